@@ -1,0 +1,95 @@
+// base/files.h: reading whole files, mapping large ones, and writing so that nothing is ever half
+// written.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longgen {
+
+namespace fs = std::filesystem;
+
+/// Reads a whole file. Throws Error when it is missing, unreadable or larger than max_bytes.
+std::string read_file(const fs::path& path, int64_t max_bytes = int64_t{1} << 30);
+
+/// A file mapped read-only. The view lives as long as the object. An empty file gives an empty
+/// view.
+class MappedFile {
+ public:
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::string_view bytes() const { return {data_, size_}; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Writes a file under a temporary name in the same folder; commit() flushes it to disk and renames
+/// it into place. Without commit() the temporary is removed. Errors (a full disk too) are thrown,
+/// and the target stays as it was.
+class AtomicFile {
+ public:
+  explicit AtomicFile(fs::path target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view bytes);
+  /// Overwrites bytes already written, for headers whose content is known last.
+  void write_at(int64_t offset, std::string_view bytes);
+  int64_t num_bytes() const { return num_bytes_; }
+  void commit();
+
+ private:
+  fs::path target_, temporary_;
+  int fd_ = -1;
+  int64_t num_bytes_ = 0;
+};
+
+/// A folder built under a temporary name beside the target; commit() fsyncs every file in it and
+/// renames it into place. An existing target is replaced only when `replace` is set (it is moved
+/// aside first and removed last, so that at every moment one complete folder exists); otherwise the
+/// constructor throws when the target exists.
+class AtomicDirectory {
+ public:
+  AtomicDirectory(fs::path target, bool replace);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  /// The folder to write into until commit().
+  const fs::path& path() const { return temporary_; }
+  void commit();
+
+ private:
+  fs::path target_, temporary_;
+  bool committed_ = false;
+};
+
+/// Writes a small file atomically.
+void write_file(const fs::path& path, std::string_view bytes);
+
+/// Flushes a file or folder to disk.
+void sync_path(const fs::path& path);
+
+/// directory / name for a name that came from outside. Throws Error when it is absolute or climbs
+/// out ("..").
+fs::path join_inside(const fs::path& directory, const std::string& name);
+
+/// Files under `path` (itself when it is a file), recursively, in name order. Hidden files are left
+/// out.
+std::vector<fs::path> list_files(const fs::path& path);
+
+/// XXH3-64 of the bytes, as 16 hex digits.
+std::string hash_hex(std::string_view bytes);
+
+}  // namespace longgen

@@ -1,0 +1,15 @@
+// base/log.h: what the program says while it works. Everything goes to stderr; stdout belongs to
+// results.
+#pragma once
+
+#include <string>
+
+namespace longgen {
+
+void log_info(const std::string& message);
+void log_warning(const std::string& message);
+
+/// Only warnings from now on (--quiet).
+void set_quiet(bool quiet);
+
+}  // namespace longgen

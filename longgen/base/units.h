@@ -1,0 +1,25 @@
+// base/units.h: numbers as people read them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace longgen {
+
+/// 1536 -> "1.5 KiB"; three significant digits, binary units.
+std::string format_bytes(int64_t bytes);
+
+/// 131072 -> "131,072".
+std::string format_count(int64_t count);
+
+/// 134515008 -> "134.5M"; for parameters, tokens and FLOPs.
+std::string format_si(double value);
+
+/// 3723 -> "1h02m03s", 75 -> "1m15s", 3.21 -> "3.2s".
+std::string format_duration(double seconds);
+
+/// "16384", "16K", "1M", "2G" (binary multiples, as context lengths are named). Throws Error naming
+/// `what`.
+int64_t parse_count(const std::string& text, const std::string& what);
+
+}  // namespace longgen
