@@ -1,0 +1,69 @@
+// data/prepare.h: from a corpus to a token dataset.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "longgen/base/files.h"
+#include "longgen/data/dataset_format.h"
+
+namespace longgen {
+
+/// The tokenizer as this folder needs it.
+struct TextEncoder {
+  /// Ids of a text, which is valid UTF-8. Called from several threads at once.
+  std::function<std::vector<int32_t>(std::string_view)> encode;
+  int64_t vocab_size = 0;           ///< every id is below it
+  std::optional<int32_t> begin_id;  ///< put before every document
+  std::optional<int32_t> end_id;    ///< put after every document
+  std::string name, hash;           ///< of the tokenizer; written to the manifest
+};
+
+struct PrepareOptions {
+  std::vector<fs::path> inputs;  ///< files or folders, see expand_inputs()
+  fs::path output;               ///< folder to create; not inside an input folder
+  bool replace = false;          ///< an output that exists is replaced at the end
+  std::string text_field = "text";
+  bool skip_bad = false;         ///< count and leave out bad lines instead of stopping at the first
+  double held_out_share = 0.01;  ///< of the documents, in [0, 1)
+  uint64_t seed = 0;             ///< of the choice of held-out documents
+  int64_t shard_tokens = int64_t{1} << 28;
+  int64_t max_document_bytes = int64_t{1} << 30;   ///< of a text document or a JSONL line; < 4 GiB
+  int64_t max_pending_bytes = int64_t{256} << 20;  ///< of text read but not yet written
+  int num_threads = 0;                             ///< tokenizing; 0: one per core
+  bool show_progress = true;
+  /// Set from outside (a signal handler) to end the run early, with an Error and no output.
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct SplitSummary {
+  int64_t num_documents = 0, num_tokens = 0;
+};
+
+struct PrepareSummary {
+  SplitSummary train, held_out;
+  TokenType token_type = TokenType::kUint16;
+  int64_t num_sources = 0;
+  int64_t num_empty_documents = 0;  ///< without text or tokens; left out
+  int64_t num_bad_lines = 0;
+  std::vector<std::string> first_bad_lines;  ///< "file:line: reason", at most 10
+  int64_t text_bytes = 0;                    ///< of the documents written, decompressed
+  int64_t input_bytes = 0;                   ///< of the files
+  double seconds = 0;
+};
+
+/// Tokenizes the corpus into `output`: shards, one index per split and a manifest (docs/data.md).
+/// The result depends on the inputs, the options and the tokenizer alone: not on num_threads, the
+/// time or the machine. It appears whole, or not at all when anything fails. Document i (counted
+/// over all that are written) is held out when a hash of (seed, i) is below the share.
+/// Memory: max_pending_bytes of text with its tokens, and per thread the document it works on.
+/// Throws Error naming file and line for a bad line (unless skip_bad), and for damaged files, a
+/// full disk, bad options, a corpus without any document.
+PrepareSummary prepare_dataset(const TextEncoder& encoder, const PrepareOptions& options);
+
+}  // namespace longgen

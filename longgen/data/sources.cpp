@@ -1,0 +1,74 @@
+#include "longgen/data/sources.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "longgen/base/check.h"
+#include "longgen/base/log.h"
+
+namespace longgen {
+namespace {
+
+std::string lower(std::string text) {
+  // ASCII only: the endings are, and tolower() would ask the locale.
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
+}
+
+/// Nothing for an ending that is no corpus file's.
+std::optional<Source> classify(const fs::path& path) {
+  Source source;
+  source.path = path;
+  fs::path name = lower(path.filename().string());
+  if (name.extension() == ".zst") source.compression = Compression::kZstd;
+  if (name.extension() == ".gz") source.compression = Compression::kGzip;
+  if (source.compression != Compression::kNone) name = name.stem();
+  const std::string ending = name.extension().string();
+  const bool json = ending == ".jsonl" || ending == ".ndjson" || ending == ".json";
+  if (!json && ending != ".txt") return std::nullopt;
+  source.format = json ? SourceFormat::kJsonLines : SourceFormat::kText;
+  std::error_code error;
+  source.num_bytes = static_cast<int64_t>(fs::file_size(path, error));
+  LG_CHECK(!error, path.string(), ": its size cannot be read: ", error.message(), ".");
+  return source;
+}
+
+void add_input(const fs::path& input, std::vector<Source>& sources) {
+  const bool folder = fs::is_directory(input);
+  std::vector<fs::path> left_out;
+  bool found = false;
+  for (const fs::path& path : list_files(input)) {
+    std::optional<Source> source = classify(path);
+    LG_CHECK(source || folder, path.string(), ": unknown kind of corpus file, expected ",
+             kSourceEndings, ".");
+    if (source) {
+      sources.push_back(*std::move(source));
+      found = true;
+    } else {
+      left_out.push_back(path);
+    }
+  }
+  LG_CHECK(found, input.string(), ": no corpus file in this folder, expected ", kSourceEndings,
+           ".");
+  if (!left_out.empty()) {
+    log_warning(input.string() + ": left out " + std::to_string(left_out.size()) +
+                " files with other endings, the first is " + left_out.front().string());
+  }
+}
+
+}  // namespace
+
+std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs) {
+  LG_CHECK(!inputs.empty(), "[prepare] no input: expected at least one file or folder.");
+  std::vector<Source> sources;
+  for (const fs::path& input : inputs) add_input(input, sources);
+  std::set<fs::path> seen;
+  for (const Source& source : sources) {
+    LG_CHECK(seen.insert(fs::weakly_canonical(source.path)).second, source.path.string(),
+             ": this file comes twice among the inputs.");
+  }
+  return sources;
+}
+
+}  // namespace longgen

@@ -1,0 +1,32 @@
+// data/sources.h: which files a corpus consists of.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "longgen/base/files.h"
+#include "longgen/data/byte_stream.h"
+
+namespace longgen {
+
+enum class SourceFormat { kText, kJsonLines };
+
+struct Source {
+  fs::path path;
+  SourceFormat format = SourceFormat::kText;
+  Compression compression = Compression::kNone;
+  int64_t num_bytes = 0;  ///< size on disk
+};
+
+/// The list of endings, for messages and help texts.
+inline constexpr const char* kSourceEndings =
+    ".txt, .jsonl, .ndjson or .json, each also with .zst or .gz";
+
+/// Files stay as they are; folders are searched recursively, in name order, and files in them with
+/// other endings are left out with one warning. The order of `inputs` is kept. Throws Error when an
+/// input is missing, a named file has another ending, a folder holds no corpus file, or the same
+/// file comes twice (its documents would count double).
+std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs);
+
+}  // namespace longgen

@@ -1,0 +1,47 @@
+// data/split_writer.h: writes the shards and the index of one split.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "longgen/base/files.h"
+#include "longgen/base/json.h"
+#include "longgen/data/dataset_format.h"
+
+namespace longgen {
+
+/// Documents go into one stream of tokens, cut into shards of shard_tokens each (the last is
+/// shorter; a document may go on in the next shard). Memory is constant. Throws Error when the disk
+/// is full; the caller's AtomicDirectory then removes everything.
+class SplitWriter {
+ public:
+  SplitWriter(fs::path directory, std::string split, TokenType type, int64_t shard_tokens);
+  ~SplitWriter();
+
+  /// At least one token, each >= 0 and within the type.
+  void add_document(std::span<const int32_t> tokens);
+
+  /// Flushes everything and returns the split's part of the manifest.
+  OrderedJson finish();
+
+  int64_t num_documents() const { return num_documents_; }
+  int64_t num_tokens() const { return num_tokens_; }
+
+ private:
+  class HashedFile;
+
+  void append(std::span<const int32_t> tokens);
+  void open_shard();
+  void close_shard();
+
+  fs::path directory_;
+  std::string split_;
+  TokenType type_;
+  int64_t shard_tokens_, shard_room_ = 0, num_documents_ = 0, num_tokens_ = 0;
+  std::unique_ptr<HashedFile> index_, shard_;
+  OrderedJson shards_ = OrderedJson::array();
+};
+
+}  // namespace longgen

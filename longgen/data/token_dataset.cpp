@@ -1,0 +1,189 @@
+#include "longgen/data/token_dataset.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+constexpr int64_t kMaxManifestBytes = int64_t{1} << 30;  // lists every source and shard
+
+/// Maps the file an entry {"file", "bytes", "xxh3"} describes.
+std::unique_ptr<MappedFile> open_entry(const fs::path& directory, const JsonObject& entry,
+                                       int64_t expected_bytes, bool verify) {
+  const int64_t listed = entry.integer("bytes", 0, kMaxTokens * 8);
+  LG_CHECK(listed == expected_bytes, entry.where("bytes"), ": expected ", expected_bytes,
+           " by the manifest's counts, found ", listed, ".");
+  const fs::path path = join_inside(directory, entry.string("file"));
+  auto file = std::make_unique<MappedFile>(path);
+  const auto found = static_cast<int64_t>(file->bytes().size());
+  LG_CHECK(found == listed, path.string(), ": expected ", listed, " bytes by the manifest, found ",
+           found, ".");
+  if (verify) {
+    const std::string expected = entry.string("xxh3"), hash = hash_hex(file->bytes());
+    LG_CHECK(hash == expected, path.string(), ": expected hash ", expected,
+             " by the manifest, found ", hash, ": the file is damaged.");
+  }
+  return file;
+}
+
+}  // namespace
+
+TokenDataset::TokenDataset(fs::path directory, std::string split)
+    : directory_(std::move(directory)), split_(std::move(split)) {}
+
+TokenDataset TokenDataset::open(const fs::path& directory, const std::string& split, bool verify) {
+  LG_CHECK(split == kTrainSplit || split == kHeldOutSplit, "[dataset] split: expected \"",
+           kTrainSplit, "\" or \"", kHeldOutSplit, "\", found \"", split, "\".");
+  TokenDataset dataset(directory, split);
+  const fs::path path = directory / kDatasetManifest;
+  const std::string text = read_file(path, kMaxManifestBytes);
+  const Json manifest = parse_json(text, path.string());
+  dataset.hash_ = hash_hex(text);
+  dataset.read_manifest(JsonObject(manifest, path.string()), verify);
+  return dataset;
+}
+
+void TokenDataset::read_manifest(const JsonObject& manifest, bool verify) {
+  const std::string format = manifest.string("format");
+  LG_CHECK(format == kDatasetFormat, manifest.where("format"), ": expected \"", kDatasetFormat,
+           "\", found \"", format, "\". Is this the output of longgen prepare?");
+  const int64_t version = manifest.integer("version", 1, std::numeric_limits<int64_t>::max());
+  LG_CHECK(version == kDatasetVersion, manifest.where("version"), ": expected ", kDatasetVersion,
+           ", found ", version, ": written by another longgen. Run prepare again.");
+  type_ = parse_token_type(manifest.string("token_type"), manifest.where("token_type"));
+  shard_tokens_ = manifest.integer("shard_tokens", 1, kMaxTokens);
+  const JsonObject tokenizer = manifest.object("tokenizer");
+  tokenizer_name_ = tokenizer.string("name");
+  tokenizer_hash_ = tokenizer.string("hash");
+  const int64_t max_vocab = type_ == TokenType::kUint16 ? 65536 : int64_t{1} << 31;
+  vocab_size_ = tokenizer.integer("vocab_size", 1, max_vocab);
+  if (tokenizer.has("end_id")) {
+    end_id_ = static_cast<int32_t>(tokenizer.integer("end_id", 0, vocab_size_ - 1));
+  }
+  const JsonObject split = manifest.object("splits").object(split_);
+  num_tokens_ = split.integer("num_tokens", 0, kMaxTokens);
+  num_documents_ = split.integer("num_documents", 0, num_tokens_);
+  open_shards(split, verify);
+  open_index(split);
+}
+
+void TokenDataset::open_shards(const JsonObject& split, bool verify) {
+  const Json& entries = split.raw("shards");
+  const int64_t expected = (num_tokens_ + shard_tokens_ - 1) / shard_tokens_;
+  const int64_t found = entries.is_array() ? static_cast<int64_t>(entries.size()) : -1;
+  LG_CHECK(found == expected, split.where("shards"), ": expected a list of ", expected,
+           " shards by num_tokens and shard_tokens, found ",
+           found < 0 ? "something else" : std::to_string(found), ".");
+  for (int64_t i = 0; i < found; ++i) {
+    const JsonObject entry(entries[static_cast<size_t>(i)], split.source(),
+                           "splits." + split_ + ".shards[" + std::to_string(i) + "]");
+    const int64_t tokens = std::min(shard_tokens_, num_tokens_ - i * shard_tokens_);
+    shards_.push_back(open_entry(directory_, entry, tokens * token_bytes(type_), verify));
+  }
+}
+
+void TokenDataset::open_index(const JsonObject& split) {
+  const int64_t expected = kIndexHeaderBytes + 8 * (num_documents_ + 1) + kIndexFooterBytes;
+  index_ = open_entry(directory_, split.object("index"), expected, true);
+  check_index();
+}
+
+void TokenDataset::check_index() const {
+  const std::string name = index_->path().string();
+  const std::string_view bytes = index_->bytes();
+  LG_CHECK(bytes.starts_with(index_header()), name, ": expected a token index of version ",
+           kDatasetVersion, ", found another header.");
+  const size_t body = bytes.size() - kIndexFooterBytes;
+  const IndexFooter footer = IndexFooter::parse(bytes.substr(body));
+  LG_CHECK(footer.num_documents == static_cast<uint64_t>(num_documents_), name,
+           ": num_documents: expected ", num_documents_, " by the manifest, found ",
+           footer.num_documents, ".");
+  LG_CHECK(footer.num_tokens == static_cast<uint64_t>(num_tokens_), name, ": num_tokens: expected ",
+           num_tokens_, " by the manifest, found ", footer.num_tokens, ".");
+  // The manifest's hash has matched already; this one makes the index trustworthy on its own.
+  const std::string expected = hash_hex(bytes.substr(0, body)), hash = format_hash(footer.hash);
+  LG_CHECK(hash == expected, name, ": hash: expected ", expected, ", found ", hash, ".");
+  LG_CHECK(offset(0) == 0, name, ": offset 0: expected 0, found ", offset(0), ".");
+  for (int64_t i = 0; i < num_documents_; ++i) {
+    LG_CHECK(offset(i) < offset(i + 1), name, ": offset ", i + 1, ": expected more than ",
+             offset(i), ", found ", offset(i + 1), ".");
+  }
+  LG_CHECK(offset(num_documents_) == num_tokens_, name, ": last offset: expected ", num_tokens_,
+           ", found ", offset(num_documents_), ".");
+}
+
+int64_t TokenDataset::offset(int64_t index) const {
+  int64_t value = 0;
+  std::memcpy(&value, index_->bytes().data() + kIndexHeaderBytes + 8 * index, sizeof(value));
+  return value;
+}
+
+int64_t TokenDataset::document_at(int64_t position) const {
+  LG_CHECK(position >= 0 && position < num_tokens_, directory_.string(), ": token position ",
+           position, ": expected 0 to ", num_tokens_ - 1, ".");
+  int64_t low = 0, high = num_documents_;  // offset(low) <= position < offset(high)
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (offset(middle) <= position ? low : high) = middle;
+  }
+  return low;
+}
+
+template <typename Stored>
+void TokenDataset::copy(const MappedFile& shard, int64_t first, std::span<int32_t> out) const {
+  const char* from = shard.bytes().data() + first * static_cast<int64_t>(sizeof(Stored));
+  Stored largest = 0;
+  for (int32_t& token : out) {
+    Stored stored = 0;
+    std::memcpy(&stored, from, sizeof(stored));
+    from += sizeof(stored);
+    largest = std::max(largest, stored);
+    token = static_cast<int32_t>(stored);
+  }
+  LG_CHECK(static_cast<int64_t>(largest) < vocab_size_, shard.path().string(),
+           ": expected token ids below ", vocab_size_, ", found ", largest,
+           ": the shard is damaged.");
+}
+
+void TokenDataset::read(int64_t position, std::span<int32_t> out) const {
+  const auto count = static_cast<int64_t>(out.size());
+  LG_CHECK(position >= 0 && position <= num_tokens_ && count <= num_tokens_ - position,
+           directory_.string(), ": tokens ", position, " to ", position, " + ", count,
+           " lie outside split ", split_, ", which has ", num_tokens_, ".");
+  while (!out.empty()) {
+    const int64_t first = position % shard_tokens_;
+    const auto part = out.first(static_cast<size_t>(
+        std::min<int64_t>(static_cast<int64_t>(out.size()), shard_tokens_ - first)));
+    const MappedFile& shard = *shards_[static_cast<size_t>(position / shard_tokens_)];
+    if (type_ == TokenType::kUint16) {
+      copy<uint16_t>(shard, first, part);
+    } else {
+      copy<uint32_t>(shard, first, part);
+    }
+    position += static_cast<int64_t>(part.size());
+    out = out.subspan(part.size());
+  }
+}
+
+std::vector<int32_t> TokenDataset::tokens(int64_t document) const {
+  LG_CHECK(document >= 0 && document < num_documents_, directory_.string(), ": document ", document,
+           ": expected 0 to ", num_documents_ - 1, ".");
+  const int64_t begin = document_begin(document);
+  std::vector<int32_t> out(static_cast<size_t>(document_end(document) - begin));
+  read(begin, out);
+  return out;
+}
+
+void TokenDataset::expect_tokenizer(const std::string& hash) const {
+  LG_CHECK(hash == tokenizer_hash_, directory_.string(),
+           ": its tokens come from another tokenizer than the model's (", tokenizer_name_,
+           ", hash ", tokenizer_hash_, "; the model's has hash ", hash,
+           "). Run longgen prepare with this model.");
+}
+
+}  // namespace longgen

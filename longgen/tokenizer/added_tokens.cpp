@@ -1,0 +1,132 @@
+#include "longgen/tokenizer/added_tokens.h"
+
+#include <algorithm>
+
+#include "longgen/base/check.h"
+#include "longgen/tokenizer/component.h"
+#include "longgen/tokenizer/unicode.h"
+#include "longgen/tokenizer/utf8.h"
+
+namespace longgen {
+namespace {
+
+// Bounds the search: a token can be tried at every position of the text.
+constexpr size_t kMaxContentBytes = 1024;
+constexpr size_t kMaxAddedTokens = 1 << 20;
+
+bool is_space_at(std::string_view text, size_t position) {
+  return char_class(decode_valid_utf8(text.data() + position).code_point) == CharClass::space;
+}
+
+bool is_word_at(std::string_view text, size_t position) {
+  return is_word_char(decode_valid_utf8(text.data() + position).code_point);
+}
+
+AddedToken read_token(const JsonObject& object) {
+  check_keys(object, {"id", "content", "special", "single_word", "lstrip", "rstrip", "normalized"});
+  AddedToken token;
+  token.id = static_cast<int32_t>(object.integer("id", 0, INT32_MAX - 1));
+  token.content = object.string("content");
+  LG_CHECK(!token.content.empty() && token.content.size() <= kMaxContentBytes,
+           object.where("content"), ": expected 1 to ", kMaxContentBytes, " bytes, found ",
+           token.content.size(), ".");
+  token.special = object.boolean("special", false);
+  token.single_word = object.boolean("single_word", false);
+  token.lstrip = object.boolean("lstrip", false);
+  token.rstrip = object.boolean("rstrip", false);
+  token.normalized = object.boolean("normalized", !token.special);
+  return token;
+}
+
+}  // namespace
+
+void AddedTokens::Finder::add(std::string_view content, size_t token) {
+  uint32_t node = 0;
+  for (const char c : content) {
+    const uint64_t edge = uint64_t{node} << 8 | static_cast<unsigned char>(c);
+    const auto [it, is_new] = edges_.try_emplace(edge, static_cast<uint32_t>(token_of_.size()));
+    if (is_new) token_of_.push_back(-1);
+    node = it->second;
+  }
+  if (node == 0) return;
+  // Two contents that normalize to one: the first counts.
+  if (token_of_[node] < 0) token_of_[node] = static_cast<int64_t>(token);
+  starts_[static_cast<unsigned char>(content[0])] = true;
+}
+
+size_t AddedTokens::Finder::longest_at(std::string_view text, size_t at, size_t& token) const {
+  uint32_t node = 0;
+  size_t longest = 0;
+  for (size_t i = at; i < text.size(); ++i) {
+    const auto edge = edges_.find(uint64_t{node} << 8 | static_cast<unsigned char>(text[i]));
+    if (edge == edges_.end()) break;
+    node = edge->second;
+    if (token_of_[node] < 0) continue;
+    longest = i + 1 - at;
+    token = static_cast<size_t>(token_of_[node]);
+  }
+  return longest;
+}
+
+bool AddedTokens::Finder::find(std::string_view text, size_t from, Match& match) const {
+  if (edges_.empty()) return false;
+  for (size_t i = from; i < text.size(); ++i) {
+    if (!starts_[static_cast<unsigned char>(text[i])]) continue;
+    const size_t length = longest_at(text, i, match.token);
+    if (length == 0) continue;
+    match.begin = i;
+    match.end = i + length;
+    return true;
+  }
+  return false;
+}
+
+bool AddedTokens::accept(std::string_view text, bool parse_special, size_t done,
+                         Finder::Match& match) const {
+  const AddedToken& token = tokens_[match.token];
+  if (token.special && !parse_special) return false;
+  if (token.single_word) {
+    if (match.begin > 0 && is_word_at(text, previous_utf8(text, match.begin))) return false;
+    if (match.end < text.size() && is_word_at(text, match.end)) return false;
+  }
+  if (token.lstrip) {
+    while (match.begin > done && is_space_at(text, previous_utf8(text, match.begin))) {
+      match.begin = previous_utf8(text, match.begin);
+    }
+  }
+  if (token.rstrip) {
+    while (match.end < text.size() && is_space_at(text, match.end)) {
+      match.end += decode_valid_utf8(text.data() + match.end).length;
+    }
+  }
+  return true;
+}
+
+AddedTokens AddedTokens::from_json(const JsonObject& root, const Normalizer& normalizer) {
+  AddedTokens added;
+  if (!root.has("added_tokens")) return added;
+  const std::vector<JsonObject> objects = read_objects(root, "added_tokens");
+  LG_CHECK(objects.size() <= kMaxAddedTokens, root.where("added_tokens"), ": expected at most ",
+           kMaxAddedTokens, " tokens, found ", objects.size(), ".");
+  std::unordered_set<std::string_view> contents;
+  std::unordered_set<int32_t> ids;
+  added.tokens_.reserve(objects.size());  // `contents` looks into it
+  RegexScratch scratch;
+  for (const JsonObject& object : objects) {
+    added.tokens_.push_back(read_token(object));
+    AddedToken& token = added.tokens_.back();
+    LG_CHECK(contents.insert(token.content).second, object.where("content"), ": \"", token.content,
+             "\" stands twice among the added tokens.");
+    LG_CHECK(ids.insert(token.id).second, object.where("id"), ": ", token.id,
+             " stands twice among the added tokens.");
+    if (token.special) added.special_ids_.insert(token.id);
+    std::string buffer;
+    const std::string_view normal = normalizer.apply(token.content, scratch, buffer);
+    token.spelling = token.normalized ? std::string(normal) : token.content;
+    (token.normalized ? added.normalized_ : added.raw_)
+        .add(token.spelling, added.tokens_.size() - 1);
+  }
+  return added;
+}
+
+}  // namespace longgen

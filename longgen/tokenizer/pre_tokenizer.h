@@ -1,0 +1,55 @@
+// tokenizer/pre_tokenizer.h: from normalized text to the words that BPE works on.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "longgen/base/json.h"
+#include "longgen/tokenizer/regex.h"
+
+namespace longgen {
+
+/// A stretch of text. `at_start` says that it begins where the original text does (Metaspace's
+/// "first" asks that).
+struct Piece {
+  std::string_view text;
+  bool at_start = false;
+};
+
+class PieceSink {
+ public:
+  virtual ~PieceSink() = default;
+  /// The text is valid during the call only.
+  virtual void take(const Piece& piece) = 0;
+};
+
+/// One pre-tokenizer: cuts a piece and gives the parts on, in order. Parts may be empty.
+class PreTokenStep {
+ public:
+  virtual ~PreTokenStep() = default;
+  virtual void run(const Piece& piece, RegexScratch& scratch, PieceSink& next) const = 0;
+};
+
+/// Sequence, Split, Digits, ByteLevel (last only), Metaspace, Whitespace, WhitespaceSplit.
+class PreTokenizer {
+ public:
+  /// Reads field "pre_tokenizer" of a tokenizer.json; null or missing gives the text as one word.
+  static PreTokenizer from_json(const JsonObject& root);
+
+  /// Gives every non-empty word to `words`.
+  void run(const Piece& piece, RegexScratch& scratch, PieceSink& words) const;
+
+  /// The last step is ByteLevel: words are to be read as bytes, each written as a character of the
+  /// vocabulary.
+  bool byte_level() const { return byte_level_; }
+
+ private:
+  class Link;
+  void run_from(size_t index, const Piece& piece, RegexScratch& scratch, PieceSink& words) const;
+
+  std::vector<std::unique_ptr<PreTokenStep>> steps_;
+  bool byte_level_ = false;
+};
+
+}  // namespace longgen

@@ -1,0 +1,287 @@
+#include "longgen/tokenizer/tokenizer.h"
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+
+#include "longgen/base/check.h"
+#include "longgen/base/json.h"
+#include "longgen/tokenizer/added_tokens.h"
+#include "longgen/tokenizer/bpe_model.h"
+#include "longgen/tokenizer/component.h"
+#include "longgen/tokenizer/decoder.h"
+#include "longgen/tokenizer/normalizer.h"
+#include "longgen/tokenizer/post_processor.h"
+#include "longgen/tokenizer/pre_tokenizer.h"
+#include "longgen/tokenizer/utf8.h"
+#include "longgen/tokenizer/word_cache.h"
+
+namespace longgen {
+namespace {
+
+constexpr size_t kMaxTextBytes = size_t{1} << 30;  // positions in a word are 32 bits
+constexpr std::string_view kMetaspace = "\xE2\x96\x81";
+
+/// What one running call needs for itself. Kept between calls, so that the words of the last text
+/// are still known.
+struct Scratch {
+  RegexScratch regex;
+  WordCache words;
+  std::string normalized;
+};
+
+/// As many scratches as calls have run at once.
+class ScratchPool {
+ public:
+  class Lease {
+   public:
+    explicit Lease(ScratchPool& pool) : pool_(pool), scratch_(pool.take()) {}
+    ~Lease() { pool_.give_back(std::move(scratch_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Scratch& operator*() const { return *scratch_; }
+    Scratch* operator->() const { return scratch_.get(); }
+
+   private:
+    ScratchPool& pool_;
+    std::unique_ptr<Scratch> scratch_;
+  };
+
+ private:
+  std::unique_ptr<Scratch> take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!free_.empty()) {
+        auto scratch = std::move(free_.back());
+        free_.pop_back();
+        return scratch;
+      }
+    }
+    return std::make_unique<Scratch>();
+  }
+  void give_back(std::unique_ptr<Scratch> scratch) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(scratch));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Scratch>> free_;
+};
+
+/// Turns words into ids, by the cache where it can.
+class WordEncoder : public PieceSink {
+ public:
+  WordEncoder(const BpeModel& model, WordCache& cache, std::vector<int32_t>& ids)
+      : model_(model), cache_(cache), ids_(ids) {}
+
+  void take(const Piece& piece) override {
+    if (!model_.splits_at_metaspace()) return encode(piece.text);
+    // A vocabulary without tokens across "▁" gives the same ids for the words one by one, and those
+    // repeat.
+    size_t begin = 0;
+    for (size_t at = piece.text.find(kMetaspace, 1); at != std::string_view::npos;
+         at = piece.text.find(kMetaspace, at + 1)) {
+      if (piece.text.substr(0, at).ends_with(kMetaspace)) continue;
+      encode(piece.text.substr(begin, at - begin));
+      begin = at;
+    }
+    encode(piece.text.substr(begin));
+  }
+
+ private:
+  void encode(std::string_view word) {
+    if (word.size() > WordCache::kMaxWordBytes) return model_.encode(word, ids_);
+    const uint64_t hash = WordCache::hash(word);
+    if (const auto known = cache_.find(word, hash); !known.empty()) {
+      ids_.insert(ids_.end(), known.begin(), known.end());
+      return;
+    }
+    const size_t before = ids_.size();
+    model_.encode(word, ids_);
+    const size_t count = ids_.size() - before;
+    if (count > 0 && count <= WordCache::kMaxIds)
+      cache_.insert(word, hash, std::span(ids_).subspan(before));
+  }
+
+  const BpeModel& model_;
+  WordCache& cache_;
+  std::vector<int32_t>& ids_;
+};
+
+void check_root(const JsonObject& root) {
+  check_keys(root, {"version", "truncation", "padding", "added_tokens", "normalizer",
+                    "pre_tokenizer", "post_processor", "decoder", "model"});
+  LG_CHECK(root.string("version", "1.0") == "1.0", root.where("version"),
+           ": expected \"1.0\", found \"", root.string("version").substr(0, 60), "\".");
+  for (const char* key : {"truncation", "padding"}) {
+    LG_CHECK(!root.has(key), root.where(key),
+             ": expected null: longgen neither cuts nor pads texts.");
+  }
+}
+
+}  // namespace
+
+struct Tokenizer::Impl {
+  explicit Impl(const JsonObject& root, std::string text_hash)
+      : normalizer(Normalizer::from_json(root)),
+        pre_tokenizer(PreTokenizer::from_json(root)),
+        model(BpeModel::from_json(root, pre_tokenizer.byte_level())),
+        added(AddedTokens::from_json(root, normalizer)),
+        decoder(Decoder::from_json(root)),
+        post_processor(PostProcessor::from_json(root)),
+        hash(std::move(text_hash)) {
+    check_added(root);
+    for (const auto* side : {&post_processor.before, &post_processor.after}) {
+      for (const int32_t id : *side) {
+        LG_CHECK(find_token(id) != nullptr, root.where("post_processor"), ": adds id ", id,
+                 ", which no token has.");
+      }
+    }
+  }
+
+  void check_added(const JsonObject& root);
+  const std::string* find_token(int32_t id) const;
+  const std::string& require_token(int32_t id) const;
+  void encode_text(std::string_view text, bool parse_special, Scratch& scratch,
+                   std::vector<int32_t>& ids) const;
+
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  BpeModel model;
+  AddedTokens added;
+  Decoder decoder;
+  PostProcessor post_processor;
+  std::string hash;
+  std::unordered_map<int32_t, const std::string*> added_by_id;
+  std::unordered_map<std::string_view, int32_t> added_by_content;
+  int64_t vocab_size = 0;
+  mutable ScratchPool scratches;
+};
+
+void Tokenizer::Impl::check_added(const JsonObject& root) {
+  vocab_size = model.num_ids();
+  const auto bound = static_cast<int64_t>(added.tokens().size()) * 2 + vocab_size + 65536;
+  for (const AddedToken& token : added.tokens()) {
+    const auto in_model = model.token_id(token.content);
+    LG_CHECK(!in_model || *in_model == token.id, root.where("added_tokens"), ": \"", token.content,
+             "\" has id ", token.id, " here and ", in_model.value_or(0), " in the vocabulary.");
+    const std::string* const other = token.id < model.num_ids() ? model.token(token.id) : nullptr;
+    LG_CHECK(in_model || other == nullptr, root.where("added_tokens"), ": id ", token.id, " of \"",
+             token.content, "\" stands for \"", other == nullptr ? "" : *other,
+             "\" in the vocabulary.");
+    LG_CHECK(token.id < bound, root.where("added_tokens"), ": expected ids below ", bound,
+             ", found ", token.id, " for \"", token.content, "\".");
+    vocab_size = std::max<int64_t>(vocab_size, token.id + 1);
+    added_by_id.emplace(token.id, &token.spelling);
+    added_by_content.emplace(token.content, token.id);
+  }
+}
+
+const std::string* Tokenizer::Impl::find_token(int32_t id) const {
+  if (const auto it = added_by_id.find(id); it != added_by_id.end()) return it->second;
+  return id >= 0 && id < model.num_ids() ? model.token(id) : nullptr;
+}
+
+const std::string& Tokenizer::Impl::require_token(int32_t id) const {
+  const std::string* const token = find_token(id);
+  LG_CHECK(token != nullptr, "[tokenizer] expected an id of the vocabulary (", vocab_size,
+           " ids), found ", id, ".");
+  return *token;
+}
+
+void Tokenizer::Impl::encode_text(std::string_view text, bool parse_special, Scratch& scratch,
+                                  std::vector<int32_t>& ids) const {
+  WordEncoder words(model, scratch.words, ids);
+  added.split(text, false, parse_special, [&](const AddedTokens::Segment& raw) {
+    if (raw.token != nullptr) return ids.push_back(raw.token->id);
+    const std::string_view normal = normalizer.apply(raw.text, scratch.regex, scratch.normalized);
+    const bool at_start = raw.text.data() == text.data();
+    added.split(normal, true, parse_special, [&](const AddedTokens::Segment& segment) {
+      if (segment.token != nullptr) return ids.push_back(segment.token->id);
+      pre_tokenizer.run({segment.text, at_start && segment.text.data() == normal.data()},
+                        scratch.regex, words);
+    });
+  });
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Tokenizer Tokenizer::from_json(std::string_view text, const std::string& source) {
+  const Json json = parse_json(text, source);
+  const JsonObject root(json, source);
+  check_root(root);
+  return Tokenizer(std::make_unique<Impl>(root, hash_hex(text)));
+}
+
+Tokenizer Tokenizer::load(const fs::path& model_directory) {
+  const fs::path path = model_directory / "tokenizer.json";
+  return from_json(read_file(path), path.string());
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  LG_CHECK(text.size() <= kMaxTextBytes, "[tokenizer] expected a text of at most ", kMaxTextBytes,
+           " bytes, found ", text.size(), ". Encode it in parts.");
+  std::string repaired;
+  if (!is_valid_utf8(text)) {
+    repaired = replace_invalid_utf8(text);
+    text = repaired;
+  }
+  const ScratchPool::Lease scratch(impl_->scratches);
+  std::vector<int32_t> ids;
+  ids.reserve(text.size() / 4 + 8);
+  const PostProcessor& around = impl_->post_processor;
+  if (options.add_special_tokens) ids.insert(ids.end(), around.before.begin(), around.before.end());
+  impl_->encode_text(text, options.parse_special, *scratch, ids);
+  if (options.add_special_tokens) ids.insert(ids.end(), around.after.begin(), around.after.end());
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
+  StreamDecoder decoder(*this, skip_special);
+  std::string text;
+  for (const int32_t id : ids) text += decoder.push(id);
+  return text + decoder.finish();
+}
+
+int64_t Tokenizer::vocab_size() const { return impl_->vocab_size; }
+
+std::optional<int32_t> Tokenizer::token_id(std::string_view token) const {
+  const auto it = impl_->added_by_content.find(token);
+  return it != impl_->added_by_content.end() ? it->second : impl_->model.token_id(token);
+}
+
+std::string Tokenizer::token(int32_t id) const { return impl_->require_token(id); }
+bool Tokenizer::is_special(int32_t id) const { return impl_->added.is_special(id); }
+const std::string& Tokenizer::hash() const { return impl_->hash; }
+
+void Tokenizer::append_token(int32_t id, bool first, std::string& bytes) const {
+  const ScratchPool::Lease scratch(impl_->scratches);
+  impl_->decoder.append(impl_->require_token(id), first, scratch->regex, bytes);
+}
+
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
+    : tokenizer_(tokenizer),
+      skip_special_(skip_special),
+      num_to_strip_(tokenizer.impl_->decoder.strip_count()) {}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (skip_special_ && tokenizer_.is_special(id)) return "";
+  tokenizer_.append_token(id, first_, held_);
+  first_ = false;
+  return release(held_.size() - unfinished_utf8_bytes(held_));
+}
+
+std::string StreamDecoder::finish() { return release(held_.size()); }
+
+std::string StreamDecoder::release(size_t num_bytes) {
+  std::string text = held_.substr(0, num_bytes);
+  held_.erase(0, num_bytes);
+  if (!is_valid_utf8(text)) text = replace_invalid_utf8(text);
+  if (num_to_strip_ > 0) tokenizer_.impl_->decoder.strip_start(text, num_to_strip_);
+  return text;
+}
+
+}  // namespace longgen

@@ -1,0 +1,84 @@
+// tokenizer/tokenizer.h: text to token ids and back, as tokenizer.json says.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "longgen/base/files.h"
+
+namespace longgen {
+
+struct EncodeOptions {
+  /// Adds what the post-processor adds (BOS, EOS).
+  bool add_special_tokens = false;
+  /// Recognises special tokens written in the text ("<|im_start|>"). Off, their characters are
+  /// ordinary text, which is what text from outside needs. Added tokens that are not special are
+  /// always recognised.
+  bool parse_special = true;
+};
+
+/// Immutable after construction; every method may be called from several threads at once.
+class Tokenizer {
+ public:
+  /// Parses the text of a tokenizer.json. `source` names it in errors. Throws Error on anything it
+  /// cannot do exactly.
+  static Tokenizer from_json(std::string_view text, const std::string& source);
+  /// Reads tokenizer.json from a model directory.
+  static Tokenizer load(const fs::path& model_directory);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// The ids of a text of at most 1 GiB. Each maximal subpart of invalid UTF-8 counts as U+FFFD, as
+  /// with Python's errors="replace".
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+
+  /// The text of the ids, always valid UTF-8: bytes that make no character become U+FFFD, as above.
+  /// Special tokens are left out with skip_special. An id outside the vocabulary throws Error.
+  std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
+
+  /// One more than the largest id.
+  int64_t vocab_size() const;
+  std::optional<int32_t> token_id(std::string_view token) const;
+  /// The token as it stands in tokenizer.json ("Ġthe").
+  std::string token(int32_t id) const;
+  bool is_special(int32_t id) const;
+  /// Hash of the tokenizer.json it was made from; shards carry it.
+  const std::string& hash() const;
+
+ private:
+  friend class StreamDecoder;
+  struct Impl;
+  void append_token(int32_t id, bool first, std::string& bytes) const;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Decodes one id at a time and never gives half a character: bytes of an unfinished one are held
+/// back. What push and finish gave, joined, is what Tokenizer::decode gives. The tokenizer must
+/// outlive it.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  /// The text that became certain with this id; may be empty.
+  std::string push(int32_t id);
+  /// What was held back; invalid bytes as U+FFFD.
+  std::string finish();
+
+ private:
+  std::string release(size_t num_bytes);
+
+  const Tokenizer& tokenizer_;
+  bool skip_special_;
+  int64_t num_to_strip_;  // leading characters that the tokenizer's decoder takes off
+  std::string held_;      // an unfinished character
+  bool first_ = true;
+};
+
+}  // namespace longgen

@@ -1,0 +1,55 @@
+// Shared by the tests of checkpoint/: the text of an error, a folder of the test's own, and bytes
+// put together by hand.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "longgen/base/check.h"
+#include "longgen/base/files.h"
+
+namespace longgen {
+
+/// The message of the Error that `function` throws; "" when it throws none.
+template <typename Function>
+std::string error_of(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+#define EXPECT_ERROR(statement, part)                                                   \
+  do {                                                                                  \
+    const std::string message_of_error = ::longgen::error_of([&] { statement; });       \
+    EXPECT_NE(message_of_error.find(part), std::string::npos)                           \
+        << "expected \"" << (part) << "\" in the error \"" << message_of_error << "\""; \
+  } while (false)
+
+class FolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / ("longgen_checkpoint_test." + std::to_string(::getpid()));
+    fs::remove_all(dir_);
+    fs::create_directories(dir_);
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+  fs::path dir_;
+};
+
+/// A value's bytes, little-endian as this machine's.
+template <typename T>
+std::string raw(const T& value) {
+  std::string bytes(sizeof(T), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(T));
+  return bytes;
+}
+
+}  // namespace longgen
