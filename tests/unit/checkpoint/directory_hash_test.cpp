@@ -19,6 +19,7 @@ class DirectoryHashTest : public FolderTest {
 TEST_F(DirectoryHashTest, AnUnchangedFolderVerifies) {
   const std::string hash = write_manifest(dir_);
   EXPECT_EQ(verify_manifest(dir_), hash);
+  EXPECT_EQ(hash_directory(dir_), hash);
   EXPECT_EQ(hash_file(dir_ / "weights"), hash_hex("abc"));
   const Json manifest = parse_json(read_file(dir_ / kManifestName), kManifestName);
   EXPECT_EQ(manifest, (Json{{"files",
@@ -27,6 +28,8 @@ TEST_F(DirectoryHashTest, AnUnchangedFolderVerifies) {
   EXPECT_EQ(write_manifest(dir_), hash) << "the manifest must not list itself";
   write_file(dir_ / "notes", "mine");
   EXPECT_EQ(verify_manifest(dir_), hash);
+  EXPECT_NE(hash_directory(dir_), hash) << "a file more";
+  EXPECT_EQ(verify_manifest(dir_), hash) << "hash_directory must not write";
   EXPECT_NE(write_manifest(dir_), hash);
 }
 
@@ -50,6 +53,9 @@ TEST_F(DirectoryHashTest, DamagedManifests) {
   EXPECT_ERROR(verify_manifest(dir_), "a file name leads out of the folder");
   write_file(dir_ / kManifestName, "{\"files\":{\"weights\":{\"bytes\":3}}}");
   EXPECT_ERROR(verify_manifest(dir_), "field files.weights.xxh3 is missing.");
+  write_file(dir_ / kManifestName, "{\"files\":{\"" + std::string(5000, 'n') + "\":{}}}");
+  EXPECT_ERROR(verify_manifest(dir_), "named in manifest.json, but missing.");
+  EXPECT_ERROR(hash_directory(dir_ / "none"), "none: no such folder.");
   write_file(dir_ / kManifestName, "{}");
   EXPECT_ERROR(verify_manifest(dir_), "field files is missing.");
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "longgen/checkpoint/gguf.h"
-#include "test_support.h"
+#include "raw_bytes.h"
 
 namespace longgen {
 

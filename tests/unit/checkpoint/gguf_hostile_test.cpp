@@ -34,7 +34,10 @@ TEST(GgufHostileTest, EveryTruncationIsAnError) {
   EXPECT_READ_ERROR("GGU",
                     "m.gguf: truncated: the magic number takes 4 bytes at offset 0, but the "
                     "file ends at 3.");
-  EXPECT_READ_ERROR(whole.substr(0, 50), "truncated: key words takes ");
+  EXPECT_READ_ERROR(
+      whole.substr(0, 50),
+      "truncated: the number of elements of key words takes 8 bytes at offset 45, but the "
+      "file ends at 50.");
   EXPECT_READ_ERROR(whole.substr(0, whole.size() - 1),
                     "tensor w takes 32 bytes at offset 0 of the data, but the file holds only 31 "
                     "bytes of data: truncated, or a wrong offset.");

@@ -7,13 +7,9 @@ namespace {
 
 constexpr const char* kSource = "m.safetensors";
 
-std::string file_of(const std::string& header, const std::string& data = "") {
-  return raw(static_cast<uint64_t>(header.size())) + header + data;
-}
-
 /// One tensor "w" as told, over 8 bytes of data.
 std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets) {
-  return file_of(
+  return safetensors_bytes(
       R"({"w":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}",
       "12345678");
 }
@@ -28,7 +24,7 @@ std::string placed(const std::vector<std::pair<int, int>>& ranges, size_t data_b
               std::to_string(end - begin) + R"(],"data_offsets":[)" + std::to_string(begin) + "," +
               std::to_string(end) + "]}";
   }
-  return file_of(header + "}", std::string(data_bytes, 'x'));
+  return safetensors_bytes(header + "}", std::string(data_bytes, 'x'));
 }
 
 std::string error_reading(const std::string& bytes) {
@@ -58,17 +54,18 @@ TEST(SafetensorsHostileTest, AbsurdHeaderLengths) {
 }
 
 TEST(SafetensorsHostileTest, HeadersThatAreNotTheRightJson) {
-  EXPECT_READ_ERROR(file_of("[]"), "expected the header to start with \"{\"");
-  EXPECT_READ_ERROR(file_of(" {}"), "expected the header to start with \"{\"");
-  EXPECT_READ_ERROR(file_of("{\"w\":"), "not valid JSON");
-  EXPECT_READ_ERROR(file_of("{\"\xff\":1}"), "not valid JSON");
-  EXPECT_READ_ERROR(file_of("{\"w\":" + std::string(1000, '[')), "nested deeper than 64");
-  EXPECT_READ_ERROR(file_of("{\"w\":7}"), "field w: expected an object, found 7.");
-  EXPECT_READ_ERROR(file_of("{\"w\":{}}"), "field w.dtype is missing.");
-  EXPECT_READ_ERROR(file_of(R"({"w":{},"w":{}})"), "the key \"w\" stands twice");
-  EXPECT_READ_ERROR(file_of(R"({"__metadata__":{"a":1}})"),
+  EXPECT_READ_ERROR(safetensors_bytes("[]"), "expected the header to start with \"{\"");
+  EXPECT_READ_ERROR(safetensors_bytes(" {}"), "expected the header to start with \"{\"");
+  EXPECT_READ_ERROR(safetensors_bytes("{\"w\":"), "not valid JSON");
+  EXPECT_READ_ERROR(safetensors_bytes("{\"\xff\":1}"), "not valid JSON");
+  EXPECT_READ_ERROR(safetensors_bytes("{\"w\":" + std::string(1000, '[')), "nested deeper than 64");
+  EXPECT_READ_ERROR(safetensors_bytes("{\"w\":7}"), "field w: expected an object, found 7.");
+  EXPECT_READ_ERROR(safetensors_bytes("{\"w\":{}}"), "field w.dtype is missing.");
+  EXPECT_READ_ERROR(safetensors_bytes(R"({"w":{},"w":{}})"), "the key \"w\" stands twice");
+  EXPECT_READ_ERROR(safetensors_bytes(R"({"__metadata__":{"a":1}})"),
                     "field __metadata__.a: expected a string, found 1.");
-  EXPECT_READ_ERROR(file_of(R"({"__metadata__":[]})"), "field __metadata__: expected an object");
+  EXPECT_READ_ERROR(safetensors_bytes(R"({"__metadata__":[]})"),
+                    "field __metadata__: expected an object");
 }
 
 TEST(SafetensorsHostileTest, WrongDtypes) {
@@ -125,8 +122,8 @@ TEST(SafetensorsHostileTest, TensorsThatDoNotTileTheData) {
 }
 
 TEST(SafetensorsHostileTest, NamesInMessagesAreMadePrintable) {
-  EXPECT_READ_ERROR(file_of("{\"\\u001b[2J\":{\"dtype\":\"X\\u0007\",\"shape\":[],"
-                            "\"data_offsets\":[0,0]}}"),
+  EXPECT_READ_ERROR(safetensors_bytes("{\"\\u001b[2J\":{\"dtype\":\"X\\u0007\",\"shape\":[],"
+                                      "\"data_offsets\":[0,0]}}"),
                     "tensor \\x1b[2J: dtype: expected one of");
 }
 

@@ -42,8 +42,9 @@ def random_tensors():
     for dtype in dtypes:
         for shape in shapes:
             count = int(np.prod(shape, dtype=np.int64))
-            data = torch.from_numpy(rng.integers(0, 256, count * dtype.itemsize, dtype=np.uint8))
-            tensors[f"{dtype}/{shape}"] = data.clone().view(dtype).reshape(shape)
+            data = rng.integers(0, 256, count * dtype.itemsize, dtype=np.uint8).tobytes()
+            flat = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0)
+            tensors[f"{dtype}/{shape}"] = flat.to(dtype).reshape(shape)
     for shape in shapes:
         count = int(np.prod(shape, dtype=np.int64))
         tensors[f"bool/{shape}"] = torch.from_numpy(rng.integers(0, 2, count) == 1).reshape(shape)

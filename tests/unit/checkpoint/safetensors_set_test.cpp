@@ -78,6 +78,17 @@ TEST_F(SafetensorsSetTest, AMissingShardIsNamed) {
                "model-00002-of-00002.safetensors, which is missing from the folder.");
 }
 
+TEST_F(SafetensorsSetTest, ShardNamesThatNoFileCanHave) {
+  for (const std::string& name : {std::string(5000, 'n'), std::string(3000, '/') + "n"}) {
+    write_index({{"a", "sub/" + name}});
+    EXPECT_ERROR(SafetensorsSet set(dir_), "which is missing from the folder.");
+  }
+  fs::create_directories(dir_ / "folder");
+  write_index({{"a", "folder"}});
+  EXPECT_ERROR(SafetensorsSet set(dir_), "folder: expected a regular file, found a folder.");
+  EXPECT_ERROR(SafetensorsSet(fs::path(std::string(5000, 'n'))), "no such folder.");
+}
+
 TEST_F(SafetensorsSetTest, IndexAndShardsMustAgree) {
   write_model();
   write_index({{"a", kFirst}, {"b", kFirst}, {"c", kSecond}, {"d", kSecond}});

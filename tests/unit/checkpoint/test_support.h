@@ -1,17 +1,14 @@
-// Shared by the tests of checkpoint/: the text of an error, a folder of the test's own, and bytes
-// put together by hand.
+// Shared by the tests of checkpoint/: the text of an error, and a folder of the test's own.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdint>
-#include <cstring>
 #include <string>
-#include <string_view>
 
 #include "longgen/base/check.h"
 #include "longgen/base/files.h"
+#include "raw_bytes.h"
 
 namespace longgen {
 
@@ -43,13 +40,5 @@ class FolderTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(dir_); }
   fs::path dir_;
 };
-
-/// A value's bytes, little-endian as this machine's.
-template <typename T>
-std::string raw(const T& value) {
-  std::string bytes(sizeof(T), '\0');
-  std::memcpy(bytes.data(), &value, sizeof(T));
-  return bytes;
-}
 
 }  // namespace longgen

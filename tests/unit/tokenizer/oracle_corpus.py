@@ -67,7 +67,7 @@ def characters():
              if unicodedata.name(chr(c), None)]
     accented = unicodedata.normalize("NFD", "Ångström naïve façade Tiếng Việt 각하 ガギグ נִקּוּד") * 3
     controls = "".join(map(chr, range(0x20))) * 2 + "\x7f\x80\x85\x9f\u180e\u200b\u200d\u2028\u2029\ufeff\u00ad"
-    emoji = "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 1️⃣ 🇺🇳🇪🇺 ❤️‍🔥 \U0001F170 ⓐ 𝕏 ﬁ ﬆ ſ 'ſ 'S 'LL 'Ve K ŉ İ"
+    emoji = "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 1️⃣ 🇺🇳🇪🇺 ❤️‍🔥 \U0001F170 ⓐ 𝕏 ﬁ ﬆ ſ 'ſ 'S 'LL 'Ve K ŉ İ می\u200cخواهم क्\u200dष"
     spaces = "  a   b\t\t c \n\n\n d\r\n\r\n  e \u00a0\u00a0 f\u3000\u3000g\n   \n\t\n   h   "
     return cut("\n".join(named)) + [accented, controls, emoji, spaces, "", " ", "\n", "   ", "a", "\u0301", "é\u0301"]
 

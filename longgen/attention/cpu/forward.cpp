@@ -1,0 +1,234 @@
+#include "longgen/attention/cpu/forward.h"
+
+#include <c10/util/BFloat16.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "longgen/attention/cpu/items.h"
+
+namespace longgen::cpu {
+namespace {
+
+constexpr int64_t kBlock = Pattern::kBlock;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+// A bf16 block is converted to fp32 once for a tile with more rows than this; with fewer, while it
+// is read.
+constexpr int64_t kFewRows = 12;
+// Where there are too few tiles to keep the threads busy (decoding), the keys of a tile are split
+// into parts of this many blocks, whose results are merged in order. Fixed numbers: the result must
+// not depend on the machine.
+constexpr int64_t kBlocksPerPart = 16;
+constexpr int64_t kManyTiles = 32;
+
+struct Shape {
+  int64_t num_heads;
+  int64_t group;  // query heads per KV head
+  int64_t head_size;
+  int64_t head_size_padded;
+};
+
+/// What one thread needs to work on a tile.
+class TileWorker {
+ public:
+  TileWorker(const Shape& shape, int64_t max_rows)
+      : shape_(shape),
+        q_(max_rows * shape.head_size_padded),
+        scores_(max_rows * kBlock),
+        keys_(kBlock * shape.head_size_padded),
+        values_(kBlock * shape.head_size_padded) {}
+
+  void load_queries(const at::Tensor& q_THD, const Tile& tile, double scale) {
+    const auto factor = static_cast<float>(scale * std::numbers::log2e);
+    const int64_t row_floats = shape_.head_size_padded;
+    for (int64_t h = 0; h < shape_.group; ++h) {
+      const RowsIn from = head_rows(q_THD, tile.first_row, tile.kv_head * shape_.group + h);
+      kernels_.load(tile.num_tokens, shape_.head_size, factor, from,
+                    {q_.data() + h * row_floats, shape_.group * row_floats}, row_floats);
+    }
+  }
+
+  /// Adds one key block to out (rows, D padded) and states.
+  void add_block(const Tile& tile, int64_t key_block, const KeyBlock& block, float* out,
+                 RowState* states) {
+    const int64_t rows = tile.num_tokens * shape_.group;
+    const int64_t num_keys = tile.num_keys(key_block);
+    const Rows scores = {scores_.data(), kBlock};
+    const int64_t columns = padded(num_keys);
+    kernels_.multiply(rows, columns, shape_.head_size, {q_.data(), shape_.head_size_padded, 1},
+                      in_fp32(block.keys_transposed, rows, shape_.head_size, kBlock, keys_), scores,
+                      false);
+    if (key_block == tile.query_block()) mask_future(tile, shape_.group, scores, columns);
+    const Rows sums = {out, shape_.head_size_padded};
+    kernels_.softmax(rows, columns, scores, states, sums, shape_.head_size_padded);
+    kernels_.multiply(rows, shape_.head_size_padded, num_keys, {scores_.data(), kBlock, 1},
+                      in_fp32(block.values, rows, num_keys, shape_.head_size_padded, values_), sums,
+                      true);
+  }
+
+ private:
+  RowsIn in_fp32(const RowsIn& from, int64_t tile_rows, int64_t rows, int64_t columns,
+                 Floats& buffer) {
+    if (!from.is_bf16 || tile_rows <= kFewRows) return from;
+    kernels_.load(rows, columns, 1.0f, from, {buffer.data(), columns}, columns);
+    return {buffer.data(), columns, false};
+  }
+
+  const TileKernels& kernels_ = tile_kernels();
+  Shape shape_;
+  Floats q_, scores_, keys_, values_;
+};
+
+/// One part of the key blocks of a tile.
+struct Part {
+  int64_t tile;
+  int64_t first_block;  // index into the tile's visible blocks
+  int64_t num_blocks;
+};
+
+struct Plan {
+  std::vector<Tile> tiles;
+  std::vector<std::vector<int64_t>> visible;  // per tile, only where parts are used
+  std::vector<Part> parts;                    // empty: each tile is one item
+  int64_t max_rows = 0;
+};
+
+Plan make_plan(const std::vector<Sequence>& sequences, const Pattern& pattern, int64_t num_kv_heads,
+               int64_t group) {
+  Plan plan;
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    for (int64_t head = 0; head < num_kv_heads; ++head) {
+      const auto tiles = make_tiles(sequences[s], static_cast<int64_t>(s), head, group);
+      plan.tiles.insert(plan.tiles.end(), tiles.begin(), tiles.end());
+    }
+  }
+  for (const Tile& tile : plan.tiles)
+    plan.max_rows = std::max(plan.max_rows, tile.num_tokens * group);
+  if (static_cast<int64_t>(plan.tiles.size()) >= kManyTiles) return plan;
+  for (size_t t = 0; t < plan.tiles.size(); ++t) {
+    plan.visible.push_back(
+        pattern.visible_blocks(plan.tiles[t].query_block(), plan.tiles[t].kv_head));
+    const auto count = static_cast<int64_t>(plan.visible.back().size());
+    for (int64_t b = 0; b == 0 || b < count; b += kBlocksPerPart) {
+      plan.parts.push_back({static_cast<int64_t>(t), b, std::min(kBlocksPerPart, count - b)});
+    }
+  }
+  return plan;
+}
+
+template <typename T>
+void write_row(const float* from, float factor, int64_t size, T* to) {
+  for (int64_t i = 0; i < size; ++i) to[i] = static_cast<T>(from[i] * factor);
+}
+
+/// out = sums / state.sum, lse = ln of the sum. A row that saw nothing: zeros and -inf.
+void write_tile(const Tile& tile, const Shape& shape, const float* sums, const RowState* states,
+                const at::Tensor& out_THD, const at::Tensor& lse_HT) {
+  const bool is_bf16 = out_THD.scalar_type() == at::kBFloat16;
+  for (int64_t r = 0; r < tile.num_tokens * shape.group; ++r) {
+    const int64_t row = tile.first_row + r / shape.group;
+    const int64_t head = tile.kv_head * shape.group + r % shape.group;
+    const RowState& state = states[r];
+    const float factor = state.sum > 0 ? 1.0f / state.sum : 0.0f;
+    const float* from = sums + r * shape.head_size_padded;
+    const int64_t offset = (row * shape.num_heads + head) * shape.head_size;
+    if (is_bf16) {
+      write_row(from, factor, shape.head_size, out_THD.mutable_data_ptr<at::BFloat16>() + offset);
+    } else {
+      write_row(from, factor, shape.head_size, out_THD.mutable_data_ptr<float>() + offset);
+    }
+    if (lse_HT.defined()) {
+      const double lse =
+          state.sum > 0 ? (state.max + std::log2(state.sum)) * std::numbers::ln2 : -kInfinity;
+      lse_HT.mutable_data_ptr<float>()[head * lse_HT.size(1) + row] = static_cast<float>(lse);
+    }
+  }
+}
+
+/// Adds the sums of a later part to those of the parts before it.
+void merge_part(int64_t rows, int64_t columns, const float* part, const RowState* part_states,
+                float* sums, RowState* states) {
+  for (int64_t r = 0; r < rows; ++r) {
+    if (part_states[r].sum == 0) continue;
+    const float top = std::max(states[r].max, part_states[r].max);
+    const float keep = std::exp2(states[r].max - top);
+    const float add = std::exp2(part_states[r].max - top);
+    states[r] = {top, states[r].sum * keep + part_states[r].sum * add};
+    for (int64_t c = 0; c < columns; ++c) {
+      sums[r * columns + c] = sums[r * columns + c] * keep + part[r * columns + c] * add;
+    }
+  }
+}
+
+}  // namespace
+
+void attend_forward(const at::Tensor& q_THD, const std::vector<Sequence>& sequences,
+                    const Pattern& pattern, int64_t num_kv_heads, double scale,
+                    const KeyBlockSource& source, const at::Tensor& out_THD,
+                    const at::Tensor& lse_HT) {
+  const Shape shape = {q_THD.size(1), q_THD.size(1) / num_kv_heads, q_THD.size(2),
+                       padded(q_THD.size(2))};
+  const Plan plan = make_plan(sequences, pattern, num_kv_heads, shape.group);
+  const int64_t sums_per_item = plan.max_rows * shape.head_size_padded;
+  const auto make_worker = [&] { return TileWorker(shape, plan.max_rows); };
+  const auto clear = [&](const Tile& tile, float* sums, RowState* states) {
+    const int64_t rows = tile.num_tokens * shape.group;
+    std::fill_n(sums, rows * shape.head_size_padded, 0.0f);
+    std::fill_n(states, rows, RowState{-kInfinity, 0.0f});
+  };
+
+  if (plan.parts.empty()) {
+    for_each_item(
+        static_cast<int64_t>(plan.tiles.size()),
+        [&] {
+          return std::tuple(make_worker(), Floats(sums_per_item),
+                            std::vector<RowState>(plan.max_rows));
+        },
+        [&](auto& state, int64_t item) {
+          auto& [worker, sums, states] = state;
+          const Tile& tile = plan.tiles[item];
+          clear(tile, sums.data(), states.data());
+          worker.load_queries(q_THD, tile, scale);
+          for (int64_t j : pattern.visible_blocks(tile.query_block(), tile.kv_head)) {
+            worker.add_block(tile, j, source.block(tile.sequence, tile.kv_head, j), sums.data(),
+                             states.data());
+          }
+          write_tile(tile, shape, sums.data(), states.data(), out_THD, lse_HT);
+        });
+    return;
+  }
+
+  const auto num_parts = static_cast<int64_t>(plan.parts.size());
+  const Floats sums(num_parts * sums_per_item);
+  std::vector<RowState> states(num_parts * plan.max_rows);
+  for_each_item(num_parts, make_worker, [&](TileWorker& worker, int64_t item) {
+    const Part& part = plan.parts[item];
+    const Tile& tile = plan.tiles[part.tile];
+    float* part_sums = sums.data() + item * sums_per_item;
+    RowState* part_states = states.data() + item * plan.max_rows;
+    clear(tile, part_sums, part_states);
+    worker.load_queries(q_THD, tile, scale);
+    for (int64_t b = part.first_block; b < part.first_block + part.num_blocks; ++b) {
+      const int64_t j = plan.visible[part.tile][b];
+      worker.add_block(tile, j, source.block(tile.sequence, tile.kv_head, j), part_sums,
+                       part_states);
+    }
+  });
+  for (int64_t first = 0; first < num_parts;) {
+    const Tile& tile = plan.tiles[plan.parts[first].tile];
+    float* merged = sums.data() + first * sums_per_item;
+    RowState* merged_states = states.data() + first * plan.max_rows;
+    int64_t p = first + 1;
+    for (; p < num_parts && plan.parts[p].tile == plan.parts[first].tile; ++p) {
+      merge_part(tile.num_tokens * shape.group, shape.head_size_padded,
+                 sums.data() + p * sums_per_item, states.data() + p * plan.max_rows, merged,
+                 merged_states);
+    }
+    write_tile(tile, shape, merged, merged_states, out_THD, lse_HT);
+    first = p;
+  }
+}
+
+}  // namespace longgen::cpu

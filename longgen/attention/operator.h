@@ -1,0 +1,37 @@
+// attention/operator.h: the signatures of torch.ops.longgen.attend and of its gradient, and their
+// checked arguments. A GPU plug-in registers its own implementations of the two for CUDA; the
+// autograd part is shared.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <tuple>
+
+#include "longgen/attention/pattern.h"
+
+namespace longgen {
+
+/// (q, k, v, sink_blocks, window_blocks, stride_blocks, stride_offsets, doc_starts, scale) -> (out,
+/// lse)
+using AttendSignature = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&,
+                                                           const at::Tensor&, int64_t, int64_t,
+                                                           int64_t, at::IntArrayRef,
+                                                           const std::optional<at::Tensor>&,
+                                                           std::optional<double>);
+/// (grad_out, q, k, v, out, lse, sink_blocks, window_blocks, stride_blocks, stride_offsets,
+/// doc_starts, scale)
+/// -> (grad_q, grad_k, grad_v)
+using AttendBackwardSignature = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
+    const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+    const at::Tensor&, int64_t, int64_t, int64_t, at::IntArrayRef, const std::optional<at::Tensor>&,
+    std::optional<double>);
+
+/// Throws Error where q, k, v and doc_starts break the contract of attend().
+void check_attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
+                  const at::Tensor& doc_starts);
+
+/// 1 / sqrt(D) if not given.
+double attend_scale(const at::Tensor& q_THD, std::optional<double> scale);
+
+}  // namespace longgen

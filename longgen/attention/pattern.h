@@ -1,0 +1,80 @@
+// attention/pattern.h: which keys a query sees. The one place that knows; masks, kernels, the page
+// manager, the planner and the tests all ask it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longgen {
+
+/// Static sparse attention over blocks of kBlock tokens (LongGen, arXiv 2410.01485). Query token t
+/// stands in block i = t / kBlock, key token s in block j = s / kBlock; t sees s exactly if s <= t
+/// and one of these holds:
+///   sink    j < sink_blocks
+///   window  i - j < window_blocks
+///   stride  stride_blocks > 0 and (j + stride_offsets[kv_head]) % stride_blocks == 0
+/// A full pattern (window_blocks == kFullWindow) sees every s <= t.
+/// Positions count from the start of a document. Every question is answered in closed form.
+class Pattern {
+ public:
+  static constexpr int64_t kBlock = 64;
+  static constexpr int64_t kFullWindow = -1;
+
+  /// A full layer.
+  Pattern() = default;
+  /// Throws Error on negative counts, or offsets without a stride. Empty `stride_offsets` means the
+  /// default for the number of KV heads, filled in by for_heads(): heads then cover all blocks
+  /// between them.
+  static Pattern sparse(int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks = 0,
+                        std::vector<int64_t> stride_offsets = {});
+  /// The five numbers of the attend op: window_blocks == kFullWindow is a full layer.
+  static Pattern from_op(int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
+                         std::vector<int64_t> stride_offsets, int64_t num_kv_heads);
+  /// "full", "sink" (sink 1, window 16), "blocksparse" (the same with stride 16), or
+  /// "sink=S,window=W,stride=N".
+  static Pattern parse(std::string_view text);
+
+  /// The same pattern with one stride offset per KV head. Throws Error if it already has another
+  /// number of them.
+  Pattern for_heads(int64_t num_kv_heads) const;
+
+  bool is_full() const { return window_blocks_ == kFullWindow; }
+  int64_t sink_blocks() const { return sink_blocks_; }
+  int64_t window_blocks() const { return window_blocks_; }
+  int64_t stride_blocks() const { return stride_blocks_; }
+  const std::vector<int64_t>& stride_offsets() const { return stride_offsets_; }
+
+  /// Does query block i see key block j (up to the causal edge inside the diagonal block)?
+  bool keeps(int64_t query_block, int64_t key_block, int64_t kv_head) const;
+  /// Will any query at a position >= num_tokens see key_block? A page that is not live can be
+  /// freed.
+  bool live(int64_t key_block, int64_t kv_head, int64_t num_tokens) const;
+  /// How many of the blocks that hold the first num_tokens tokens are live at num_tokens.
+  int64_t live_blocks(int64_t num_tokens, int64_t kv_head) const;
+  /// (query, key) token pairs that queries at positions [begin, end) see.
+  int64_t visited_pairs(int64_t begin, int64_t end, int64_t kv_head) const;
+  /// Key blocks that query block i sees, ascending. For loops over the work of one query block.
+  std::vector<int64_t> visible_blocks(int64_t query_block, int64_t kv_head) const;
+  /// Key blocks that any query block in [first, last] sees, ascending.
+  std::vector<int64_t> visible_blocks(int64_t first_query_block, int64_t last_query_block,
+                                      int64_t kv_head) const;
+
+  /// "full" or "sink=S,window=W,stride=N"; parse() reads it back.
+  std::string to_string() const;
+  bool operator==(const Pattern&) const = default;
+
+ private:
+  bool on_stride(int64_t key_block, int64_t kv_head) const;
+  /// Stride blocks in [begin, end).
+  int64_t count_stride(int64_t begin, int64_t end, int64_t kv_head) const;
+  int64_t pairs_before(int64_t end, int64_t kv_head) const;
+
+  int64_t sink_blocks_ = 0;
+  int64_t window_blocks_ = kFullWindow;
+  int64_t stride_blocks_ = 0;
+  std::vector<int64_t> stride_offsets_;
+};
+
+}  // namespace longgen

@@ -1,0 +1,85 @@
+// Writes small files that are right, for the fuzzers to start from: make_fuzz_seeds OUT_DIR fills
+// OUT_DIR/gguf, OUT_DIR/safetensors and OUT_DIR/tokenizer.
+#include <iostream>
+
+#include "longgen/base/check.h"
+#include "longgen/base/files.h"
+#include "tests/unit/checkpoint/gguf_builder.h"
+
+namespace longgen {
+namespace {
+
+using V = GgufValueType;
+
+std::string gguf_of_every_value() {
+  GgufBuilder builder;
+  builder.key("general.architecture", V::string, gguf_string("llama"))
+      .key("general.alignment", V::u32, raw(uint32_t{64}))
+      .key("b", V::boolean, raw(uint8_t{1}))
+      .key("i", V::i64, raw(int64_t{-3}))
+      .key("f", V::f32, raw(0.5f))
+      .key("d", V::f64, raw(1e-5))
+      .key("words", V::array, gguf_array(V::string, 2, gguf_string("ab") + gguf_string("")))
+      .key("scores", V::array, gguf_array(V::f32, 2, raw(0.5f) + raw(-1.0f)))
+      .key("types", V::array, gguf_array(V::i32, 2, raw(int32_t{1}) + raw(int32_t{6})))
+      .key("flags", V::array, gguf_array(V::boolean, 1, raw(uint8_t{0})));
+  return builder.tensor("w", {3, 2}, GgmlType::f32, 0).file(std::string(24, 'w'), 64);
+}
+
+/// One tensor of each type that is dequantized. 256 elements of the widest take 1,024 bytes.
+std::string gguf_of_every_type(uint32_t version) {
+  GgufBuilder builder;
+  builder.version = version;
+  uint64_t offset = 0;
+  for (const GgmlType type : {GgmlType::f32, GgmlType::f16, GgmlType::bf16, GgmlType::q8_0,
+                              GgmlType::q4_0, GgmlType::q4_1, GgmlType::q5_0, GgmlType::q5_1,
+                              GgmlType::q4_k, GgmlType::q5_k, GgmlType::q6_k}) {
+    builder.tensor("t" + std::to_string(static_cast<uint32_t>(type)), {256}, type, offset);
+    offset += 1024;
+  }
+  return builder.file(std::string(offset, '\x35'));
+}
+
+std::string safetensors_of_two() {
+  return safetensors_bytes(R"({"__metadata__":{"format":"pt"},)"
+                           R"("a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
+                           R"("b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}})",
+                           "0123456789");
+}
+
+void write_seeds(const fs::path& directory) {
+  for (const char* name : {"gguf", "safetensors", "tokenizer"}) {
+    fs::create_directories(directory / name);
+  }
+  write_file(directory / "gguf/values", gguf_of_every_value());
+  write_file(directory / "gguf/types2", gguf_of_every_type(2));
+  write_file(directory / "gguf/types3", gguf_of_every_type(3));
+  write_file(directory / "safetensors/two", safetensors_of_two());
+  write_file(directory / "safetensors/none", safetensors_bytes("{}"));
+  write_file(directory / "safetensors/index",
+             R"({"metadata":{"total_size":8},"weight_map":{"a":"s1","b":"sub/s2"}})");
+  write_file(directory / "tokenizer/bpe",
+             R"({"added_tokens":[{"id":5,"content":"<s>","special":true,"normalized":false}],)"
+             R"("normalizer":{"type":"NFC"},)"
+             R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true},)"
+             R"("decoder":{"type":"ByteLevel"},)"
+             R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"Ġ":3,"Ġab":4},)"
+             R"("merges":["a b",["Ġ","ab"]]}})");
+  write_file(directory / "tokenizer/template",
+             "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+             "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+}
+
+}  // namespace
+}  // namespace longgen
+
+int main(int argc, char** argv) {
+  try {
+    LG_CHECK(argc == 2, "usage: make_fuzz_seeds OUT_DIR");
+    longgen::write_seeds(argv[1]);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}
