@@ -129,14 +129,15 @@ void q6_k_block(const Byte* in, float* out) {
   const Byte* const high = in + 128;  // 2 bits an element
   const Byte* const scales = in + 192;
   const float d = load_f16(in + 208);
-  for (int g = 0; g < 8; ++g) {  // 32 elements each; 4 groups share 64 low and 32 high bytes
-    const int half = g / 4, quarter = g % 4;
-    const Byte* const l = low + half * 64 + quarter % 2 * 32;
-    const Byte* const h = high + half * 32;
-    for (int i = 0; i < 32; ++i) {
-      const int q = (l[i] >> quarter / 2 * 4 & 15) | (h[i] >> quarter * 2 & 3) << 4;
-      const float scale = d * static_cast<float>(static_cast<int8_t>(scales[g * 2 + i / 16]));
-      out[g * 32 + i] = scale * static_cast<float>(q - 32);
+  for (int g = 0; g < 16; ++g) {  // 16 elements each; 8 groups share 64 low and 32 high bytes
+    const int half = g / 8, quarter = g / 2 % 4, side = g % 2 * 16;
+    const Byte* const l = low + half * 64 + quarter % 2 * 32 + side;
+    const Byte* const h = high + half * 32 + side;
+    const int low_shift = quarter / 2 * 4, high_shift = quarter * 2;
+    const float scale = d * static_cast<float>(static_cast<int8_t>(scales[g]));
+    for (int i = 0; i < 16; ++i) {
+      const int q = (l[i] >> low_shift & 15) | (h[i] >> high_shift & 3) << 4;
+      out[g * 16 + i] = scale * static_cast<float>(q - 32);
     }
   }
 }

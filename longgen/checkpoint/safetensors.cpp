@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 #include <tuple>
 
 #include "longgen/base/check.h"
@@ -136,13 +137,15 @@ std::map<std::string, std::string> parse_safetensors_index(std::string_view text
 
 SafetensorsSet::SafetensorsSet(const fs::path& model_directory) {
   const fs::path single = model_directory / kSingleName, index = model_directory / kIndexName;
-  LG_CHECK(fs::is_directory(model_directory), model_directory.string(), ": no such folder.");
-  if (fs::exists(single)) {
+  std::error_code failed;  // whatever the system says of a strange path, it is not there
+  LG_CHECK(fs::is_directory(model_directory, failed), model_directory.string(),
+           ": no such folder.");
+  if (fs::exists(single, failed)) {
     files_.push_back(std::make_unique<SafetensorsFile>(single));
     for (const TensorEntry& entry : files_[0]->tensors()) by_name_.emplace(entry.name, &entry);
   } else {
-    LG_CHECK(fs::exists(index), model_directory.string(), ": expected ", kSingleName, " or ",
-             kIndexName, ", found neither.");
+    LG_CHECK(fs::exists(index, failed), model_directory.string(), ": expected ", kSingleName,
+             " or ", kIndexName, ", found neither.");
     open_shards(model_directory, index);
   }
   for (const auto& [name, unused] : by_name_) names_.push_back(name);
@@ -156,8 +159,9 @@ void SafetensorsSet::open_shards(const fs::path& directory, const fs::path& inde
   for (const auto& [name, shard] : shard_of) {
     if (shards.contains(shard)) continue;
     const fs::path path = join_inside(directory, shard);
-    LG_CHECK(fs::exists(path), source, ": tensor ", printable(name), " is listed in the shard ",
-             printable(shard), ", which is missing from the folder.");
+    std::error_code failed;  // a name too long for the system is missing too
+    LG_CHECK(fs::exists(path, failed), source, ": tensor ", printable(name),
+             " is listed in the shard ", printable(shard), ", which is missing from the folder.");
     files_.push_back(std::make_unique<SafetensorsFile>(path));
     shards.emplace(shard, files_.back().get());
   }

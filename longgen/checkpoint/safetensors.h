@@ -1,5 +1,4 @@
 // checkpoint/safetensors.h: reading and writing safetensors files, single or sharded.
-// docs/model_directory.md says what a file may look like.
 #pragma once
 
 #include <cstdint>

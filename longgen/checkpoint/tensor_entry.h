@@ -19,7 +19,7 @@ std::string_view dtype_name(DType dtype);
 std::optional<DType> dtype_from_name(std::string_view name);
 /// Bytes of one element.
 int64_t dtype_bytes(DType dtype);
-/// "F64, I64, F32, ...", for messages.
+/// "F32, F16, BF16, ...", for messages.
 std::string dtype_list();
 
 /// The product of the dimensions (1 for a scalar). Throws Error starting with `where` when one is

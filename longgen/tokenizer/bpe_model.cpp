@@ -130,8 +130,9 @@ void BpeModel::read_merges(const JsonObject& model) {
 void BpeModel::add_merge(std::string_view left, std::string_view right, uint32_t rank,
                          const std::string& where) {
   const std::string whole = std::string(left) + std::string(right);
-  merges_.insert(require_id(left, where), require_id(right, where),
-                 {rank, require_id(whole, where)});
+  const int32_t left_id = require_id(left, where);
+  const int32_t right_id = require_id(right, where);
+  merges_.insert(left_id, right_id, {rank, require_id(whole, where)});
   for (size_t at = whole.find(kMetaspace, 1); at != std::string::npos;
        at = whole.find(kMetaspace, at + 1)) {
     const bool after_another = std::string_view(whole).substr(0, at).ends_with(kMetaspace);

@@ -15,6 +15,10 @@ using Kind = TemplatePart::Kind;
 
 constexpr const char* kSupported = "ChatML (SmolLM2, Qwen 2 and 2.5), Llama 2, Llama 3 and Mistral";
 
+constexpr size_t kMaxTemplateBytes = 1 << 20;
+constexpr std::string_view kChatMlSystem = "<|im_start|>system\n";
+constexpr std::string_view kLlama3System = "<|start_header_id|>system<|end_header_id|>\n\n";
+
 /// Python's str.strip(): Unicode white space and the four separators of ASCII.
 std::string trim(std::string_view text) {
   const auto blank = [](uint32_t c) {
@@ -55,29 +59,41 @@ std::string template_text(const JsonObject& config) {
 
 ChatFormat ChatFormat::from_template(const std::string& text, const std::string& source,
                                      const std::string& bos, const std::string& eos) {
+  LG_CHECK(text.size() <= kMaxTemplateBytes, source, ": expected a chat template of at most ",
+           kMaxTemplateBytes, " bytes, found ", text.size(), ".");
   const ChatTemplate parsed(text, source);
-  ChatFormat format;
-  format.source_ = source;
-  format.bos_ = bos;
-  format.eos_ = eos;
   // Reasoning blocks are cut out of earlier turns by rules that differ from model to model.
   const bool reasons = parsed.mentions("<think>") || parsed.mentions("reasoning_content");
-  const bool known = !reasons && (format.read_chatml(parsed) || format.read_llama3(parsed) ||
-                                  format.read_inst(parsed));
-  LG_CHECK(known, source, ": the chat template is none that longgen knows: ", kSupported,
-           reasons ? " (this one has reasoning blocks)." : ".");
-  const bool needs_bos =
-      format.writes_bos_ || format.user_.shape().find("{bos}") != std::string::npos;
-  LG_CHECK(!needs_bos || !bos.empty(), source,
+  if (!reasons) {
+    for (const auto read :
+         {&ChatFormat::read_chatml, &ChatFormat::read_llama3, &ChatFormat::read_inst}) {
+      ChatFormat format;
+      format.source_ = source;
+      format.bos_ = bos;
+      format.eos_ = eos;
+      if (!(format.*read)(parsed) || !format.covers(parsed)) continue;
+      format.check_tokens();
+      return format;
+    }
+  }
+  LG_FAIL(source, ": the chat template is none that longgen knows: ", kSupported,
+          reasons ? " (this one has reasoning blocks)." : ".");
+}
+
+/// BOS and EOS must be there where the template writes them. Generation ends at EOS in any case.
+void ChatFormat::check_tokens() {
+  LG_CHECK(!writes_bos() || !bos_.empty(), source_,
            ": the chat template writes bos_token, and tokenizer_config.json has none.");
-  const bool needs_eos = format.assistant_.shape().find("{eos}") != std::string::npos;
-  LG_CHECK(!needs_eos || !eos.empty(), source,
+  const bool needs_eos = assistant_.shape().find("{eos}") != std::string::npos;
+  LG_CHECK(!needs_eos || !eos_.empty(), source_,
            ": the chat template writes eos_token, and tokenizer_config.json has none.");
-  const bool new_stop =
-      !eos.empty() && std::find(format.stop_tokens_.begin(), format.stop_tokens_.end(), eos) ==
-                          format.stop_tokens_.end();
-  if (new_stop) format.stop_tokens_.push_back(eos);
-  return format;
+  const bool known =
+      std::find(stop_tokens_.begin(), stop_tokens_.end(), eos_) != stop_tokens_.end();
+  if (!eos_.empty() && !known) stop_tokens_.push_back(eos_);
+}
+
+bool ChatFormat::writes_bos() const {
+  return writes_bos_ || user_.shape().find("{bos}") != std::string::npos;
 }
 
 void ChatFormat::read_prompt(const ChatTemplate& parsed, const std::string& text) {
@@ -95,13 +111,33 @@ bool ChatFormat::read_chatml(const ChatTemplate& parsed) {
   writes_bos_ = parsed.find("{bos}") != nullptr;
   read_prompt(parsed, "<|im_start|>assistant\n");
   stop_tokens_ = {"<|im_end|>"};
+  return read_default_system(parsed);
+}
+
+/// The turn that stands in for a missing system message. False when the template has a system turn
+/// of another kind.
+bool ChatFormat::read_default_system(const ChatTemplate& parsed) {
   for (const TemplateRun& run : parsed.runs()) {
     const std::string shape = run.shape();
     const bool fixed = run.parts.size() == 1 && run.parts[0].kind == Kind::text;
-    if (fixed && shape.starts_with("<|im_start|>system\n") && shape.ends_with("<|im_end|>\n"))
+    if (!run.variable.empty()) {
+      if (fixed && run.variable.find("system") != std::string::npos) return false;
+    } else if (fixed && shape.starts_with(kChatMlSystem) && shape.ends_with("<|im_end|>\n")) {
+      if (!default_system_.empty() && default_system_ != shape) return false;
       default_system_ = shape;
+    } else if (shape.starts_with("<|im_start|>system")) {
+      // Qwen 2.5 starts another one where tools are given, which they never are here.
+      const bool of_tools = shape == kChatMlSystem && parsed.mentions("tools");
+      if (!of_tools && shape != "<|im_start|>system\n{system}<|im_end|>\n") return false;
+    }
   }
   return true;
+}
+
+/// Whether what the template says of BOS and of the assistant's prompt has been found in it.
+bool ChatFormat::covers(const ChatTemplate& parsed) const {
+  return writes_bos() == parsed.mentions("bos_token") &&
+         (prompts_ == Prompt::on_request) == parsed.mentions("add_generation_prompt");
 }
 
 bool ChatFormat::read_llama3(const ChatTemplate& parsed) {
@@ -114,12 +150,25 @@ bool ChatFormat::read_llama3(const ChatTemplate& parsed) {
   read_prompt(parsed, "<|start_header_id|>assistant<|end_header_id|>\n\n");
   stop_tokens_ = {"<|eot_id|>"};
   for (const TemplateRun& run : parsed.runs()) {
-    const std::string shape = run.shape();
-    if (shape.starts_with("Cutting Knowledge Date: ") && shape.ends_with("{date}\n\n"))
-      dated_system_ = run;
-    if (run.variable == "date_string" && shape.find('{') == std::string::npos) date_ = shape;
+    if (run.variable == "date_string" && run.parts[0].kind == Kind::text) date_ = run.shape();
+    if (!run.variable.empty() || run.shape().find("{date}") == std::string::npos) continue;
+    if (!read_date(run)) return false;
   }
   if (parsed.mentions("strftime_now")) date_.clear();
+  return true;
+}
+
+/// The dates of Llama 3.1 stand at the start of the system turn; the run may hold more of that
+/// turn.
+bool ChatFormat::read_date(const TemplateRun& run) {
+  const auto& parts = run.parts;
+  const bool known = parts.size() >= 3 && parts[0].kind == Kind::text &&
+                     parts[1].kind == Kind::date && parts[2].kind == Kind::text &&
+                     parts[2].text.starts_with("\n\n");
+  if (!known) return false;
+  std::string before = parts[0].text;
+  if (before.starts_with(kLlama3System)) before.erase(0, kLlama3System.size());
+  dated_system_.parts = {{Kind::text, before, false}, parts[1], {Kind::text, "\n\n", false}};
   return true;
 }
 
@@ -218,7 +267,7 @@ std::string ChatFormat::render_turns(const std::vector<ChatMessage>& messages) c
   if (!dated_system_.empty()) {
     const std::string system = has_system ? trim(messages[0].content) : "";
     const std::string before = fill(dated_system_, {}, "");
-    out += "<|start_header_id|>system<|end_header_id|>\n\n" + before + system + "<|eot_id|>";
+    out += std::string(kLlama3System) + before + system + "<|eot_id|>";
   } else if (!has_system) {
     out += default_system_;
   }

@@ -38,7 +38,12 @@ class ChatFormat {
   enum class Prompt { never, on_request, always };
 
   bool read_chatml(const ChatTemplate& parsed);
+  bool read_default_system(const ChatTemplate& parsed);
+  bool writes_bos() const;
+  void check_tokens();
+  bool covers(const ChatTemplate& parsed) const;
   bool read_llama3(const ChatTemplate& parsed);
+  bool read_date(const TemplateRun& run);
   bool read_inst(const ChatTemplate& parsed);
   void read_prompt(const ChatTemplate& parsed, const std::string& text);
   void check_roles(const std::vector<ChatMessage>& messages) const;

@@ -8,9 +8,9 @@
 namespace longgen {
 namespace {
 
-// Up to here scanning all ranks for the lowest beats a heap (bench/tokenizer_speed.py: words of 3
-// to 12 symbols are nearly all there are, and the two cost the same at about 60).
-constexpr size_t kMaxScanned = 48;
+// Up to here scanning all ranks for the lowest beats a heap. Measured with SmolLM2's merges on runs
+// of letters: 22 against 44 ns a symbol at 8, 61 against 66 at 128, 86 against 73 at 256.
+constexpr size_t kMaxScanned = 128;
 
 size_t merge_by_scanning(std::span<int32_t> symbols, const PairTable& merges) {
   std::array<uint32_t, kMaxScanned> ranks;

@@ -207,7 +207,9 @@ std::unique_ptr<PreTokenStep> read_step(const JsonObject& component) {
   check_keys(component, {"type"});
   const bool words = type == "Whitespace";
   if (words || type == "WhitespaceSplit") {
-    const char* const pattern = words ? R"(\w+|[^\w\s]+)" : R"(\S+)";
+    // Whitespace is Rust's regex, whose \w has the joiners U+200C and U+200D.
+    const char* const pattern =
+        words ? R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)" : R"(\S+)";
     return std::make_unique<SplitStep>(Regex::pattern(pattern, component.where("type")),
                                        Behavior::removed, true);
   }

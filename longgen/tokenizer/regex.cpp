@@ -12,7 +12,7 @@ namespace longgen {
 namespace {
 
 // A pattern that needs more steps than these is catastrophic: the known ones need about one a byte.
-constexpr uint32_t kFreeSteps = 2'000'000;
+constexpr uint32_t kFreeSteps = 200'000;
 constexpr uint64_t kStepsPerByte = 8;
 constexpr size_t kJitStackStart = 32 * 1024, kJitStackMax = 8 * 1024 * 1024;
 constexpr uint32_t kHeapLimitKib =

@@ -60,6 +60,14 @@ inline double spacing(const torch::Tensor& x, torch::ScalarType type) {
   return max_abs(x) * (type == torch::kBFloat16 ? 0x1p-8 : 0x1p-23);
 }
 
+/// Size of the terms that an fp32 pass over scores adds up: a score of size |lse| is rounded by
+/// |lse| spacings, which becomes a relative error of its probability. No computation in fp32 can
+/// promise less.
+inline double forward_floor(const Attended& truth, torch::ScalarType type) {
+  const torch::Tensor finite = truth.lse_HT.masked_fill(truth.lse_HT.isinf(), 0.0);
+  return spacing(truth.out_THD, type) + spacing(truth.out_THD, torch::kFloat) * max_abs(finite);
+}
+
 inline std::vector<AttendCase> attend_cases() {
   std::vector<AttendCase> cases;
   const std::vector<std::string> patterns = {"full", "sink=1,window=2,stride=0",

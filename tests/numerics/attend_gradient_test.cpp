@@ -1,6 +1,8 @@
 // The gradients of the attend op against autograd through the reference in fp64.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/numerics/attend_cases.h"
 
 namespace longgen {
@@ -28,9 +30,16 @@ TEST_P(AttendGradientTest, ErrorIsWithinTwicePlainTorch) {
     const Qkv truth = gradients(attend_reference, x.to(torch::kDouble), c);
     const Qkv plain = gradients(attend_reference, x, c);
     const Qkv ours = gradients(attend, x, c);
+    // dS = p * (dP - delta) subtracts numbers of the size of |grad_out . v| before they meet q or
+    // k: their rounding is left even where the gradient itself is zero. 4 standard deviations of
+    // random data stand for the largest term.
+    // The gradient of a key adds such errors of all query heads of its group.
+    const double term = 4 * 4 * max_abs(x.v_SKD) * 4 * std::sqrt(c.num_heads / c.num_kv_heads);
+    const double floor = term * (type == torch::kBFloat16 ? 0x1p-20 : 0x1p-23);
     const auto expect_close = [&](const char* name, const torch::Tensor Qkv::*member) {
-      EXPECT_LE(max_abs_diff(ours.*member, truth.*member),
-                2 * max_abs_diff(plain.*member, truth.*member) + 2 * spacing(truth.*member, type))
+      EXPECT_LE(
+          max_abs_diff(ours.*member, truth.*member),
+          2 * max_abs_diff(plain.*member, truth.*member) + 2 * spacing(truth.*member, type) + floor)
           << name << " " << c << " " << type;
     };
     expect_close("q", &Qkv::q_THD);

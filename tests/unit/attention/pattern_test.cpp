@@ -54,8 +54,9 @@ TEST(PatternTest, VisitedPairsAndBlocksEqualCounting) {
           blocks.push_back(j);
         }
         before.push_back(before.back() + pairs);
-        if (t % kBlock == 0)
+        if (t % kBlock == 0) {
           ASSERT_EQ(pattern.visible_blocks(i, head), blocks) << pattern.to_string() << " " << i;
+        }
       }
       for (int64_t end : {0, 1, 63, 64, 65, 500, 777, 1024, 1663, 1664}) {
         for (int64_t begin : {0, 1, 64, 100, 500}) {
