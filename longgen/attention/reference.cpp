@@ -6,8 +6,8 @@
 
 #include <limits>
 
-#include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 
 #include "longgen/attention/attend.h"
 #include "longgen/attention/operator.h"

