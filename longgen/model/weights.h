@@ -1,0 +1,53 @@
+// model/weights.h: the tensors of a decoder, and their names in model directories.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "longgen/model/config.h"
+
+namespace longgen {
+
+/// Matrices are (out, in), as in torch. Projections that read the same input are stored as one
+/// matrix. Undefined where the model has none.
+struct LayerWeights {
+  at::Tensor attention_norm_E;
+  at::Tensor qkv, qkv_bias;  // ((H + 2K) D, E): rows of q, then k, then v
+  at::Tensor q_norm_D, k_norm_D;
+  at::Tensor output, output_bias;  // (E, H D)
+  at::Tensor ffn_norm_E;
+  at::Tensor gate_up, gate_up_bias;  // (2F, E): rows of gate, then up
+  at::Tensor down, down_bias;        // (E, F)
+};
+
+struct NamedTensor {
+  std::string name;
+  at::Tensor tensor;
+};
+
+struct ModelWeights {
+  at::Tensor embedding_VE;
+  std::vector<LayerWeights> layers;
+  at::Tensor final_norm_E;
+  at::Tensor head_VE;  // the embedding itself when tied
+
+  /// What an optimizer updates: every tensor once, as stored here.
+  std::vector<NamedTensor> parameters() const;
+  /// The same numbers under their Hugging Face names ("model.layers.0.self_attn.q_proj.weight"),
+  /// as views.
+  std::vector<NamedTensor> hugging_face_views(const ModelConfig& config) const;
+};
+
+/// Uninitialised tensors of a model's shapes.
+ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype,
+                              at::Device device = at::kCPU);
+/// Normal with init_std, norms 1, biases 0; a function of the seed.
+ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
+                            at::Device device = at::kCPU);
+/// Copies in another dtype or on another device; tied tensors stay tied.
+ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device);
+
+}  // namespace longgen

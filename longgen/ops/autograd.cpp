@@ -1,0 +1,123 @@
+// How autograd records the ops. One file: custom_function.h is slow to compile.
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/graph_task.h>
+
+#include "longgen/base/check.h"
+#include "longgen/ops/gradients.h"
+
+namespace longgen {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// The backward passes are not recorded themselves; without this, second derivatives would come out
+/// as zero.
+void check_first_derivative(const char* op) {
+  LG_CHECK(!at::GradMode::is_enabled(), "[", op,
+           "] has no second derivative: call backward without create_graph, or use float64.");
+}
+
+class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& weight_N, double eps) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    at::Tensor inverse_rms;
+    const at::Tensor out = rms_norm_forward(x, weight_N, eps, &inverse_rms);
+    context->save_for_backward({x, weight_N, inverse_rms});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("rms_norm");
+    const variable_list saved = context->get_saved_variables();
+    const RmsNormGradients result =
+        rms_norm_backward(grads[0], saved[0], saved[1], saved[2], context->needs_input_grad(0),
+                          context->needs_input_grad(1));
+    return {result.x, result.weight_N, at::Tensor()};
+  }
+};
+
+class RopeFunction : public torch::autograd::Function<RopeFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THD,
+                            const at::Tensor& cos_TD, const at::Tensor& sin_TD) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    context->save_for_backward({cos_TD, sin_TD});
+    return rotate(x_THD, {cos_TD, sin_TD}, Rotation::forward);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("rope");
+    const variable_list saved = context->get_saved_variables();
+    // The inverse rotation times factor^2 / factor: the transpose of the matrix of the forward
+    // pass.
+    return {rotate(grads[0], {saved[0], saved[1]}, Rotation::backward), at::Tensor(), at::Tensor()};
+  }
+};
+
+class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_up_TF) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    context->save_for_backward({gate_up_TF});
+    return swiglu_forward(gate_up_TF);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("swiglu");
+    return {swiglu_backward(grads[0], context->get_saved_variables()[0])};
+  }
+};
+
+class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossEntropyFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_TE,
+                            const at::Tensor& weight_VE, const at::Tensor& targets_T,
+                            int64_t chunk_rows) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    const CrossEntropyResult result =
+        linear_cross_entropy_forward(hidden_TE, weight_VE, targets_T, chunk_rows,
+                                     hidden_TE.requires_grad(), weight_VE.requires_grad());
+    context->save_for_backward({result.grad_hidden_TE, result.grad_weight_VE});
+    context->saved_data["type"] = hidden_TE.scalar_type();
+    return result.loss;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("linear_cross_entropy");
+    const variable_list saved = context->get_saved_variables();
+    const at::ScalarType type = context->saved_data["type"].toScalarType();
+    // The gradient of the weight can be gigabytes: without retain_graph it is nobody else's.
+    const bool keep = torch::autograd::get_current_graph_task_keep_graph();
+    const auto scaled = [&](size_t i) {
+      if (!context->needs_input_grad(i)) return at::Tensor();
+      at::Tensor grad = saved[i];
+      return (keep ? grad.mul(grads[0]) : grad.mul_(grads[0])).to(type);
+    };
+    return {scaled(0), scaled(1), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
+  return RmsNormFunction::apply(x, weight_N, eps);
+}
+
+at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table) {
+  return RopeFunction::apply(x_THD, table.cos_TD, table.sin_TD);
+}
+
+at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF) {
+  return SwiGluFunction::apply(gate_up_TF);
+}
+
+at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
+                                               const at::Tensor& weight_VE,
+                                               const at::Tensor& targets_T, int64_t chunk_rows) {
+  return LinearCrossEntropyFunction::apply(hidden_TE, weight_VE, targets_T, chunk_rows);
+}
+
+}  // namespace longgen

@@ -1,0 +1,208 @@
+// Compiled once for each instruction set, with LONGGEN_ISA naming it and the matching compiler
+// flags. No standard library templates in here: the linker could otherwise keep their AVX-512 copy
+// for a machine that lacks it.
+#include "longgen/ops/cpu/row_kernels.h"
+
+#include "longgen/ops/cpu/vectors.h"
+
+namespace longgen::cpu::LONGGEN_ISA {
+namespace {
+
+/// Walks over StridedRows without a division for each row.
+template <typename T>
+class RowCursor {
+ public:
+  RowCursor(const StridedRows& rows, int64_t first)
+      : rows_(rows),
+        index_(first % rows.num_inner),
+        outer_(static_cast<const T*>(rows.data) + first / rows.num_inner * rows.outer) {}
+
+  const T* row() const { return outer_ + index_ * rows_.inner; }
+  void next() {
+    if (++index_ < rows_.num_inner) return;
+    index_ = 0;
+    outer_ += rows_.outer;
+  }
+
+ private:
+  StridedRows rows_;
+  int64_t index_;
+  const T* outer_;
+};
+
+template <typename T>
+void rms_norm_as(const RmsNorm& job, int64_t begin, int64_t end) {
+  const int64_t n = job.width;
+  const T* weight = static_cast<const T*>(job.weight);
+  RowCursor<T> cursor(job.x, begin);
+  for (int64_t r = begin; r < end; ++r, cursor.next()) {
+    const T* x = cursor.row();
+    const float squares = sum_over(n, [&](int64_t i, auto part) {
+      const Floats v = load(x + i, part);
+      return v * v;
+    });
+    const double mean = static_cast<double>(squares) / static_cast<double>(n);
+    const auto inverse = static_cast<float>(1.0 / __builtin_sqrt(mean + job.eps));
+    if (job.inverse_rms != nullptr) job.inverse_rms[r] = inverse;
+    T* out = static_cast<T*>(job.out) + r * n;
+    for_vectors(n, [&](int64_t i, auto part) {
+      store(out + i, load(x + i, part) * inverse * load(weight + i, part), part);
+    });
+  }
+}
+
+/// With h = x / rms, m = mean(weight * grad * h): grad_x = (weight * grad - m h) / rms and
+/// grad_weight = sum over rows of grad * h.
+template <typename T>
+void rms_norm_backward_as(const RmsNormBackward& job, int64_t begin, int64_t end) {
+  const int64_t n = job.width;
+  const T* weight = static_cast<const T*>(job.weight);
+  RowCursor<T> x_cursor(job.x, begin), grad_cursor(job.grad, begin);
+  for (int64_t r = begin; r < end; ++r, x_cursor.next(), grad_cursor.next()) {
+    const T* x = x_cursor.row();
+    const T* grad = grad_cursor.row();
+    const float inverse = job.inverse_rms[r];
+    if (job.grad_weight != nullptr) {
+      for_vectors(n, [&](int64_t i, auto part) {
+        const Floats term = load(grad + i, part) * (load(x + i, part) * inverse);
+        store(job.grad_weight + i, load(job.grad_weight + i, part) + term, part);
+      });
+    }
+    if (job.grad_x == nullptr) continue;
+    const float dot = sum_over(n, [&](int64_t i, auto part) {
+      return load(weight + i, part) * load(grad + i, part) * (load(x + i, part) * inverse);
+    });
+    const float mean = dot / static_cast<float>(n);
+    T* grad_x = static_cast<T*>(job.grad_x) + r * n;
+    for_vectors(n, [&](int64_t i, auto part) {
+      const Floats h = load(x + i, part) * inverse;
+      const Floats scaled = load(weight + i, part) * load(grad + i, part);
+      store(grad_x + i, (scaled - mean * h) * inverse, part);
+    });
+  }
+}
+
+template <typename T>
+void rope_as(const Rope& job, int64_t begin, int64_t end) {
+  const int64_t half = job.half;
+  for (int64_t t = begin; t < end; ++t) {
+    const float* cos = job.cos + t * half;
+    const float* sin = job.sin + t * half;
+    for (int64_t h = 0; h < job.num_heads; ++h) {
+      const T* x = static_cast<const T*>(job.x) + t * job.token_stride + h * job.head_stride;
+      T* out = static_cast<T*>(job.out) + (t * job.num_heads + h) * 2 * half;
+      for_vectors(half, [&](int64_t i, auto part) {
+        const Floats first = load(x + i, part), second = load(x + half + i, part);
+        const Floats c = load(cos + i, part), s = load(sin + i, part) * job.direction;
+        store(out + i, first * c - second * s, part);
+        store(out + half + i, second * c + first * s, part);
+      });
+    }
+  }
+}
+
+inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exp(-x)); }
+
+template <typename T>
+void swiglu_as(const SwiGlu& job, int64_t begin, int64_t end) {
+  const int64_t n = job.width;
+  for (int64_t r = begin; r < end; ++r) {
+    const T* gate = static_cast<const T*>(job.gate_up) + r * job.gate_up_stride;
+    const T* up = gate + n;
+    T* out = static_cast<T*>(job.out) + r * n;
+    for_vectors(n, [&](int64_t i, auto part) {
+      const Floats g = load(gate + i, part);
+      store(out + i, g / (1.0f + exp(-g)) * load(up + i, part), part);
+    });
+  }
+}
+
+template <typename T>
+void swiglu_backward_as(const SwiGluBackward& job, int64_t begin, int64_t end) {
+  const int64_t n = job.width;
+  for (int64_t r = begin; r < end; ++r) {
+    const T* gate = static_cast<const T*>(job.gate_up) + r * job.gate_up_stride;
+    const T* up = gate + n;
+    const T* grad = static_cast<const T*>(job.grad) + r * job.grad_stride;
+    T* grad_gate = static_cast<T*>(job.grad_gate_up) + r * 2 * n;
+    for_vectors(n, [&](int64_t i, auto part) {
+      const Floats g = load(gate + i, part), d = load(grad + i, part);
+      const Floats s = sigmoid(g);
+      store(grad_gate + i, d * load(up + i, part) * s * (1.0f + g * (1.0f - s)), part);
+      store(grad_gate + n + i, d * (g * s), part);
+    });
+  }
+}
+
+/// Sum of e^(x - shift). Blocks are added in double: an fp32 sum over 100,000 classes would lose
+/// digits of the loss.
+template <typename T>
+double sum_of_exp(const T* x, int64_t n, float shift) {
+  constexpr int64_t kBlock = 4096;
+  double total = 0;
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const T* block = x + first;
+    const int64_t count = n - first < kBlock ? n - first : kBlock;
+    total += static_cast<double>(sum_over(count, [&](int64_t i, auto part) {
+      return exp(load(block + i, part, -__builtin_inff()) - shift);
+    }));
+  }
+  return total;
+}
+
+inline float load_one(const float* from) { return *from; }
+inline float load_one(const Bf16* from) {
+  return bits_of<float>(static_cast<uint32_t>(*from) << 16);
+}
+
+template <typename T>
+void cross_entropy_as(const CrossEntropy& job, int64_t begin, int64_t end) {
+  const int64_t n = job.num_classes;
+  for (int64_t r = begin; r < end; ++r) {
+    T* x = static_cast<T*>(job.logits) + r * n;
+    const int64_t target = job.targets[r];
+    if (target < 0) {
+      job.losses[r] = 0;
+      if (job.make_gradient) std::memset(x, 0, n * sizeof(T));
+      continue;
+    }
+    const float low = -__builtin_inff();
+    const float max = largest(reduce(
+        n, all(low), [&](int64_t i, auto part) { return load(x + i, part, low); },
+        [](Floats a, Floats b) { return larger(a, b); }));
+    const double sum = sum_of_exp(x, n, max);
+    const float target_logit = load_one(x + target);
+    job.losses[r] = __builtin_log(sum) - (static_cast<double>(target_logit) - max);
+    if (!job.make_gradient) continue;
+    const auto scale = static_cast<float>(1.0 / sum);
+    for_vectors(
+        n, [&](int64_t i, auto part) { store(x + i, exp(load(x + i, part) - max) * scale, part); });
+    // p - 1 without the rounding of p to bf16 between.
+    const Floats at_target = exp(all(target_logit - max)) * scale - 1.0f;
+    store(x + target, at_target, Part{1});
+  }
+}
+
+void exp_array(int64_t count, const float* from, float* to) {
+  for_vectors(count, [&](int64_t i, auto part) { store(to + i, exp(load(from + i, part)), part); });
+}
+
+#define LONGGEN_BY_DTYPE(name, Job)                                                     \
+  void name(const Job& job, int64_t begin, int64_t end) {                               \
+    job.is_bf16 ? name##_as<Bf16>(job, begin, end) : name##_as<float>(job, begin, end); \
+  }
+LONGGEN_BY_DTYPE(rms_norm, RmsNorm)
+LONGGEN_BY_DTYPE(rms_norm_backward, RmsNormBackward)
+LONGGEN_BY_DTYPE(rope, Rope)
+LONGGEN_BY_DTYPE(swiglu, SwiGlu)
+LONGGEN_BY_DTYPE(swiglu_backward, SwiGluBackward)
+LONGGEN_BY_DTYPE(cross_entropy, CrossEntropy)
+#undef LONGGEN_BY_DTYPE
+
+}  // namespace
+
+extern const RowKernels kRowKernels;
+const RowKernels kRowKernels = {LONGGEN_ISA_NAME, rms_norm,        rms_norm_backward, rope,
+                                swiglu,           swiglu_backward, cross_entropy,     exp_array};
+
+}  // namespace longgen::cpu::LONGGEN_ISA

@@ -1,0 +1,103 @@
+// ops/cpu/row_kernels.h: the inner loops of the ops on the CPU, on ranges of rows of one thread.
+// row_kernels.cpp is compiled once for each instruction set; row_kernels() picks by what the
+// processor has.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace longgen::cpu {
+
+/// Rows of contiguous elements, fp32 or (as raw 16 bits) bf16. Row r starts at element
+/// (r / num_inner) * outer + (r % num_inner) * inner: enough for a slice of heads of (T, heads, D).
+struct StridedRows {
+  const void* data;
+  int64_t num_inner;
+  int64_t outer;
+  int64_t inner;
+};
+
+/// In all of the following: outputs are contiguous and have the dtype of the inputs, arithmetic is
+/// fp32. A null output is left out.
+struct RmsNorm {
+  bool is_bf16;
+  int64_t width;
+  double eps;
+  StridedRows x;
+  const void* weight;
+  void* out;
+  float* inverse_rms;  ///< a number for each row, for the backward pass; may be null
+};
+
+struct RmsNormBackward {
+  bool is_bf16;
+  int64_t width;
+  StridedRows x, grad;
+  const void* weight;
+  const float* inverse_rms;
+  void* grad_x;        ///< may be null
+  float* grad_weight;  ///< (width), to which the rows are added in their order; may be null
+};
+
+/// Rotates x (T, heads, D); the backward pass is the forward pass with direction -1.
+struct Rope {
+  bool is_bf16;
+  int64_t num_heads;
+  int64_t half;  ///< D / 2
+  const void* x;
+  int64_t token_stride, head_stride;
+  const float* cos;  ///< (T, half) contiguous
+  const float* sin;
+  float direction;  ///< 1 or -1
+  void* out;
+};
+
+/// Rows of gate_up and grad are `*_stride` elements apart; grad_gate_up is contiguous.
+struct SwiGlu {
+  bool is_bf16;
+  int64_t width;  ///< F
+  const void* gate_up;
+  int64_t gate_up_stride;
+  void* out;
+};
+
+struct SwiGluBackward {
+  bool is_bf16;
+  int64_t width;
+  const void* gate_up;
+  int64_t gate_up_stride;
+  const void* grad;
+  int64_t grad_stride;
+  void* grad_gate_up;
+};
+
+/// losses[r] = -log softmax(logits[r])[targets[r]], 0 where the target is negative; with
+/// make_gradient, row r of logits becomes the gradient of losses[r].
+struct CrossEntropy {
+  bool is_bf16;
+  int64_t num_classes;
+  void* logits;  ///< (rows, num_classes) contiguous
+  const int64_t* targets;
+  double* losses;
+  bool make_gradient;
+};
+
+/// Each works on rows (Rope: tokens) begin to end.
+struct RowKernels {
+  const char* instruction_set;
+  void (*rms_norm)(const RmsNorm& job, int64_t begin, int64_t end);
+  void (*rms_norm_backward)(const RmsNormBackward& job, int64_t begin, int64_t end);
+  void (*rope)(const Rope& job, int64_t begin, int64_t end);
+  void (*swiglu)(const SwiGlu& job, int64_t begin, int64_t end);
+  void (*swiglu_backward)(const SwiGluBackward& job, int64_t begin, int64_t end);
+  void (*cross_entropy)(const CrossEntropy& job, int64_t begin, int64_t end);
+  /// to[i] = e^from[i]: what swiglu and cross_entropy use, for its test.
+  void (*exp)(int64_t count, const float* from, float* to);
+};
+
+/// The fastest kernels that this processor runs.
+const RowKernels& row_kernels();
+/// All that it runs, fastest first.
+const std::vector<const RowKernels*>& supported_row_kernels();
+
+}  // namespace longgen::cpu

