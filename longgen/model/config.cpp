@@ -12,6 +12,7 @@ namespace {
 // Far above every published model, far below what would overflow a product of two in 64 bits.
 constexpr int64_t kMaxLayers = 10'000, kMaxWidth = 1 << 20, kMaxVocab = 1 << 24;
 constexpr int64_t kMaxContext = int64_t{1} << 40, kMaxHeadSize = 256;
+constexpr double kMaxRopeBase = 1e15;
 
 struct Family {
   const char* name;
@@ -108,9 +109,12 @@ void read_tokens(const JsonObject& json, ModelConfig& config) {
 void read_hybrid(const JsonObject& json, ModelConfig& config) {
   config.layers = LayerPlan::all_full(config.num_layers);
   config.original_context = config.context;
+  config.original_rope_base = config.rope.base;
   if (!json.has("longgen")) return;
   const JsonObject hybrid = json.object("longgen");
   config.original_context = hybrid.integer("original_context", 1, kMaxContext, config.context);
+  config.original_rope_base =
+      hybrid.number("original_rope_base", 1 + 1e-9, kMaxRopeBase, config.rope.base);
   config.layers.full_layers = hybrid.integers("full_layers", 0, config.num_layers - 1);
   const std::vector<int64_t>& layers = config.layers.full_layers;
   LG_CHECK(std::adjacent_find(layers.begin(), layers.end(), std::greater_equal<>()) == layers.end(),
@@ -146,7 +150,8 @@ Json dump_hybrid(const ModelConfig& config) {
   if (!sparse.stride_offsets().empty()) pattern["stride_offsets"] = sparse.stride_offsets();
   return {{"full_layers", config.layers.full_layers},
           {"pattern", std::move(pattern)},
-          {"original_context", config.original_context}};
+          {"original_context", config.original_context},
+          {"original_rope_base", config.original_rope_base}};
 }
 
 }  // namespace
@@ -221,7 +226,9 @@ std::string dump_model_config(const ModelConfig& config) {
   if (config.eos_ids.size() == 1) json["eos_token_id"] = config.eos_ids[0];
   if (config.eos_ids.size() > 1) json["eos_token_id"] = config.eos_ids;
   json.erase("longgen");
-  if (config.is_hybrid() || config.original_context != config.context) {
+  const bool is_changed =
+      config.original_context != config.context || config.original_rope_base != config.rope.base;
+  if (config.is_hybrid() || is_changed) {
     json["longgen"] = dump_hybrid(config);
   }
   return dump_json(json, 2) + "\n";

@@ -44,9 +44,10 @@ struct ModelConfig {
   std::optional<int64_t> bos_id;
   std::vector<int64_t> eos_ids;
 
-  LayerPlan layers;              ///< all full unless config.json has a "longgen" object
-  int64_t original_context = 0;  ///< before convert or extend; equal to context for other models
-  Json raw;                      ///< the object as read; fields that longgen does not know are kept
+  LayerPlan layers;               ///< all full unless config.json has a "longgen" object
+  int64_t original_context = 0;   ///< before convert or extend; equal to context for other models
+  double original_rope_base = 0;  ///< the same for rope.base
+  Json raw;  ///< the object as read; fields that longgen does not know are kept
 
   bool is_hybrid() const { return static_cast<int64_t>(layers.full_layers.size()) < num_layers; }
   int64_t num_parameters() const;

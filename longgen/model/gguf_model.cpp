@@ -145,9 +145,10 @@ ModelConfig gguf_config(const GgufFile& file) {
   read_sizes(file, prefix, config);
   config.qkv_bias = config.family == "qwen2";
   config.qk_norm = config.family == "qwen3";
-  config.original_context = config.context;
   config.layers = LayerPlan::all_full(config.num_layers);
   read_rope(file, prefix, config);
+  config.original_context = config.context;
+  config.original_rope_base = config.rope.base;
   const auto token = [&](const char* key) -> std::optional<int64_t> {
     if (!file.has(key)) return std::nullopt;
     return file.integer(key, 0, config.vocab_size - 1);

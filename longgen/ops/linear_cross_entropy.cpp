@@ -94,15 +94,21 @@ struct Chunk {
   at::Tensor of(const at::Tensor& x) const { return x.narrow(0, first, count); }
 };
 
-/// work(chunk, logits of the chunk); the logits of all chunks share one buffer.
+/// work(chunk, logits of the chunk); the logits of all chunks share one buffer. The chunks are of
+/// equal length, one row more or less: ATen's products of very few rows are slower, less exact, and
+/// do depend on the number of threads (fp32, MKL 2024.2 on Zen 4: 5 to 11 rows).
 template <typename Work>
 void for_chunks(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, int64_t chunk_rows,
                 const Work& work) {
   const int64_t num_rows = hidden_TE.size(0);
+  if (num_rows == 0) return;
+  const int64_t num_chunks = (num_rows - 1) / chunk_rows + 1;
+  const int64_t least_rows = num_rows / num_chunks, num_longer = num_rows % num_chunks;
   const at::Tensor buffer =
-      at::empty({std::min(chunk_rows, num_rows), weight_VE.size(0)}, hidden_TE.options());
-  for (int64_t first = 0; first < num_rows; first += chunk_rows) {
-    const Chunk chunk = {first, std::min(chunk_rows, num_rows - first)};
+      at::empty({least_rows + (num_longer > 0 ? 1 : 0), weight_VE.size(0)}, hidden_TE.options());
+  Chunk chunk = {0, 0};
+  for (int64_t i = 0; i < num_chunks; ++i) {
+    chunk = {chunk.first + chunk.count, least_rows + (i < num_longer ? 1 : 0)};
     at::Tensor logits_TV = buffer.narrow(0, 0, chunk.count);
     at::mm_out(logits_TV, chunk.of(hidden_TE), weight_VE.t());
     work(chunk, logits_TV);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "longgen/model/convert.h"
 #include "longgen/model/rope_frequencies.h"
 #include "longgen/model/weight_names.h"
 #include "test_support.h"
@@ -165,6 +166,42 @@ TEST(RopeFrequencies, BasesForLongerContexts) {
   EXPECT_DOUBLE_EQ(training_rope_base(100000, 8192, 16384), 400000);
   EXPECT_DOUBLE_EQ(training_rope_base(100000, 8192, 4096), 100000);
   EXPECT_NEAR(ntk_rope_base(100000, 8192, 16384, 64), 100000 * std::pow(2.0, 64.0 / 62.0), 1e-6);
+}
+
+TEST(Convert, TwiceIsOnce) {
+  const ModelConfig model = parse(tiny_json(9));
+  HybridOptions options{.context = 4096};
+  options.purpose = RopePurpose::kTraining;
+  const ModelConfig once = make_hybrid(model, options);
+  EXPECT_EQ(once.layers.full_layers, (std::vector<int64_t>{3, 4, 5}));
+  EXPECT_EQ(once.context, 4096);
+  EXPECT_EQ(once.original_context, 512);
+  EXPECT_DOUBLE_EQ(once.rope.base, 640000);  // 10000 * 8^2
+  HybridOptions first = options;
+  first.context = 1024;
+  first.purpose = RopePurpose::kInference;
+  const ModelConfig step =
+      parse_model_config(dump_model_config(make_hybrid(model, first)), "converted");
+  EXPECT_EQ(dump_model_config(make_hybrid(step, options)), dump_model_config(once));
+}
+
+TEST(Convert, RopeChoices) {
+  const ModelConfig model = parse(tiny_json(3));
+  const auto rope_of = [&](RopeChange change, int64_t context) {
+    return make_hybrid(model, {.context = context, .rope = change}).rope;
+  };
+  EXPECT_EQ(rope_of({}, 512), model.rope);  // no longer context: nothing to do
+  EXPECT_EQ(rope_of({.kind = RopeChange::Kind::kKeep}, 2048), model.rope);
+  EXPECT_EQ(rope_of({.kind = RopeChange::Kind::kBase, .base = 5e5}, 2048).base, 5e5);
+  const RopeConfig yarn = rope_of({.kind = RopeChange::Kind::kYarn}, 2048);
+  EXPECT_EQ(yarn.scaling, RopeConfig::Scaling::yarn);
+  EXPECT_EQ(yarn.factor, 4);
+  EXPECT_EQ(yarn.original_context, 512);
+  EXPECT_ERROR(rope_of({.kind = RopeChange::Kind::kYarn}, 512), "expected a context above");
+  EXPECT_ERROR(rope_of({.kind = RopeChange::Kind::kBase, .base = -1}, 512), "--rope-base");
+  EXPECT_ERROR(make_hybrid(model, {.sparse = "full"}), "which is full attention");
+  EXPECT_ERROR(make_hybrid(model, {.layers = "some"}), "Expected middle:A/B");
+  EXPECT_FALSE(make_hybrid(model, {.layers = "all"}).is_hybrid());
 }
 
 }  // namespace

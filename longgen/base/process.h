@@ -1,0 +1,21 @@
+// base/process.h: other programs, and what this one uses.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace longgen {
+
+/// Runs a program (found on PATH unless it has a slash; no shell) and returns its stdout; its
+/// stderr is ours. Throws Error naming the program when it cannot be started, fails, or is killed.
+std::string run_program(const std::vector<std::string>& arguments);
+
+/// The file of this program.
+std::string this_program();
+
+/// The most memory that this process has had in RAM, in bytes (VmHWM), and what it has now (VmRSS).
+int64_t peak_memory_bytes();
+int64_t memory_bytes();
+
+}  // namespace longgen

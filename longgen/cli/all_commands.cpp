@@ -1,0 +1,19 @@
+#include "longgen/cli/commands.h"
+
+namespace longgen {
+
+void add_all_commands(CommandSet& commands) {
+  // Within a group the help shows them in this order.
+  add_import(commands);
+  add_convert(commands);
+  add_info(commands);
+  add_plan(commands);
+  add_prepare(commands);
+  add_tokenize(commands);
+  add_generate(commands);
+  add_chat(commands);
+  add_score(commands);
+  add_bench(commands);
+}
+
+}  // namespace longgen

@@ -1,0 +1,53 @@
+// cli/commands.h: the commands of the program. To add one: write NAME.cpp with add_NAME(), declare
+// it here, call it in all_commands.cpp, name the file in CMakeLists.txt.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace longgen {
+
+/// The groups of the program's help, in its order.
+enum class CommandGroup { models, data, training, inference, evaluation };
+
+/// The commands with their options. Options are read completely before the command runs.
+class CommandSet {
+ public:
+  CommandSet();
+  CommandSet(const CommandSet&) = delete;
+  CommandSet& operator=(const CommandSet&) = delete;
+
+  /// A command with its line in the help. The caller adds options to the result (give each an
+  /// option_text(), the value's name in the help) and says with on_run() what it does.
+  CLI::App* add(CommandGroup group, const std::string& name, const std::string& description);
+
+  /// `run` returns the exit code. What it holds must live as long as the CommandSet: let it hold
+  /// the options by shared_ptr. It may throw Error.
+  void on_run(CLI::App* command, std::function<int()> run);
+
+  /// Reads the command line and runs the command it names; answers --help and --version. Usage
+  /// errors are printed and give exit code 2. Passes on what the command throws.
+  int run(int argc, char** argv);
+
+ private:
+  int report(const CLI::ParseError& error);
+
+  CLI::App app_;
+  std::function<int()> selected_;
+};
+
+void add_all_commands(CommandSet& commands);
+
+void add_bench(CommandSet& commands);
+void add_chat(CommandSet& commands);
+void add_convert(CommandSet& commands);
+void add_generate(CommandSet& commands);
+void add_import(CommandSet& commands);
+void add_info(CommandSet& commands);
+void add_plan(CommandSet& commands);
+void add_prepare(CommandSet& commands);
+void add_score(CommandSet& commands);
+void add_tokenize(CommandSet& commands);
+
+}  // namespace longgen

@@ -1,0 +1,91 @@
+// longgen convert: makes a model a hybrid, without training.
+#include "longgen/model/convert.h"
+
+#include <charconv>
+#include <memory>
+
+#include "longgen/base/check.h"
+#include "longgen/cli/commands.h"
+#include "longgen/cli/options.h"
+#include "longgen/cli/output.h"
+#include "longgen/model/import.h"
+#include "longgen/plan/describe.h"
+
+namespace longgen {
+namespace {
+
+struct ConvertCommand {
+  std::string model, output, rope_base = "auto", rope_scaling;
+  HybridOptions options;
+  bool replace = false, json = false;
+};
+
+RopeChange rope_change(const ConvertCommand& command) {
+  if (!command.rope_scaling.empty()) {
+    LG_CHECK(command.rope_scaling == "yarn", "--rope-scaling: expected yarn, found \"",
+             command.rope_scaling, "\".");
+    LG_CHECK(command.rope_base == "auto",
+             "--rope-base and --rope-scaling exclude each other: give one of them.");
+    return {.kind = RopeChange::Kind::kYarn};
+  }
+  const std::string& text = command.rope_base;
+  if (text == "auto") return {};
+  if (text == "keep") return {.kind = RopeChange::Kind::kKeep};
+  RopeChange change{.kind = RopeChange::Kind::kBase};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), change.base);
+  LG_CHECK(error == std::errc{} && end == text.data() + text.size(),
+           "--rope-base: expected a number, auto or keep, found \"", text, "\".");
+  return change;
+}
+
+int convert(ConvertCommand& command) {
+  command.options.rope = rope_change(command);
+  const ModelConfig before = load_model_config(command.model);
+  const ModelConfig after = make_hybrid(before, command.options);
+  rewrite_config(command.model, command.output, after, command.replace);
+  const ModelDescription description = describe_model(command.output, after);
+  const std::string rope = describe_rope_change(before.rope, after.rope);
+  Output output;
+  if (command.json) {
+    OrderedJson json = to_json(description);
+    json["rope_change"] = rope;
+    output.write(dump_json(json) + "\n");
+  } else {
+    output.write(command.model + " -> " + command.output + ", weights unchanged; RoPE: " + rope +
+                 "\n" + to_text(description));
+  }
+  output.flush();
+  return 0;
+}
+
+}  // namespace
+
+void add_convert(CommandSet& commands) {
+  auto command = std::make_shared<ConvertCommand>();
+  CLI::App* const app =
+      commands.add(CommandGroup::models, "convert",
+                   "make a model a hybrid for a longer context, without training");
+  app->add_option("MODEL", command->model, "model directory")->required();
+  app->add_option("OUT", command->output, "the model directory to create")->required();
+  HybridOptions& options = command->options;
+  app->add_option("--layers", options.layers,
+                  "layers that keep full attention: middle:A/B, every:N, first:N, last:N, all, or "
+                  "a list such as 10-19,25 (default middle:1/3)")
+      ->option_text("PLAN");
+  app->add_option("--sparse", options.sparse,
+                  "what the other layers see: sink, blocksparse, or sink=S,window=W,stride=N in "
+                  "blocks of 64 tokens (default sink: sink=1,window=16,stride=0)")
+      ->option_text("PATTERN");
+  add_count_option(app, "--context", options.context, 1,
+                   "the context to make it for (default: the model's own)");
+  app->add_option("--rope-base", command->rope_base,
+                  "RoPE base: a number, keep, or auto, the NTK-aware rule (default auto)")
+      ->option_text("B|auto|keep");
+  app->add_option("--rope-scaling", command->rope_scaling, "yarn: scale RoPE by it instead")
+      ->option_text("yarn");
+  app->add_flag("--force", command->replace, "replace OUT if it exists");
+  add_json_flag(app, command->json);
+  commands.on_run(app, [command] { return convert(*command); });
+}
+
+}  // namespace longgen

@@ -1,0 +1,23 @@
+// cli/document_tokens.h: the tokens that a model has around a document.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "longgen/base/files.h"
+#include "longgen/tokenizer/tokenizer.h"
+
+namespace longgen {
+
+struct DocumentTokens {
+  std::optional<int32_t> begin, end;
+};
+
+/// begin: what the tokenizer's post-processor puts before a text, if anything. end: what it puts
+/// after a text; else eos_token_id of generation_config.json, else of config.json (of a list the
+/// first), else eos_token of tokenizer_config.json; else none. Files that are missing are passed
+/// over. Throws Error when the post-processor adds more than one token on a side, and when an id is
+/// not in the vocabulary.
+DocumentTokens find_document_tokens(const Tokenizer& tokenizer, const fs::path& model_directory);
+
+}  // namespace longgen

@@ -1,0 +1,109 @@
+#include "longgen/cli/generation.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "longgen/base/check.h"
+#include "longgen/base/progress.h"
+#include "longgen/base/units.h"
+#include "longgen/cli/interrupt.h"
+#include "longgen/cli/stop_tokens.h"
+
+namespace longgen {
+namespace {
+
+// A shorter prompt needs no progress bar.
+constexpr size_t kLongPrompt = 4096;
+
+std::string rounded(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f", value);
+  return text;
+}
+
+}  // namespace
+
+void add_generation_options(CLI::App* app, GenerationCommand& command) {
+  SamplingOptions& sampling = command.sampling;
+  add_count_option(app, "--max-tokens", command.max_tokens, 0,
+                   "tokens to generate at most (default 512)");
+  app->add_option("--temperature", sampling.temperature,
+                  "0 takes the most probable token, higher is more varied (default 0)")
+      ->option_text("X");
+  app->add_option("--top-k", sampling.top_k, "draw from the K most probable tokens (0: all)")
+      ->option_text("K");
+  app->add_option("--top-p", sampling.top_p,
+                  "draw from the fewest tokens that have this share of the probability")
+      ->option_text("P");
+  app->add_option("--min-p", sampling.min_p,
+                  "draw from tokens with this share of the most probable one's probability")
+      ->option_text("P");
+  app->add_option("--repetition-penalty", sampling.repetition_penalty,
+                  "above 1 makes tokens that stand in the text less probable (default 1)")
+      ->option_text("X");
+  app->add_option("--seed", sampling.seed, "of the draws (default 0)")->option_text("N");
+  app->add_option("--stop", command.stop_strings, "end before this text; may be given repeatedly")
+      ->option_text("TEXT")
+      ->take_all();
+  app->add_flag("--ignore-eos", command.ignore_eos, "go on after the model's stop tokens");
+  add_count_option(app, "--chunk", command.chunk, 1,
+                   "tokens of the prompt that pass the layers at once (default 512)");
+  add_model_options(app, command.model_options);
+  add_quiet_flag(app, command.quiet);
+}
+
+GenerateOptions generate_options(const GenerationCommand& command, const Tokenizer& tokenizer,
+                                 const std::vector<std::string>& stop_token_names) {
+  GenerateOptions options;
+  options.sampling = command.sampling;
+  options.stop.strings = command.stop_strings;
+  options.stop.max_tokens = command.max_tokens;
+  if (!command.ignore_eos) {
+    options.stop.tokens = find_stop_tokens(tokenizer, command.model, stop_token_names);
+  }
+  options.interrupted = &interrupted();
+  return options;
+}
+
+Generated generate_to_output(Session& session, const std::vector<int32_t>& prompt,
+                             const std::vector<int32_t>& history, TextStream& stream,
+                             const GenerateOptions& options, bool quiet, Output& output) {
+  std::optional<Progress> progress;
+  if (!quiet && prompt.size() >= kLongPrompt) {
+    progress.emplace("prompt", static_cast<int64_t>(prompt.size()), "tokens");
+  }
+  GenerateCallbacks callbacks;
+  callbacks.prefill = [&](int64_t done) {
+    if (progress) progress->update(done);
+    if (progress && done == static_cast<int64_t>(prompt.size())) progress->finish();
+  };
+  callbacks.text = [&](const std::string& text) {
+    if (text.empty()) return;
+    output.write(text);
+    output.flush();
+  };
+  return generate(session, prompt, history, stream, options, callbacks);
+}
+
+std::string report_text(const Generated& generated, const Session& session) {
+  return detail::concat(
+      "prompt ", format_count(generated.prompt_tokens), " tokens | first token after ",
+      format_duration(generated.first_token_seconds), " | ",
+      format_count(static_cast<int64_t>(generated.ids.size())), " tokens, ",
+      rounded(generated.tokens_per_second()), " tokens/s (", generate_end_name(generated.end),
+      ") | KV cache ", format_bytes(session.kv_bytes()), ", full attention would hold ",
+      format_bytes(session.full_kv_bytes()));
+}
+
+OrderedJson report_json(const Generated& generated, const Session& session) {
+  return {{"prompt_tokens", generated.prompt_tokens},
+          {"generated_tokens", generated.ids.size()},
+          {"end", generate_end_name(generated.end)},
+          {"first_token_seconds", generated.first_token_seconds},
+          {"decode_tokens_per_s", generated.tokens_per_second()},
+          {"kv_bytes", session.kv_bytes()},
+          {"kv_bytes_peak", session.kv_bytes_peak()},
+          {"full_kv_bytes", session.full_kv_bytes()}};
+}
+
+}  // namespace longgen

@@ -1,0 +1,34 @@
+// cli/options.h: options that several commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+namespace longgen {
+
+/// --device, --dtype and --threads of every command that runs a model.
+struct ModelOptions {
+  std::string device = "cpu";     ///< cpu or cuda
+  std::string dtype = "float32";  ///< float32 or bfloat16
+  int64_t threads = 0;            ///< 0: one per core
+};
+void add_model_options(CLI::App* command, ModelOptions& options);
+
+/// --json: the report as one JSON object on stdout, instead of text.
+void add_json_flag(CLI::App* command, bool& json);
+
+/// --quiet: no progress bar and no information on stderr, only warnings. Calls set_quiet().
+void add_quiet_flag(CLI::App* command, bool& quiet);
+
+/// --threads, 0 (one per core) to 4096.
+void add_threads_option(CLI::App* command, int64_t& threads);
+
+/// An option whose value is a count such as 16384, 16K or 1M, at least `low`.
+CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_t& value,
+                              int64_t low, const std::string& description);
+
+/// Accepts numbers from low to high; NaN is none.
+CLI::Validator number_between(double low, double high);
+
+}  // namespace longgen

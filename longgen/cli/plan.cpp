@@ -1,0 +1,88 @@
+// longgen plan: what a model will cost on a device, before anything is loaded.
+#include "longgen/plan/plan.h"
+
+#include <memory>
+
+#include "longgen/base/check.h"
+#include "longgen/cli/commands.h"
+#include "longgen/cli/options.h"
+#include "longgen/cli/output.h"
+#include "longgen/plan/presets.h"
+
+namespace longgen {
+namespace {
+
+struct PlanCommand {
+  std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink",
+                     recompute = "layers";
+  int64_t memory_bytes = 0;
+  PlanRequest request;
+  bool json = false;
+};
+
+/// The hybrid to plan: what --layers and --sparse say, else the model's own, else the middle third.
+LayerPlan hybrid_layers(const PlanCommand& command, const ModelConfig& config) {
+  if (command.layers.empty() && config.is_hybrid()) return config.layers;
+  const std::string layers = command.layers.empty() ? "middle:1/3" : command.layers;
+  LayerPlan plan = {.full_layers = parse_full_layers(layers, config.num_layers),
+                    .sparse = Pattern::parse(command.sparse)};
+  LG_CHECK(!plan.sparse.is_full(), "--sparse: expected a sparse pattern, found \"", command.sparse,
+           "\".");
+  return plan;
+}
+
+int plan(PlanCommand& command) {
+  PlanRequest& request = command.request;
+  const std::optional<ModelConfig> named = find_preset(command.model);
+  request.model = command.model;
+  request.config = named ? *named : load_model_config(command.model);
+  request.layers = hybrid_layers(command, request.config);
+  if (request.context == 0) request.context = request.config.context;
+  request.device = find_device(command.device);
+  if (command.memory_bytes > 0) request.device.memory_bytes = command.memory_bytes;
+  request.format = parse_number_format(command.dtype);
+  request.training.recompute = parse_recomputation(command.recompute);
+  const Plan result = make_plan(request);
+  Output output;
+  output.write(command.json ? dump_json(to_json(result)) + "\n" : to_text(result));
+  output.flush();
+  return 0;
+}
+
+}  // namespace
+
+void add_plan(CommandSet& commands) {
+  auto command = std::make_shared<PlanCommand>();
+  CLI::App* const app = commands.add(CommandGroup::models, "plan",
+                                     "predict memory, work and time on a device, full and hybrid");
+  app->add_option("MODEL", command->model, "model directory, or a preset such as llama2-7b")
+      ->required();
+  PlanRequest& request = command->request;
+  add_count_option(app, "--context", request.context, 1,
+                   "tokens of a sequence (default: the model's context)");
+  app->add_option("--device", command->device,
+                  "h200, h100, a100-80g, ... (default h200; a wrong name lists all)")
+      ->option_text("NAME");
+  add_count_option(app, "--memory-bytes", command->memory_bytes, 1,
+                   "the device's memory, if it has another size (80G, for example)");
+  app->add_option("--dtype", command->dtype, "numbers to compute with (default bfloat16)")
+      ->option_text("float32|bfloat16");
+  app->add_option("--layers", command->layers,
+                  "full layers of the hybrid, as in convert (default: the model's own, else "
+                  "middle:1/3)")
+      ->option_text("PLAN");
+  app->add_option("--sparse", command->sparse, "pattern of its other layers (default sink)")
+      ->option_text("PATTERN");
+  add_count_option(app, "--sequences", request.num_sequences, 1,
+                   "sequences served at once (default 1)");
+  add_count_option(app, "--chunk", request.prefill_chunk, 1,
+                   "tokens of a prompt at once (default 2048)");
+  app->add_option("--recompute", command->recompute,
+                  "what training computes again: layers, layers_keep_attention or none (default "
+                  "layers)")
+      ->option_text("MODE");
+  add_json_flag(app, command->json);
+  commands.on_run(app, [command] { return plan(*command); });
+}
+
+}  // namespace longgen

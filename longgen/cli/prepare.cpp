@@ -1,0 +1,181 @@
+// longgen prepare: from a corpus to a token dataset.
+#include "longgen/data/prepare.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "longgen/base/check.h"
+#include "longgen/base/json.h"
+#include "longgen/base/log.h"
+#include "longgen/base/units.h"
+#include "longgen/cli/commands.h"
+#include "longgen/cli/document_tokens.h"
+#include "longgen/cli/interrupt.h"
+#include "longgen/cli/options.h"
+#include "longgen/cli/output.h"
+#include "longgen/data/text_encoder.h"
+
+namespace longgen {
+namespace {
+
+struct PrepareCommand {
+  std::vector<std::string> paths;  // the inputs, then the output
+  std::string model, begin_token, end_token;
+  PrepareOptions options;
+  int64_t threads = 0;
+  bool json = false, quiet = false;
+};
+
+/// The id of a token given by name, or of the model where none is given. "none" is none.
+std::optional<int32_t> chosen(const Tokenizer& tokenizer, const std::string& option,
+                              const std::string& name, std::optional<int32_t> of_model) {
+  if (name.empty()) return of_model;
+  if (name == "none") return std::nullopt;
+  const std::optional<int32_t> id = tokenizer.token_id(name);
+  LG_CHECK(id, option, ": expected a token of the model's tokenizer.json or none, found \"", name,
+           "\".");
+  return id;
+}
+
+DocumentTokens choose_tokens(const Tokenizer& tokenizer, const PrepareCommand& command) {
+  DocumentTokens of_model;
+  if (command.begin_token.empty() || command.end_token.empty()) {
+    of_model = find_document_tokens(tokenizer, command.model);
+  }
+  DocumentTokens tokens;
+  tokens.begin = chosen(tokenizer, "--begin-token", command.begin_token, of_model.begin);
+  tokens.end = chosen(tokenizer, "--end-token", command.end_token, of_model.end);
+  LG_CHECK(tokens.end || command.end_token == "none", command.model,
+           ": neither generation_config.json, config.json nor tokenizer_config.json names an "
+           "end-of-text token. Pass --end-token TOKEN, or --end-token none to write none.");
+  return tokens;
+}
+
+OrderedJson to_json(const PrepareSummary& summary, const PrepareOptions& options,
+                    const DocumentTokens& tokens) {
+  const auto id_or_null = [](const std::optional<int32_t>& id) {
+    return id ? OrderedJson(*id) : OrderedJson();
+  };
+  OrderedJson json;
+  json["output"] = options.output.string();
+  json["token_type"] = token_type_name(summary.token_type);
+  json["begin_id"] = id_or_null(tokens.begin);
+  json["end_id"] = id_or_null(tokens.end);
+  json["train"]["documents"] = summary.train.num_documents;
+  json["train"]["tokens"] = summary.train.num_tokens;
+  json["held_out"]["documents"] = summary.held_out.num_documents;
+  json["held_out"]["tokens"] = summary.held_out.num_tokens;
+  json["sources"] = summary.num_sources;
+  json["empty_documents"] = summary.num_empty_documents;
+  json["bad_lines"] = summary.num_bad_lines;
+  json["first_bad_lines"] = summary.first_bad_lines;
+  json["input_bytes"] = summary.input_bytes;
+  json["text_bytes"] = summary.text_bytes;
+  json["seconds"] = summary.seconds;
+  return json;
+}
+
+std::string token_text(const Tokenizer& tokenizer, const std::optional<int32_t>& id) {
+  return id ? tokenizer.token(*id) + " (" + std::to_string(*id) + ")" : "none";
+}
+
+std::string to_text(const PrepareSummary& summary, const PrepareOptions& options,
+                    const Tokenizer& tokenizer, const DocumentTokens& tokens) {
+  const auto split = [](const SplitSummary& part) {
+    return detail::concat(format_count(part.num_documents), " documents, ",
+                          format_count(part.num_tokens), " tokens\n");
+  };
+  const auto rate = static_cast<double>(summary.text_bytes) / std::max(summary.seconds, 1e-9);
+  std::string text = detail::concat(
+      options.output.string(), ": ", format_bytes(summary.text_bytes), " of text from ",
+      format_count(summary.num_sources), " files in ", format_duration(summary.seconds), ", ",
+      format_bytes(static_cast<int64_t>(rate)), "/s\n", "  train         ", split(summary.train),
+      "  held out      ", split(summary.held_out));
+  text += detail::concat("  token size    ", token_type_name(summary.token_type), "\n",
+                         "  begin token   ", token_text(tokenizer, tokens.begin), "\n",
+                         "  end token     ", token_text(tokenizer, tokens.end), "\n",
+                         "  left out      ", format_count(summary.num_empty_documents),
+                         " empty documents, ", format_count(summary.num_bad_lines), " bad lines\n");
+  return text;
+}
+
+void warn_of_bad_lines(const PrepareSummary& summary) {
+  for (const std::string& line : summary.first_bad_lines) log_warning("left out: " + line);
+  const auto shown = static_cast<int64_t>(summary.first_bad_lines.size());
+  if (summary.num_bad_lines > shown) {
+    log_warning("left out: " + format_count(summary.num_bad_lines - shown) + " more bad lines");
+  }
+}
+
+int prepare(PrepareCommand& command) {
+  PrepareOptions& options = command.options;
+  options.inputs.assign(command.paths.begin(), command.paths.end() - 1);
+  options.output = command.paths.back();
+  options.num_threads = static_cast<int>(command.threads);
+  options.show_progress = !command.quiet;
+  options.stop = &interrupted();
+  const Tokenizer tokenizer = Tokenizer::load(command.model);
+  const DocumentTokens tokens = choose_tokens(tokenizer, command);
+  const std::string name = fs::weakly_canonical(command.model).filename().string();
+  catch_interrupts();
+  const PrepareSummary summary =
+      prepare_dataset(text_encoder(tokenizer, name, tokens.begin, tokens.end), options);
+  warn_of_bad_lines(summary);
+  Output output;
+  output.write(command.json ? dump_json(to_json(summary, options, tokens)) + "\n"
+                            : to_text(summary, options, tokenizer, tokens));
+  output.flush();
+  return 0;
+}
+
+void add_document_options(CLI::App* app, PrepareCommand& command) {
+  app->add_option("--begin-token", command.begin_token,
+                  "token before each document, or none (default: what the tokenizer puts before a "
+                  "text, if anything)")
+      ->option_text("TOKEN");
+  app->add_option("--end-token", command.end_token,
+                  "token after each document, or none (default: what the tokenizer puts after a "
+                  "text, else the eos token of generation_config.json, config.json or "
+                  "tokenizer_config.json; of several the first). Chat models often name the end of "
+                  "a turn there")
+      ->option_text("TOKEN");
+  app->add_option("--text-field", command.options.text_field,
+                  "field of a JSON line that holds the document (default text)")
+      ->option_text("NAME");
+  app->add_flag("--skip-bad", command.options.skip_bad,
+                "count and leave out bad lines instead of stopping at the first");
+}
+
+}  // namespace
+
+void add_prepare(CommandSet& commands) {
+  auto command = std::make_shared<PrepareCommand>();
+  CLI::App* const app = commands.add(CommandGroup::data, "prepare",
+                                     "tokenize a corpus into a token dataset for training");
+  app->add_option("IN", command->paths,
+                  "files or folders (.txt, .jsonl, each also .gz or .zst), then the folder to "
+                  "create")
+      ->option_text("IN... OUT")
+      ->required()
+      ->expected(2, CLI::detail::expected_max_vector_size);
+  app->add_option("--model", command->model, "model directory whose tokenizer to use")
+      ->option_text("DIR")
+      ->required();
+  add_document_options(app, *command);
+  PrepareOptions& options = command->options;
+  app->add_option("--held-out", options.held_out_share,
+                  "share of the documents to keep for evaluation (default 0.01)")
+      ->option_text("SHARE")
+      ->check(number_between(0, 1));
+  app->add_option("--seed", options.seed, "of the choice of held-out documents (default 0)")
+      ->option_text("N");
+  add_count_option(app, "--shard-tokens", options.shard_tokens, 1,
+                   "tokens in a shard file (default 256M)");
+  add_threads_option(app, command->threads);
+  app->add_flag("--force", options.replace, "replace OUT if it exists, once the new one is whole");
+  add_json_flag(app, command->json);
+  add_quiet_flag(app, command->quiet);
+  commands.on_run(app, [command] { return prepare(*command); });
+}
+
+}  // namespace longgen

@@ -1,0 +1,68 @@
+#include "longgen/generate/session.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "longgen/base/check.h"
+#include "longgen/base/units.h"
+
+namespace longgen {
+namespace {
+
+at::Tensor as_tensor(std::span<const int32_t> tokens, int64_t vocab_size) {
+  const at::Tensor tokens_T = at::empty({static_cast<int64_t>(tokens.size())}, at::kLong);
+  auto* out = tokens_T.data_ptr<int64_t>();
+  for (const int32_t token : tokens) {
+    LG_CHECK(token >= 0 && token < vocab_size, "[session] token ", token,
+             " is not in the model's vocabulary of ", vocab_size, ".");
+    *out++ = token;
+  }
+  return tokens_T;
+}
+
+}  // namespace
+
+Session::Session(const Decoder& decoder, int64_t chunk)
+    : decoder_(decoder),
+      chunk_(chunk),
+      layout_(decoder.config(), static_cast<int64_t>(c10::elementSize(decoder.dtype()))),
+      pool_(layout_.page_bytes()),
+      cache_(layout_, pool_) {
+  LG_CHECK(chunk >= 1, "[session] expected a chunk of at least 1 token, found ", chunk, ".");
+}
+
+void Session::append(std::span<const int32_t> tokens, const OnHidden& visit,
+                     const OnChunk& on_chunk) {
+  LG_CHECK(!tokens.empty(), "[session] no tokens to append; a text needs at least one.");
+  const at::NoGradGuard no_grad;
+  const at::Tensor all_T = as_tensor(tokens, decoder_.config().vocab_size);
+  const int64_t total = all_T.size(0);
+  for (int64_t first = 0; first < total; first += chunk_) {
+    const int64_t count = std::min(chunk_, total - first);
+    LG_CHECK(context_.begin({{&cache_, count}}), "[session] out of memory: the KV cache holds ",
+             format_bytes(kv_bytes()), " for ", num_tokens(),
+             " tokens and cannot grow. Use a shorter text, --dtype bfloat16 or a model with fewer "
+             "full layers.");
+    const at::Tensor hidden_TE = decoder_.forward(all_T.narrow(0, first, count), context_);
+    context_.commit();
+    visit(hidden_TE, first);
+    if (on_chunk && !on_chunk(first + count)) return;
+  }
+}
+
+at::Tensor Session::append(std::span<const int32_t> tokens, const OnChunk& on_chunk) {
+  at::Tensor logits_V;
+  const auto total = static_cast<int64_t>(tokens.size());
+  const auto take_last = [&](const at::Tensor& hidden_TE, int64_t first) {
+    const int64_t rows = hidden_TE.size(0);
+    if (first + rows == total) {
+      logits_V = decoder_.logits(hidden_TE.narrow(0, rows - 1, 1)).view({-1});
+    }
+  };
+  append(tokens, take_last, on_chunk);
+  return logits_V;
+}
+
+}  // namespace longgen

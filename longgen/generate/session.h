@@ -1,0 +1,60 @@
+// generate/session.h: one sequence on one model: prefill in chunks, decode, the KV cache.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "longgen/kv_cache/cached_context.h"
+#include "longgen/kv_cache/page_pool.h"
+#include "longgen/kv_cache/sequence_cache.h"
+#include "longgen/model/decoder.h"
+
+namespace longgen {
+
+/// Tokens of a prompt that pass through the layers at once by default. Activations of more would
+/// leave the processor's caches without making the multiplications faster (measured on 2 cores).
+inline constexpr int64_t kDefaultPrefillChunk = 512;
+
+/// The tokens of one sequence and their KV cache. No gradients. Not thread-safe.
+class Session {
+ public:
+  /// `chunk` >= 1: tokens of a prompt in one forward pass. The decoder must outlive the session.
+  explicit Session(const Decoder& decoder, int64_t chunk = kDefaultPrefillChunk);
+
+  /// Called after every chunk with the number of tokens done; returning false ends append() early
+  /// with the tokens so far in the cache, and an undefined result.
+  using OnChunk = std::function<bool(int64_t done_tokens)>;
+
+  /// Appends tokens and returns the logits (V) fp32 that follow the last one. Throws Error on no
+  /// tokens, on one outside the vocabulary, and where memory runs out; tokens of finished chunks
+  /// then stay.
+  at::Tensor append(std::span<const int32_t> tokens, const OnChunk& on_chunk = {});
+  /// The same, giving the hidden states (T, E) of each chunk to `visit` as well.
+  using OnHidden = std::function<void(const at::Tensor& hidden_TE, int64_t first_token)>;
+  void append(std::span<const int32_t> tokens, const OnHidden& visit, const OnChunk& on_chunk = {});
+
+  /// Forgets all tokens.
+  void clear() { cache_.clear(); }
+
+  const Decoder& decoder() const { return decoder_; }
+  int64_t num_tokens() const { return cache_.length(); }
+  int64_t kv_bytes() const { return cache_.kv_bytes(); }
+  /// The most bytes that the cache has held.
+  int64_t kv_bytes_peak() const { return pool_.high_water() * pool_.page_bytes(); }
+  /// What the same tokens would hold if every layer were full.
+  int64_t full_kv_bytes() const { return layout_.full_kv_bytes(num_tokens()); }
+
+ private:
+  const Decoder& decoder_;
+  int64_t chunk_;
+  KvLayout layout_;
+  PagePool pool_;
+  SequenceCache cache_;
+  CachedContext context_;
+};
+
+}  // namespace longgen

@@ -1,0 +1,66 @@
+// kv_cache/cached_context.h: the attention context of serving. New tokens write their K and V to
+// pages and attend to everything that the cache holds.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "longgen/attention/cpu/sequences.h"
+#include "longgen/kv_cache/sequence_cache.h"
+#include "longgen/model/attention_context.h"
+
+namespace longgen {
+
+/// One forward pass: begin(), then Decoder::forward() with this context, then commit(). Prefill in
+/// chunks and decode are the same, with many tokens or one:
+///
+///     CachedContext context;
+///     if (!context.begin({{&cache, num_tokens}})) ...  // the pool is full: wait, or end a
+///     sequence hidden_TE = decoder.forward(tokens_T, context); context.commit();
+///
+/// The result is that of one pass over the whole sequence, to rounding; two runs with the same
+/// chunks are bit-equal, whatever the number of threads. If the pass fails, the next begin() (or
+/// the end of the context) gives the new pages back: the sequences are as they were before it.
+class CachedContext : public AttentionContext {
+ public:
+  /// The next num_tokens tokens of a sequence; in a pass with several sequences their rows stand
+  /// one after the other.
+  struct Part {
+    SequenceCache* cache;
+    int64_t num_tokens;
+  };
+
+  CachedContext() = default;
+  ~CachedContext() override;
+  CachedContext(const CachedContext&) = delete;
+  CachedContext& operator=(const CachedContext&) = delete;
+
+  /// Takes the pages of all parts. False if the pool has too few: no sequence has changed. A
+  /// sequence may stand in one part only. The caches must outlive the pass.
+  [[nodiscard]] bool begin(std::vector<Part> parts);
+  /// The new tokens belong to their sequences now, and dead pages are freed. Call it after the last
+  /// layer. Error without a begin().
+  void commit();
+  /// Gives up the pass. Nothing to do without one.
+  void cancel();
+
+  const at::Tensor& positions_T() const override { return positions_T_; }
+  /// q (T, H, D), k and v (T, K, D), fp32 or bf16 as the layout's bytes per value say, on the CPU,
+  /// rows contiguous; T is the number of new tokens. `pattern` must be that of the cache's layout.
+  /// Throws Error on other shapes. May be called again for the same layer.
+  at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                    const at::Tensor& v_TKD, const Pattern& pattern) override;
+
+ private:
+  void check_inputs(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                    const at::Tensor& v_TKD, const Pattern& pattern) const;
+  void write(int64_t layer, const at::Tensor& k_TKD, const at::Tensor& v_TKD) const;
+
+  std::vector<Part> parts_;
+  std::vector<cpu::Sequence> sequences_;  // of each part
+  at::Tensor positions_T_;
+};
+
+}  // namespace longgen

@@ -1,0 +1,95 @@
+// kv_cache/page_layout.h: how the KV cache of a model divides into pages, and how many a sequence
+// needs. The pool's size, admission, metrics, the planner and the tests all ask it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "longgen/attention/pattern.h"
+#include "longgen/model/config.h"
+
+namespace longgen {
+
+/// What the cache must know of a model.
+struct KvShape {
+  int64_t num_layers;
+  int64_t num_kv_heads;
+  int64_t head_size;
+  int64_t bytes_per_value;  ///< 4 for fp32, 2 for bf16
+};
+
+/// Layers stand in groups of G, each of one class: all full, or all sparse. A page holds K and V of
+/// one block (Pattern::kBlock tokens) of one KV head for the G layers of one group, so all pages of
+/// a model have one size. The last group of a class may have unused slots (padding).
+///
+/// G is the largest size whose padding takes at most 1/16 of what the layers need, at every context
+/// length. With G layers a page, a class of N layers takes ceil(N / G) * G slots. The share lost is
+/// worst either while all blocks are live (all slots over all layers) or at long context, where the
+/// full class is nearly everything (its slots over its layers), so these two are held to 1/16.
+/// One third full of 30 layers: G = 10, one full group and two sparse ones. 11 full of 32: G = 11,
+/// one slot unused. All full: G = all layers. 1 full of 30: G = 1.
+class KvLayout {
+ public:
+  /// Throws Error on sizes that are not positive, absurd (1 GiB a token and more), or on full
+  /// layers that the model does not have.
+  KvLayout(const LayerPlan& plan, const KvShape& shape);
+  KvLayout(const ModelConfig& config, int64_t bytes_per_value);
+
+  /// Where K and V of a layer lie: in the pages of `group`, at `index` of G.
+  struct Slot {
+    int64_t group;
+    int64_t index;
+  };
+
+  const KvShape& shape() const { return shape_; }
+  int64_t layers_per_group() const { return layers_per_group_; }
+  int64_t num_groups() const { return num_full_groups_ + num_sparse_groups_; }
+  Slot slot(int64_t layer) const { return slots_.at(layer); }
+  /// What the layers of a group see, with a stride offset for each KV head.
+  const Pattern& pattern(int64_t group) const { return group < num_full_groups_ ? full_ : sparse_; }
+
+  /// K and V of one block of one KV head of one layer: 2 * 64 * head size values. Nothing is
+  /// padded.
+  int64_t block_bytes() const {
+    return 2 * Pattern::kBlock * shape_.head_size * shape_.bytes_per_value;
+  }
+  int64_t page_bytes() const { return layers_per_group_ * block_bytes(); }
+
+  /// Is a page needed for a block that is being written? With a window of at least one block
+  /// always: its own tokens see it. Otherwise only where some query ever does.
+  bool stored(int64_t group, int64_t kv_head, int64_t key_block) const {
+    return pattern(group).keeps(key_block, key_block, kv_head);
+  }
+
+  // Token counts below are from 0 to kMaxTokens; Error otherwise.
+  static constexpr int64_t kMaxTokens = int64_t{1} << 32;
+
+  /// Pages of a sequence of num_tokens between two forward passes: its live blocks.
+  int64_t pages_held(int64_t num_tokens) const;
+  /// Pages while tokens [begin, end) pass through the layers: those held at `begin` and those of
+  /// the new blocks. Dead ones are freed after the last layer only, because a query at the start of
+  /// the chunk still sees blocks that are dead at its end.
+  int64_t pages_in_pass(int64_t begin, int64_t end) const;
+  /// The most pages a sequence takes while its tokens [begin, end) are appended `chunk` at a time
+  /// (the last chunk may be shorter). A prompt of P tokens in chunks of C and then N generated ones
+  /// need max(pages_peak(0, P, C), pages_peak(P, P + N, 1)). In closed form, whatever the lengths.
+  int64_t pages_peak(int64_t begin, int64_t end, int64_t chunk) const;
+
+  /// Bytes of pages_held(num_tokens).
+  int64_t kv_bytes(int64_t num_tokens) const { return pages_held(num_tokens) * page_bytes(); }
+  /// Bytes that the same model would hold if all of its layers were full.
+  int64_t full_kv_bytes(int64_t num_tokens) const;
+
+ private:
+  /// Sum over groups and KV heads of count(pattern, kv_head).
+  template <typename Count>
+  int64_t sum_pages(const Count& count) const;
+
+  KvShape shape_;
+  Pattern full_, sparse_;
+  int64_t layers_per_group_ = 0;
+  int64_t num_full_groups_ = 0, num_sparse_groups_ = 0;
+  std::vector<Slot> slots_;  // of each layer
+};
+
+}  // namespace longgen

@@ -1,0 +1,83 @@
+#include "longgen/kv_cache/page_pool.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+// Large enough that slabs are few and huge pages fill them; untouched memory costs nothing.
+constexpr int64_t kSlabBytes = int64_t{64} << 20;
+// Slabs start at a huge page of the system: the cache is read in long runs, and 4 KiB pages would
+// spend time on address translation.
+constexpr int64_t kSlabAlignment = int64_t{2} << 20;
+constexpr int64_t kMaxPages = std::numeric_limits<PageId>::max();
+
+int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+std::byte* new_slab(int64_t bytes) {
+  const int64_t rounded = round_up(bytes, kSlabAlignment);
+  void* memory = std::aligned_alloc(kSlabAlignment, rounded);
+  if (memory != nullptr) madvise(memory, rounded, MADV_HUGEPAGE);  // a wish; the system may refuse
+  return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+PagePool::PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes) : page_bytes_(page_bytes) {
+  LG_CHECK(page_bytes > 0 && page_bytes % 64 == 0 && page_bytes <= int64_t{1} << 40,
+           "[page pool] a page must have a positive multiple of 64 bytes, found ", page_bytes, ".");
+  max_pages_ =
+      std::min(kMaxPages, max_bytes.value_or(std::numeric_limits<int64_t>::max()) / page_bytes);
+  LG_CHECK(max_pages_ > 0, "[page pool] the KV cache is limited to ", *max_bytes,
+           " bytes, but one page has ", page_bytes, ". Allow it more memory.");
+  while (pages_per_slab_log2_ < 20 && (page_bytes << (pages_per_slab_log2_ + 1)) <= kSlabBytes) {
+    ++pages_per_slab_log2_;
+  }
+  page_mask_ = (PageId{1} << pages_per_slab_log2_) - 1;
+}
+
+bool PagePool::grow_to(int64_t num_pages) {
+  const int64_t pages_per_slab = int64_t{1} << pages_per_slab_log2_;
+  while (num_pages_ < num_pages) {
+    const int64_t count = std::min(pages_per_slab, max_pages_ - num_pages_);
+    std::unique_ptr<std::byte, Release> slab(new_slab(count * page_bytes_ + kReadableAfter));
+    if (slab == nullptr) return false;
+    slabs_.push_back(std::move(slab));
+    num_pages_ += count;
+    given_out_.resize(num_pages_);
+    free_.reserve(num_pages_);  // so that free() never needs memory
+  }
+  return true;
+}
+
+bool PagePool::allocate(int64_t count, std::vector<PageId>& pages) {
+  LG_CHECK(count >= 0, "[page pool] cannot allocate ", count, " pages.");
+  if (count > pages_left()) return false;
+  const int64_t reused = std::min<int64_t>(count, static_cast<int64_t>(free_.size()));
+  const int64_t fresh = count - reused;
+  if (!grow_to(next_unused_ + fresh)) return false;
+  pages.reserve(pages.size() + count);
+  for (int64_t i = 0; i < reused; ++i) {
+    pages.push_back(free_.back());
+    free_.pop_back();
+  }
+  for (int64_t i = 0; i < fresh; ++i) pages.push_back(static_cast<PageId>(next_unused_++));
+  for (auto page = pages.end() - count; page != pages.end(); ++page) given_out_[*page] = true;
+  pages_in_use_ += count;
+  high_water_ = std::max(high_water_, pages_in_use_);
+  return true;
+}
+
+void PagePool::free(PageId page) {
+  LG_DCHECK(page >= 0 && page < next_unused_ && given_out_[page]);
+  given_out_[page] = false;
+  free_.push_back(page);
+  --pages_in_use_;
+}
+
+}  // namespace longgen

@@ -1,0 +1,65 @@
+// kv_cache/page_pool.h: memory of the KV cache, in pages of one size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace longgen {
+
+/// Index of a page in its pool; never negative.
+using PageId = int32_t;
+
+/// Pages are cut out of large slabs, which are taken from the system when needed and kept until the
+/// pool goes. A page that nobody has written to costs no memory yet. A freed page is the next one
+/// to be given out, while the processor's caches may still hold it. Not thread-safe.
+class PagePool {
+ public:
+  /// max_bytes limits the pages that exist at any time (a part of a page does not count). Throws
+  /// Error if page_bytes is not a positive multiple of 64, or if max_bytes is less than a page.
+  explicit PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes = std::nullopt);
+
+  /// Appends `count` pages to `pages`. False, and nothing has changed, if the pool's limit or the
+  /// system's memory does not allow it.
+  bool allocate(int64_t count, std::vector<PageId>& pages);
+  /// Gives a page back. It must have come from allocate(), and is given back once.
+  void free(PageId page);
+
+  /// 64-byte aligned. At least kReadableAfter bytes behind every page may be read: the kernels read
+  /// whole vectors, past the last value of a row. What lies there changes no result.
+  std::byte* address(PageId page) const {
+    return slabs_[page >> pages_per_slab_log2_].get() + (page & page_mask_) * page_bytes_;
+  }
+  static constexpr int64_t kReadableAfter = 64;
+
+  int64_t page_bytes() const { return page_bytes_; }
+  /// Pages given out now, and the most there ever were.
+  int64_t pages_in_use() const { return pages_in_use_; }
+  int64_t high_water() const { return high_water_; }
+  int64_t bytes_in_use() const { return pages_in_use_ * page_bytes_; }
+  /// Pages that can still be given out if the system has the memory; a very large number without
+  /// a limit.
+  int64_t pages_left() const { return max_pages_ - pages_in_use_; }
+
+ private:
+  struct Release {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  bool grow_to(int64_t num_pages);
+
+  int64_t page_bytes_;
+  int64_t max_pages_;
+  int pages_per_slab_log2_ = 0;
+  PageId page_mask_ = 0;
+  std::vector<std::unique_ptr<std::byte, Release>> slabs_;
+  int64_t num_pages_ = 0;        // that exist in slabs
+  int64_t next_unused_ = 0;      // pages from here on were never given out
+  std::vector<PageId> free_;     // the last is given out next
+  std::vector<bool> given_out_;  // of each page; finds a page that is freed twice
+  int64_t pages_in_use_ = 0, high_water_ = 0;
+};
+
+}  // namespace longgen

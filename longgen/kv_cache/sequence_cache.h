@@ -1,0 +1,69 @@
+// kv_cache/sequence_cache.h: the pages of one sequence.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "longgen/kv_cache/page_layout.h"
+#include "longgen/kv_cache/page_pool.h"
+
+namespace longgen {
+
+/// For each group of layers and KV head, which page holds which block. A forward pass over new
+/// tokens is bracketed by reserve() and commit(): in between the sequence holds the pages that
+/// KvLayout::pages_in_pass() tells, otherwise those of KvLayout::pages_held(). All pages go back to
+/// the pool when the sequence goes. Layout and pool must outlive it. Not thread-safe, except that
+/// block() may be called by many threads.
+class SequenceCache {
+ public:
+  /// Throws Error if the pool's pages do not have the layout's size.
+  SequenceCache(const KvLayout& layout, PagePool& pool);
+  ~SequenceCache();
+  SequenceCache(const SequenceCache&) = delete;
+  SequenceCache& operator=(const SequenceCache&) = delete;
+
+  const KvLayout& layout() const { return layout_; }
+  /// Tokens whose K and V are in the cache.
+  int64_t length() const { return length_; }
+  /// Tokens that reserve() made room for and that are not committed.
+  int64_t reserved() const { return reserved_; }
+  int64_t num_pages() const { return num_pages_; }
+  int64_t kv_bytes() const { return num_pages_ * layout_.page_bytes(); }
+
+  /// Takes pages for num_tokens new tokens, in all groups at once. False if the pool has too few:
+  /// the sequence is then as it was, and so it is after cancel(). Throws Error if tokens are
+  /// reserved already, or if the sequence would exceed KvLayout::kMaxTokens.
+  [[nodiscard]] bool reserve(int64_t num_tokens);
+  /// All layers have written the reserved tokens: they now belong to the sequence, and every page
+  /// that no later query sees is freed.
+  void commit();
+  /// Gives the pages of reserve() back.
+  void cancel();
+  /// Forgets all tokens.
+  void clear();
+
+  /// Where K and V of a block lie in its page (see PageBlock). Error if no page holds the block:
+  /// only for blocks that are live or being written.
+  std::byte* block(int64_t layer, int64_t kv_head, int64_t key_block) const;
+
+ private:
+  /// The blocks of one group and KV head.
+  struct Table {
+    std::vector<PageId> pages;     // of each block, kNoPage where none is needed
+    int64_t oldest_in_window = 0;  // blocks before it are freed or live for ever
+  };
+  static constexpr PageId kNoPage = -1;
+
+  template <typename Visit>
+  void for_each_table(const Visit& visit);
+  void free_from(int64_t first_block);
+  void free_dead(int64_t group, int64_t kv_head, Table& table);
+
+  const KvLayout& layout_;
+  PagePool& pool_;
+  std::vector<Table> tables_;  // (group, KV head)
+  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0;
+};
+
+}  // namespace longgen

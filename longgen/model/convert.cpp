@@ -1,0 +1,77 @@
+#include "longgen/model/convert.h"
+
+#include <cmath>
+
+#include "longgen/base/check.h"
+#include "longgen/base/units.h"
+#include "longgen/model/rope_frequencies.h"
+
+namespace longgen {
+namespace {
+
+double automatic_base(const ModelConfig& model, int64_t context, RopePurpose purpose) {
+  return purpose == RopePurpose::kTraining
+             ? training_rope_base(model.original_rope_base, model.original_context, context)
+             : ntk_rope_base(model.original_rope_base, model.original_context, context,
+                             model.head_size);
+}
+
+void set_yarn(const ModelConfig& model, RopeConfig& rope) {
+  LG_CHECK(rope.scaling == RopeConfig::Scaling::none || rope.scaling == RopeConfig::Scaling::yarn,
+           "[convert] --rope-scaling yarn: the model's RoPE is scaled already (llama3 or linear), "
+           "and longgen does not put one scaling on another. Use --rope-base instead.");
+  LG_CHECK(model.context > model.original_context,
+           "[convert] --rope-scaling yarn: expected a context above the original one, ",
+           model.original_context, ", found ", model.context, ".");
+  rope = {
+      .base = model.original_rope_base,
+      .scaling = RopeConfig::Scaling::yarn,
+      .factor = static_cast<double>(model.context) / static_cast<double>(model.original_context),
+      .original_context = model.original_context};
+  rope.attention_factor = yarn_attention_factor(rope.factor);
+}
+
+}  // namespace
+
+ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) {
+  ModelConfig hybrid = model;
+  if (options.context > 0) hybrid.context = options.context;
+  hybrid.layers.full_layers = parse_full_layers(options.layers, model.num_layers);
+  hybrid.layers.sparse = Pattern::parse(options.sparse);
+  LG_CHECK(!hybrid.is_hybrid() || !hybrid.layers.sparse.is_full(),
+           "[convert] the sparse layers' pattern is \"", options.sparse,
+           "\", which is full attention. Expected sink, blocksparse or sink=S,window=W,stride=N; "
+           "for a model without sparse layers use --layers all.");
+  switch (options.rope.kind) {
+    case RopeChange::Kind::kAuto:
+      if (hybrid.context > model.context) {
+        hybrid.rope.base = automatic_base(model, hybrid.context, options.purpose);
+      }
+      break;
+    case RopeChange::Kind::kBase:
+      LG_CHECK(std::isfinite(options.rope.base) && options.rope.base > 1,
+               "[convert] --rope-base: expected a number above 1, found ", options.rope.base, ".");
+      hybrid.rope.base = options.rope.base;
+      break;
+    case RopeChange::Kind::kYarn:
+      set_yarn(hybrid, hybrid.rope);
+      break;
+    case RopeChange::Kind::kKeep:
+      break;
+  }
+  return hybrid;
+}
+
+std::string describe_rope_change(const RopeConfig& before, const RopeConfig& after) {
+  const auto base = [](const RopeConfig& rope) {
+    return format_count(static_cast<int64_t>(std::llround(rope.base)));
+  };
+  if (after == before) return "unchanged, base " + base(after);
+  if (after.scaling == RopeConfig::Scaling::yarn) {
+    std::string factor = detail::concat(after.factor);
+    return "yarn, factor " + factor + ", base " + base(after);
+  }
+  return "base " + base(before) + " -> " + base(after);
+}
+
+}  // namespace longgen

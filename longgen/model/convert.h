@@ -1,0 +1,48 @@
+// model/convert.h: from a pretrained model's config to a hybrid's with a longer context. Weights do
+// not change.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "longgen/model/config.h"
+
+namespace longgen {
+
+/// What happens to the rotary position embedding when the context grows.
+struct RopeChange {
+  enum class Kind {
+    kAuto,  ///< the base grows with the context, by the rule of the purpose
+    kBase,  ///< `base` below
+    kYarn,  ///< yarn scaling by context / original context
+    kKeep,  ///< nothing
+  };
+  Kind kind = Kind::kAuto;
+  double base = 0;  ///< only for kBase
+  bool operator==(const RopeChange&) const = default;
+};
+
+/// Which rule RopeChange::Kind::kAuto means.
+enum class RopePurpose {
+  kInference,  ///< ntk_rope_base(): best without training
+  kTraining,   ///< training_rope_base(): recovers fastest, holds beyond the trained length
+};
+
+struct HybridOptions {
+  std::string layers = "middle:1/3";  ///< for parse_full_layers()
+  std::string sparse = "sink";        ///< for Pattern::parse(); not "full"
+  int64_t context = 0;                ///< tokens; 0: the model's own
+  RopeChange rope = {};
+  RopePurpose purpose = RopePurpose::kInference;
+};
+
+/// The config of the same model as a hybrid. Bases and yarn factors are counted from the model as
+/// it was before its first conversion, so that converting twice is the same as converting once.
+/// Throws Error on a plan or pattern that cannot be read, and where a scaled RoPE cannot be scaled
+/// again.
+ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options);
+
+/// "base 100,000 -> 400,000", "yarn, factor 4", "unchanged, base 10,000": what happened to RoPE.
+std::string describe_rope_change(const RopeConfig& before, const RopeConfig& after);
+
+}  // namespace longgen

@@ -1,0 +1,33 @@
+// plan/devices.h: what the planner knows of a machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "longgen/plan/number_format.h"
+
+namespace longgen {
+
+/// One processor. Rates are peaks on paper; Efficiency (plan.h) says what share of them is reached.
+struct DeviceSpec {
+  std::string name;           ///< "h200", as --device takes it
+  std::string title;          ///< "NVIDIA H200 SXM, 141 GB HBM3e"
+  int64_t memory_bytes = 0;   ///< what a program sees; set it for another machine (--memory-bytes)
+  double bfloat16_flops = 0;  ///< per second, dense, fp32 accumulation
+  double float32_flops = 0;   ///< per second, without TF32, which rounds
+  double bytes_per_second = 0;
+  std::string source;  ///< where the numbers are from
+
+  double flops(NumberFormat format) const {
+    return format == NumberFormat::float32 ? float32_flops : bfloat16_flops;
+  }
+  bool operator==(const DeviceSpec&) const = default;
+};
+
+const std::vector<DeviceSpec>& known_devices();
+
+/// Throws Error listing the names.
+DeviceSpec find_device(const std::string& name);
+
+}  // namespace longgen

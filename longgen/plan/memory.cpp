@@ -1,0 +1,162 @@
+#include "longgen/plan/memory.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "longgen/base/check.h"
+#include "longgen/kv_cache/page_layout.h"
+
+namespace longgen {
+namespace {
+
+constexpr int64_t kFloatBytes = 4;  // logits, log-sum-exps and RoPE tables are fp32 at any format
+
+/// The product of sizes >= 0, or kMaxItemBytes where it is larger.
+int64_t product(std::initializer_list<int64_t> factors) {
+  int64_t result = 1;
+  for (int64_t factor : factors) {
+    if (factor == 0) return 0;
+    if (result > kMaxItemBytes / factor) {
+      result = kMaxItemBytes;
+    } else {
+      result *= factor;
+    }
+  }
+  return result;
+}
+
+int64_t capped_sum(int64_t a, int64_t b) { return std::min(a + b, kMaxItemBytes); }
+
+/// Widths of a layer's tensors, in numbers per token.
+struct Widths {
+  explicit Widths(const ModelConfig& config)
+      : model(config.width),
+        ffn(config.ffn_width),
+        q(config.num_heads * config.head_size),
+        kv(config.num_kv_heads * config.head_size),
+        normed(config.qk_norm ? q + kv : 0) {}
+  int64_t qkv() const { return q + 2 * kv; }
+
+  int64_t model, ffn, q, kv;
+  int64_t normed;  // q and k after their norms, before RoPE
+};
+
+/// Cosines and sines of every position, and the log-sum-exp of every head's row.
+int64_t float_bytes_per_token(const ModelConfig& config) {
+  return kFloatBytes * (config.head_size + config.num_heads);
+}
+
+/// Decoder::layer without gradients, at its two fullest moments: inside the attention, and inside
+/// the feed-forward network, when q, k, v and the attention's output still exist.
+int64_t forward_width(const Widths& w) {
+  const int64_t attention = w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q;
+  const int64_t ffn = 3 * w.model + w.qkv() + w.normed + w.q + 3 * w.ffn;
+  return std::max(attention, ffn);
+}
+
+/// What the backward pass of one layer reads: outputs of both norms, q, k, v before and after RoPE,
+/// the attention's output, the sum after it, gate and up, and their product.
+int64_t saved_width(const Widths& w) {
+  return 3 * w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q + 3 * w.ffn;
+}
+
+/// Gradients alive at once in one layer: those of its output, of gate, up and their product; or of
+/// its output, the attention's output and q, k, v.
+int64_t gradient_width(const Widths& w) { return w.model + std::max(3 * w.ffn, w.q + w.qkv()); }
+
+int64_t parameter_bytes(const ModelConfig& config, NumberFormat format) {
+  return product({parameter_counts(config).total(), bytes_per_number(format)});
+}
+
+void add_kept_activations(const ModelConfig& config, int64_t num_tokens, int64_t bytes,
+                          Recomputation recompute, MemoryPlan& plan) {
+  const Widths w(config);
+  const int64_t lse = product({config.num_layers, num_tokens, config.num_heads, kFloatBytes});
+  // One more than layers: the last one's output is the input of the final norm.
+  plan.items.push_back(
+      {"layer inputs", product({config.num_layers + 1, num_tokens, w.model, bytes})});
+  if (recompute == Recomputation::layers_keep_attention) {
+    plan.items.push_back({"attention outputs",
+                          capped_sum(product({config.num_layers, num_tokens, w.q, bytes}), lse)});
+  } else if (recompute == Recomputation::none) {
+    plan.items.push_back(
+        {"activations",
+         capped_sum(product({config.num_layers, num_tokens, saved_width(w), bytes}), lse)});
+  }
+}
+
+}  // namespace
+
+int64_t MemoryPlan::total_bytes() const {
+  int64_t total = 0;
+  for (const MemoryItem& item : items) total += item.bytes;
+  return total;
+}
+
+int64_t MemoryPlan::bytes(const std::string& name) const {
+  for (const MemoryItem& item : items) {
+    if (item.name == name) return item.bytes;
+  }
+  LG_FAIL("[plan] no memory item \"", name, "\".");
+}
+
+KvBytes kv_bytes(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
+                 NumberFormat format, int64_t prefill_chunk) {
+  const KvLayout layout(layers, KvShape{config.num_layers, config.num_kv_heads, config.head_size,
+                                        bytes_per_number(format)});
+  const auto bytes = [&](int64_t pages) { return product({pages, layout.page_bytes()}); };
+  return {.held = bytes(layout.pages_held(num_tokens)),
+          .decode_peak = bytes(layout.pages_peak(0, num_tokens, 1)),
+          .prefill_peak = bytes(layout.pages_peak(0, num_tokens, prefill_chunk))};
+}
+
+MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, NumberFormat format,
+                          const ServingLoad& load) {
+  const int64_t bytes = bytes_per_number(format);
+  const int64_t chunk = std::min(load.prefill_chunk, load.num_tokens);
+  const KvBytes kv = kv_bytes(config, layers, load.num_tokens, format, chunk);
+  const int64_t workspace = capped_sum(product({chunk, forward_width(Widths(config)), bytes}),
+                                       product({chunk, float_bytes_per_token(config)}));
+  return {
+      {{"weights", parameter_bytes(config, format)},
+       {"KV cache", capped_sum(kv.prefill_peak, product({load.num_sequences - 1, kv.decode_peak}))},
+       {"prefill workspace", workspace},
+       {"logits", product({load.num_sequences, config.vocab_size, kFloatBytes})}}};
+}
+
+MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
+                           const TrainingOptions& options) {
+  const int64_t bytes = bytes_per_number(format);
+  const Widths w(config);
+  MemoryPlan plan;
+  plan.items = {
+      {"weights", parameter_bytes(config, format)},
+      {"masters", options.masters == format ? 0 : parameter_bytes(config, options.masters)},
+      {"gradients", parameter_bytes(config, options.gradients)},
+      {"Adam m", parameter_bytes(config, options.optimizer)},
+      {"Adam v", parameter_bytes(config, options.optimizer)}};
+  add_kept_activations(config, num_tokens, bytes, options.recompute, plan);
+  // With recomputation the layer's own activations come back, its output included, and go again.
+  const int64_t again = options.recompute == Recomputation::none ? 0 : saved_width(w) + w.model;
+  plan.items.push_back(
+      {"layer working set", capped_sum(product({num_tokens, again + gradient_width(w), bytes}),
+                                       product({num_tokens, float_bytes_per_token(config)}))});
+  // Logits, which become their gradients in place, and the output head's own gradient in fp32,
+  // made while the loss is.
+  const int64_t rows = std::min(options.chunk_rows, num_tokens);
+  plan.items.push_back({"loss", capped_sum(product({rows, config.vocab_size, bytes}),
+                                           product({config.vocab_size, w.model, kFloatBytes}))});
+  return plan;
+}
+
+int64_t update_bytes(const ModelConfig& config, NumberFormat format,
+                     const TrainingOptions& options) {
+  // Reads the gradient; reads and writes m, v and the masters; writes the compute copy.
+  const int64_t per_parameter = bytes_per_number(options.gradients) +
+                                4 * bytes_per_number(options.optimizer) +
+                                2 * bytes_per_number(options.masters) +
+                                (options.masters == format ? 0 : bytes_per_number(format));
+  return product({parameter_counts(config).total(), per_parameter});
+}
+
+}  // namespace longgen

@@ -1,0 +1,73 @@
+// plan/memory.h: what serving and training keep in memory, item by item, in closed form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "longgen/model/config.h"
+#include "longgen/plan/number_format.h"
+#include "longgen/plan/work.h"
+
+namespace longgen {
+
+struct MemoryItem {
+  std::string name;
+  int64_t bytes = 0;
+  bool operator==(const MemoryItem&) const = default;
+};
+
+struct MemoryPlan {
+  std::vector<MemoryItem> items;
+
+  int64_t total_bytes() const;
+  /// Of the item with this name; Error where there is none.
+  int64_t bytes(const std::string& name) const;
+  bool operator==(const MemoryPlan&) const = default;
+};
+
+/// Absurd sizes stop here instead of overflowing: no item is larger, and no device fits one.
+inline constexpr int64_t kMaxItemBytes = int64_t{1} << 58;
+
+/// Pages of one sequence, as KvLayout counts them.
+struct KvBytes {
+  int64_t held = 0;          ///< between two steps, with num_tokens in the cache
+  int64_t decode_peak = 0;   ///< the most of any step that appends one token, up to num_tokens
+  int64_t prefill_peak = 0;  ///< the most while num_tokens are prefilled chunk by chunk
+};
+KvBytes kv_bytes(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
+                 NumberFormat format, int64_t prefill_chunk);
+
+struct ServingLoad {
+  int64_t num_tokens = 0;
+  int64_t num_sequences = 1;
+  int64_t prefill_chunk = 512;  ///< tokens that pass through the layers at once
+};
+
+/// num_sequences sequences of num_tokens each, of which one is being prefilled. Items: "weights",
+/// "KV cache", "prefill workspace" (activations of one layer for one chunk), "logits".
+MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, NumberFormat format,
+                          const ServingLoad& load);
+
+struct TrainingOptions {
+  Recomputation recompute = Recomputation::layers;
+  NumberFormat masters = NumberFormat::float32;  ///< equal to the compute format: no second copy
+  NumberFormat gradients = NumberFormat::float32;
+  NumberFormat optimizer = NumberFormat::float32;  ///< Adam's m and v
+  int64_t chunk_rows = 512;  ///< tokens whose logits exist at once, see linear_cross_entropy()
+  bool operator==(const TrainingOptions&) const = default;
+};
+
+/// One step over one sequence of num_tokens. Items: "weights", "masters", "gradients", "Adam m",
+/// "Adam v", what the recompute mode keeps ("layer inputs", "attention outputs", "activations"),
+/// "layer working set" (one layer computed again, and its gradients), "loss" (one chunk of logits,
+/// and the gradient of the output head). The layer plan makes no difference: sparse and full layers
+/// keep the same tensors.
+MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
+                           const TrainingOptions& options);
+
+/// Bytes that the optimizer reads and writes in one update.
+int64_t update_bytes(const ModelConfig& config, NumberFormat format,
+                     const TrainingOptions& options);
+
+}  // namespace longgen

@@ -1,0 +1,19 @@
+// plan/number_format.h: the number formats that the planner counts with.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace longgen {
+
+/// What weights, activations and the KV cache are kept in.
+enum class NumberFormat { float32, bfloat16 };
+
+/// Of one number.
+int64_t bytes_per_number(NumberFormat format);
+/// "float32" or "bfloat16", as --dtype takes it.
+std::string number_format_name(NumberFormat format);
+/// Reads number_format_name() back. Throws Error listing both names.
+NumberFormat parse_number_format(const std::string& name);
+
+}  // namespace longgen

@@ -1,0 +1,93 @@
+// plan/plan.h: `longgen plan`: what a model costs at a context length on a device, with every layer
+// full and as a hybrid, before anything is loaded. Formulas: docs/plan.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "longgen/base/json.h"
+#include "longgen/model/config.h"
+#include "longgen/plan/devices.h"
+#include "longgen/plan/memory.h"
+#include "longgen/plan/work.h"
+
+namespace longgen {
+
+/// Shares of the device's peaks that times are estimated with, and of its memory that is planned
+/// for. Assumptions, printed with every plan. The defaults were measured on one H200: matrix
+/// multiplication 690 to 775 of 989 TFLOP/s, cuDNN's causal attention 582 forward and 537 backward,
+/// block-sparse attention (sink 1, window 16) 357 and 200 in Triton, copies 4.2 of 4.8 TB/s.
+struct Efficiency {
+  double linear = 0.70;
+  double full_forward = 0.59, full_backward = 0.54;
+  double sparse_forward = 0.36, sparse_backward = 0.20;
+  double bandwidth = 0.85;
+  /// The rest is for the driver, libraries and fragmentation.
+  double usable_memory = 0.95;
+  bool operator==(const Efficiency&) const = default;
+};
+
+struct PlanRequest {
+  std::string model;    ///< what to call it: a preset or a directory
+  ModelConfig config;   ///< its own layer plan and context are not read
+  LayerPlan layers;     ///< of the hybrid; all full: no hybrid is planned
+  int64_t context = 0;  ///< tokens of a sequence, from 1 to kMaxPlanContext
+  DeviceSpec device;
+  NumberFormat format = NumberFormat::bfloat16;
+  int64_t num_sequences = 1;    ///< served at once; a training step has one sequence
+  int64_t prefill_chunk = 512;  ///< as `longgen generate --chunk`
+  TrainingOptions training;
+  Efficiency efficiency;
+};
+
+inline constexpr int64_t kMaxPlanContext = int64_t{1} << 30;
+
+/// Does it fit, and how far could one go? Contexts are multiples of Pattern::kBlock, at most
+/// kMaxPlanContext; 0: not even one block fits.
+struct Fit {
+  bool fits = false;
+  int64_t longest_context = 0;
+};
+
+/// One model under one layer plan.
+struct ArchitecturePlan {
+  LayerPlan layers;
+  KvBytes kv;  ///< of one sequence
+
+  Flops prefill;           ///< of one sequence, logits of its last token
+  TrainingFlops training;  ///< of one step over one sequence
+  Flops decode;            ///< of one token of one sequence, the last one
+  DecodeBytes decode_read;
+
+  MemoryPlan serving_memory, training_memory;
+  Fit serving, training_fit;  ///< serving.longest_context: for num_sequences
+  int64_t max_sequences = 0;  ///< of the planned context that can be served at once
+
+  // Estimates under Efficiency, in seconds.
+  double prefill_seconds = 0;   ///< one sequence
+  double training_seconds = 0;  ///< one step, optimizer included
+  double decode_seconds = 0;    ///< one token of each of num_sequences sequences
+};
+
+struct Plan {
+  PlanRequest request;
+  ParameterCounts parameters;
+  int64_t usable_bytes = 0;  ///< of the device's memory
+  ArchitecturePlan full;
+  std::optional<ArchitecturePlan> hybrid;
+
+  /// Hybrid's share of the full model's KV bytes; 1 without a hybrid.
+  double kept_share() const;
+};
+
+/// Throws Error on a context, number of sequences, chunk or share out of range, a layer plan that
+/// is not of this model, and sizes beyond all counting.
+Plan make_plan(const PlanRequest& request);
+
+/// A table for people: items, full, hybrid and their ratio; numbers with units. Ends in a newline.
+std::string to_text(const Plan& plan);
+/// The same, in bytes, FLOPs and seconds, and the assumptions.
+OrderedJson to_json(const Plan& plan);
+
+}  // namespace longgen

@@ -1,0 +1,121 @@
+#include <cctype>
+
+#include "longgen/plan/plan.h"
+#include "longgen/plan/report_json.h"
+
+namespace longgen {
+namespace {
+
+OrderedJson flops_to_json(const Flops& flops) {
+  return {{"total", flops.total()},
+          {"linear", flops.linear},
+          {"full_attention", flops.full_attention},
+          {"sparse_attention", flops.sparse_attention}};
+}
+
+/// "KV cache" -> "kv_cache".
+std::string key_of(std::string name) {
+  for (char& c : name) c = c == ' ' ? '_' : static_cast<char>(std::tolower(c));
+  return name;
+}
+
+OrderedJson memory_to_json(const MemoryPlan& memory, const Fit& fit) {
+  OrderedJson items = OrderedJson::object();
+  for (const MemoryItem& item : memory.items) items[key_of(item.name)] = item.bytes;
+  return {{"items_bytes", std::move(items)},
+          {"total_bytes", memory.total_bytes()},
+          {"fits", fit.fits},
+          {"longest_context", fit.longest_context}};
+}
+
+OrderedJson architecture_to_json(const ArchitecturePlan& plan, int64_t num_layers) {
+  OrderedJson serving = memory_to_json(plan.serving_memory, plan.serving);
+  serving["max_sequences"] = plan.max_sequences;
+  return {{"layers", layers_to_json(plan.layers, num_layers)},
+          {"kv_bytes", plan.kv.held},
+          {"kv_decode_peak_bytes", plan.kv.decode_peak},
+          {"kv_prefill_peak_bytes", plan.kv.prefill_peak},
+          {"flops",
+           {{"prefill", flops_to_json(plan.prefill)},
+            {"training_forward", flops_to_json(plan.training.forward)},
+            {"training_backward", flops_to_json(plan.training.backward)},
+            {"training_recompute", flops_to_json(plan.training.recompute)},
+            {"training_step", plan.training.total()},
+            {"decode_token", flops_to_json(plan.decode)}}},
+          {"decode_weight_bytes", plan.decode_read.weights},
+          {"decode_kv_bytes", plan.decode_read.kv},
+          {"serving", std::move(serving)},
+          {"training", memory_to_json(plan.training_memory, plan.training_fit)},
+          {"seconds",
+           {{"prefill", plan.prefill_seconds},
+            {"training_step", plan.training_seconds},
+            {"decode_step", plan.decode_seconds}}}};
+}
+
+OrderedJson device_to_json(const Plan& plan) {
+  const DeviceSpec& device = plan.request.device;
+  return {{"name", device.name},
+          {"title", device.title},
+          {"memory_bytes", device.memory_bytes},
+          {"usable_bytes", plan.usable_bytes},
+          {"flops_per_second", device.flops(plan.request.format)},
+          {"bytes_per_second", device.bytes_per_second},
+          {"source", device.source}};
+}
+
+OrderedJson assumptions_to_json(const PlanRequest& request) {
+  const Efficiency& share = request.efficiency;
+  const TrainingOptions& training = request.training;
+  return {{"linear", share.linear},
+          {"full_attention_forward", share.full_forward},
+          {"full_attention_backward", share.full_backward},
+          {"sparse_attention_forward", share.sparse_forward},
+          {"sparse_attention_backward", share.sparse_backward},
+          {"bandwidth", share.bandwidth},
+          {"usable_memory", share.usable_memory},
+          {"prefill_chunk", request.prefill_chunk},
+          {"recompute", recomputation_name(training.recompute)},
+          {"masters", number_format_name(training.masters)},
+          {"gradients", number_format_name(training.gradients)},
+          {"optimizer", number_format_name(training.optimizer)},
+          {"loss_chunk_rows", training.chunk_rows}};
+}
+
+/// Full over hybrid: above 1 is what the hybrid gains.
+OrderedJson ratios_to_json(const ArchitecturePlan& full, const ArchitecturePlan& hybrid) {
+  const auto ratio = [](auto a, auto b) { return static_cast<double>(a) / static_cast<double>(b); };
+  return {{"kv_bytes", ratio(full.kv.held, hybrid.kv.held)},
+          {"prefill_flops", ratio(full.prefill.total(), hybrid.prefill.total())},
+          {"training_flops", ratio(full.training.total(), hybrid.training.total())},
+          {"decode_flops", ratio(full.decode.total(), hybrid.decode.total())},
+          {"prefill_seconds", ratio(full.prefill_seconds, hybrid.prefill_seconds)},
+          {"training_seconds", ratio(full.training_seconds, hybrid.training_seconds)},
+          {"decode_seconds", ratio(full.decode_seconds, hybrid.decode_seconds)}};
+}
+
+}  // namespace
+
+OrderedJson to_json(const Plan& plan) {
+  const PlanRequest& request = plan.request;
+  const int64_t layers = request.config.num_layers;
+  OrderedJson model = model_to_json(request.config);
+  model["name"] = request.model;
+  model["parameters"] = parameters_to_json(plan.parameters);
+  OrderedJson json = {{"model", std::move(model)},
+                      {"context", request.context},
+                      {"dtype", number_format_name(request.format)},
+                      {"num_sequences", request.num_sequences},
+                      {"device", device_to_json(plan)},
+                      {"assumptions", assumptions_to_json(request)},
+                      {"full", architecture_to_json(plan.full, layers)},
+                      {"hybrid", nullptr},
+                      {"kept_share", plan.kept_share()},
+                      {"full_over_hybrid", nullptr}};
+  if (plan.hybrid) {
+    json["hybrid"] = architecture_to_json(*plan.hybrid, layers);
+    json["full_over_hybrid"] = ratios_to_json(plan.full, *plan.hybrid);
+  }
+  return json;
+}
+
+}  // namespace longgen

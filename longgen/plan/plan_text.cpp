@@ -1,0 +1,169 @@
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "longgen/base/units.h"
+#include "longgen/plan/plan.h"
+#include "longgen/plan/table.h"
+
+namespace longgen {
+namespace {
+
+/// "6.20 PFLOP".
+std::string with_unit(double value, const std::string& unit) {
+  std::string text = format_si(value);
+  const size_t prefix = text.find_first_not_of("0123456789.");
+  text.insert(prefix == std::string::npos ? text.size() : prefix, " ");
+  return text + unit;
+}
+
+std::string format_flops(double flops) { return with_unit(flops, "FLOP"); }
+
+std::string format_seconds(double seconds) {
+  if (seconds < 0.9995) return fmt::format("{:.3g} ms", seconds * 1e3);
+  return seconds < 100 ? fmt::format("{:.3g} s", seconds) : format_duration(seconds);
+}
+
+std::string format_percent(double share) { return fmt::format("{:.0f}%", share * 100); }
+
+std::string format_context(int64_t tokens) {
+  if (tokens == 0) return "none";
+  return (tokens == kMaxPlanContext ? "at least " : "") + format_count(tokens);
+}
+
+std::string yes_or_no(bool value) { return value ? "yes" : "no"; }
+
+/// Rows of items with a column for each architecture and, for quantities, their ratio.
+class Report {
+ public:
+  explicit Report(const Plan& plan) : plan_(plan) {
+    rows_.push_back({"", "full"});
+    if (plan.hybrid) rows_.back() = {"", "full", "hybrid", "full / hybrid"};
+  }
+
+  void heading(const std::string& title) { rows_.push_back({title}); }
+
+  using Value = std::function<double(const ArchitecturePlan&)>;
+  using Format = std::function<std::string(double)>;
+  void quantity(const std::string& name, const Format& format, const Value& value) {
+    const double full = value(plan_.full);
+    std::vector<std::string> row = {name, format(full)};
+    if (plan_.hybrid) {
+      const double hybrid = value(*plan_.hybrid);
+      row.push_back(format(hybrid));
+      row.push_back(hybrid > 0 && full != hybrid ? fmt::format("{:.2f}", full / hybrid) : "");
+    }
+    rows_.push_back(std::move(row));
+  }
+
+  void fact(const std::string& name,
+            const std::function<std::string(const ArchitecturePlan&)>& format) {
+    rows_.push_back({name, format(plan_.full)});
+    if (plan_.hybrid) rows_.back().push_back(format(*plan_.hybrid));
+  }
+
+  std::string text() const { return format_table(rows_); }
+
+ private:
+  const Plan& plan_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string bytes_of(double bytes) { return format_bytes(static_cast<int64_t>(bytes)); }
+
+void add_memory(const Plan& plan, const MemoryPlan ArchitecturePlan::*memory, Report& report) {
+  for (const MemoryItem& item : (plan.full.*memory).items) {
+    report.quantity("  " + item.name, bytes_of, [&](const ArchitecturePlan& side) {
+      return static_cast<double>((side.*memory).bytes(item.name));
+    });
+  }
+  report.quantity("  total", bytes_of, [memory](const ArchitecturePlan& side) {
+    return static_cast<double>((side.*memory).total_bytes());
+  });
+}
+
+void add_serving(const Plan& plan, Report& report) {
+  const int64_t sequences = plan.request.num_sequences;
+  report.heading("serving " + format_count(sequences) +
+                 (sequences == 1 ? " sequence" : " sequences"));
+  add_memory(plan, &ArchitecturePlan::serving_memory, report);
+  report.fact("  fits", [](const auto& side) { return yes_or_no(side.serving.fits); });
+  report.fact("  sequences that fit",
+              [](const auto& side) { return format_count(side.max_sequences); });
+  report.fact("  longest context that fits",
+              [](const auto& side) { return format_context(side.serving.longest_context); });
+}
+
+void add_training(const Plan& plan, Report& report) {
+  report.heading("training, one sequence a step, recompute " +
+                 recomputation_name(plan.request.training.recompute));
+  add_memory(plan, &ArchitecturePlan::training_memory, report);
+  report.fact("  fits", [](const auto& side) { return yes_or_no(side.training_fit.fits); });
+  report.fact("  longest context that fits",
+              [](const auto& side) { return format_context(side.training_fit.longest_context); });
+}
+
+void add_work(const Plan& plan, Report& report) {
+  report.heading("work");
+  report.quantity("  prefill", format_flops, [](const auto& side) { return side.prefill.total(); });
+  report.quantity("  training step", format_flops,
+                  [](const auto& side) { return side.training.total(); });
+  report.quantity("  decode, a token", format_flops,
+                  [](const auto& side) { return side.decode.total(); });
+  report.quantity("  decode reads, a step", bytes_of, [&plan](const auto& side) {
+    return static_cast<double>(side.decode_read.weights) +
+           static_cast<double>(plan.request.num_sequences) *
+               static_cast<double>(side.decode_read.kv);
+  });
+  report.heading("time, estimated");
+  report.quantity("  prefill", format_seconds,
+                  [](const auto& side) { return side.prefill_seconds; });
+  report.quantity("  training step", format_seconds,
+                  [](const auto& side) { return side.training_seconds; });
+  report.quantity("  decode step", format_seconds,
+                  [](const auto& side) { return side.decode_seconds; });
+}
+
+std::string title_text(const Plan& plan) {
+  const PlanRequest& request = plan.request;
+  const DeviceSpec& device = request.device;
+  std::string text = fmt::format("{}: {} parameters, {} tokens, {}\n", request.model,
+                                 format_count(plan.parameters.total()),
+                                 format_count(request.context), number_format_name(request.format));
+  text += fmt::format("device {}: {}; {} of {} planned for\n", device.name, device.title,
+                      format_bytes(plan.usable_bytes), format_bytes(device.memory_bytes));
+  if (plan.hybrid) {
+    const int64_t layers = request.config.num_layers;
+    text += fmt::format("hybrid: full layers {}, the others {}; keeps {:.1f}% of the KV cache\n",
+                        format_layers(request.layers.full_layers, layers),
+                        request.layers.sparse.to_string(), 100 * plan.kept_share());
+  }
+  return text;
+}
+
+std::string assumptions_text(const Plan& plan) {
+  const PlanRequest& request = plan.request;
+  const Efficiency& share = request.efficiency;
+  return fmt::format(
+      "Times assume these shares of {} and {}: matrices {}, full attention {} forward and {} "
+      "backward,\nsparse attention {} and {}, memory {}. Measured on an H200, assumed elsewhere.\n",
+      with_unit(request.device.flops(request.format), "FLOP/s"),
+      with_unit(request.device.bytes_per_second, "B/s"), format_percent(share.linear),
+      format_percent(share.full_forward), format_percent(share.full_backward),
+      format_percent(share.sparse_forward), format_percent(share.sparse_backward),
+      format_percent(share.bandwidth));
+}
+
+}  // namespace
+
+std::string to_text(const Plan& plan) {
+  Report report(plan);
+  report.quantity("KV cache of a sequence", bytes_of,
+                  [](const auto& side) { return static_cast<double>(side.kv.held); });
+  add_serving(plan, report);
+  add_training(plan, report);
+  add_work(plan, report);
+  return title_text(plan) + "\n" + report.text() + "\n" + assumptions_text(plan);
+}
+
+}  // namespace longgen

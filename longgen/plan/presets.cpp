@@ -1,0 +1,86 @@
+#include "longgen/plan/presets.h"
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+/// The numbers of one config.json. Each row names the repository on huggingface.co that publishes
+/// it; plan_test holds the parameter counts against the published totals.
+struct Shape {
+  const char* name;
+  const char* family;
+  int64_t num_layers, width, ffn_width, vocab_size;
+  int64_t num_heads, num_kv_heads, head_size;
+  int64_t context;
+  double rope_base, norm_eps;
+  int64_t bos_id, eos_id;
+  double init_std = 0.02;
+  bool tied_embeddings = false;
+  bool qkv_bias = false;
+};
+
+constexpr Shape kShapes[] = {
+    // meta-llama/Llama-2-7b-hf, meta-llama/Llama-2-70b-hf
+    {"llama2-7b", "llama", 32, 4096, 11008, 32000, 32, 32, 128, 4096, 1e4, 1e-5, 1, 2},
+    {"llama2-70b", "llama", 80, 8192, 28672, 32000, 64, 8, 128, 4096, 1e4, 1e-5, 1, 2},
+    // meta-llama/Meta-Llama-3-8B, meta-llama/Meta-Llama-3-70B
+    {"llama3-8b", "llama", 32, 4096, 14336, 128256, 32, 8, 128, 8192, 5e5, 1e-5, 128000, 128001},
+    {"llama3-70b", "llama", 80, 8192, 28672, 128256, 64, 8, 128, 8192, 5e5, 1e-5, 128000, 128001},
+    // HuggingFaceTB/SmolLM2-135M-Instruct; initializer_range is 1 / sqrt(576)
+    {"smollm2-135m", "llama", 30, 576, 1536, 49152, 9, 3, 64, 8192, 1e5, 1e-5, 1, 2, 1.0 / 24,
+     true},
+    // Qwen/Qwen2.5-7B
+    {"qwen2.5-7b", "qwen2", 28, 3584, 18944, 152064, 28, 4, 128, 131072, 1e6, 1e-6, 151643, 151643,
+     0.02, false, true},
+    // mistralai/Mistral-7B-Instruct-v0.2, which is v0.1 without the sliding window
+    {"mistral-7b", "mistral", 32, 4096, 14336, 32000, 32, 8, 128, 32768, 1e6, 1e-5, 1, 2},
+};
+
+ModelConfig config_of(const Shape& shape) {
+  ModelConfig config;
+  config.family = shape.family;
+  config.num_layers = shape.num_layers;
+  config.width = shape.width;
+  config.ffn_width = shape.ffn_width;
+  config.vocab_size = shape.vocab_size;
+  config.num_heads = shape.num_heads;
+  config.num_kv_heads = shape.num_kv_heads;
+  config.head_size = shape.head_size;
+  config.context = config.original_context = shape.context;
+  config.norm_eps = shape.norm_eps;
+  config.init_std = shape.init_std;
+  config.tied_embeddings = shape.tied_embeddings;
+  config.qkv_bias = shape.qkv_bias;
+  config.rope.base = shape.rope_base;
+  config.bos_id = shape.bos_id;
+  config.eos_ids = {shape.eos_id};
+  config.layers = LayerPlan::all_full(shape.num_layers);
+  config.raw = Json::object();
+  return config;
+}
+
+}  // namespace
+
+std::optional<ModelConfig> find_preset(const std::string& name) {
+  for (const Shape& shape : kShapes) {
+    if (name == shape.name) return config_of(shape);
+  }
+  return std::nullopt;
+}
+
+ModelConfig preset(const std::string& name) {
+  if (auto config = find_preset(name)) return *std::move(config);
+  std::string names;
+  for (const Shape& shape : kShapes) names += (names.empty() ? "" : ", ") + std::string(shape.name);
+  LG_FAIL("[plan] model \"", name, "\" is no preset. Expected a model directory or one of ", names,
+          ".");
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const Shape& shape : kShapes) names.emplace_back(shape.name);
+  return names;
+}
+
+}  // namespace longgen

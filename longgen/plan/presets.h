@@ -1,0 +1,21 @@
+// plan/presets.h: the shapes of well-known models, usable where a command takes a model directory
+// and needs no weights.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longgen/model/config.h"
+
+namespace longgen {
+
+/// The shape of a published model, every layer full, with the numbers of its config.json: sizes,
+/// RoPE, context, special tokens. nullopt for a name that is none of preset_names().
+std::optional<ModelConfig> find_preset(const std::string& name);
+/// As find_preset(). Throws Error listing the names.
+ModelConfig preset(const std::string& name);
+/// "llama2-7b", "llama2-70b", ...
+std::vector<std::string> preset_names();
+
+}  // namespace longgen

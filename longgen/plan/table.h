@@ -1,0 +1,14 @@
+// plan/table.h: aligned text for terminals.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace longgen {
+
+/// Rows of cells; the first column stands left, the others right, two spaces between columns. A row
+/// of one cell is a heading: it takes no part in the widths. ASCII only. Each row ends in a
+/// newline.
+std::string format_table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace longgen

@@ -1,0 +1,78 @@
+// plan/work.h: parameters, floating-point operations and bytes of a model, in closed form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "longgen/model/config.h"
+#include "longgen/plan/number_format.h"
+
+namespace longgen {
+
+/// total() is ModelConfig::num_parameters().
+struct ParameterCounts {
+  int64_t embedding = 0;  ///< V E
+  int64_t head = 0;       ///< V E, or 0 where it is the embedding
+  int64_t attention = 0;  ///< matrices of q, k, v and the output
+  int64_t ffn = 0;        ///< gate, up and down
+  int64_t norms = 0;      ///< of layers, of heads (qk_norm), and the last one
+  int64_t biases = 0;
+
+  int64_t total() const { return embedding + head + attention + ffn + norms + biases; }
+  bool operator==(const ParameterCounts&) const = default;
+};
+
+/// Throws Error on sizes that make 10^15 parameters or more.
+ParameterCounts parameter_counts(const ModelConfig& config);
+
+/// Floating-point operations; a multiply-add is two. Doubles, because a million tokens of a 70B
+/// model pass 2^63; exact below 2^53. Norms, RoPE, softmax, gates, biases and the embedding are not
+/// counted: below 1% at every published shape.
+struct Flops {
+  double linear = 0;            ///< matrices of the layers, and the output head
+  double full_attention = 0;    ///< of full layers: 4 D for each visible (query, key) pair and head
+  double sparse_attention = 0;  ///< of sparse layers, visible pairs only
+
+  double total() const { return linear + full_attention + sparse_attention; }
+  bool operator==(const Flops&) const = default;
+};
+
+/// One forward pass of the tokens at positions [begin, end), with logits for `logit_rows` of them.
+Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t begin, int64_t end,
+                    int64_t logit_rows);
+
+/// What the backward pass computes again instead of reading it from memory; train.recompute of a
+/// recipe, by the same names.
+enum class Recomputation {
+  none,                   ///< all activations of all layers are kept
+  layers_keep_attention,  ///< layer inputs and attention outputs are kept, the rest is made again
+  layers,                 ///< layer inputs are kept, layers are computed again
+};
+
+/// "none", "layers_keep_attention", "layers".
+std::string recomputation_name(Recomputation mode);
+/// Reads recomputation_name() back. Throws Error listing the names.
+Recomputation parse_recomputation(const std::string& name);
+
+/// One training step over one sequence of num_tokens, with a loss at every token.
+struct TrainingFlops {
+  Flops forward;
+  Flops backward;   ///< 2 x linear; 2.5 x attention, whose backward makes the scores once more
+  Flops recompute;  ///< the output head is never computed again: its chunk makes its gradients
+
+  double total() const { return forward.total() + backward.total() + recompute.total(); }
+  bool operator==(const TrainingFlops&) const = default;
+};
+TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
+                             Recomputation mode);
+
+/// Bytes read from memory by one decode step, in which each sequence makes its last token of
+/// num_tokens.
+struct DecodeBytes {
+  int64_t weights = 0;  ///< once per step; of a separate embedding only one row, not counted
+  int64_t kv = 0;       ///< K and V of the visible tokens, per sequence
+};
+DecodeBytes decode_bytes(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
+                         NumberFormat format);
+
+}  // namespace longgen

@@ -1,0 +1,118 @@
+// train/recipe_fields.h: the one list of a recipe's keys, with their types, ranges and names.
+// Reading, writing, hashing and the documentation's test all walk through it.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "longgen/train/recipe.h"
+
+namespace longgen::recipe_fields {
+
+enum class OnResume {
+  kFixed,  ///< part of recipe_hash
+  kFree,
+};
+struct Key {
+  std::string_view name;
+  OnResume on_resume = OnResume::kFixed;
+};
+
+/// Any text but an empty one. With `list` also a list of integers, kept as "1,2,3".
+struct Text {
+  bool list = false;
+  std::string_view missing = "";  ///< what to give; a key without it is optional
+};
+/// An integer, or a string such as "16K".
+struct Count {
+  int64_t low, high;
+};
+struct Number {
+  double low, high;
+  bool below_high = false;  ///< high itself is not allowed
+  bool above_low = false;
+};
+struct YesNo {};
+struct Rope {};
+
+template <typename Enum>
+struct Name {
+  std::string_view text;
+  Enum value;
+};
+template <typename Enum, size_t N>
+struct Choice {
+  std::array<Name<Enum>, N> names;
+};
+
+inline constexpr Choice<PackingMode, 2> kPackings{
+    {{{"packed", PackingMode::kPacked}, {"whole", PackingMode::kWhole}}}};
+inline constexpr Choice<DocumentMask, 2> kMasks{
+    {{{"documents", DocumentMask::kDocuments}, {"none", DocumentMask::kNone}}}};
+inline constexpr Choice<ScheduleKind, 3> kSchedules{{{{"cosine", ScheduleKind::kCosine},
+                                                      {"linear", ScheduleKind::kLinear},
+                                                      {"constant", ScheduleKind::kConstant}}}};
+inline constexpr Choice<Precision, 2> kPrecisions{
+    {{{"float32", Precision::kFloat32}, {"bfloat16", Precision::kBfloat16}}}};
+inline constexpr Choice<Recompute, 3> kRecomputes{
+    {{{"layers", Recompute::kLayers},
+      {"layers_keep_attention", Recompute::kLayersKeepAttention},
+      {"none", Recompute::kNone}}}};
+
+// Upper limits only keep products within 64 bits and typing errors out of runs.
+inline constexpr int64_t kMaxLength = int64_t{1} << 30;
+inline constexpr int64_t kMaxBatch = int64_t{1} << 20;
+inline constexpr int64_t kMaxSteps = 1'000'000'000;
+inline constexpr int64_t kMaxRunTokens = int64_t{1} << 60;
+inline constexpr double kMaxRopeBase = 1e15;
+
+/// Calls visit(Key, member, rule) for every key in the order of the file. R is Recipe or const
+/// Recipe.
+template <typename R, typename Visit>
+void for_each(R& r, Visit&& visit) {
+  constexpr auto kFree = OnResume::kFree;
+  visit(Key{"model.path"}, r.model.path, Text{.missing = "the directory of the model"});
+  visit(Key{"model.output", kFree}, r.model.output, Text{.missing = "a directory to write to"});
+
+  visit(Key{"architecture.layers"}, r.architecture.layers, Text{.list = true});
+  visit(Key{"architecture.sparse"}, r.architecture.sparse, Text{});
+  visit(Key{"architecture.context"}, r.architecture.context, Count{1, kMaxLength});
+  visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
+
+  visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});
+  visit(Key{"data.sequence_length"}, r.data.sequence_length, Count{1, kMaxLength});
+  visit(Key{"data.packing"}, r.data.packing, kPackings);
+  visit(Key{"data.mask"}, r.data.mask, kMasks);
+  visit(Key{"data.seed"}, r.data.seed, Count{0, INT64_MAX});
+
+  visit(Key{"train.batch_size"}, r.train.batch_size, Count{1, kMaxBatch});
+  visit(Key{"train.accumulation"}, r.train.accumulation, Count{1, kMaxBatch});
+  visit(Key{"train.steps"}, r.train.steps, Count{1, kMaxSteps});
+  visit(Key{"train.tokens"}, r.train.tokens, Count{1, kMaxRunTokens});
+  visit(Key{"train.learning_rate"}, r.train.learning_rate, Number{0, 1});
+  visit(Key{"train.schedule"}, r.train.schedule, kSchedules);
+  visit(Key{"train.warmup_steps"}, r.train.warmup_steps, Count{0, kMaxSteps});
+  visit(Key{"train.final_lr_share"}, r.train.final_lr_share, Number{0, 1});
+  visit(Key{"train.weight_decay"}, r.train.weight_decay, Number{0, 10});
+  visit(Key{"train.beta1"}, r.train.beta1, Number{.low = 0, .high = 1, .below_high = true});
+  visit(Key{"train.beta2"}, r.train.beta2, Number{.low = 0, .high = 1, .below_high = true});
+  visit(Key{"train.eps"}, r.train.eps, Number{.low = 0, .high = 1, .above_low = true});
+  visit(Key{"train.clip_norm"}, r.train.clip_norm, Number{0, 1e6});
+  visit(Key{"train.precision"}, r.train.precision, kPrecisions);
+  visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputes);
+  visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{1, kMaxLength});
+  visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});
+  visit(Key{"train.threads", kFree}, r.train.threads, Count{0, 4096});
+
+  visit(Key{"eval.every", kFree}, r.eval.every, Count{0, kMaxSteps});
+  visit(Key{"eval.sequences", kFree}, r.eval.sequences, Count{1, kMaxBatch});
+  visit(Key{"save.every", kFree}, r.save.every, Count{0, kMaxSteps});
+  visit(Key{"save.keep", kFree}, r.save.keep, Count{1, 1000});
+  visit(Key{"log.every", kFree}, r.log.every, Count{1, kMaxSteps});
+  visit(Key{"log.tensorboard", kFree}, r.log.tensorboard, YesNo{});
+}
+
+/// Text as a TOML string with quotes. Control characters become \u escapes.
+std::string toml_quoted(std::string_view text);
+
+}  // namespace longgen::recipe_fields

@@ -1,0 +1,106 @@
+#include "longgen/kv_cache/page_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <set>
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+std::string error_of(const std::function<void()>& run) {
+  try {
+    run();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(PagePool, PagesDoNotOverlap) {
+  // 40 MiB pages: one slab each. 192 bytes: no power of two, many in a slab.
+  for (int64_t page_bytes : {int64_t{192}, int64_t{320} << 10, int64_t{40} << 20}) {
+    PagePool pool(page_bytes);
+    const int64_t count = page_bytes > 1 << 20 ? 3 : 500;
+    std::vector<PageId> pages;
+    ASSERT_TRUE(pool.allocate(count, pages));
+    ASSERT_TRUE(pool.allocate(2, pages));
+    ASSERT_EQ(pages.size(), static_cast<size_t>(count + 2));
+    for (PageId page : pages) {
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(pool.address(page)) % 64, 0u);
+      std::memset(pool.address(page), page % 251, page_bytes);
+    }
+    for (PageId page : pages) {
+      EXPECT_EQ(std::to_integer<int>(pool.address(page)[0]), page % 251);
+      EXPECT_EQ(std::to_integer<int>(pool.address(page)[page_bytes - 1]), page % 251);
+    }
+  }
+}
+
+TEST(PagePool, FreedPagesComeBackFirst) {
+  PagePool pool(4096);
+  std::vector<PageId> pages, again;
+  ASSERT_TRUE(pool.allocate(10, pages));
+  pool.free(pages[3]);
+  pool.free(pages[7]);
+  EXPECT_EQ(pool.pages_in_use(), 8);
+  ASSERT_TRUE(pool.allocate(3, again));
+  EXPECT_EQ(again[0], pages[7]);  // the one freed last
+  EXPECT_EQ(again[1], pages[3]);
+  EXPECT_EQ(again[2], 10);
+  EXPECT_EQ(pool.pages_in_use(), 11);
+  EXPECT_EQ(pool.bytes_in_use(), 11 * 4096);
+  EXPECT_EQ(pool.high_water(), 11);
+  for (PageId page : again) pool.free(page);
+  EXPECT_EQ(pool.pages_in_use(), 8);
+  EXPECT_EQ(pool.high_water(), 11);
+}
+
+TEST(PagePool, LimitIsAnAnswerAndChangesNothing) {
+  PagePool pool(4096, 10 * 4096 + 4095);
+  std::vector<PageId> pages;
+  EXPECT_FALSE(pool.allocate(11, pages));
+  EXPECT_TRUE(pages.empty());
+  EXPECT_EQ(pool.pages_in_use(), 0);
+  ASSERT_TRUE(pool.allocate(10, pages));
+  EXPECT_EQ(pool.pages_left(), 0);
+  EXPECT_FALSE(pool.allocate(1, pages));
+  EXPECT_TRUE(pool.allocate(0, pages));
+  pool.free(pages.front());
+  EXPECT_TRUE(pool.allocate(1, pages));
+  EXPECT_EQ(std::set<PageId>(pages.begin() + 1, pages.end()).size(), 10u);
+}
+
+TEST(PagePool, MoreThanTheSystemHasIsAnAnswerToo) {
+  PagePool pool(int64_t{1} << 40);  // a page of 1 TiB
+  std::vector<PageId> pages;
+  // 2^27 such pages exceed any address space.
+  EXPECT_FALSE(pool.allocate(1 << 27, pages));
+  EXPECT_TRUE(pages.empty());
+  EXPECT_EQ(pool.pages_in_use(), 0);
+  EXPECT_FALSE(pool.allocate(std::numeric_limits<int64_t>::max(), pages));
+}
+
+TEST(PagePool, Errors) {
+  EXPECT_EQ(error_of([] { PagePool pool(100); }),
+            "[page pool] a page must have a positive multiple of 64 bytes, found 100.");
+  EXPECT_EQ(
+      error_of([] { PagePool pool(4096, 4095); }),
+      "[page pool] the KV cache is limited to 4095 bytes, but one page has 4096. Allow it more "
+      "memory.");
+  PagePool pool(4096);
+  std::vector<PageId> pages;
+  ASSERT_TRUE(pool.allocate(2, pages));
+  pool.free(pages[0]);
+  EXPECT_THROW(pool.free(pages[0]), Error);  // twice
+  EXPECT_THROW(pool.free(2), Error);         // never given out
+  EXPECT_THROW(pool.free(-1), Error);
+  EXPECT_EQ(pool.pages_in_use(), 1);
+}
+
+}  // namespace
+}  // namespace longgen

@@ -1,0 +1,108 @@
+// What `longgen info` says, line by line.
+#include "longgen/plan/describe.h"
+
+#include <gtest/gtest.h>
+
+#include "longgen/base/check.h"
+#include "longgen/plan/presets.h"
+
+namespace longgen {
+namespace {
+
+ModelConfig smollm_hybrid() {
+  ModelConfig config = preset("smollm2-135m");
+  config.layers = {.full_layers = parse_full_layers("middle:1/3", 30),
+                   .sparse = Pattern::parse("sink")};
+  config.context = 32768;
+  config.rope.base = 1.6e6;
+  return config;
+}
+
+TEST(DescribeTest, TextOfAFullModel) {
+  EXPECT_EQ(
+      to_text(describe_model("llama2-7b", preset("llama2-7b"))),
+      "model       llama2-7b\n"
+      "family      llama\n"
+      "parameters  6,738,415,616: embedding 131,072,000, output head 131,072,000, attention "
+      "2,147,483,648, feed-forward 4,328,521,728, norms 266,240\n"
+      "sizes       width 4,096, feed-forward 11,008, 32 heads on 32 KV heads of 128, vocabulary "
+      "32,000\n"
+      "layers      32, all full\n"
+      "context     4,096 tokens\n"
+      "rope        base 10,000\n"
+      "KV cache    2.00 GiB at 4,096 tokens, bfloat16\n");
+}
+
+TEST(DescribeTest, TextOfAHybrid) {
+  const std::string text = to_text(describe_model("runs/smollm", smollm_hybrid()));
+  for (const char* line :
+       {"layers      full 10-19 (10 of 30), sparse the others: sink=1,window=16,stride=0\n",
+        "context     32,768 tokens (originally 8,192)\n", "rope        base 1,600,000\n",
+        "vocabulary 49,152, tied embeddings\n",
+        // 512 blocks in 10 layers, 16 in 20: of 15,360
+        "KV cache    255 MiB at 32,768 tokens, bfloat16; 35.4% of the 720 MiB with every layer "
+        "full\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+}
+
+TEST(DescribeTest, KvBytesAreThoseOfTheLiveBlocks) {
+  const ModelDescription description =
+      describe_model("m", smollm_hybrid(), 131072, NumberFormat::float32);
+  const int64_t block_bytes = 2 * 64 * 64 * 4;  // K and V, 64 tokens, head size 64, fp32
+  EXPECT_EQ(description.full_kv_bytes, 30 * 3 * 2048 * block_bytes);
+  EXPECT_EQ(description.kv_bytes, 3 * (10 * 2048 + 20 * 16) * block_bytes);
+  EXPECT_DOUBLE_EQ(description.kept_share(), (10.0 * 2048 + 20 * 16) / (30.0 * 2048));
+}
+
+TEST(DescribeTest, RopeScalingIsNamed) {
+  ModelConfig config = preset("llama3-8b");
+  config.rope.scaling = RopeConfig::Scaling::llama3;
+  config.rope.factor = 8;
+  config.rope.original_context = 8192;
+  const auto rope = [&] {
+    const std::string text = to_text(describe_model("m", config));
+    const size_t begin = text.find("rope") + 12;
+    return text.substr(begin, text.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(rope(), "base 500,000, llama3 scaling by 8 from 8,192");
+  config.rope.scaling = RopeConfig::Scaling::yarn;
+  EXPECT_EQ(rope(), "base 500,000, yarn scaling by 8 from 8,192");
+  config.rope.scaling = RopeConfig::Scaling::linear;
+  config.rope.base = 10000.5;
+  EXPECT_EQ(rope(), "base 10000.5, linear scaling by 8");
+}
+
+TEST(DescribeTest, JsonHoldsTheSameNumbers) {
+  const ModelDescription description = describe_model("runs/smollm", smollm_hybrid());
+  const Json json = parse_json(dump_json(to_json(description), 2), "info");
+  EXPECT_EQ(json["model"], "runs/smollm");
+  EXPECT_EQ(json["family"], "llama");
+  EXPECT_EQ(json["num_layers"], 30);
+  EXPECT_EQ(json["parameters"]["total"], 134'515'008);
+  EXPECT_EQ(json["layers"]["full_layers"].size(), 10u);
+  EXPECT_EQ(json["layers"]["pattern"], "sink=1,window=16,stride=0");
+  EXPECT_EQ(json["rope"]["base"], 1.6e6);
+  EXPECT_EQ(json["rope"]["scaling"], "none");
+  EXPECT_EQ(json["kv"]["num_tokens"], 32768);
+  EXPECT_EQ(json["kv"]["bytes"], description.kv_bytes);
+  EXPECT_EQ(json["kv"]["full_bytes"], description.full_kv_bytes);
+  const Json full = to_json(describe_model("m", preset("qwen2.5-7b")));
+  EXPECT_TRUE(full["layers"]["pattern"].is_null());
+  EXPECT_EQ(full["kv"]["kept_share"], 1.0);
+}
+
+TEST(DescribeTest, RefusesNegativeAndAbsurdLengths) {
+  const ModelConfig config = preset("smollm2-135m");
+  EXPECT_THROW(describe_model("m", config, -1), Error);
+  EXPECT_THROW(describe_model("m", config, int64_t{1} << 50), Error);
+  ModelConfig absurd = config;
+  absurd.num_kv_heads = absurd.num_heads = int64_t{1} << 40;
+  EXPECT_THROW(describe_model("m", absurd), Error);
+  absurd = config;
+  absurd.num_heads = int64_t{1} << 60;  // few KV heads, so the cache itself is small
+  EXPECT_THROW(describe_model("m", absurd), Error);
+}
+
+}  // namespace
+}  // namespace longgen

@@ -1,0 +1,171 @@
+// Memory items against tensors counted by hand, KV bytes against counting blocks.
+#include "longgen/plan/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "longgen/plan/presets.h"
+#include "tests/unit/plan/error_text.h"
+#include "tests/unit/plan/tiny_models.h"
+
+namespace longgen {
+namespace {
+
+constexpr NumberFormat kFloat32 = NumberFormat::float32;
+constexpr NumberFormat kBfloat16 = NumberFormat::bfloat16;
+
+// tiny_config(): E 24, F 40, H D 32, K D 16, V 100.
+constexpr int64_t kNorm = 24, kQkv = 32 + 16 + 16, kRotated = 32 + 16, kAttended = 32, kSum = 24;
+constexpr int64_t kGateUp = 80, kProduct = 40;
+constexpr int64_t kFloats = 4 * (8 + 4);  // bytes a token: cosines and sines, log-sum-exps
+
+std::vector<std::string> names_of(const MemoryPlan& plan) {
+  std::vector<std::string> names;
+  for (const MemoryItem& item : plan.items) names.push_back(item.name);
+  return names;
+}
+
+TEST(MemoryTest, KvBytesEqualCountingLiveBlocks) {
+  const ModelConfig config = tiny_config();
+  const LayerPlan layers = tiny_hybrid();  // pages of 2 layers: one full group, two sparse ones
+  constexpr int64_t kBlockBytes = 2 * 64 * 8 * 4;
+  for (int64_t tokens : {1, 64, 65, 640, 1000}) {
+    int64_t held = 0, peak = 0;
+    for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+      const Pattern pattern = layers.pattern(layer, config.num_kv_heads);
+      for (int64_t head = 0; head < config.num_kv_heads; ++head) {
+        held += pattern.live_blocks(tokens, head) * kBlockBytes;
+      }
+    }
+    // Token by token: what is live before it, and a new block where it starts one.
+    for (int64_t before = 0; before < tokens; ++before) {
+      int64_t bytes = 0;
+      for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+        const Pattern pattern = layers.pattern(layer, config.num_kv_heads);
+        for (int64_t head = 0; head < config.num_kv_heads; ++head) {
+          bytes += (pattern.live_blocks(before, head) + (before % 64 == 0)) * kBlockBytes;
+        }
+      }
+      peak = std::max(peak, bytes);
+    }
+    const KvBytes kv = kv_bytes(config, layers, tokens, kFloat32, tokens);
+    EXPECT_EQ(kv.held, held) << tokens;
+    EXPECT_EQ(kv.decode_peak, peak) << tokens;
+    // In one pass nothing is freed before its end.
+    EXPECT_EQ(kv.prefill_peak, (tokens + 63) / 64 * 6 * 2 * kBlockBytes) << tokens;
+  }
+}
+
+TEST(MemoryTest, ServingItemsAreThoseOfTheDecoder) {
+  const ModelConfig config = tiny_config();
+  const ServingLoad load = {.num_tokens = 1000, .num_sequences = 5, .prefill_chunk = 256};
+  const MemoryPlan plan = serving_memory(config, tiny_hybrid(), kFloat32, load);
+  EXPECT_EQ(names_of(plan),
+            (std::vector<std::string>{"weights", "KV cache", "prefill workspace", "logits"}));
+  EXPECT_EQ(plan.bytes("weights"), config.num_parameters() * 4);
+  const KvBytes kv = kv_bytes(config, tiny_hybrid(), 1000, kFloat32, 256);
+  EXPECT_EQ(plan.bytes("KV cache"), kv.prefill_peak + 4 * kv.decode_peak);
+  EXPECT_GT(kv.prefill_peak, kv.decode_peak);
+  // Fullest in the feed-forward network: input, sum, result, and what the attention left.
+  EXPECT_EQ(plan.bytes("prefill workspace"),
+            256 * ((3 * kSum + kQkv + kAttended + kGateUp + kProduct) * 4 + kFloats));
+  EXPECT_EQ(plan.bytes("logits"), 5 * 100 * 4);
+  EXPECT_EQ(plan.total_bytes(), plan.bytes("weights") + plan.bytes("KV cache") +
+                                    plan.bytes("prefill workspace") + plan.bytes("logits"));
+  // A prompt shorter than the chunk is one pass over the prompt.
+  EXPECT_EQ(serving_memory(config, tiny_hybrid(), kFloat32, {100, 1, 256}),
+            serving_memory(config, tiny_hybrid(), kFloat32, {100, 1, 100}));
+}
+
+TEST(MemoryTest, WideAttentionIsTheFullestMoment) {
+  ModelConfig config = tiny_config();
+  config.num_heads = config.num_kv_heads = 20;  // H D = K D = 160
+  const MemoryPlan plan = serving_memory(config, LayerPlan::all_full(6), kFloat32, {64, 1, 64});
+  EXPECT_EQ(plan.bytes("prefill workspace"),
+            64 * ((24 + 3 * 160 + 2 * 160 + 160) * 4 + 4 * (8 + 20)));
+}
+
+TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
+  const ModelConfig config = tiny_config();
+  const int64_t parameters = config.num_parameters();
+  const MemoryPlan plan = training_memory(config, 1000, kBfloat16, {.chunk_rows = 128});
+  EXPECT_EQ(names_of(plan),
+            (std::vector<std::string>{"weights", "masters", "gradients", "Adam m", "Adam v",
+                                      "layer inputs", "layer working set", "loss"}));
+  EXPECT_EQ(plan.bytes("weights"), parameters * 2);
+  for (const char* name : {"masters", "gradients", "Adam m", "Adam v"}) {
+    EXPECT_EQ(plan.bytes(name), parameters * 4) << name;
+  }
+  EXPECT_EQ(plan.bytes("layer inputs"), 7 * 1000 * 24 * 2);
+  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum + kGateUp + kProduct;
+  const int64_t output = 24, gradients = 24 + kGateUp + kProduct;
+  EXPECT_EQ(plan.bytes("layer working set"), 1000 * ((saved + output + gradients) * 2 + kFloats));
+  EXPECT_EQ(plan.bytes("loss"), 128 * 100 * 2 + 100 * 24 * 4);
+  EXPECT_EQ(training_memory(config, 50, kBfloat16, {}).bytes("loss"), 50 * 100 * 2 + 100 * 24 * 4);
+
+  const int64_t lse = 6 * 1000 * 4 * 4;
+  const MemoryPlan kept =
+      training_memory(config, 1000, kBfloat16, {.recompute = Recomputation::layers_keep_attention});
+  EXPECT_EQ(kept.bytes("attention outputs"), 6 * 1000 * kAttended * 2 + lse);
+  const MemoryPlan all =
+      training_memory(config, 1000, kBfloat16, {.recompute = Recomputation::none});
+  EXPECT_EQ(all.bytes("activations"), 6 * 1000 * saved * 2 + lse);
+  EXPECT_EQ(all.bytes("layer working set"), 1000 * (gradients * 2 + kFloats));
+}
+
+TEST(MemoryTest, Float32WeightsAreTheirOwnMasters) {
+  const ModelConfig config = tiny_config();
+  EXPECT_EQ(training_memory(config, 64, kFloat32, {}).bytes("masters"), 0);
+  EXPECT_EQ(training_memory(config, 64, kBfloat16, {.masters = kBfloat16}).bytes("masters"), 0);
+  // Reads gradient, m, v, weights; writes m, v, weights, and under bf16 the compute copy too.
+  EXPECT_EQ(update_bytes(config, kFloat32, {}), config.num_parameters() * 7 * 4);
+  EXPECT_EQ(update_bytes(config, kBfloat16, {}), config.num_parameters() * (7 * 4 + 2));
+  EXPECT_EQ(update_bytes(config, kBfloat16,
+                         {.masters = kBfloat16, .gradients = kBfloat16, .optimizer = kBfloat16}),
+            config.num_parameters() * 7 * 2);
+}
+
+TEST(MemoryTest, HeadNormsKeepTheirOutputs) {
+  ModelConfig config = tiny_config();
+  const auto working_set = [&] {
+    return training_memory(config, 10, kFloat32, {}).bytes("layer working set");
+  };
+  const int64_t without = working_set();
+  config.qk_norm = true;
+  EXPECT_EQ(working_set() - without, 10 * kRotated * 4);
+}
+
+TEST(MemoryTest, GrowsWithTokensAndSequences) {
+  const ModelConfig config = preset("smollm2-135m");
+  const LayerPlan hybrid = {.full_layers = parse_full_layers("middle:1/3", 30),
+                            .sparse = Pattern::parse("blocksparse")};
+  int64_t serving = 0, training = 0;
+  for (int64_t tokens = 1; tokens < 20'000; tokens += 61) {
+    const int64_t next = serving_memory(config, hybrid, kBfloat16, {tokens, 3, 700}).total_bytes();
+    EXPECT_GE(next, serving) << tokens;
+    serving = next;
+    const int64_t step = training_memory(config, tokens, kBfloat16, {}).total_bytes();
+    EXPECT_GT(step, training) << tokens;
+    training = step;
+    EXPECT_GT(serving_memory(config, hybrid, kBfloat16, {tokens, 4, 700}).total_bytes(), next);
+  }
+}
+
+TEST(MemoryTest, AbsurdSizesStopAtTheCap) {
+  ModelConfig config = tiny_config();
+  config.num_layers = 10'000;
+  config.layers = LayerPlan::all_full(10'000);
+  config.width = 1 << 20;
+  const MemoryPlan plan =
+      training_memory(config, int64_t{1} << 30, kFloat32, {.recompute = Recomputation::none});
+  EXPECT_EQ(plan.bytes("layer inputs"), kMaxItemBytes);
+  EXPECT_GT(plan.total_bytes(), kMaxItemBytes);
+}
+
+TEST(MemoryTest, UnknownItemIsNamed) {
+  EXPECT_EQ(error_text([] { MemoryPlan().bytes("cheese"); }), "[plan] no memory item \"cheese\".");
+}
+
+}  // namespace
+}  // namespace longgen

@@ -1,0 +1,332 @@
+#include "longgen/train/recipe.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <sstream>
+
+#include "longgen/train/nearest_key.h"
+#include "recipe_test_support.h"
+
+namespace longgen {
+namespace {
+
+const std::string kSmallest = R"([model]
+path = "in"
+output = "out"
+[architecture]
+context = 4096
+[data]
+path = "tokens"
+[train]
+steps = 100
+)";
+
+Recipe smallest(const std::vector<std::string>& overrides = {}) {
+  return parse_recipe(kSmallest, "small.toml", overrides);
+}
+
+TEST(RecipeTest, DefaultsFillWhatIsNotGiven) {
+  const Recipe recipe = smallest();
+  EXPECT_EQ(recipe.model.path, "in");
+  EXPECT_EQ(recipe.architecture.layers, "middle:1/3");
+  EXPECT_EQ(recipe.architecture.rope, RopeChange{});
+  EXPECT_EQ(recipe.data.sequence_length, 4096) << "the context";
+  EXPECT_EQ(recipe.train.warmup_steps, 5) << "a twentieth of the steps";
+  EXPECT_EQ(smallest({"train.steps=101"}).train.warmup_steps, 6) << "rounded up";
+  EXPECT_EQ(recipe.total_steps(), 100);
+  EXPECT_EQ(recipe.schedule().learning_rate_at(5), 1e-4);
+  EXPECT_DOUBLE_EQ(recipe.schedule().learning_rate_at(100), 1e-5);
+}
+
+TEST(RecipeTest, EveryKeyIsRead) {
+  const Recipe recipe = parse_recipe(R"(
+    model = { path = "a b", output = "größe" }
+    architecture = { layers = [3, 1, 5], sparse = "sink=2,window=8,stride=4", context = "32K", rope = 5e5 }
+    data = { path = "d", sequence_length = "16k", packing = "whole", mask = "none", seed = 9223372036854775807 }
+    [train]
+    batch_size = 8
+    accumulation = 4
+    tokens = "1M"
+    learning_rate = 1
+    schedule = "linear"
+    warmup_steps = 0
+    final_lr_share = 0
+    weight_decay = -0.0
+    beta1 = 0.5
+    beta2 = 0.25
+    eps = 1e-300
+    clip_norm = 0
+    precision = "bfloat16"
+    recompute = "layers_keep_attention"
+    loss_chunk_rows = 7
+    seed = 3
+    threads = 2
+    [eval]
+    every = 11
+    sequences = 12
+    [save]
+    every = 13
+    keep = 14
+    [log]
+    every = 15
+    tensorboard = false
+  )",
+                                     "all.toml");
+  Recipe want;
+  want.model = {"a b", "größe"};
+  want.architecture = {
+      "3,1,5", "sink=2,window=8,stride=4", 32768, {RopeChange::Kind::kBase, 500000}};
+  want.data = {"d", 16384, PackingMode::kWhole, DocumentMask::kNone, INT64_MAX};
+  want.train = {.batch_size = 8,
+                .accumulation = 4,
+                .tokens = 1 << 20,
+                .learning_rate = 1,
+                .schedule = ScheduleKind::kLinear,
+                .warmup_steps = 0,
+                .final_lr_share = 0,
+                .weight_decay = 0,
+                .beta1 = 0.5,
+                .beta2 = 0.25,
+                .eps = 1e-300,
+                .clip_norm = 0,
+                .precision = Precision::kBfloat16,
+                .recompute = Recompute::kLayersKeepAttention,
+                .loss_chunk_rows = 7,
+                .seed = 3,
+                .threads = 2};
+  want.eval = {11, 12};
+  want.save = {13, 14};
+  want.log = {15, false};
+  EXPECT_EQ(recipe, want) << dump_recipe(recipe);
+  EXPECT_EQ(recipe.total_steps(), 8) << "2^20 tokens in steps of 2^17";
+  EXPECT_EQ(recipe.origins.places.size(), recipe_keys().size() - 1) << "all but train.steps";
+}
+
+TEST(RecipeTest, TokensGiveStepsRoundedUp) {
+  const auto steps = [](const std::string& tokens) {
+    return smallest({"train.tokens=" + tokens}).total_steps();
+  };
+  EXPECT_EQ(steps("1"), 1);
+  EXPECT_EQ(steps("4096"), 1);
+  EXPECT_EQ(steps("4097"), 2);
+  EXPECT_EQ(steps("1152921504606846976"), int64_t{1} << 48);
+}
+
+TEST(RecipeTest, DumpReadsBackAsTheSameRecipe) {
+  for (const std::vector<std::string>& overrides : std::vector<std::vector<std::string>>{
+           {},
+           {"train.tokens=20M", "train.learning_rate=3e-4", "train.eps=1e-7"},
+           {"train.learning_rate=0.1", "train.clip_norm=333333.3333333333", "train.beta1=0.3"},
+           {"architecture.rope=yarn", "train.schedule=constant", "train.recompute=none"},
+           {"architecture.rope=keep", "data.packing=whole", "log.tensorboard=false"},
+           {"architecture.rope=1234567.891", "train.learning_rate=4.9e-324"},
+           {R"(model.path=quo"te\back)", "model.output=日本 \xF0\x9F\x98\x80", "data.path=# ["},
+       }) {
+    const Recipe recipe = smallest(overrides);
+    const std::string text = dump_recipe(recipe);
+    const Recipe back = parse_recipe(text, "dump");
+    EXPECT_EQ(back, recipe) << text;
+    EXPECT_EQ(dump_recipe(back), text);
+    EXPECT_EQ(recipe_hash(back), recipe_hash(recipe));
+    EXPECT_EQ(back.origins.places.size(), recipe_keys().size() - 1) << "not complete:\n" << text;
+  }
+}
+
+TEST(RecipeTest, OverridesAreTomlOrElseText) {
+  EXPECT_EQ(smallest({"train.steps=20"}).train.steps, 20);
+  EXPECT_EQ(smallest({"train.steps=20", "train.steps=30"}).train.steps, 30) << "the last one wins";
+  EXPECT_EQ(smallest({"data.path=/a/b=c"}).data.path, "/a/b=c");
+  EXPECT_EQ(smallest({"data.path=\"quoted\""}).data.path, "quoted");
+  EXPECT_EQ(smallest({"data.path=2024-01-31"}).data.path, "2024-01-31");
+  EXPECT_EQ(smallest({"data.path=007"}).data.path, "007");
+  EXPECT_EQ(smallest({"data.path=true"}).data.path, "true");
+  EXPECT_EQ(smallest({"architecture.layers=10-19,25"}).architecture.layers, "10-19,25");
+  EXPECT_EQ(smallest({"architecture.layers=12"}).architecture.layers, "12");
+  EXPECT_EQ(smallest({"architecture.layers=[1,2]"}).architecture.layers, "1,2");
+  EXPECT_EQ(smallest({"architecture.context=8K"}).data.sequence_length, 8192);
+  EXPECT_EQ(smallest({"architecture.rope=500000"}).architecture.rope.base, 500000);
+  EXPECT_EQ(smallest({"train.schedule=linear"}).train.schedule, ScheduleKind::kLinear);
+}
+
+TEST(RecipeTest, AnOverrideOfTheLengthReplacesTheFilesOne) {
+  const Recipe tokens = smallest({"train.tokens=8192"});
+  EXPECT_EQ(tokens.train.steps, 0);
+  EXPECT_EQ(tokens.total_steps(), 2);
+  const std::string text = dump_recipe(tokens);
+  EXPECT_EQ(parse_recipe(text, "t", {"train.steps=2"}).train.tokens, 0);
+}
+
+TEST(RecipeTest, WhereNamesLineOrOverrideOrSource) {
+  const Recipe recipe = smallest({"data.mask=none"});
+  EXPECT_EQ(recipe.where("architecture.context"), "small.toml: line 5: architecture.context");
+  EXPECT_EQ(recipe.where("data.mask"), "--set data.mask=none");
+  EXPECT_EQ(recipe.where("architecture.layers"), "small.toml: architecture.layers");
+}
+
+TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
+  const Recipe base = smallest();
+  const std::set<std::string> free = {"model.output", "train.recompute", "train.threads",
+                                      "eval.every",   "eval.sequences",  "save.every",
+                                      "save.keep",    "log.every",       "log.tensorboard"};
+  const std::map<std::string, std::string> other = {{"architecture.context", "8192"},
+                                                    {"architecture.rope", "keep"},
+                                                    {"data.sequence_length", "1024"},
+                                                    {"data.packing", "whole"},
+                                                    {"data.mask", "none"},
+                                                    {"train.batch_size", "2"},
+                                                    {"train.schedule", "linear"},
+                                                    {"train.precision", "bfloat16"},
+                                                    {"train.recompute", "none"},
+                                                    {"log.tensorboard", "false"},
+                                                    {"train.tokens", "90000"}};
+  std::set<std::string> hashes = {recipe_hash(base)};
+  for (const std::string& key : recipe_keys()) {
+    const auto value = other.find(key);
+    std::vector<std::string> overrides = {key + "=" +
+                                          (value == other.end() ? "0.5" : value->second)};
+    // These take no 0.5.
+    if (key == "train.accumulation") overrides = {"train.batch_size=2", "train.accumulation=2"};
+    for (const char* ending : {"steps", "seed", "every", "keep", "sequences", "threads", "_rows"}) {
+      if (key.ends_with(ending)) overrides = {key + "=3"};
+    }
+    const Recipe changed = smallest(overrides);
+    ASSERT_NE(dump_recipe(changed), dump_recipe(base)) << key;
+    const std::vector<std::string> differences = resume_differences(base, changed);
+    if (free.contains(key)) {
+      EXPECT_EQ(recipe_hash(changed), recipe_hash(base)) << key;
+      EXPECT_TRUE(differences.empty()) << key;
+    } else {
+      EXPECT_TRUE(hashes.insert(recipe_hash(changed)).second) << key;
+      EXPECT_FALSE(differences.empty()) << key;
+    }
+  }
+}
+
+TEST(RecipeTest, StepsAndTokensOfTheSameLengthAreTheSameRun) {
+  const Recipe steps = smallest(), tokens = smallest({"train.tokens=409600"});
+  EXPECT_NE(steps, tokens);
+  EXPECT_EQ(recipe_hash(steps), recipe_hash(tokens));
+  EXPECT_EQ(resume_differences(steps, smallest({"train.steps=101", "train.warmup_steps=5"})),
+            std::vector<std::string>{"train.steps: 100 in the checkpoint, 101 now"});
+  EXPECT_EQ(resume_differences(steps, smallest({"data.mask=none"})),
+            std::vector<std::string>{"data.mask: \"documents\" in the checkpoint, \"none\" now"});
+}
+
+TEST(RecipeTest, EveryRecipeOfTheProjectParses) {
+  const auto files = list_files(fs::path(LONGGEN_SOURCE_DIR) / "recipes");
+  ASSERT_GE(files.size(), 2u);
+  for (const fs::path& file : files) {
+    const Recipe recipe = load_recipe(file);
+    EXPECT_EQ(parse_recipe(dump_recipe(recipe), "dump"), recipe) << file;
+    EXPECT_EQ(recipe.architecture.layers, "middle:1/3") << file;
+  }
+}
+
+TEST(RecipeTest, TheProjectsRecipesSayWhatTheirCommentsSay) {
+  const fs::path folder = fs::path(LONGGEN_SOURCE_DIR) / "recipes";
+  const Recipe cpu = load_recipe(folder / "smollm2-135m_16k_cpu.toml");
+  EXPECT_EQ(cpu.total_steps(), 4);
+  EXPECT_EQ(cpu.tokens_per_step(), 16384);
+  EXPECT_EQ(cpu.schedule().learning_rate_at(1), 4e-4);
+  const Recipe gpu = load_recipe(folder / "smollm2-135m_32k_h200.toml");
+  EXPECT_EQ(gpu.total_steps(), 40);
+  EXPECT_EQ(gpu.tokens_per_step(), 524288);
+  EXPECT_EQ(gpu.schedule().learning_rate_at(2), 4e-4);
+}
+
+/// docs/recipes.md, as rows of its tables: "section.key" -> cells.
+std::map<std::string, std::vector<std::string>> documented_keys() {
+  std::istringstream lines(read_file(fs::path(LONGGEN_SOURCE_DIR) / "docs" / "recipes.md"));
+  std::map<std::string, std::vector<std::string>> rows;
+  std::string line, section;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("## ")) section = "";
+    if (line.starts_with("## [")) section = line.substr(4, line.find(']') - 4);
+    if (section.empty() || !line.starts_with("| `")) continue;
+    std::vector<std::string>& cells = rows[section + "." + line.substr(3, line.find('`', 3) - 3)];
+    std::istringstream rest(line.substr(2));
+    for (std::string cell; std::getline(rest, cell, '|');) {
+      const size_t first = cell.find_first_not_of(' '), last = cell.find_last_not_of(' ');
+      cells.push_back(first == std::string::npos ? "" : cell.substr(first, last - first + 1));
+    }
+  }
+  return rows;
+}
+
+TEST(RecipeTest, TheDocumentationHasEveryKeyAndItsDefault) {
+  const auto rows = documented_keys();
+  const std::vector<std::string> keys = recipe_keys();
+  EXPECT_EQ(rows.size(), keys.size());
+  std::map<std::string, std::string> defaults;
+  std::istringstream dump(dump_recipe(smallest()));
+  std::string line, section;
+  while (std::getline(dump, line)) {
+    if (line.starts_with("[")) section = line.substr(1, line.size() - 2);
+    const size_t equals = line.find(" = ");
+    if (equals != std::string::npos) {
+      defaults[section + "." + line.substr(0, equals)] = line.substr(equals + 3);
+    }
+  }
+  // Documented in words: required, or a function of other values.
+  const std::set<std::string> in_words = {
+      "model.path",           "model.output",         "data.path",
+      "train.steps",          "architecture.context", "train.tokens",
+      "data.sequence_length", "train.warmup_steps"};
+  for (const std::string& key : keys) {
+    ASSERT_TRUE(rows.contains(key)) << key << " is not in docs/recipes.md";
+    const std::vector<std::string>& cells = rows.at(key);
+    ASSERT_EQ(cells.size(), 5u) << key;
+    if (!in_words.contains(key)) {
+      EXPECT_EQ(cells[2], "`" + defaults.at(key) + "`") << key;
+    }
+    const bool free = key == "model.output" || key == "train.recompute" || key == "train.threads" ||
+                      key.starts_with("eval.") || key.starts_with("save.") ||
+                      key.starts_with("log.");
+    EXPECT_EQ(cells[3], free ? "may change" : "same") << key;
+  }
+}
+
+TEST(NearestKeyTest, FindsWhatWasMeant) {
+  EXPECT_EQ(edit_distance("", "abc"), 3);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3);
+  EXPECT_EQ(edit_distance("stpes", "steps"), 1);
+  EXPECT_EQ(edit_distance("same", "same"), 0);
+  const std::vector<std::string> keys = recipe_keys();
+  EXPECT_EQ(nearest_key("train.learing_rate", keys), "train.learning_rate");
+  EXPECT_EQ(nearest_key("eval.evry", keys), "eval.every");
+  EXPECT_EQ(nearest_key("steps", keys), "train.steps");
+  EXPECT_EQ(nearest_key("model.layers", keys), "architecture.layers");
+  EXPECT_EQ(nearest_key("train.lr", keys), "");
+  EXPECT_EQ(nearest_key(std::string(1'000'000, 'x'), keys), "");
+}
+
+/// Whatever bytes a recipe has, the answer is a recipe that survives dump and parse, or an Error.
+TEST(RecipeTest, DamagedRecipesGiveAnErrorOrAConsistentRecipe) {
+  const std::string text = dump_recipe(smallest());
+  std::mt19937 random(7);
+  const std::string pieces[] = {"\"", "[", "]",   "\n",  "=",    "{",  "}",    "'''", "\\u0000",
+                                "-",  "9", "nan", "inf", "1e99", "\r", "\xFF", "#",   "\xC3\xA9"};
+  int good = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string damaged = text;
+    for (int change = static_cast<int>(random() % 3); change >= 0; --change) {
+      const size_t at = random() % damaged.size();
+      if (random() % 2 == 0) damaged.erase(at, random() % 4);
+      damaged.insert(std::min(at, damaged.size()), pieces[random() % std::size(pieces)]);
+    }
+    try {
+      const Recipe recipe = parse_recipe(damaged, "damaged");
+      ++good;
+      EXPECT_EQ(parse_recipe(dump_recipe(recipe), "dump"), recipe) << damaged;
+    } catch (const Error& error) {
+      EXPECT_TRUE(contains(error.what(), "damaged: "));
+    }
+  }
+  EXPECT_GT(good, 30);
+  EXPECT_LT(good, 2900);
+}
+
+}  // namespace
+}  // namespace longgen
