@@ -96,7 +96,7 @@ std::unique_ptr<AppendFile> create(const fs::path& directory) {
   for (auto seconds = static_cast<int64_t>(unix_time());; ++seconds) {
     const fs::path path =
         directory / ("events.out.tfevents." + std::to_string(seconds) + "." + host + ".longgen");
-    if (fs::exists(path)) continue;
+    if (fs::exists(path, error)) continue;
     return std::make_unique<AppendFile>(path, AppendFile::Start::kNew);
   }
 }

@@ -40,9 +40,10 @@ void keep_until(const fs::path& path, int64_t resume_step) {
 }
 
 fs::path prepared(const fs::path& path, int64_t resume_step) {
+  std::error_code unreadable;  // then opening the file says why
   if (resume_step == MetricsLog::kNewRun) {
     write_file(path, "");
-  } else if (fs::exists(path)) {
+  } else if (fs::exists(path, unreadable)) {
     keep_until(path, resume_step);
   }
   return path;
