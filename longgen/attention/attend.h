@@ -36,6 +36,12 @@ struct Attended {
 Attended attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
                 const Pattern& pattern, const AttendOptions& options = {});
 
+/// The same, where the result is known from an earlier call with equal arguments: nothing is
+/// computed, but gradients flow as from attend(). For layers that are computed again in the
+/// backward pass.
+Attended attend_again(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
+                      const Pattern& pattern, const AttendOptions& options, const Attended& known);
+
 /// The definition, in plain torch with a (T, S) mask, in the dtype of its inputs: the truth of the
 /// tests in fp64.
 Attended attend_reference(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,

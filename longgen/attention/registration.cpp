@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "longgen/attention/attend.h"
 #include "longgen/attention/cpu/backward.h"
 #include "longgen/attention/cpu/forward.h"
 #include "longgen/attention/cpu/full.h"
@@ -139,17 +140,16 @@ auto find_op(const char* name) {
 
 class AttendFunction : public torch::autograd::Function<AttendFunction> {
  public:
-  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
-                                                const at::Tensor& q, const at::Tensor& k,
-                                                const at::Tensor& v, int64_t sink_blocks,
-                                                int64_t window_blocks, int64_t stride_blocks,
-                                                std::vector<int64_t> stride_offsets,
-                                                const std::optional<at::Tensor>& doc_starts,
-                                                std::optional<double> scale) {
+  static torch::autograd::variable_list forward(
+      torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
+      const at::Tensor& v, int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
+      std::vector<int64_t> stride_offsets, const std::optional<at::Tensor>& doc_starts,
+      std::optional<double> scale, const Attended* known) {
     at::AutoDispatchBelowADInplaceOrView below;
     static const auto op = find_op<AttendSignature>("longgen::attend");
-    const auto [out, lse] = op.call(q, k, v, sink_blocks, window_blocks, stride_blocks,
-                                    stride_offsets, doc_starts, scale);
+    const auto [out, lse] = known ? std::tuple(known->out_THD.detach(), known->lse_HT.detach())
+                                  : op.call(q, k, v, sink_blocks, window_blocks, stride_blocks,
+                                            stride_offsets, doc_starts, scale);
     context->save_for_backward({q, k, v, out, lse, doc_starts.value_or(at::Tensor())});
     context->saved_data["numbers"] =
         std::vector<int64_t>{sink_blocks, window_blocks, stride_blocks};
@@ -170,7 +170,7 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
         op.call(grads[0], saved[0], saved[1], saved[2], saved[3], saved[4], numbers[0], numbers[1],
                 numbers[2], context->saved_data["stride_offsets"].toIntVector(), doc_starts,
                 context->saved_data["scale"].toOptional<double>());
-    torch::autograd::variable_list all(9);
+    torch::autograd::variable_list all(10);
     all[0] = grad_q, all[1] = grad_k, all[2] = grad_v;
     return all;
   }
@@ -183,11 +183,25 @@ std::tuple<at::Tensor, at::Tensor> attend_autograd(const at::Tensor& q, const at
                                                    const std::optional<at::Tensor>& doc_starts,
                                                    std::optional<double> scale) {
   const auto results = AttendFunction::apply(q, k, v, sink_blocks, window_blocks, stride_blocks,
-                                             stride_offsets.vec(), doc_starts, scale);
+                                             stride_offsets.vec(), doc_starts, scale,
+                                             static_cast<const Attended*>(nullptr));
   return {results[0], results[1]};
 }
 
 }  // namespace
+
+Attended attend_again(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
+                      const Pattern& pattern, const AttendOptions& options, const Attended& known) {
+  LG_CHECK(known.out_THD.sizes() == q_THD.sizes(), "[attend_again] the known result is ",
+           known.out_THD.sizes(), ", expected the shape of q, ", q_THD.sizes(), ".");
+  check_attend(q_THD, k_SKD, v_SKD, options.doc_starts);
+  const std::optional<at::Tensor> doc_starts =
+      options.doc_starts.defined() ? std::optional(options.doc_starts) : std::nullopt;
+  const auto results = AttendFunction::apply(
+      q_THD, k_SKD, v_SKD, pattern.sink_blocks(), pattern.window_blocks(), pattern.stride_blocks(),
+      pattern.stride_offsets(), doc_starts, options.scale, &known);
+  return {results[0], results[1]};
+}
 
 TORCH_LIBRARY(longgen, library) {
   library.def(

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include "longgen/base/check.h"
@@ -76,7 +75,7 @@ std::string run_program(const std::vector<std::string>& arguments) {
   return text;
 }
 
-std::string this_program() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
+std::string this_program() { return "/proc/self/exe"; }
 
 int64_t peak_memory_bytes() { return status_bytes("VmHWM:"); }
 int64_t memory_bytes() { return status_bytes("VmRSS:"); }

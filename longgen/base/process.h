@@ -11,7 +11,7 @@ namespace longgen {
 /// stderr is ours. Throws Error naming the program when it cannot be started, fails, or is killed.
 std::string run_program(const std::vector<std::string>& arguments);
 
-/// The file of this program.
+/// This program, to be run once more: valid even if its file has been replaced since it started.
 std::string this_program();
 
 /// The most memory that this process has had in RAM, in bytes (VmHWM), and what it has now (VmRSS).

@@ -10,6 +10,7 @@ void add_all_commands(CommandSet& commands) {
   add_plan(commands);
   add_prepare(commands);
   add_tokenize(commands);
+  add_extend(commands);
   add_generate(commands);
   add_chat(commands);
   add_score(commands);

@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <sstream>
 
 #include "longgen/cli/commands.h"
@@ -26,13 +25,6 @@ const char* group_name(CommandGroup group) {
 }
 
 constexpr int kUsageError = 2;
-
-/// The arguments that no option and no command took; the last command named is asked too, because
-/// each keeps its own.
-std::string first_unknown(CLI::App& app) {
-  const std::vector<std::string> unknown = app.remaining(true);
-  return unknown.empty() ? "" : unknown.front();
-}
 
 }  // namespace
 
@@ -65,30 +57,37 @@ void CommandSet::on_run(CLI::App* command, std::function<int()> run) {
 int CommandSet::run(int argc, char** argv) {
   try {
     app_.parse(argc, argv);
-    if (!selected_) throw CLI::RequiredError("a command");
   } catch (const CLI::ParseError& error) {
-    return report(error);
+    return answer(error);
   }
-  return selected_();
+  if (!selected_) return usage_error("a command is required.");
+  try {
+    return selected_();
+  } catch (const UsageError& error) {
+    return usage_error(error.what());
+  }
 }
 
-int CommandSet::report(const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) {  // --help or --version
-    std::ostringstream text, unused;
-    app_.exit(error, text, unused);
-    Output output;
-    output.write(text.str());
-    output.flush();
-    return 0;
+int CommandSet::answer(const CLI::ParseError& error) {
+  if (error.get_exit_code() != 0) {
+    const std::vector<std::string> unknown = app_.remaining(true);
+    if (app_.get_subcommands().empty() && !unknown.empty() && unknown.front()[0] != '-') {
+      return usage_error("there is no command \"" + unknown.front() + "\".");
+    }
+    return usage_error(error.what());
   }
+  std::ostringstream text, unused;  // --help or --version
+  app_.exit(error, text, unused);
+  Output output;
+  output.write(text.str());
+  output.flush();
+  return 0;
+}
+
+int CommandSet::usage_error(const std::string& message) {
   const std::vector<CLI::App*> named = app_.get_subcommands();
-  std::string message = error.what(), help = "longgen --help";
-  if (!named.empty()) {
-    help = "longgen " + named.front()->get_name() + " --help";
-  } else if (const std::string word = first_unknown(app_); !word.empty() && word[0] != '-') {
-    message = "there is no command \"" + word + "\".";
-  }
-  std::fprintf(stderr, "longgen: error: %s\nSee \"%s\".\n", message.c_str(), help.c_str());
+  const std::string command = named.empty() ? "" : " " + named.front()->get_name();
+  print_error(message + "\nSee \"longgen" + command + " --help\".");
   return kUsageError;
 }
 

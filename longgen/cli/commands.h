@@ -6,7 +6,15 @@
 #include <functional>
 #include <string>
 
+#include "longgen/base/check.h"
+
 namespace longgen {
+
+/// Thrown by a command whose arguments do not fit together, before it does anything: exit code 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
 
 /// The groups of the program's help, in its order.
 enum class CommandGroup { models, data, training, inference, evaluation };
@@ -31,7 +39,8 @@ class CommandSet {
   int run(int argc, char** argv);
 
  private:
-  int report(const CLI::ParseError& error);
+  int answer(const CLI::ParseError& error);
+  int usage_error(const std::string& message);
 
   CLI::App app_;
   std::function<int()> selected_;
@@ -42,6 +51,7 @@ void add_all_commands(CommandSet& commands);
 void add_bench(CommandSet& commands);
 void add_chat(CommandSet& commands);
 void add_convert(CommandSet& commands);
+void add_extend(CommandSet& commands);
 void add_generate(CommandSet& commands);
 void add_import(CommandSet& commands);
 void add_info(CommandSet& commands);

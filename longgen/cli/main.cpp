@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <exception>
 #include <new>
 
@@ -24,7 +23,7 @@ void open_standard_files() {
 }
 
 int fail(const char* message) {
-  std::fprintf(stderr, "longgen: error: %s\n", message);
+  print_error(message);
   // A command that was asked to stop ends with an Error that says what it left behind.
   const int signal = interrupt_signal();
   return signal == 0 ? 1 : 128 + signal;

@@ -64,6 +64,18 @@ CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_
   return command->add_option_function<std::string>(name, read, description)->option_text("N");
 }
 
+void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& description) {
+  const auto read = [&seed](const std::string& text) {  // CLI11 reads -1 as the largest number
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, seed);
+    if (error == std::errc() && rest == end) return;
+    throw CLI::ValidationError(
+        "--seed: expected a number from 0 to 18446744073709551615, found \"" + text + "\"");
+  };
+  command->add_option_function<std::string>("--seed", read, description + " (default 0)")
+      ->option_text("N");
+}
+
 CLI::Validator number_between(double low, double high) {
   return {[low, high](std::string& text) {
             double value = 0;

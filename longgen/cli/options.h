@@ -28,6 +28,9 @@ void add_threads_option(CLI::App* command, int64_t& threads);
 CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_t& value,
                               int64_t low, const std::string& description);
 
+/// --seed, any number of 64 bits, default 0. `description` says of what.
+void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& description);
+
 /// Accepts numbers from low to high; NaN is none.
 CLI::Validator number_between(double low, double high);
 

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "longgen/base/check.h"
+#include "longgen/tokenizer/utf8.h"
 
 namespace longgen {
 namespace {
@@ -41,6 +43,15 @@ void Output::flush() {
     LG_FAIL("stdout: cannot be written: ", std::strerror(reason), ".");
   }
   buffer_.clear();
+}
+
+void print_error(std::string_view message) {
+  std::string text = replace_invalid_utf8(message);
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n') || byte == 0x7F) c = '?';
+  }
+  std::fprintf(stderr, "longgen: error: %s\n", text.c_str());
 }
 
 }  // namespace longgen

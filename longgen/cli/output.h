@@ -27,4 +27,9 @@ class Output {
   std::string buffer_;
 };
 
+/// "longgen: error: MESSAGE" on stderr. Messages may quote what stands in files from outside: bytes
+/// that are not UTF-8 become U+FFFD and control characters but line breaks become '?', so that none
+/// reaches the terminal.
+void print_error(std::string_view message);
+
 }  // namespace longgen

@@ -108,6 +108,9 @@ void warn_of_bad_lines(const PrepareSummary& summary) {
 }
 
 int prepare(PrepareCommand& command) {
+  if (command.paths.size() < 2) {
+    throw UsageError("expected at least one IN, and OUT, found only \"" + command.paths[0] + "\".");
+  }
   PrepareOptions& options = command.options;
   options.inputs.assign(command.paths.begin(), command.paths.end() - 1);
   options.output = command.paths.back();
@@ -156,8 +159,7 @@ void add_prepare(CommandSet& commands) {
                   "files or folders (.txt, .jsonl, each also .gz or .zst), then the folder to "
                   "create")
       ->option_text("IN... OUT")
-      ->required()
-      ->expected(2, CLI::detail::expected_max_vector_size);
+      ->required();
   app->add_option("--model", command->model, "model directory whose tokenizer to use")
       ->option_text("DIR")
       ->required();
@@ -167,8 +169,7 @@ void add_prepare(CommandSet& commands) {
                   "share of the documents to keep for evaluation (default 0.01)")
       ->option_text("SHARE")
       ->check(number_between(0, 1));
-  app->add_option("--seed", options.seed, "of the choice of held-out documents (default 0)")
-      ->option_text("N");
+  add_seed_option(app, options.seed, "of the choice of held-out documents");
   add_count_option(app, "--shard-tokens", options.shard_tokens, 1,
                    "tokens in a shard file (default 256M)");
   add_threads_option(app, command->threads);

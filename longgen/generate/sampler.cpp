@@ -12,6 +12,13 @@ namespace {
 
 constexpr float kMaxFloat = std::numeric_limits<float>::max();
 
+/// Classes of weights within 1/32 of each other: 64 powers of two, 32 steps in each.
+constexpr size_t kNumClasses = 64 * 32;
+size_t weight_class(uint64_t weight) {
+  const auto leading = static_cast<size_t>(std::countl_zero(weight));
+  return (63 - leading) * 32 + ((weight << leading) >> 58 & 31);
+}
+
 void check_options(const SamplingOptions& options) {
   // Written so that NaN fails.
   const auto check = [](bool good, const char* name, const char* expected, auto found) {
@@ -67,13 +74,12 @@ void Sampler::select(std::span<const float> logits_V, std::span<const int32_t> t
   // The sum of all weights must stay below 2^63.
   weight_bits_ = std::min(44, 62 - static_cast<int>(std::bit_width(logits_V.size())));
   if (options_.repetition_penalty != 1) logits_V = penalized(logits_V, tokens, step);
-  candidates_.clear();
   if (options_.temperature == 0) {
     const auto best = std::max_element(logits_V.begin(), logits_V.end());
-    candidates_.push_back({static_cast<int32_t>(best - logits_V.begin()), *best, 1});
+    candidates_.assign(1, {static_cast<int32_t>(best - logits_V.begin()), *best, 1});
     return;
   }
-  collect_best(logits_V);
+  collect_candidates(logits_V);
   set_weights();
   if (options_.top_p < 1) keep_top_p();
   const double least = options_.min_p * std::ldexp(1.0, weight_bits_);
@@ -118,32 +124,46 @@ std::span<const float> Sampler::penalized(std::span<const float> logits_V,
   return penalized_V_;
 }
 
-/// The top_k most probable tokens, in order of id. Candidates gather in a buffer of twice that
-/// many; when it is full, the worse half goes, and what is worse than the rest needs no place any
-/// more.
-void Sampler::collect_best(std::span<const float> logits_V) {
-  const size_t num_logits = logits_V.size();
-  const bool all = options_.top_k == 0 || static_cast<uint64_t>(options_.top_k) >= num_logits;
-  const size_t wanted = all ? num_logits : static_cast<size_t>(options_.top_k);
-  const size_t capacity = all ? num_logits + 1 : std::min(num_logits, 2 * wanted + 64);
-  float least = -INFINITY;
-  const auto drop_worst = [&] {
-    const auto last = candidates_.begin() + static_cast<ptrdiff_t>(wanted) - 1;
-    std::nth_element(candidates_.begin(), last, candidates_.end(), more_probable);
-    candidates_.resize(wanted);
-    least = candidates_.back().logit;
-  };
-  for (size_t i = 0; i < num_logits; ++i) {
-    // A later token that is only as good as the worst one kept has the higher id, so it loses. -inf
-    // is never drawn.
-    if (!(logits_V[i] > least)) continue;
-    candidates_.push_back({static_cast<int32_t>(i), logits_V[i], 0});
-    if (candidates_.size() == capacity) drop_worst();
+/// The top_k most probable tokens.
+void Sampler::collect_candidates(std::span<const float> logits_V) {
+  // -inf is never drawn, so the lowest finite logit with the highest id is the last to be let in.
+  Candidate last{INT32_MAX, -kMaxFloat, 0};
+  if (options_.top_k > 0 && static_cast<uint64_t>(options_.top_k) < logits_V.size()) {
+    last = find_top_k(logits_V, static_cast<size_t>(options_.top_k), last);
   }
-  if (candidates_.size() > wanted) drop_worst();
-  if (all) return;
-  std::sort(candidates_.begin(), candidates_.end(),
-            [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  candidates_.clear();
+  for (size_t i = 0; i < logits_V.size(); ++i) {
+    const float logit = logits_V[i];
+    const auto id = static_cast<int32_t>(i);
+    if (logit > last.logit || (logit == last.logit && id <= last.id)) {
+      candidates_.push_back({id, logit, 0});
+    }
+  }
+}
+
+/// The last of the `count` most probable tokens, or `last` when there are fewer. Candidates gather
+/// in a buffer; when it is full the worse ones go, and from then on most tokens are seen to be
+/// worse at a glance.
+Sampler::Candidate Sampler::find_top_k(std::span<const float> logits_V, size_t count,
+                                       Candidate last) {
+  const size_t capacity = 2 * count + 64;
+  scratch_.clear();
+  const auto drop_worse = [&] {
+    const auto nth = scratch_.begin() + static_cast<ptrdiff_t>(count) - 1;
+    std::nth_element(scratch_.begin(), nth, scratch_.end(), more_probable);
+    scratch_.resize(count);
+    last = scratch_.back();
+  };
+  for (size_t i = 0; i < logits_V.size(); ++i) {
+    // Once the buffer was full, an equal logit loses by its higher id.
+    const bool good =
+        scratch_.size() < count ? logits_V[i] >= last.logit : logits_V[i] > last.logit;
+    if (!good) continue;
+    scratch_.push_back({static_cast<int32_t>(i), logits_V[i], 0});
+    if (scratch_.size() == capacity) drop_worse();
+  }
+  if (scratch_.size() >= count) drop_worse();
+  return last;
 }
 
 void Sampler::set_weights() {
@@ -160,8 +180,25 @@ void Sampler::set_weights() {
 void Sampler::keep_top_p() {
   const double share = options_.top_p * static_cast<double>(total_weight());
   uint64_t wanted = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(share)));
-  // Halves the range in which the last token to keep stands, looking at weights instead of counts.
-  scratch_ = candidates_;
+  // The weights in classes of similar ones, to see in which of them the sum is reached.
+  class_weights_.assign(kNumClasses, 0);
+  for (const Candidate& candidate : candidates_) {
+    class_weights_[weight_class(candidate.weight)] += candidate.weight;
+  }
+  size_t last_class = kNumClasses - 1;
+  while (class_weights_[last_class] < wanted) wanted -= class_weights_[last_class--];
+  scratch_.clear();
+  for (const Candidate& candidate : candidates_) {
+    if (weight_class(candidate.weight) == last_class) scratch_.push_back(candidate);
+  }
+  const Candidate last = find_weight(wanted);
+  std::erase_if(candidates_,
+                [&last](const Candidate& candidate) { return more_probable(last, candidate); });
+}
+
+/// The last of the fewest most probable tokens of scratch_ that have `wanted` weight together.
+Sampler::Candidate Sampler::find_weight(uint64_t wanted) {
+  // Halves the range in which it stands.
   auto begin = scratch_.begin(), end = scratch_.end();
   while (end - begin > 1) {
     const auto middle = begin + (end - begin) / 2;
@@ -175,9 +212,7 @@ void Sampler::keep_top_p() {
       begin = middle;
     }
   }
-  const Candidate last = *begin;
-  std::erase_if(candidates_,
-                [&last](const Candidate& candidate) { return more_probable(last, candidate); });
+  return *begin;
 }
 
 uint64_t Sampler::total_weight() const {

@@ -59,9 +59,11 @@ class Sampler {
   void check_logits(std::span<const float> logits_V, int64_t step) const;
   std::span<const float> penalized(std::span<const float> logits_V, std::span<const int32_t> tokens,
                                    int64_t step);
-  void collect_best(std::span<const float> logits_V);
+  void collect_candidates(std::span<const float> logits_V);
+  Candidate find_top_k(std::span<const float> logits_V, size_t count, Candidate last);
   void set_weights();
   void keep_top_p();
+  Candidate find_weight(uint64_t wanted);
   uint64_t total_weight() const;
   uint64_t random_below(uint64_t bound);
 
@@ -71,7 +73,8 @@ class Sampler {
   std::vector<float> penalized_V_;
   int weight_bits_ = 0;
   std::vector<Candidate> candidates_;  // in order of id
-  std::vector<Candidate> scratch_;     // the same in some other order
+  std::vector<Candidate> scratch_;     // some of them, in some other order
+  std::vector<uint64_t> class_weights_;
 };
 
 }  // namespace longgen

@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/normal.h>
+#include <ATen/ops/zeros.h>
 
 #include <functional>
 
@@ -72,6 +73,16 @@ void add_linear(const std::string& name, const at::Tensor& weight, const at::Ten
 
 }  // namespace
 
+std::vector<at::Tensor> LayerWeights::tensors() const {
+  std::vector<at::Tensor> all;
+  for (const at::Tensor* tensor :
+       {&attention_norm_E, &qkv, &qkv_bias, &q_norm_D, &k_norm_D, &output, &output_bias,
+        &ffn_norm_E, &gate_up, &gate_up_bias, &down, &down_bias}) {
+    if (tensor->defined()) all.push_back(*tensor);
+  }
+  return all;
+}
+
 std::vector<NamedTensor> ModelWeights::parameters() const {
   std::vector<NamedTensor> all;
   for_each_tensor(*this, [&](const std::string& name, const at::Tensor& tensor) {
@@ -138,6 +149,16 @@ ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uin
     }
   });
   return weights;
+}
+
+ModelWeights zeros_like(const ModelWeights& weights, at::ScalarType dtype) {
+  ModelWeights copy = weights;
+  const bool tied = weights.head_VE.is_same(weights.embedding_VE);
+  for_each_tensor(copy, [&](const std::string&, at::Tensor& tensor) {
+    tensor = at::zeros(tensor.sizes(), tensor.options().dtype(dtype).requires_grad(false));
+  });
+  if (tied) copy.head_VE = copy.embedding_VE;
+  return copy;
 }
 
 ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device) {

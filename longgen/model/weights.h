@@ -21,6 +21,9 @@ struct LayerWeights {
   at::Tensor ffn_norm_E;
   at::Tensor gate_up, gate_up_bias;  // (2F, E): rows of gate, then up
   at::Tensor down, down_bias;        // (E, F)
+
+  /// Those that the model has, in a fixed order.
+  std::vector<at::Tensor> tensors() const;
 };
 
 struct NamedTensor {
@@ -47,6 +50,8 @@ ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype,
 /// Normal with init_std, norms 1, biases 0; a function of the seed.
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device = at::kCPU);
+/// Zeros of the same shapes: gradients, optimizer states. Tied tensors stay tied.
+ModelWeights zeros_like(const ModelWeights& weights, at::ScalarType dtype);
 /// Copies in another dtype or on another device; tied tensors stay tied.
 ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device);
 

@@ -51,8 +51,7 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     check_first_derivative("rope");
     const variable_list saved = context->get_saved_variables();
-    // The inverse rotation times factor^2 / factor: the transpose of the matrix of the forward
-    // pass.
+    // The transpose of a rotation is the rotation by the opposite angle.
     return {rotate(grads[0], {saved[0], saved[1]}, Rotation::backward), at::Tensor(), at::Tensor()};
   }
 };

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
@@ -115,9 +116,18 @@ void for_chunks(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, int64_
   }
 }
 
-/// fp64: the loss of a million rows keeps its digits. Added one after the other.
+/// fp64, so that the loss of a million rows keeps its digits.
 at::Tensor empty_losses(const at::Tensor& hidden_TE) {
   return at::empty({hidden_TE.size(0)}, hidden_TE.options().dtype(at::kDouble));
+}
+
+/// One after the other: ATen's own sum may group them by thread.
+at::Tensor sum_in_order(const at::Tensor& losses_T) {
+  const at::Tensor losses = losses_T.cpu();
+  const double* loss = losses.const_data_ptr<double>();
+  double sum = 0;
+  for (int64_t t = 0; t < losses.numel(); ++t) sum += loss[t];
+  return at::full({}, sum, losses_T.options());
 }
 
 }  // namespace
@@ -143,7 +153,7 @@ CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
     }
     if (need_weight) add_weight_gradient(logits, chunk.of(hidden_TE), result.grad_weight_VE);
   });
-  result.loss = losses_T.sum().to(compute_type(hidden_TE));
+  result.loss = sum_in_order(losses_T).to(compute_type(hidden_TE));
   return result;
 }
 

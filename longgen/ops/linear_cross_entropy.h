@@ -11,17 +11,22 @@ namespace longgen {
 inline constexpr int64_t kNoTarget = -1;
 
 /// The sum over rows of -log softmax(hidden weight^T)[target]; divide by the number of targets for
-/// a mean.
-///   hidden  (T, E)  fp32 or bf16     weight  (V, E)  same dtype     targets  (T)  int64
-///   returns a scalar, fp32
-/// Logits and softmax are fp32, a chunk of rows at a time: never (T, V). Gradients are made in the
-/// forward pass where they are asked for, so backward costs one multiplication. Differentiable in
-/// hidden and weight.
+/// a mean. Differentiable (once) in hidden and weight.
+///   hidden    (T, E)  fp32, bf16 or fp64
+///   weight    (V, E)  same dtype and device
+///   targets   (T)     int64: 0 to V - 1, or kNoTarget
+///   returns   a scalar, fp32 (fp64 for fp64)
+/// Logits exist for at most chunk_rows rows at a time, never (T, V); the chunks are equally long.
+/// Softmax and loss are fp32; bf16 logits are those of a bf16 product, as in the decoder.
+/// Gradients are made in the forward pass where they are asked for, and backward only scales them:
+/// until then (T, E) in hidden's dtype and (V, E) in fp32 are kept.
+/// Throws Error where shapes, dtypes or targets do not fit. Results do not depend on the number of
+/// threads, as long as ATen's matrix products do not (MKL's do for fewer than 12 rows).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
                                 const at::Tensor& targets_T, int64_t chunk_rows = 512);
 
-/// Log-probabilities of the targets, (T) fp32, chunk by chunk; 0 where there is no target. No
-/// gradient.
+/// Log-probabilities of the targets, (T) fp32 (fp64 for fp64), chunk by chunk; 0 where there is no
+/// target. Inputs and errors as above. No gradient.
 at::Tensor target_logprobs(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
                            const at::Tensor& targets_T, int64_t chunk_rows = 512);
 

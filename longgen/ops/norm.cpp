@@ -57,7 +57,16 @@ class WeightGradient {
     }
   }
 
-  at::Tensor total(at::ScalarType type) const { return sums_.sum(0).to(type); }
+  /// One piece after the other: ATen's own sum may group them by thread.
+  at::Tensor total(at::ScalarType type) const {
+    const at::Tensor result = at::zeros({width_}, at::kDouble);
+    double* to = result.data_ptr<double>();
+    const double* from = sums_.const_data_ptr<double>();
+    for (int64_t piece = 0; piece < num_pieces_; ++piece, from += width_) {
+      for (int64_t i = 0; i < width_; ++i) to[i] += from[i];
+    }
+    return result.to(type);
+  }
 
  private:
   static constexpr int64_t kBlockRows = 32;

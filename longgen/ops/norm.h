@@ -5,8 +5,13 @@
 
 namespace longgen {
 
-/// x / sqrt(mean(x^2) + eps) * weight over the last axis; x (..., N) fp32 or bf16, weight (N).
-/// Computed in fp32, returned in x's dtype. Differentiable in both.
+/// x / sqrt(mean(x^2) + eps) * weight over the last axis. Differentiable (once) in both.
+///   x         (..., N)  fp32, bf16 or fp64; any strides; fastest with a contiguous last axis, as
+///             in a slice of heads of (T, heads, D)
+///   weight    (N)       same dtype and device
+///   returns   x's shape and dtype, contiguous; computed in fp32, rounded once
+/// Results and gradients do not depend on the number of threads. Throws Error where shapes or
+/// dtypes do not fit. fp64, and devices other than the CPU, go through plain torch.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps);
 
 }  // namespace longgen

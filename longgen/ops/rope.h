@@ -14,12 +14,18 @@ struct RopeTable {
   at::Tensor sin_TD;
 };
 
-/// positions (T) int64; frequencies (D / 2) in radians per token; factor multiplies cos and sin.
+/// positions (T) int64 on the CPU; frequencies (D / 2) in radians per token; factor multiplies cos
+/// and sin. Throws Error on other positions.
 RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<double>& frequencies,
                           double factor = 1);
 
-/// Rotates x (T, heads, D), any strides with a contiguous last axis: row t by its angles, dimension
-/// d with d + D / 2. Computed in fp32, returned contiguous in x's dtype. Differentiable.
+/// Rotates row t of x by the angles of row t of the table, dimension d with d + D / 2.
+/// Differentiable (once) in x.
+///   x         (T, heads, D)  fp32, bf16 or fp64; fastest with a contiguous last axis, as in a
+///             slice of heads of a larger tensor
+///   returns   same shape and dtype, contiguous; computed in fp32, rounded once
+/// Throws Error where shapes or dtypes do not fit. fp64, and devices other than the CPU, go through
+/// plain torch.
 at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table);
 
 }  // namespace longgen

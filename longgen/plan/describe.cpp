@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "longgen/base/units.h"
 #include "longgen/kv_cache/page_layout.h"
 #include "longgen/plan/report_json.h"
@@ -9,10 +11,16 @@
 namespace longgen {
 namespace {
 
-std::string rope_text(const RopeConfig& rope) {
-  std::string text = fmt::format("base {}", format_count(static_cast<int64_t>(rope.base)));
-  if (rope.base != static_cast<double>(static_cast<int64_t>(rope.base))) {
-    text = fmt::format("base {}", rope.base);
+std::string base_text(double base) {
+  const bool whole = base < 1e15 && base == std::floor(base);
+  return whole ? format_count(static_cast<int64_t>(base)) : fmt::format("{}", base);
+}
+
+std::string rope_text(const ModelConfig& config) {
+  const RopeConfig& rope = config.rope;
+  std::string text = "base " + base_text(rope.base);
+  if (config.original_rope_base > 0 && config.original_rope_base != rope.base) {
+    text += " (originally " + base_text(config.original_rope_base) + ")";
   }
   switch (rope.scaling) {
     case RopeConfig::Scaling::none:
@@ -21,8 +29,7 @@ std::string rope_text(const RopeConfig& rope) {
       return text + fmt::format(", linear scaling by {}", rope.factor);
     case RopeConfig::Scaling::llama3:
     case RopeConfig::Scaling::yarn:
-      return text + fmt::format(", {} scaling by {} from {}",
-                                rope.scaling == RopeConfig::Scaling::yarn ? "yarn" : "llama3",
+      return text + fmt::format(", {} scaling by {} from {}", rope_scaling_name(rope.scaling),
                                 rope.factor, format_count(rope.original_context));
   }
   return text;
@@ -102,7 +109,7 @@ std::string to_text(const ModelDescription& description) {
                                     {"sizes", sizes_text(config)},
                                     {"layers", layers_text(config)},
                                     {"context", context_text(config)},
-                                    {"rope", rope_text(config.rope)},
+                                    {"rope", rope_text(config)},
                                     {"KV cache", kv_text(description)}}) {
     text += fmt::format("{:<12}{}\n", name, value);
   }

@@ -52,7 +52,7 @@ ModelConfig config_of(const Shape& shape) {
   config.init_std = shape.init_std;
   config.tied_embeddings = shape.tied_embeddings;
   config.qkv_bias = shape.qkv_bias;
-  config.rope.base = shape.rope_base;
+  config.rope.base = config.original_rope_base = shape.rope_base;
   config.bos_id = shape.bos_id;
   config.eos_ids = {shape.eos_id};
   config.layers = LayerPlan::all_full(shape.num_layers);

@@ -1,9 +1,8 @@
 #include "longgen/plan/report_json.h"
 
 namespace longgen {
-namespace {
 
-const char* scaling_name(RopeConfig::Scaling scaling) {
+std::string rope_scaling_name(RopeConfig::Scaling scaling) {
   switch (scaling) {
     case RopeConfig::Scaling::none:
       return "none";
@@ -16,8 +15,6 @@ const char* scaling_name(RopeConfig::Scaling scaling) {
   }
   return "unknown";
 }
-
-}  // namespace
 
 OrderedJson model_to_json(const ModelConfig& config) {
   return {{"family", config.family},
@@ -33,7 +30,8 @@ OrderedJson model_to_json(const ModelConfig& config) {
           {"original_context", config.original_context},
           {"rope",
            {{"base", config.rope.base},
-            {"scaling", scaling_name(config.rope.scaling)},
+            {"original_base", config.original_rope_base},
+            {"scaling", rope_scaling_name(config.rope.scaling)},
             {"factor", config.rope.factor},
             {"original_context", config.rope.original_context}}}};
 }

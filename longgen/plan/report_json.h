@@ -1,11 +1,16 @@
-// plan/report_json.h: parts that the JSON of a plan and of a description share.
+// plan/report_json.h: what the reports of a plan and of a description share.
 #pragma once
+
+#include <string>
 
 #include "longgen/base/json.h"
 #include "longgen/model/config.h"
 #include "longgen/plan/work.h"
 
 namespace longgen {
+
+/// "none", "linear", "llama3", "yarn".
+std::string rope_scaling_name(RopeConfig::Scaling scaling);
 
 /// Family, sizes, flags, context and RoPE.
 OrderedJson model_to_json(const ModelConfig& config);

@@ -9,6 +9,7 @@
 
 #include "longgen/base/files.h"
 #include "longgen/data/packing.h"
+#include "longgen/model/convert.h"
 #include "longgen/train/schedule.h"
 
 namespace longgen {
@@ -27,19 +28,6 @@ enum class Recompute {
   kLayers,               ///< the input of each layer; the layer is computed again
   kLayersKeepAttention,  ///< also the outputs of attention, which is then not computed again
   kNone,                 ///< everything
-};
-
-/// What happens to the rotary position embedding.
-struct RopeChange {
-  enum class Kind {
-    kAuto,  ///< training_rope_base(): base * (context / original context)^2
-    kBase,  ///< `base` below
-    kYarn,  ///< yarn scaling by context / original context
-    kKeep,  ///< nothing
-  };
-  Kind kind = Kind::kAuto;
-  double base = 0;  ///< only for kBase
-  bool operator==(const RopeChange&) const = default;
 };
 
 /// Member names are the keys of the file; docs/recipes.md has types, ranges and meanings. A Recipe

@@ -42,8 +42,9 @@ TEST(PageLayout, GroupsByTheRule) {
            {24, 8, 8, 3},    //
            {32, 11, 11, 3},  // 21 sparse layers in 22 slots
            {17, 6, 6, 3},    // 11 in 12
-           {64, 21, 11, 6},  // 21 would leave 20 of 84 slots unused; 11 leaves 2 of 66
-           {28, 9, 1, 28},   // 3 would leave 2 of 30 slots unused, more than 1/16
+           {64, 21, 22, 3},  // one free slot in the full group, one in the second sparse one
+           {28, 9, 1,
+            28},  // 9 would leave 8 of 36 slots unused, 3 would leave 2 of 30: more than 1/16
            {30, 30, 30, 1},  // all full
            {30, 0, 30, 1},   // all sparse
            {30, 1, 1, 30},   // one full layer

@@ -121,8 +121,8 @@ TEST(RmsNormTest, WithoutGradientNothingIsKept) {
 
 TEST(RmsNormTest, ThreadsDoNotChangeABit) {
   for (const auto type : {at::kFloat, at::kBFloat16}) {
-    const at::Tensor x = at::randn({5000, 96}).to(type), weight = at::randn({96}).to(type);
-    const at::Tensor grad = at::randn({5000, 96}).to(type);
+    const at::Tensor x = at::randn({5000, 576}).to(type), weight = at::randn({576}).to(type);
+    const at::Tensor grad = at::randn({5000, 576}).to(type);
     expect_same_bits_on_any_threads([&] {
       const OpResult result = run_op(ours, {x, weight}, grad);
       return std::vector<at::Tensor>{result.out, result.grads[0], result.grads[1]};

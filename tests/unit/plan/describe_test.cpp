@@ -37,8 +37,8 @@ TEST(DescribeTest, TextOfAHybrid) {
   const std::string text = to_text(describe_model("runs/smollm", smollm_hybrid()));
   for (const char* line :
        {"layers      full 10-19 (10 of 30), sparse the others: sink=1,window=16,stride=0\n",
-        "context     32,768 tokens (originally 8,192)\n", "rope        base 1,600,000\n",
-        "vocabulary 49,152, tied embeddings\n",
+        "context     32,768 tokens (originally 8,192)\n",
+        "rope        base 1,600,000 (originally 100,000)\n", "vocabulary 49,152, tied embeddings\n",
         // 512 blocks in 10 layers, 16 in 20: of 15,360
         "KV cache    255 MiB at 32,768 tokens, bfloat16; 35.4% of the 720 MiB with every layer "
         "full\n"}) {
@@ -69,7 +69,7 @@ TEST(DescribeTest, RopeScalingIsNamed) {
   config.rope.scaling = RopeConfig::Scaling::yarn;
   EXPECT_EQ(rope(), "base 500,000, yarn scaling by 8 from 8,192");
   config.rope.scaling = RopeConfig::Scaling::linear;
-  config.rope.base = 10000.5;
+  config.rope.base = config.original_rope_base = 10000.5;
   EXPECT_EQ(rope(), "base 10000.5, linear scaling by 8");
 }
 
@@ -83,6 +83,7 @@ TEST(DescribeTest, JsonHoldsTheSameNumbers) {
   EXPECT_EQ(json["layers"]["full_layers"].size(), 10u);
   EXPECT_EQ(json["layers"]["pattern"], "sink=1,window=16,stride=0");
   EXPECT_EQ(json["rope"]["base"], 1.6e6);
+  EXPECT_EQ(json["rope"]["original_base"], 1e5);
   EXPECT_EQ(json["rope"]["scaling"], "none");
   EXPECT_EQ(json["kv"]["num_tokens"], 32768);
   EXPECT_EQ(json["kv"]["bytes"], description.kv_bytes);

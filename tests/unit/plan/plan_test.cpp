@@ -260,9 +260,9 @@ TEST(PlanTest, TextHasUnitsColumnsAndAssumptions) {
        {"llama2-7b: 6,738,415,616 parameters, 131,072 tokens, bfloat16\n",
         "hybrid: full layers 10-20 (11 of 32), the others sink=1,window=16,stride=0; keeps 34.9% "
         "of the KV cache\n",
-        "KV cache of a sequence        64.0 GiB   22.3 GiB           2.86\n",
-        "  weights                     12.6 GiB   12.6 GiB\n",
-        "  prefill                   6.20 PFLOP  3.29 PFLOP           1.88\n",
+        "KV cache of a sequence         64.0 GiB    22.3 GiB           2.86\n",
+        "  weights                      12.6 GiB    12.6 GiB\n",
+        "  prefill                    6.20 PFLOP  3.29 PFLOP           1.88\n",
         "of 989 TFLOP/s and 4.80 TB/s: matrices 70%, full attention 59% forward and 54% "
         "backward"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "in\n" << text;

@@ -167,7 +167,7 @@ TEST(WorkTest, AbsurdSizesAreRefusedBeforeTheyOverflow) {
   config.num_layers = 10'000;
   config.width = config.ffn_width = int64_t{1} << 20;  // the largest that config.json may say
   EXPECT_EQ(error_text([&] { parameter_counts(config); }),
-            "[plan] model: about 33.5P parameters; expected less than 1.00P. Check config.json.");
+            "[plan] model: about 33.0P parameters; expected less than 1.00P. Check config.json.");
 }
 
 TEST(WorkTest, NamesReadBackAndUnknownOnesAreRefused) {

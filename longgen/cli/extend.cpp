@@ -1,0 +1,100 @@
+// longgen extend: trains a hybrid while its context grows, as a recipe says.
+#include <memory>
+
+#include "longgen/base/check.h"
+#include "longgen/base/log.h"
+#include "longgen/base/units.h"
+#include "longgen/cli/commands.h"
+#include "longgen/cli/interrupt.h"
+#include "longgen/cli/options.h"
+#include "longgen/cli/output.h"
+#include "longgen/train/trainer.h"
+
+namespace longgen {
+namespace {
+
+struct ExtendCommand {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  TrainOptions options;
+  bool json = false, quiet = false;
+};
+
+std::string number(double value, const char* format) {
+  char text[32];
+  std::snprintf(text, sizeof(text), format, value);
+  return text;
+}
+
+std::string to_text(const TrainSummary& summary, const Recipe& recipe) {
+  std::string text = detail::concat(
+      summary.finished ? "finished" : "stopped", ": ", format_count(summary.steps), " of ",
+      format_count(summary.total_steps), " steps, ", format_count(summary.tokens), " tokens\n");
+  if (summary.seconds > 0) {
+    text += detail::concat(
+        "loss ", number(summary.first_loss, "%.4f"), " -> ", number(summary.last_loss, "%.4f"),
+        " | ", format_duration(summary.seconds), ", ", number(summary.tokens_per_second, "%.0f"),
+        " tokens/s | peak memory ", format_bytes(summary.peak_memory_bytes), "\n");
+  }
+  if (summary.skipped_steps > 0) {
+    text += detail::concat(summary.skipped_steps, " steps were not finite and changed nothing\n");
+  }
+  text += summary.finished ? "model: " + summary.model.string() + "\n"
+                           : "saved; go on with: longgen extend RECIPE --resume (run in " +
+                                 recipe.model.output + ")\n";
+  return text;
+}
+
+OrderedJson to_json(const TrainSummary& summary) {
+  return {{"finished", summary.finished},
+          {"steps", summary.steps},
+          {"total_steps", summary.total_steps},
+          {"tokens", summary.tokens},
+          {"skipped_steps", summary.skipped_steps},
+          {"first_loss", summary.first_loss},
+          {"last_loss", summary.last_loss},
+          {"seconds", summary.seconds},
+          {"tokens_per_s", summary.tokens_per_second},
+          {"peak_memory_bytes", summary.peak_memory_bytes},
+          {"model", summary.model.string()}};
+}
+
+int extend(ExtendCommand& command) {
+  const Recipe recipe = load_recipe(command.recipe, command.overrides);
+  LG_CHECK(!(command.options.resume && command.options.replace),
+           "--resume goes on with a run, --force begins anew: give one of them.");
+  command.options.show_progress = !command.quiet;
+  command.options.stop = &interrupted();
+  catch_interrupts();
+  const TrainSummary summary = train(recipe, command.options);
+  Output output;
+  output.write(command.json ? dump_json(to_json(summary)) + "\n" : to_text(summary, recipe));
+  output.flush();
+  return interrupt_signal() == 0 || summary.finished ? 0 : 128 + interrupt_signal();
+}
+
+}  // namespace
+
+void add_extend(CommandSet& commands) {
+  auto command = std::make_shared<ExtendCommand>();
+  CLI::App* const app =
+      commands.add(CommandGroup::training, "extend",
+                   "train a model as a hybrid for a longer context, as a recipe says");
+  app->add_option("RECIPE", command->recipe, "recipe file (.toml); docs/recipes.md has every key")
+      ->required();
+  app->add_option("--set", command->overrides,
+                  "set a key of the recipe for this run, such as train.steps=20; may be given "
+                  "repeatedly")
+      ->option_text("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  app->add_flag("--resume", command->options.resume,
+                "go on from the last checkpoint, or begin where there is none");
+  app->add_flag("--force", command->options.replace,
+                "begin anew, and remove what the run's directory holds of an earlier run");
+  add_json_flag(app, command->json);
+  add_quiet_flag(app, command->quiet);
+  commands.on_run(app, [command] { return extend(*command); });
+}
+
+}  // namespace longgen

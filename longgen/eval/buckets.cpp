@@ -1,0 +1,153 @@
+#include "longgen/eval/buckets.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+constexpr double kNormal95 = 1.959963984540054;  // 97.5% quantile of the normal distribution
+
+// A log-softmax in fp32 over a large vocabulary can come out this far above 0.
+constexpr double kLogprobRounding = 1e-3;
+
+}  // namespace
+
+Interval wilson_interval(int64_t successes, int64_t n) {
+  LG_CHECK(successes >= 0 && successes <= n, "[wilson_interval] expected 0 to ", n,
+           " successes, found ", successes, ".");
+  if (n == 0) return {0, 1};
+  const auto trials = static_cast<double>(n);
+  const double share = static_cast<double>(successes) / trials;
+  const double z2 = kNormal95 * kNormal95;
+  const double scale = 1 / (1 + z2 / trials);
+  const double center = scale * (share + z2 / (2 * trials));
+  const double half =
+      scale * kNormal95 * std::sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials));
+  return {successes == 0 ? 0 : std::max(0.0, center - half),
+          successes == n ? 1 : std::min(1.0, center + half)};
+}
+
+std::vector<int64_t> doubling_edges(int64_t first_tokens, int64_t length_tokens) {
+  LG_CHECK(first_tokens > 0 && length_tokens > 0,
+           "[doubling_edges] expected a first bucket and a length of at least 1 token, found ",
+           first_tokens, " and ", length_tokens, ".");
+  std::vector<int64_t> edges = {0};
+  for (int64_t edge = first_tokens; edge < length_tokens; edge *= 2) {
+    edges.push_back(edge);
+    if (edge > length_tokens / 2) break;  // the next one would pass the length, or overflow
+  }
+  edges.push_back(length_tokens);
+  return edges;
+}
+
+std::vector<int64_t> uniform_edges(int64_t bucket_tokens, int64_t length_tokens) {
+  LG_CHECK(bucket_tokens > 0 && length_tokens > 0,
+           "[uniform_edges] expected a bucket and a length of at least 1 token, found ",
+           bucket_tokens, " and ", length_tokens, ".");
+  const int64_t whole = length_tokens / bucket_tokens;
+  const int64_t num_buckets = whole + (length_tokens % bucket_tokens != 0 ? 1 : 0);
+  LG_CHECK(num_buckets <= kMaxBuckets, "[uniform_edges] ", length_tokens, " tokens in buckets of ",
+           bucket_tokens, " are ", num_buckets, " buckets, expected at most ", kMaxBuckets,
+           ". Choose larger buckets.");
+  std::vector<int64_t> edges;
+  for (int64_t i = 0; i < num_buckets; ++i) edges.push_back(i * bucket_tokens);
+  edges.push_back(length_tokens);
+  return edges;
+}
+
+PositionBuckets::PositionBuckets(std::vector<int64_t> edges) : edges_(std::move(edges)) {
+  LG_CHECK(edges_.size() >= 2, "[buckets] edges: expected at least two, found ", edges_.size(),
+           ".");
+  LG_CHECK(edges_.front() == 0, "[buckets] edges: expected the first to be 0, found ",
+           edges_.front(), ".");
+  for (size_t i = 1; i < edges_.size(); ++i) {
+    LG_CHECK(edges_[i] > edges_[i - 1], "[buckets] edges: expected ascending positions, found ",
+             edges_[i], " after ", edges_[i - 1], ".");
+  }
+  current_.resize(edges_.size() - 1);
+}
+
+void PositionBuckets::add(int64_t position, double logprob) {
+  LG_CHECK(position >= 0 && position < edges_.back(), "[buckets] position: expected 0 to ",
+           edges_.back() - 1, ", found ", position, ".");
+  LG_CHECK(std::isfinite(logprob) && logprob <= kLogprobRounding,
+           "[buckets] log-probability at position ", position,
+           ": expected a finite number that is not above 0, found ", logprob, ".");
+  const auto after = std::upper_bound(edges_.begin(), edges_.end(), position);
+  Sum& sum = current_[static_cast<size_t>(after - edges_.begin()) - 1];
+  sum.nll -= logprob;
+  ++sum.num_tokens;
+  open_ = true;
+}
+
+void PositionBuckets::add(int64_t first_position, std::span<const float> logprobs) {
+  for (size_t i = 0; i < logprobs.size(); ++i) {
+    add(first_position + static_cast<int64_t>(i), logprobs[i]);
+  }
+}
+
+void PositionBuckets::end_document() {
+  if (!open_) return;
+  documents_.push_back(current_);
+  std::fill(current_.begin(), current_.end(), Sum{});
+  open_ = false;
+}
+
+void PositionBuckets::merge(const PositionBuckets& other) {
+  LG_CHECK(edges_ == other.edges_, "[buckets] merge: expected the same edges on both sides, found ",
+           num_buckets(), " buckets up to ", edges_.back(), " and ", other.num_buckets(), " up to ",
+           other.edges_.back(), ".");
+  LG_CHECK(!open_ && !other.open_,
+           "[buckets] merge: a document is still open. Call end_document() first.");
+  const std::vector<Document> added = other.documents_;  // `other` may be *this
+  documents_.insert(documents_.end(), added.begin(), added.end());
+}
+
+BucketSummary PositionBuckets::bucket(int64_t i) const {
+  LG_CHECK(i >= 0 && i < num_buckets(), "[buckets] bucket: expected 0 to ", num_buckets() - 1,
+           ", found ", i, ".");
+  return summarize(i, i + 1);
+}
+
+BucketSummary PositionBuckets::overall() const { return summarize(0, num_buckets()); }
+
+BucketSummary PositionBuckets::summarize(int64_t first, int64_t last) const {
+  BucketSummary summary;
+  summary.begin = edges_[static_cast<size_t>(first)];
+  summary.end = edges_[static_cast<size_t>(last)];
+  std::vector<Sum> sums;
+  double nll = 0;
+  for (const Document& document : documents_) {
+    Sum sum;
+    for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
+      sum.nll += document[i].nll;
+      sum.num_tokens += document[i].num_tokens;
+    }
+    if (sum.num_tokens == 0) continue;
+    sums.push_back(sum);
+    nll += sum.nll;
+    summary.num_tokens += sum.num_tokens;
+  }
+  summary.num_documents = static_cast<int64_t>(sums.size());
+  if (summary.num_tokens == 0) return summary;
+  const auto tokens = static_cast<double>(summary.num_tokens);
+  summary.mean_nll = nll / tokens;
+  summary.perplexity = std::exp(summary.mean_nll);
+  if (sums.size() < 2) return summary;
+  double squares = 0;
+  for (const Sum& sum : sums) {
+    const double residual = sum.nll - summary.mean_nll * static_cast<double>(sum.num_tokens);
+    squares += residual * residual;
+  }
+  const auto documents = static_cast<double>(sums.size());
+  const double half = kNormal95 * std::sqrt(squares * documents / (documents - 1)) / tokens;
+  summary.mean_nll_interval = Interval{summary.mean_nll - half, summary.mean_nll + half};
+  summary.perplexity_interval =
+      Interval{std::exp(summary.mean_nll - half), std::exp(summary.mean_nll + half)};
+  return summary;
+}
+
+}  // namespace longgen

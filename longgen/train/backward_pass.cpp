@@ -1,0 +1,130 @@
+#include "longgen/train/backward_pass.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full_like.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/train/training_context.h"
+
+namespace longgen {
+namespace {
+
+/// A layer's input, and its output with the graph between them where that is kept.
+struct LayerRun {
+  at::Tensor input_TE, output_TE;
+};
+
+at::Tensor leaf(const at::Tensor& x) { return x.detach().requires_grad_(true); }
+
+void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::Tensor>& gradients,
+                   size_t first) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    at::Tensor slot = slots[i];
+    if (gradients[first + i].defined()) slot.add_(gradients[first + i]);
+  }
+}
+
+class Pass {
+ public:
+  Pass(const Decoder& decoder, const MicroBatch& batch, const BackwardOptions& options,
+       ModelWeights& gradients)
+      : decoder_(decoder),
+        batch_(batch),
+        options_(options),
+        gradients_(gradients),
+        context_(batch.tokens_T.size(0), batch.doc_starts, decoder.config().num_layers,
+                 options.recompute == Recompute::kLayersKeepAttention),
+        rope_(decoder.rope(context_)) {}
+
+  double run() {
+    const at::Tensor last_TE = forward_layers();
+    at::Tensor grad_TE;
+    const double loss = loss_and_gradient(last_TE, grad_TE);
+    for (int64_t i = decoder_.config().num_layers - 1; i >= 0; --i) grad_TE = layer(i, grad_TE);
+    gradients_.embedding_VE.index_add_(0, batch_.tokens_T, grad_TE.to(at::kFloat));
+    return loss;
+  }
+
+ private:
+  at::Tensor forward_layers() {
+    at::Tensor x;
+    {
+      const at::NoGradGuard no_grad;
+      x = decoder_.embed(batch_.tokens_T);
+    }
+    for (int64_t i = 0; i < decoder_.config().num_layers; ++i) {
+      const bool keep_graph = options_.recompute == Recompute::kNone;
+      const at::AutoGradMode mode(keep_graph);
+      LayerRun run;
+      run.input_TE = keep_graph ? leaf(x) : x;
+      const at::Tensor y = decoder_.layer(i, run.input_TE, rope_, context_);
+      if (keep_graph) run.output_TE = y;
+      runs_.push_back(std::move(run));
+      x = y.detach();
+    }
+    return x;
+  }
+
+  double loss_and_gradient(const at::Tensor& last_TE, at::Tensor& grad_TE) {
+    const at::AutoGradMode mode(true);
+    const at::Tensor x = leaf(last_TE);
+    const ModelWeights& weights = decoder_.weights();
+    const at::Tensor loss = linear_cross_entropy(decoder_.final_norm(x), weights.head_VE,
+                                                 batch_.targets_T, options_.loss_chunk_rows);
+    const auto found = torch::autograd::grad({loss}, {x, weights.final_norm_E, weights.head_VE},
+                                             {at::full_like(loss, options_.loss_scale)});
+    grad_TE = found[0];
+    add_gradients({gradients_.final_norm_E, gradients_.head_VE}, found, 1);
+    return loss.item<double>();
+  }
+
+  /// The gradient of a layer's input, from that of its output.
+  at::Tensor layer(int64_t index, const at::Tensor& grad_TE) {
+    const at::AutoGradMode mode(true);
+    LayerRun run = std::move(runs_[index]);
+    runs_[index] = {};
+    if (!run.output_TE.defined()) {
+      run.input_TE = leaf(run.input_TE);
+      run.output_TE = decoder_.layer(index, run.input_TE, rope_, context_);
+      context_.forget(index);
+    }
+    std::vector<at::Tensor> inputs = {run.input_TE};
+    for (const at::Tensor& tensor : decoder_.weights().layers[index].tensors()) {
+      inputs.push_back(tensor);
+    }
+    const auto found = torch::autograd::grad({run.output_TE}, inputs, {grad_TE});
+    add_gradients(gradients_.layers[index].tensors(), found, 1);
+    return found[0];
+  }
+
+  const Decoder& decoder_;
+  const MicroBatch& batch_;
+  const BackwardOptions& options_;
+  ModelWeights& gradients_;
+  TrainingContext context_;
+  RopeTable rope_;
+  std::vector<LayerRun> runs_;
+};
+
+}  // namespace
+
+double backward_pass(const Decoder& decoder, const MicroBatch& batch,
+                     const BackwardOptions& options, ModelWeights& gradients) {
+  return Pass(decoder, batch, options, gradients).run();
+}
+
+double loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chunk_rows) {
+  const at::NoGradGuard no_grad;
+  BatchContext context(batch.tokens_T.size(0), batch.doc_starts);
+  const at::Tensor hidden_TE = decoder.forward(batch.tokens_T, context);
+  return linear_cross_entropy(hidden_TE, decoder.weights().head_VE, batch.targets_T,
+                              loss_chunk_rows)
+      .item<double>();
+}
+
+void require_gradients(const ModelWeights& weights) {
+  for (const NamedTensor& parameter : weights.parameters()) parameter.tensor.requires_grad_(true);
+}
+
+}  // namespace longgen

@@ -1,0 +1,38 @@
+// train/backward_pass.h: loss and gradients of one micro-batch, layer by layer.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "longgen/model/decoder.h"
+#include "longgen/train/recipe.h"
+
+namespace longgen {
+
+/// Packed sequences: rows of all of them one after the other.
+struct MicroBatch {
+  at::Tensor tokens_T;    ///< int64
+  at::Tensor targets_T;   ///< int64, kNoTarget where there is none
+  at::Tensor doc_starts;  ///< int64, rows where a sequence or document begins
+};
+
+struct BackwardOptions {
+  Recompute recompute = Recompute::kLayers;
+  int64_t loss_chunk_rows = 512;
+  /// The gradients are those of loss_scale * (sum of the losses of all targets).
+  double loss_scale = 1;
+};
+
+/// Adds the gradients of every parameter to `gradients` (fp32, shaped as the decoder's weights,
+/// which must require gradients) and returns the sum of the losses. Memory grows with T by one (T,
+/// E) tensor a layer (kLayers), with no graph of more than one layer at a time. The three ways of
+/// recomputing give the same bits.
+double backward_pass(const Decoder& decoder, const MicroBatch& batch,
+                     const BackwardOptions& options, ModelWeights& gradients);
+
+/// The sum of the losses alone.
+double loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chunk_rows);
+
+/// Marks every tensor as one that gradients are wanted of.
+void require_gradients(const ModelWeights& weights);
+
+}  // namespace longgen

@@ -1,0 +1,45 @@
+#include "longgen/train/batches.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "longgen/ops/linear_cross_entropy.h"
+
+namespace longgen {
+namespace {
+
+at::Tensor as_tensor(const std::vector<int64_t>& values) {
+  const at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), tensor.data_ptr<int64_t>());
+  return tensor;
+}
+
+}  // namespace
+
+MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask) {
+  static_assert(kNoTarget == -1);  // what Sample::targets has
+  std::vector<int64_t> tokens, targets, starts;
+  for (const Sample& sample : samples) {
+    const auto first_row = static_cast<int64_t>(tokens.size());
+    if (mask == DocumentMask::kNone) {
+      starts.push_back(first_row);
+    } else {
+      for (const int64_t start : sample.doc_starts) starts.push_back(first_row + start);
+    }
+    tokens.insert(tokens.end(), sample.tokens.begin(), sample.tokens.end());
+    targets.insert(targets.end(), sample.targets.begin(), sample.targets.end());
+  }
+  return {as_tensor(tokens), as_tensor(targets), as_tensor(starts)};
+}
+
+int64_t num_targets(std::span<const Sample> samples) {
+  int64_t count = 0;
+  for (const Sample& sample : samples) {
+    count += std::count_if(sample.targets.begin(), sample.targets.end(),
+                           [](int32_t target) { return target >= 0; });
+  }
+  return count;
+}
+
+}  // namespace longgen

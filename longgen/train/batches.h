@@ -1,0 +1,20 @@
+// train/batches.h: packed samples as the decoder takes them.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "longgen/data/packing.h"
+#include "longgen/train/backward_pass.h"
+
+namespace longgen {
+
+/// The samples one after the other. Each sample is a sequence of its own; with kDocuments so is
+/// each document in it. With kNone a target across the border of two documents stays left out, as
+/// in the samples.
+MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask);
+
+/// Rows with a target.
+int64_t num_targets(std::span<const Sample> samples);
+
+}  // namespace longgen

@@ -1,0 +1,163 @@
+#include "longgen/train/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "longgen/base/check.h"
+#include "longgen/base/json.h"
+#include "longgen/base/log.h"
+#include "longgen/checkpoint/directory_hash.h"
+#include "longgen/checkpoint/safetensors.h"
+#include "longgen/model/model_directory.h"
+
+namespace longgen {
+namespace {
+
+constexpr const char* kPrefix = "step-";
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr int64_t kMaxSteps = 1'000'000'000;
+
+std::string folder_name(int64_t step) {
+  char name[32];
+  std::snprintf(name, sizeof(name), "%s%08lld", kPrefix, static_cast<long long>(step));
+  return name;
+}
+
+/// "m.layers.0.qkv", ... with the tensors themselves.
+std::vector<NamedTensor> moments(const AdamWState& state) {
+  std::vector<NamedTensor> all;
+  for (const NamedTensor& tensor : state.m.parameters()) {
+    all.push_back({"m." + tensor.name, tensor.tensor});
+  }
+  for (const NamedTensor& tensor : state.v.parameters()) {
+    all.push_back({"v." + tensor.name, tensor.tensor});
+  }
+  return all;
+}
+
+void write_moments(const fs::path& file, const AdamWState& state) {
+  const std::vector<NamedTensor> tensors = moments(state);
+  std::vector<TensorSpec> specs;
+  for (const NamedTensor& named : tensors) {
+    specs.push_back({named.name, DType::f32, named.tensor.sizes().vec()});
+  }
+  SafetensorsWriter writer(file, specs);
+  for (const NamedTensor& named : tensors) {
+    writer.write(named.name,
+                 {static_cast<const char*>(named.tensor.data_ptr()), named.tensor.nbytes()});
+  }
+  writer.finish();
+}
+
+void read_moments(const fs::path& path, AdamWState& state) {
+  const SafetensorsFile file(path);
+  for (const NamedTensor& named : moments(state)) {
+    const TensorEntry* entry = file.find(named.name);
+    LG_CHECK(entry && entry->dtype == DType::f32 && entry->shape == named.tensor.sizes().vec(),
+             path.string(), ": tensor ", named.name, ": expected F32 of ", named.tensor.sizes(),
+             entry ? ", found another type or shape." : ", found none.");
+    std::memcpy(named.tensor.data_ptr(), entry->bytes.data(), entry->bytes.size());
+  }
+}
+
+void write_state(const fs::path& file, const RunState& state) {
+  write_file(file, dump_json(OrderedJson{{"step", state.step},
+                                         {"tokens", state.tokens},
+                                         {"model_hash", state.model_hash},
+                                         {"dataset_hash", state.dataset_hash}},
+                             2) +
+                       "\n");
+}
+
+RunState read_state(const fs::path& file) {
+  const Json value = parse_json(read_file(file, 1 << 20), file.string());
+  const JsonObject json(value, file.string());
+  RunState state;
+  state.step = json.integer("step", 0, kMaxSteps);
+  state.tokens = json.integer("tokens", 0, int64_t{1} << 60);
+  state.model_hash = json.string("model_hash");
+  state.dataset_hash = json.string("dataset_hash");
+  return state;
+}
+
+void check_same_run(const fs::path& folder, const Recipe& recipe, const RunState& saved,
+                    const RunState& expected) {
+  const Recipe saved_recipe = load_recipe(folder / "recipe.toml");
+  std::string differences;
+  for (const std::string& line : resume_differences(saved_recipe, recipe)) {
+    differences += "\n  " + line;
+  }
+  if (saved.model_hash != expected.model_hash) {
+    differences += "\n  the files of model.path have changed";
+  }
+  if (saved.dataset_hash != expected.dataset_hash) {
+    differences += "\n  the dataset at data.path has changed";
+  }
+  LG_CHECK(differences.empty(), folder.string(),
+           ": this run cannot be resumed, because it would not "
+           "give what it would have given:",
+           differences,
+           "\nRestore these, or begin a new run with --force or another model.output.");
+}
+
+}  // namespace
+
+CheckpointStore::CheckpointStore(fs::path run_directory, int64_t keep)
+    : directory_(std::move(run_directory) / "checkpoints"), keep_(keep) {}
+
+std::vector<fs::path> CheckpointStore::folders() const {
+  std::vector<fs::path> found;
+  if (!fs::exists(directory_)) return found;
+  for (const auto& entry : fs::directory_iterator(directory_)) {
+    if (entry.path().filename().string().starts_with(kPrefix)) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void CheckpointStore::remove_leftovers() const {
+  if (!fs::exists(directory_)) return;
+  for (const auto& entry : fs::directory_iterator(directory_)) {
+    if (entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
+  }
+}
+
+void CheckpointStore::clear() const { fs::remove_all(directory_); }
+
+void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,
+                           const Checkpoint& checkpoint) const {
+  fs::create_directories(directory_);
+  AtomicDirectory folder(directory_ / folder_name(checkpoint.state.step), /*replace=*/true);
+  save_model(folder.path(), config, checkpoint.masters, at::kFloat);
+  write_moments(folder.path() / kOptimizerFile, checkpoint.optimizer);
+  write_state(folder.path() / "state.json", checkpoint.state);
+  write_file(folder.path() / "recipe.toml", dump_recipe(recipe));
+  write_manifest(folder.path());
+  folder.commit();
+  const std::vector<fs::path> all = folders();
+  for (size_t i = 0; i + static_cast<size_t>(keep_) < all.size(); ++i) fs::remove_all(all[i]);
+}
+
+std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe,
+                                                     const RunState& expected) const {
+  std::vector<fs::path> all = folders();
+  for (; !all.empty(); all.pop_back()) {
+    const fs::path& folder = all.back();
+    try {
+      verify_manifest(folder);
+    } catch (const Error& error) {
+      log_warning(std::string("checkpoint passed over: ") + error.what());
+      continue;
+    }
+    Checkpoint checkpoint;
+    checkpoint.state = read_state(folder / "state.json");
+    check_same_run(folder, recipe, checkpoint.state, expected);
+    checkpoint.masters = load_model(folder).weights();
+    checkpoint.optimizer = make_adamw_state(checkpoint.masters);
+    read_moments(folder / kOptimizerFile, checkpoint.optimizer);
+    return checkpoint;
+  }
+  return std::nullopt;
+}
+
+}  // namespace longgen

@@ -1,0 +1,57 @@
+// train/checkpoint.h: what a run needs to go on exactly where it was.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "longgen/base/files.h"
+#include "longgen/model/config.h"
+#include "longgen/train/optimizer.h"
+#include "longgen/train/recipe.h"
+
+namespace longgen {
+
+/// Besides weights and moments. The order of the data is a function of the step.
+struct RunState {
+  int64_t step = 0;        ///< steps done
+  int64_t tokens = 0;      ///< tokens seen
+  std::string model_hash;  ///< of the model that the run began with
+  std::string dataset_hash;
+};
+
+struct Checkpoint {
+  RunState state;
+  ModelWeights masters;  ///< fp32
+  AdamWState optimizer;
+};
+
+/// Folders RUN/checkpoints/step-00000100, each a model directory (fp32) that longgen and
+/// transformers open, with optimizer.safetensors, state.json, recipe.toml and a manifest.json of
+/// all hashes. A folder appears whole, flushed to disk, or not at all; then all but the last `keep`
+/// are removed.
+class CheckpointStore {
+ public:
+  CheckpointStore(fs::path run_directory, int64_t keep);
+
+  /// Throws Error where it cannot be written (a full disk): older checkpoints stay.
+  void save(const Recipe& recipe, const ModelConfig& config, const Checkpoint& checkpoint) const;
+
+  /// The last one whose hashes are right; damaged ones are passed over with a warning. nullopt when
+  /// there is none. Throws Error when the recipe or the hashes in `expected` differ from the saved
+  /// ones in what decides the result.
+  std::optional<Checkpoint> load_last(const Recipe& recipe, const RunState& expected) const;
+
+  bool empty() const { return folders().empty(); }
+  /// Removes every checkpoint.
+  void clear() const;
+  /// Removes what a killed run left half written.
+  void remove_leftovers() const;
+
+ private:
+  std::vector<fs::path> folders() const;  // oldest first
+  fs::path directory_;
+  int64_t keep_;
+};
+
+}  // namespace longgen

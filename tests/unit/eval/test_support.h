@@ -1,0 +1,57 @@
+// What the tests of eval/ share: error texts, and a folder of their own.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "longgen/base/check.h"
+#include "longgen/base/files.h"
+
+namespace longgen {
+
+inline ::testing::AssertionResult contains(const std::string& text, const std::string& part) {
+  if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "expected \"" << part << "\" within \"" << text << "\"";
+}
+
+/// Expects that the statement throws Error with the part in its text.
+template <typename Function>
+::testing::AssertionResult fails_with(Function&& function, const std::string& part) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return contains(error.what(), part);
+  }
+  return ::testing::AssertionFailure() << "expected an error with \"" << part << "\", found none";
+}
+
+inline int64_t count_of(const std::string& text, const std::string& part) {
+  int64_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+class FolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    dir_ = fs::temp_directory_path() /
+           ("longgen_report_test." + std::string(info->name()) + "." + std::to_string(::getpid()));
+    fs::create_directories(dir_);
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+
+  /// A program that stands in for gnuplot.
+  std::string put_program(const std::string& name, const std::string& script) {
+    write_file(dir_ / name, "#!/bin/sh\n" + script);
+    fs::permissions(dir_ / name, fs::perms::owner_all);
+    return (dir_ / name).string();
+  }
+
+  fs::path dir_;
+};
+
+}  // namespace longgen
