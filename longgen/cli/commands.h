@@ -51,6 +51,7 @@ void add_all_commands(CommandSet& commands);
 void add_bench(CommandSet& commands);
 void add_chat(CommandSet& commands);
 void add_convert(CommandSet& commands);
+void add_eval(CommandSet& commands);
 void add_extend(CommandSet& commands);
 void add_generate(CommandSet& commands);
 void add_import(CommandSet& commands);

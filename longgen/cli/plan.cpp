@@ -76,7 +76,7 @@ void add_plan(CommandSet& commands) {
   add_count_option(app, "--sequences", request.num_sequences, 1,
                    "sequences served at once (default 1)");
   add_count_option(app, "--chunk", request.prefill_chunk, 1,
-                   "tokens of a prompt at once (default 2048)");
+                   "tokens of a prompt at once (default 512)");
   app->add_option("--recompute", command->recompute,
                   "what training computes again: layers, layers_keep_attention or none (default "
                   "layers)")

@@ -19,7 +19,7 @@ struct NeedleOptions {
   uint64_t seed = 42;        ///< 42 is RULER's
   /// Puts the prompt into a chat format, up to and including what starts the assistant's turn; its
   /// tokens count. Must keep the prompt as it is. Empty: the prompt is plain text.
-  std::function<std::string(const std::string& prompt)> wrap;
+  std::function<std::string(const std::string& prompt)> wrap = {};
 };
 
 struct NeedleSample {

@@ -95,8 +95,13 @@ TEST(SamplerTest, FiltersMatchTheirDefinitions) {
     options.top_p = pick(std::vector<double>{1, 1, 1e-9, 0.1, 0.5, 0.9, 0.999});
     options.min_p = pick(std::vector<double>{0, 0, 0.01, 0.2, 1});
     options.repetition_penalty = pick(std::vector<double>{1, 1.1, 1.7, 0.6});
-    const auto logits = random_logits(random, pick(std::vector<size_t>{1, 2, 3, 17, 300, 2000}),
-                                      pick(std::vector<double>{0.01, 1, 4, 12}));
+    auto logits = random_logits(random, pick(std::vector<size_t>{1, 2, 3, 17, 300, 2000}),
+                                pick(std::vector<double>{0.01, 1, 4, 12}));
+    if (round % 4 == 1) std::sort(logits.begin(), logits.end());
+    if (round % 4 == 2) std::sort(logits.rbegin(), logits.rend());
+    if (round % 3 == 0) {  // many equal ones
+      for (float& logit : logits) logit = std::round(logit * 2) / 2;
+    }
     std::vector<int32_t> tokens;
     for (size_t i = random() % 50; i > 0; --i) {
       tokens.push_back(static_cast<int32_t>(random() % logits.size()));

@@ -1,0 +1,43 @@
+// eval/needle_run.h: a model on the grid of needle samples.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "longgen/eval/needle.h"
+#include "longgen/eval/report.h"
+#include "longgen/generate/session.h"
+#include "longgen/tokenizer/tokenizer.h"
+
+namespace longgen {
+
+struct NeedleRunOptions {
+  std::vector<int64_t> lengths_tokens;
+  std::vector<double> depths_percent;
+  int64_t num_samples = 1;  ///< of each cell
+  int64_t chunk = kDefaultPrefillChunk;
+  std::vector<int32_t> stop_tokens;
+  /// Called after each sample; returning false ends with the cells that are complete.
+  std::function<bool(int64_t done_samples, const std::string& note)> on_progress =
+      [](int64_t, const std::string&) { return true; };
+};
+
+struct NeedleReply {
+  int64_t length_tokens = 0, index = 0;
+  double depth_percent = 0;
+  std::string answer, reply;
+  bool found = false;
+};
+
+struct NeedleResult {
+  std::vector<NeedleCell> cells;
+  std::vector<NeedleReply> replies;  ///< of every sample, for a look at what went wrong
+};
+
+/// Greedy replies of at most the task's new_tokens. Same task and options: same samples.
+NeedleResult run_needle(const Decoder& decoder, const Tokenizer& tokenizer, const NeedleTask& task,
+                        const NeedleRunOptions& options);
+
+}  // namespace longgen

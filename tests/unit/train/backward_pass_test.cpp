@@ -1,0 +1,193 @@
+#include "longgen/train/backward_pass.h"
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+
+#include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/train/training_context.h"
+#include "recipe_test_support.h"
+#include "tiny_run.h"
+
+namespace longgen {
+namespace {
+
+constexpr int64_t kTokens = 300;
+
+struct ModelCase {
+  const char* name;
+  const char* sparse;  // "" for a full model
+  bool tied = false, qk_norm = false, bias = false;
+};
+void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }
+
+Decoder make_decoder(const ModelCase& c, at::ScalarType dtype = at::kFloat) {
+  Json json = tiny_config();
+  json["tie_word_embeddings"] = c.tied;
+  json["attention_bias"] = json["mlp_bias"] = c.bias;
+  if (c.qk_norm) json["model_type"] = "qwen3", json["head_dim"] = 8;
+  ModelConfig config = parse_model_config(json.dump(), "config.json");
+  if (*c.sparse != '\0') config.layers = {{1}, Pattern::parse(c.sparse)};
+  ModelWeights weights = random_weights(config, dtype, 5);
+  at::manual_seed(6);  // norms of 1 and biases of 0 would hide a slot that is mixed up
+  for (const NamedTensor& parameter : weights.parameters()) {
+    if (parameter.tensor.dim() == 1) parameter.tensor.add_(at::randn_like(parameter.tensor), 0.3);
+  }
+  require_gradients(weights);
+  return {config, weights};
+}
+
+/// Three documents of 120, 1 and 179 tokens; every ninth row has no target.
+MicroBatch make_micro_batch() {
+  const at::Tensor tokens = (at::arange(kTokens, at::kLong) * 37 + 11) % kTinyVocab;
+  at::Tensor targets = (at::arange(kTokens, at::kLong) * 53 + 2) % kTinyVocab;
+  targets.slice(0, 0, kTokens, 9).fill_(kNoTarget);
+  return {tokens, targets, at::tensor({0, 120, 121}, at::kLong)};
+}
+
+struct Outcome {
+  double loss = 0;
+  ModelWeights gradients;
+};
+
+Outcome run(const Decoder& decoder, const MicroBatch& batch, const BackwardOptions& options) {
+  Outcome outcome;
+  outcome.gradients = zeros_like(decoder.weights(), at::kFloat);
+  outcome.loss = backward_pass(decoder, batch, options, outcome.gradients);
+  return outcome;
+}
+
+/// One graph over everything.
+Outcome plain_autograd(const Decoder& decoder, const MicroBatch& batch, double loss_scale) {
+  BatchContext context(batch.tokens_T.size(0), batch.doc_starts);
+  const at::Tensor loss = linear_cross_entropy(decoder.forward(batch.tokens_T, context),
+                                               decoder.weights().head_VE, batch.targets_T, 64);
+  Outcome outcome = {loss.item<double>(), zeros_like(decoder.weights(), at::kFloat)};
+  std::vector<at::Tensor> inputs;
+  for (const NamedTensor& parameter : decoder.weights().parameters()) {
+    inputs.push_back(parameter.tensor);
+  }
+  const auto found = torch::autograd::grad({loss * loss_scale}, inputs);
+  const auto slots = outcome.gradients.parameters();
+  for (size_t i = 0; i < slots.size(); ++i) slots[i].tensor.copy_(found[i]);
+  return outcome;
+}
+
+void expect_bits(const Outcome& a, const Outcome& b) {
+  EXPECT_EQ(a.loss, b.loss);
+  const auto left = a.gradients.parameters(), right = b.gradients.parameters();
+  ASSERT_EQ(left.size(), right.size());
+  for (size_t i = 0; i < left.size(); ++i) {
+    EXPECT_TRUE(at::equal(left[i].tensor, right[i].tensor)) << left[i].name;
+  }
+}
+
+class BackwardPass : public ::testing::TestWithParam<ModelCase> {};
+
+TEST_P(BackwardPass, GivesThePlainGraphsGradients) {
+  const Decoder decoder = make_decoder(GetParam());
+  const MicroBatch batch = make_micro_batch();
+  const Outcome plain = plain_autograd(decoder, batch, 0.01);
+  const Outcome ours = run(decoder, batch, {.loss_chunk_rows = 64, .loss_scale = 0.01});
+  EXPECT_NEAR(ours.loss, plain.loss, 4 * std::numeric_limits<float>::epsilon() * plain.loss);
+  const auto expected = plain.gradients.parameters(), found = ours.gradients.parameters();
+  ASSERT_EQ(expected.size(), found.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(expected[i].name, found[i].name);
+    // Only sums of the tied embedding and of repeated tokens are made in another order.
+    const double rounding = 32 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor);
+    EXPECT_LE(max_difference(expected[i].tensor, found[i].tensor), rounding) << expected[i].name;
+    EXPECT_GT(max_abs(found[i].tensor), 0) << expected[i].name;
+  }
+}
+
+TEST_P(BackwardPass, EveryWayOfRecomputingGivesTheSameBits) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Decoder decoder = make_decoder(GetParam(), dtype);
+    const MicroBatch batch = make_micro_batch();
+    const Outcome none = run(decoder, batch, {.recompute = Recompute::kNone});
+    expect_bits(run(decoder, batch, {.recompute = Recompute::kLayers}), none);
+    expect_bits(run(decoder, batch, {.recompute = Recompute::kLayersKeepAttention}), none);
+  }
+}
+
+TEST_P(BackwardPass, PackedDocumentsAreDocumentsOneByOne) {
+  const Decoder decoder = make_decoder(GetParam());
+  const MicroBatch batch = make_micro_batch();
+  const Outcome packed = run(decoder, batch, {});
+  Outcome separate = {0, zeros_like(decoder.weights(), at::kFloat)};
+  for (const auto& [begin, end] : {std::pair(0, 120), {120, 121}, {121, 300}}) {
+    separate.loss += backward_pass(decoder,
+                                   {batch.tokens_T.slice(0, begin, end),
+                                    batch.targets_T.slice(0, begin, end), at::zeros({1}, at::kLong)},
+                                   {}, separate.gradients);
+  }
+  EXPECT_NEAR(packed.loss, separate.loss, 1e-6 * packed.loss);
+  const auto expected = separate.gradients.parameters(), found = packed.gradients.parameters();
+  for (size_t i = 0; i < expected.size(); ++i) {
+    // Sums over 300 rows and three layers in another order.
+    const double rounding = 64 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor);
+    EXPECT_LE(max_difference(expected[i].tensor, found[i].tensor), rounding) << expected[i].name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, BackwardPass,
+    ::testing::Values(ModelCase{"full", ""}, ModelCase{"full_tied", "", .tied = true},
+                      ModelCase{"sink", "sink=1,window=1"},
+                      ModelCase{"sink_tied", "sink=1,window=1", .tied = true},
+                      ModelCase{"window_bias", "sink=0,window=1", .bias = true},
+                      ModelCase{"stride_qk_norm", "sink=0,window=1,stride=2", .tied = true,
+                                .qk_norm = true}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(BackwardPass, AddsToWhatIsThere) {
+  const Decoder decoder = make_decoder({"", "sink=0,window=1"});
+  const MicroBatch batch = make_micro_batch();
+  const Outcome once = run(decoder, batch, {});
+  Outcome twice = once;
+  twice.gradients = converted(once.gradients, at::kFloat, at::kCPU);
+  backward_pass(decoder, batch, {}, twice.gradients);
+  const auto one = once.gradients.parameters(), two = twice.gradients.parameters();
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_LE(max_difference(two[i].tensor, 2 * one[i].tensor),
+              32 * std::numeric_limits<float>::epsilon() * max_abs(one[i].tensor))
+        << one[i].name;
+  }
+}
+
+TEST(BackwardPass, TheLossAloneIsTheSame) {
+  const Decoder decoder = make_decoder({"", "sink=0,window=1"});
+  const MicroBatch batch = make_micro_batch();
+  EXPECT_EQ(loss_of(decoder, batch, 512), run(decoder, batch, {}).loss);
+  EXPECT_NEAR(loss_of(decoder, batch, 7), run(decoder, batch, {}).loss, 1e-3);
+}
+
+TEST(BackwardPass, ABatchWithoutTargetsHasNoGradient) {
+  const Decoder decoder = make_decoder({"", "sink=0,window=1"});
+  MicroBatch batch = make_micro_batch();
+  batch.targets_T.fill_(kNoTarget);
+  const Outcome outcome = run(decoder, batch, {});
+  EXPECT_EQ(outcome.loss, 0);
+  for (const NamedTensor& gradient : outcome.gradients.parameters()) {
+    EXPECT_EQ(max_abs(gradient.tensor), 0) << gradient.name;
+  }
+}
+
+TEST(TrainingContext, GivesTheKeptAttentionAgainUntilItIsForgotten) {
+  const at::NoGradGuard no_grad;
+  TrainingContext context(70, at::zeros({1}, at::kLong), 2, /*keep_results=*/true);
+  const at::Tensor q = at::randn({70, 4, 8}), k = at::randn({70, 2, 8}), v = at::randn({70, 2, 8});
+  const at::Tensor first = context.attend(1, q, k, v, Pattern::parse("sink"));
+  {
+    // Other values: what comes back was not computed from them.
+    const at::AutoGradMode grad(true);
+    EXPECT_TRUE(at::equal(context.attend(1, q, k, v + 1, Pattern::parse("sink")), first));
+    EXPECT_FALSE(at::equal(context.attend(0, q, k, v + 1, Pattern::parse("sink")), first));
+    context.forget(1);
+    EXPECT_FALSE(at::equal(context.attend(1, q, k, v + 1, Pattern::parse("sink")), first));
+  }
+}
+
+}  // namespace
+}  // namespace longgen
