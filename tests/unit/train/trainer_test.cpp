@@ -1,0 +1,281 @@
+#include "longgen/train/trainer.h"
+
+#include <cmath>
+#include <limits>
+
+#include "longgen/train/batches.h"
+#include "recipe_test_support.h"
+#include "tiny_run.h"
+
+namespace longgen {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+class Trainer : public FolderTest {
+ protected:
+  void SetUp() override {
+    FolderTest::SetUp();
+    write_tiny_model(dir_ / "model", tiny_config(), 1);
+    write_dataset(dir_ / "data", dir_ / "model", documents(30, 30));
+  }
+
+  TrainSummary run(const std::vector<std::string>& overrides) {
+    return train(tiny_recipe(dir_, overrides), {.replace = true, .show_progress = false});
+  }
+  std::string error(const std::vector<std::string>& overrides) {
+    return error_of([&] { run(overrides); });
+  }
+  std::vector<NamedTensor> trained() {
+    return load_model(dir_ / "run" / "model").weights().parameters();
+  }
+  std::vector<NamedTensor> original() { return load_model(dir_ / "model").weights().parameters(); }
+};
+
+TEST_F(Trainer, WritesAModelThatKnowsItsContext) {
+  const TrainSummary summary = run({});
+  EXPECT_TRUE(summary.finished);
+  EXPECT_EQ(summary.steps, 6);
+  EXPECT_EQ(summary.total_steps, 6);
+  EXPECT_EQ(summary.tokens, 6 * 2 * 160);
+  EXPECT_EQ(summary.skipped_steps, 0);
+  EXPECT_LT(summary.last_loss, summary.first_loss);
+  EXPECT_NEAR(summary.first_loss, std::log(kTinyVocab), 0.5);
+  EXPECT_EQ(summary.model, dir_ / "run" / "model");
+  EXPECT_GT(summary.peak_memory_bytes, 0);
+  const ModelConfig config = load_model_config(summary.model);
+  EXPECT_EQ(config.context, 512);
+  EXPECT_EQ(config.layers.full_layers, std::vector<int64_t>{1});
+  EXPECT_EQ(config.layers.sparse, Pattern::parse("sink=0,window=1"));
+  EXPECT_GT(config.rope.base, 10000);
+  EXPECT_EQ(read_file(summary.model / "tokenizer.json"),
+            read_file(dir_ / "model" / "tokenizer.json"));
+  EXPECT_EQ(load_recipe(dir_ / "run" / "recipe.toml"), tiny_recipe(dir_));
+}
+
+TEST_F(Trainer, WritesEveryStepsNumbers) {
+  const Recipe recipe = tiny_recipe(dir_, {"log.every=2", "train.steps=5"});
+  train(recipe, {.show_progress = false});
+  EXPECT_EQ(metric(dir_ / "run", "step"), (std::vector<Json>{2, 4, 5}));  // and the last one
+  const auto rates = metric(dir_ / "run", "learning_rate");
+  EXPECT_EQ(rates[1].get<double>(), recipe.schedule().learning_rate_at(4));
+  EXPECT_EQ(metric(dir_ / "run", "tokens"), (std::vector<Json>{640, 1280, 1600}));
+  for (const char* key : {"loss", "grad_norm", "tokens_per_s", "seconds", "memory_bytes"}) {
+    ASSERT_EQ(metric(dir_ / "run", key).size(), 3u) << key;
+    EXPECT_GT(metric(dir_ / "run", key)[0].get<double>(), 0) << key;
+  }
+  EXPECT_FALSE(fs::is_empty(dir_ / "run" / "tensorboard"));
+}
+
+TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
+  run({"train.steps=1", "train.warmup_steps=0"});
+  const Recipe recipe = tiny_recipe(dir_);
+  const TokenDataset dataset = TokenDataset::open(dir_ / "data", "train");
+  const Packing packing(dataset, {.length = 160});
+  const std::vector<Sample> samples = {packing.sample(0), packing.sample(1)};
+  const Decoder decoder(load_model_config(dir_ / "run" / "model"),
+                        load_model(dir_ / "model").weights());
+  const double loss =
+      loss_of(decoder, make_batch(samples, DocumentMask::kDocuments), 100) / num_targets(samples);
+  EXPECT_NEAR(metric(dir_ / "run", "loss")[0].get<double>(), loss, 1e-6 * loss);
+}
+
+TEST_F(Trainer, OverfitsFourSequences) {
+  std::mt19937 random(3);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 4; ++i) {
+    std::string text = words(random, 200);
+    texts.push_back(text.substr(0, 128));  // with <|end|> 129 tokens
+  }
+  write_dataset(dir_ / "data", dir_ / "model", texts);
+  const TrainSummary summary =
+      run({"data.sequence_length=129", "data.packing=whole", "train.batch_size=4",
+           "train.steps=400", "train.learning_rate=0.01", "train.weight_decay=0",
+           "log.tensorboard=false"});
+  EXPECT_LT(summary.last_loss, 0.05);
+  EXPECT_GT(summary.first_loss, 4);
+}
+
+/// Largest difference of two runs' weights, and the largest weight.
+std::pair<double, double> compare(const std::vector<NamedTensor>& a,
+                                  const std::vector<NamedTensor>& b) {
+  double difference = 0, largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference = std::max(difference, max_difference(a[i].tensor, b[i].tensor));
+    largest = std::max(largest, max_abs(a[i].tensor));
+  }
+  return {difference, largest};
+}
+
+TEST_F(Trainer, AccumulationIsOneLargeBatch) {
+  // AdamW divides by the gradient's size; eps keeps that from enlarging the rounding of gradients
+  // that are near zero.
+  const std::vector<std::string> common = {"train.steps=3", "train.batch_size=4", "train.eps=0.01",
+                                           "train.learning_rate=0.01", "train.warmup_steps=0"};
+  const auto with = [&](const std::string& setting) {
+    std::vector<std::string> all = common;
+    all.push_back(setting);
+    run(all);
+    return trained();
+  };
+  const auto large = with("train.accumulation=1");
+  EXPECT_GT(compare(large, original()).first, 1e-3);  // something was learnt
+  for (const char* setting : {"train.accumulation=2", "train.accumulation=4"}) {
+    const auto [difference, largest] = compare(with(setting), large);
+    EXPECT_LE(difference, 4 * std::numeric_limits<float>::epsilon() * largest) << setting;
+  }
+}
+
+TEST_F(Trainer, RecomputingDoesNotChangeABit) {
+  std::vector<std::string> files;
+  for (const char* mode : {"layers", "layers_keep_attention", "none"}) {
+    run({"train.recompute=" + std::string(mode)});
+    files.push_back(weights_file(dir_ / "run"));
+  }
+  EXPECT_EQ(files[0], files[1]);
+  EXPECT_EQ(files[0], files[2]);
+}
+
+TEST_F(Trainer, TheGradientIsClipped) {
+  // With betas of 0 and eps 1 a step is learning_rate * g / (|g| + 1), for short gradients all but
+  // learning_rate * g.
+  const auto moved = [&](const std::string& clip) {
+    run({"train.steps=1", "train.warmup_steps=0", "train.schedule=constant", "train.beta1=0",
+         "train.beta2=0", "train.eps=1", "train.weight_decay=0", "train.learning_rate=1", clip});
+    const auto before = original(), after = trained();
+    double total = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      total += (after[i].tensor.to(at::kDouble) - before[i].tensor).square().sum().item<double>();
+    }
+    return std::sqrt(total);
+  };
+  const double short_step = moved("train.clip_norm=0.01");
+  EXPECT_LE(short_step, 0.01);
+  EXPECT_GE(short_step, 0.0099);
+  const double norm = metric(dir_ / "run", "grad_norm")[0].get<double>();
+  EXPECT_GT(norm, 0.5) << "the norm in the log is that before clipping";
+  EXPECT_GT(moved("train.clip_norm=0"), 0.3 * norm);
+}
+
+TEST_F(Trainer, StepsThatAreNotFiniteChangeNothing) {
+  // The letter Z is in one document alone, and what its embedding holds is no number.
+  write_tiny_model(dir_ / "model", tiny_config(), 1,
+                   [](ModelWeights& weights) { weights.embedding_VE['Z'].fill_(kNaN); });
+  std::vector<std::string> texts = documents(30, 30);
+  texts[7][10] = 'Z';
+  write_dataset(dir_ / "data", dir_ / "model", texts);
+  const TokenDataset dataset = TokenDataset::open(dir_ / "data", "train");
+  const Packing packing(dataset, {.length = 160});
+  const int64_t num_steps = packing.samples_per_epoch() / 2;
+  int64_t bad_steps = 0;
+  for (int64_t i = 0; i < 2 * num_steps; ++i) {
+    const std::vector<int32_t> tokens = packing.sample(i).tokens;
+    bad_steps += std::count(tokens.begin(), tokens.end(), 'Z');
+  }
+  ASSERT_EQ(bad_steps, 1);
+  ::testing::internal::CaptureStderr();
+  const TrainSummary summary = run({"train.steps=" + std::to_string(num_steps)});
+  const std::string warnings = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(summary.skipped_steps, 1);
+  EXPECT_TRUE(summary.finished);
+  EXPECT_TRUE(contains(warnings, "not finite, so this step changes nothing"));
+  const auto losses = metric(dir_ / "run", "loss");
+  EXPECT_EQ(std::count_if(losses.begin(), losses.end(), [](const Json& x) { return x.is_null(); }),
+            1);
+  for (const NamedTensor& weight : trained()) {
+    const int64_t bad = weight.tensor.isfinite().logical_not().sum().item<int64_t>();
+    EXPECT_EQ(bad, weight.name == "embedding" ? 32 : 0) << weight.name;
+  }
+}
+
+TEST_F(Trainer, WhereNoStepIsFiniteNoBitChanges) {
+  for (const char* precision : {"train.precision=float32", "train.precision=bfloat16"}) {
+    for (const float bad : {kNaN, std::numeric_limits<float>::infinity(), 3e38F}) {
+      write_tiny_model(dir_ / "model", tiny_config(), 1,
+                       [&](ModelWeights& weights) { weights.layers[1].down.fill_(bad); });
+      ::testing::internal::CaptureStderr();
+      const TrainSummary summary = run({precision, "train.steps=2"});
+      const std::string warnings = ::testing::internal::GetCapturedStderr();
+      EXPECT_EQ(summary.skipped_steps, 2) << precision << " " << bad << "\n" << warnings;
+      EXPECT_TRUE(weights_file(dir_ / "run") == read_file(dir_ / "model" / "model.safetensors"));
+    }
+  }
+}
+
+TEST_F(Trainer, Bf16LearnsToo) {
+  const std::vector<std::string> common = {"train.steps=60", "train.batch_size=4",
+                                           "train.learning_rate=0.01", "log.tensorboard=false"};
+  const auto last_loss = [&](const char* setting) {
+    std::vector<std::string> all = common;
+    all.emplace_back(setting);
+    return run(all).last_loss;
+  };
+  const double exact = last_loss("train.precision=float32");
+  EXPECT_LT(exact, 3);
+  EXPECT_NEAR(last_loss("train.precision=bfloat16"), exact, 0.05 * exact);
+  // The masters keep what a bf16 weight cannot: they are not bf16 numbers.
+  const at::Tensor embedding = load_model(dir_ / "run" / "model").weights().embedding_VE;
+  EXPECT_FALSE(at::equal(embedding, embedding.to(at::kBFloat16).to(at::kFloat)));
+}
+
+TEST_F(Trainer, TheModelKeepsItsStoredType) {
+  const Decoder decoder = load_model(dir_ / "model");
+  save_model(dir_ / "model", decoder.config(), decoder.weights(), at::kBFloat16);
+  run({"train.steps=1"});
+  EXPECT_LT(fs::file_size(dir_ / "run/model/model.safetensors"),
+            fs::file_size(dir_ / "model/model.safetensors") + 4096);
+  EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("dtype"), "bfloat16");
+}
+
+TEST_F(Trainer, WithoutAMaskDocumentsSeeThoseBeforeThem) {
+  const double masked = run({"train.steps=1"}).first_loss;
+  const TrainSummary open = run({"train.steps=6", "data.mask=none"});
+  EXPECT_NE(open.first_loss, masked);
+  EXPECT_LT(open.last_loss, open.first_loss);
+}
+
+TEST_F(Trainer, MeasuresTheHeldOutLoss) {
+  write_dataset(dir_ / "data", dir_ / "model", documents(60, 30), 0.3);
+  run({"train.steps=5", "eval.every=2", "eval.sequences=3"});
+  const auto losses = metric(dir_ / "run", "eval_loss");
+  ASSERT_EQ(losses.size(), 2u);
+  EXPECT_LT(losses[1].get<double>(), losses[0].get<double>());
+  const TokenDataset dataset = TokenDataset::open(dir_ / "data", "held_out");
+  const Packing packing(dataset, {.length = 160});
+  run({"train.steps=2", "eval.every=2", "eval.sequences=3"});
+  const Decoder decoder = load_model(dir_ / "run" / "model");
+  const std::vector<Sample> samples = {packing.sample(0), packing.sample(1), packing.sample(2)};
+  const double expected =
+      loss_of(decoder, make_batch(samples, DocumentMask::kDocuments), 100) / num_targets(samples);
+  EXPECT_NEAR(metric(dir_ / "run", "eval_loss")[0].get<double>(), expected, 1e-5 * expected);
+}
+
+TEST_F(Trainer, MistakesNameTheKey) {
+  EXPECT_TRUE(contains(error({"architecture.layers=9"}), "--set architecture.layers=9"));
+  EXPECT_TRUE(contains(error({"architecture.layers=9"}), "layer 9 of a model with layers 0 to 2"));
+  EXPECT_TRUE(contains(error({"architecture.sparse=full"}), "which is full attention"));
+  EXPECT_TRUE(contains(error({"architecture.sparse=what"}), "--set architecture.sparse=what"));
+  EXPECT_TRUE(contains(error({"model.path=nowhere"}), "nowhere"));
+  EXPECT_TRUE(contains(error({"data.path=nowhere"}), "nowhere"));
+  EXPECT_TRUE(contains(error({"architecture.context=1M", "data.sequence_length=1M"}),
+                       "fewer than one sample of 1048576"));
+  EXPECT_TRUE(contains(error({"eval.every=1"}), "set eval.every = 0"));
+}
+
+TEST_F(Trainer, AnotherTokenizersDatasetIsRefused) {
+  Json tokenizer = byte_tokenizer();
+  tokenizer["version"] = "2.0";
+  write_file(dir_ / "model" / "tokenizer.json", tokenizer.dump());
+  EXPECT_TRUE(contains(error({}), "tokenizer"));
+  EXPECT_FALSE(fs::exists(dir_ / "run"));
+}
+
+TEST_F(Trainer, AVocabularyThatIsTooSmallIsRefused) {
+  Json config = tiny_config();
+  config["vocab_size"] = 256;
+  write_tiny_model(dir_ / "model", config, 1);
+  EXPECT_TRUE(contains(error({}), "the dataset has tokens up to 256, but the model a vocabulary of 256"));
+}
+
+}  // namespace
+}  // namespace longgen
