@@ -12,7 +12,6 @@
 #include "longgen/attention/attend.h"
 #include "longgen/attention/cpu/backward.h"
 #include "longgen/attention/cpu/forward.h"
-#include "longgen/attention/cpu/full.h"
 #include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
 
@@ -81,13 +80,6 @@ double attend_scale(const at::Tensor& q_THD, std::optional<double> scale) {
 
 namespace {
 
-bool whole_sequences(const std::vector<cpu::Sequence>& sequences) {
-  for (const cpu::Sequence& sequence : sequences) {
-    if (sequence.first_position != 0) return false;
-  }
-  return true;
-}
-
 std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q_in, const at::Tensor& k_in,
                                               const at::Tensor& v_in, int64_t sink_blocks,
                                               int64_t window_blocks, int64_t stride_blocks,
@@ -103,12 +95,8 @@ std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q_in, const at::
   const auto sequences = cpu::make_sequences(q.size(0), k.size(0), doc_starts);
   const at::Tensor out = at::empty_like(q, at::MemoryFormat::Contiguous);
   const at::Tensor lse = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
-  if (pattern.is_full() && whole_sequences(sequences)) {
-    cpu::full_forward(q, k, v, sequences, attend_scale(q, scale), out, lse);
-  } else {
-    const cpu::DenseKeyBlocks keys(k, v, sequences, pattern, cpu::DenseKeyBlocks::For::kForward);
-    cpu::attend_forward(q, sequences, pattern, k.size(1), attend_scale(q, scale), keys, out, lse);
-  }
+  const cpu::DenseKeyBlocks keys(k, v, sequences, pattern, cpu::DenseKeyBlocks::For::kForward);
+  cpu::attend_forward(q, sequences, pattern, k.size(1), attend_scale(q, scale), keys, out, lse);
   return {out, lse};
 }
 
@@ -125,11 +113,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(
   const Pattern pattern =
       Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(), k.size(1));
   const auto sequences = cpu::make_sequences(q.size(0), k.size(0), doc_starts);
-  const bool by_aten = pattern.is_full() && whole_sequences(sequences);
   const cpu::AttentionGradients grads =
-      by_aten ? cpu::full_backward(grad, q, k, v, out, lse, sequences, attend_scale(q, scale))
-              : cpu::attend_backward(grad, q, k, v, out, lse, sequences, pattern,
-                                     attend_scale(q, scale));
+      cpu::attend_backward(grad, q, k, v, out, lse, sequences, pattern, attend_scale(q, scale));
   return {grads.q_THD, grads.k_SKD, grads.v_SKD};
 }
 
