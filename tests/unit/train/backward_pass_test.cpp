@@ -1,5 +1,6 @@
 #include "longgen/train/backward_pass.h"
 
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
@@ -95,7 +96,8 @@ TEST_P(BackwardPass, GivesThePlainGraphsGradients) {
   for (size_t i = 0; i < expected.size(); ++i) {
     ASSERT_EQ(expected[i].name, found[i].name);
     // Only sums of the tied embedding and of repeated tokens are made in another order.
-    const double rounding = 32 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor);
+    const double rounding =
+        32 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor);
     EXPECT_LE(max_difference(expected[i].tensor, found[i].tensor), rounding) << expected[i].name;
     EXPECT_GT(max_abs(found[i].tensor), 0) << expected[i].name;
   }
@@ -117,32 +119,37 @@ TEST_P(BackwardPass, PackedDocumentsAreDocumentsOneByOne) {
   const Outcome packed = run(decoder, batch, {});
   Outcome separate = {0, zeros_like(decoder.weights(), at::kFloat)};
   for (const auto& [begin, end] : {std::pair(0, 120), {120, 121}, {121, 300}}) {
-    separate.loss += backward_pass(decoder,
-                                   {batch.tokens_T.slice(0, begin, end),
-                                    batch.targets_T.slice(0, begin, end), at::zeros({1}, at::kLong)},
-                                   {}, separate.gradients);
+    separate.loss +=
+        backward_pass(decoder,
+                      {batch.tokens_T.slice(0, begin, end), batch.targets_T.slice(0, begin, end),
+                       at::zeros({1}, at::kLong)},
+                      {}, separate.gradients);
   }
   EXPECT_NEAR(packed.loss, separate.loss, 1e-6 * packed.loss);
   const auto expected = separate.gradients.parameters(), found = packed.gradients.parameters();
   for (size_t i = 0; i < expected.size(); ++i) {
     // Sums over 300 rows and three layers in another order.
-    const double rounding = 64 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor);
+    const double rounding =
+        64 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor);
     EXPECT_LE(max_difference(expected[i].tensor, found[i].tensor), rounding) << expected[i].name;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Models, BackwardPass,
-    ::testing::Values(ModelCase{"full", ""}, ModelCase{"full_tied", "", .tied = true},
-                      ModelCase{"sink", "sink=1,window=1"},
-                      ModelCase{"sink_tied", "sink=1,window=1", .tied = true},
-                      ModelCase{"window_bias", "sink=0,window=1", .bias = true},
-                      ModelCase{"stride_qk_norm", "sink=0,window=1,stride=2", .tied = true,
+    ::testing::Values(ModelCase{.name = "full", .sparse = ""},
+                      ModelCase{.name = "full_tied", .sparse = "", .tied = true},
+                      ModelCase{.name = "sink", .sparse = "sink=1,window=1"},
+                      ModelCase{.name = "sink_tied", .sparse = "sink=1,window=1", .tied = true},
+                      ModelCase{.name = "window_bias", .sparse = "sink=0,window=1", .bias = true},
+                      ModelCase{.name = "stride_qk_norm",
+                                .sparse = "sink=0,window=1,stride=2",
+                                .tied = true,
                                 .qk_norm = true}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
-TEST(BackwardPass, AddsToWhatIsThere) {
-  const Decoder decoder = make_decoder({"", "sink=0,window=1"});
+TEST(BackwardPassOnce, AddsToWhatIsThere) {
+  const Decoder decoder = make_decoder({.name = "", .sparse = "sink=0,window=1"});
   const MicroBatch batch = make_micro_batch();
   const Outcome once = run(decoder, batch, {});
   Outcome twice = once;
@@ -156,15 +163,15 @@ TEST(BackwardPass, AddsToWhatIsThere) {
   }
 }
 
-TEST(BackwardPass, TheLossAloneIsTheSame) {
-  const Decoder decoder = make_decoder({"", "sink=0,window=1"});
+TEST(BackwardPassOnce, TheLossAloneIsTheSame) {
+  const Decoder decoder = make_decoder({.name = "", .sparse = "sink=0,window=1"});
   const MicroBatch batch = make_micro_batch();
   EXPECT_EQ(loss_of(decoder, batch, 512), run(decoder, batch, {}).loss);
   EXPECT_NEAR(loss_of(decoder, batch, 7), run(decoder, batch, {}).loss, 1e-3);
 }
 
-TEST(BackwardPass, ABatchWithoutTargetsHasNoGradient) {
-  const Decoder decoder = make_decoder({"", "sink=0,window=1"});
+TEST(BackwardPassOnce, ABatchWithoutTargetsHasNoGradient) {
+  const Decoder decoder = make_decoder({.name = "", .sparse = "sink=0,window=1"});
   MicroBatch batch = make_micro_batch();
   batch.targets_T.fill_(kNoTarget);
   const Outcome outcome = run(decoder, batch, {});
@@ -175,13 +182,13 @@ TEST(BackwardPass, ABatchWithoutTargetsHasNoGradient) {
 }
 
 TEST(TrainingContext, GivesTheKeptAttentionAgainUntilItIsForgotten) {
-  const at::NoGradGuard no_grad;
+  const c10::AutoGradMode no_grad(false);
   TrainingContext context(70, at::zeros({1}, at::kLong), 2, /*keep_results=*/true);
   const at::Tensor q = at::randn({70, 4, 8}), k = at::randn({70, 2, 8}), v = at::randn({70, 2, 8});
   const at::Tensor first = context.attend(1, q, k, v, Pattern::parse("sink"));
   {
     // Other values: what comes back was not computed from them.
-    const at::AutoGradMode grad(true);
+    const c10::AutoGradMode grad(true);
     EXPECT_TRUE(at::equal(context.attend(1, q, k, v + 1, Pattern::parse("sink")), first));
     EXPECT_FALSE(at::equal(context.attend(0, q, k, v + 1, Pattern::parse("sink")), first));
     context.forget(1);

@@ -112,7 +112,8 @@ TEST(AdamW, OnlyMatricesDecay) {
 TEST(AdamW, TheScaleMultipliesTheGradient) {
   ModelWeights masters = make_weights(1), other = make_weights(1);
   AdamWState state = make_adamw_state(masters), other_state = make_adamw_state(other);
-  const ModelWeights gradients = make_weights(2), quarter = converted(gradients, at::kFloat, at::kCPU);
+  const ModelWeights gradients = make_weights(2),
+                     quarter = converted(gradients, at::kFloat, at::kCPU);
   for (const NamedTensor& gradient : quarter.parameters()) gradient.tensor.mul_(0.25);
   adamw_step(gradients, 0.25, 1, {.learning_rate = 0.1, .eps = 0.1}, masters, state);
   adamw_step(quarter, 1, 1, {.learning_rate = 0.1, .eps = 0.1}, other, other_state);

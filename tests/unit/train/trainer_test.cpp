@@ -88,10 +88,9 @@ TEST_F(Trainer, OverfitsFourSequences) {
     texts.push_back(text.substr(0, 128));  // with <|end|> 129 tokens
   }
   write_dataset(dir_ / "data", dir_ / "model", texts);
-  const TrainSummary summary =
-      run({"data.sequence_length=129", "data.packing=whole", "train.batch_size=4",
-           "train.steps=400", "train.learning_rate=0.01", "train.weight_decay=0",
-           "log.tensorboard=false"});
+  const TrainSummary summary = run(
+      {"data.sequence_length=129", "data.packing=whole", "train.batch_size=4", "train.steps=400",
+       "train.learning_rate=0.01", "train.weight_decay=0", "log.tensorboard=false"});
   EXPECT_LT(summary.last_loss, 0.05);
   EXPECT_GT(summary.first_loss, 4);
 }
@@ -274,7 +273,8 @@ TEST_F(Trainer, AVocabularyThatIsTooSmallIsRefused) {
   Json config = tiny_config();
   config["vocab_size"] = 256;
   write_tiny_model(dir_ / "model", config, 1);
-  EXPECT_TRUE(contains(error({}), "the dataset has tokens up to 256, but the model a vocabulary of 256"));
+  EXPECT_TRUE(
+      contains(error({}), "the dataset has tokens up to 256, but the model a vocabulary of 256"));
 }
 
 }  // namespace
