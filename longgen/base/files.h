@@ -33,6 +33,10 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+/// Gives the memory of bytes of a MappedFile back to the system; they are read again if they are
+/// needed again. For large files that are read once.
+void release_pages(std::string_view mapped);
+
 /// Writes a file under a temporary name in the same folder; commit() flushes it to disk and renames
 /// it into place. Without commit() the temporary is removed. Errors (a full disk too) are thrown,
 /// and the target stays as it was.

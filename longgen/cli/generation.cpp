@@ -41,7 +41,7 @@ void add_generation_options(CLI::App* app, GenerationCommand& command) {
   app->add_option("--repetition-penalty", sampling.repetition_penalty,
                   "above 1 makes tokens that stand in the text less probable (default 1)")
       ->option_text("X");
-  app->add_option("--seed", sampling.seed, "of the draws (default 0)")->option_text("N");
+  add_seed_option(app, sampling.seed, "of the draws");
   app->add_option("--stop", command.stop_strings, "end before this text; may be given repeatedly")
       ->option_text("TEXT")
       ->take_all();
@@ -56,6 +56,7 @@ GenerateOptions generate_options(const GenerationCommand& command, const Tokeniz
                                  const std::vector<std::string>& stop_token_names) {
   GenerateOptions options;
   options.sampling = command.sampling;
+  options.vocab_size = tokenizer.vocab_size();
   options.stop.strings = command.stop_strings;
   options.stop.max_tokens = command.max_tokens;
   if (!command.ignore_eos) {

@@ -11,6 +11,7 @@ NeedleReply ask(const Decoder& decoder, const Tokenizer& tokenizer, const Needle
   const NeedleSample sample = task.sample(reply.length_tokens, reply.depth_percent, reply.index);
   Session session(decoder, options.chunk);
   GenerateOptions generation;
+  generation.vocab_size = tokenizer.vocab_size();
   generation.sampling.temperature = 0;
   generation.stop.tokens = options.stop_tokens;
   generation.stop.max_tokens = task.options().new_tokens;

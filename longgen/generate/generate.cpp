@@ -1,5 +1,6 @@
 #include "longgen/generate/generate.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "longgen/base/check.h"
@@ -60,8 +61,10 @@ Generated generate(Session& session, std::span<const int32_t> prompt,
   });
   Clock::time_point first_token;
   while (!stream.stop_reason() && logits_V.defined()) {
-    const int32_t id = sampler.next(
-        {logits_V.const_data_ptr<float>(), static_cast<size_t>(logits_V.numel())}, seen);
+    const int64_t vocab_size =
+        options.vocab_size > 0 ? std::min(options.vocab_size, logits_V.numel()) : logits_V.numel();
+    const int32_t id =
+        sampler.next({logits_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size)}, seen);
     if (result.ids.empty()) {
       result.first_token_seconds = seconds_since(start);
       first_token = Clock::now();

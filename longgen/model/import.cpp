@@ -113,8 +113,11 @@ ImportSummary import_directory(const fs::path& source, const fs::path& directory
       directory, specs,
       [&](const TensorSpec& spec) {
         const TensorEntry& entry = *files.find(spec.name);
-        if (entry.dtype == spec.dtype) return std::string(entry.bytes);
-        return to_bytes(to_floats(entry.bytes, entry.dtype), spec.dtype);
+        std::string bytes = entry.dtype == spec.dtype
+                                ? std::string(entry.bytes)
+                                : to_bytes(to_floats(entry.bytes, entry.dtype), spec.dtype);
+        release_pages(entry.bytes);
+        return bytes;
       },
       options, summary);
   copy_tokenizer_files(source, directory);

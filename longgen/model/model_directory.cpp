@@ -59,7 +59,9 @@ Decoder load_model(const fs::path& directory, const LoadOptions& options) {
   check_weights(files, config, directory.string());  // before anything of the config's size is made
   ModelWeights weights = allocate_weights(config, options.dtype, options.device);
   for (const NamedTensor& view : weights.hugging_face_views(config)) {
-    copy_entry(*files.find(view.name), directory.string(), view.tensor);
+    const TensorEntry& entry = *files.find(view.name);
+    copy_entry(entry, directory.string(), view.tensor);
+    release_pages(entry.bytes);  // otherwise file and copy are both in memory
   }
   return {std::move(config), std::move(weights)};
 }

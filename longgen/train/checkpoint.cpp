@@ -57,6 +57,7 @@ void read_moments(const fs::path& path, AdamWState& state) {
              path.string(), ": tensor ", named.name, ": expected F32 of ", named.tensor.sizes(),
              entry ? ", found another type or shape." : ", found none.");
     std::memcpy(named.tensor.data_ptr(), entry->bytes.data(), entry->bytes.size());
+    release_pages(entry->bytes);
   }
 }
 
@@ -102,31 +103,30 @@ void check_same_run(const fs::path& folder, const Recipe& recipe, const RunState
 
 }  // namespace
 
-CheckpointStore::CheckpointStore(fs::path run_directory, int64_t keep)
-    : directory_(std::move(run_directory) / "checkpoints"), keep_(keep) {}
+CheckpointStore::CheckpointStore(fs::path directory, int64_t keep)
+    : directory_(std::move(directory)), keep_(keep) {}
 
 std::vector<fs::path> CheckpointStore::folders() const {
-  std::vector<fs::path> found;
-  if (!fs::exists(directory_)) return found;
-  for (const auto& entry : fs::directory_iterator(directory_)) {
-    if (entry.path().filename().string().starts_with(kPrefix)) found.push_back(entry.path());
+  std::vector<std::string> names;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(directory_, missing)) {
+    std::string name = entry.path().filename().string();
+    if (name.starts_with(kPrefix)) names.push_back(std::move(name));
   }
-  std::sort(found.begin(), found.end());
+  // Steps of more than 8 digits have longer names.
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(a.size(), a) < std::pair(b.size(), b);
+  });
+  std::vector<fs::path> found;
+  for (const std::string& name : names) found.push_back(directory_ / name);
   return found;
 }
 
-void CheckpointStore::remove_leftovers() const {
-  if (!fs::exists(directory_)) return;
-  for (const auto& entry : fs::directory_iterator(directory_)) {
-    if (entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
-  }
-}
-
-void CheckpointStore::clear() const { fs::remove_all(directory_); }
-
 void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,
                            const Checkpoint& checkpoint) const {
-  fs::create_directories(directory_);
+  std::error_code error;
+  fs::create_directories(directory_, error);
+  LG_CHECK(!error, directory_.string(), ": cannot be created: ", error.message(), ".");
   AtomicDirectory folder(directory_ / folder_name(checkpoint.state.step), /*replace=*/true);
   save_model(folder.path(), config, checkpoint.masters, at::kFloat);
   write_moments(folder.path() / kOptimizerFile, checkpoint.optimizer);
@@ -135,14 +135,17 @@ void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,
   write_manifest(folder.path());
   folder.commit();
   const std::vector<fs::path> all = folders();
-  for (size_t i = 0; i + static_cast<size_t>(keep_) < all.size(); ++i) fs::remove_all(all[i]);
+  for (size_t i = 0; i + static_cast<size_t>(keep_) < all.size(); ++i) {
+    fs::remove_all(all[i], error);
+    if (error) log_warning(all[i].string() + ": cannot be removed: " + error.message() + ".");
+  }
 }
 
 std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe,
                                                      const RunState& expected) const {
-  std::vector<fs::path> all = folders();
-  for (; !all.empty(); all.pop_back()) {
-    const fs::path& folder = all.back();
+  const std::vector<fs::path> all = folders();
+  for (auto last = all.rbegin(); last != all.rend(); ++last) {
+    const fs::path& folder = *last;
     try {
       verify_manifest(folder);
     } catch (const Error& error) {
@@ -157,6 +160,9 @@ std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe,
     read_moments(folder / kOptimizerFile, checkpoint.optimizer);
     return checkpoint;
   }
+  LG_CHECK(all.empty(), directory_.string(), ": none of its ", all.size(),
+           " checkpoints is whole, so there is nothing to resume. Begin a new run with --force or "
+           "another model.output.");
   return std::nullopt;
 }
 

@@ -32,24 +32,21 @@ struct Checkpoint {
 /// are removed.
 class CheckpointStore {
  public:
-  CheckpointStore(fs::path run_directory, int64_t keep);
+  /// `directory` need not exist yet.
+  CheckpointStore(fs::path directory, int64_t keep);
 
   /// Throws Error where it cannot be written (a full disk): older checkpoints stay.
   void save(const Recipe& recipe, const ModelConfig& config, const Checkpoint& checkpoint) const;
 
   /// The last one whose hashes are right; damaged ones are passed over with a warning. nullopt when
-  /// there is none. Throws Error when the recipe or the hashes in `expected` differ from the saved
-  /// ones in what decides the result.
+  /// there are no checkpoints. Throws Error when none is whole, and when the recipe or the hashes
+  /// in `expected` differ from the saved ones in what decides the result.
   std::optional<Checkpoint> load_last(const Recipe& recipe, const RunState& expected) const;
 
   bool empty() const { return folders().empty(); }
-  /// Removes every checkpoint.
-  void clear() const;
-  /// Removes what a killed run left half written.
-  void remove_leftovers() const;
 
  private:
-  std::vector<fs::path> folders() const;  // oldest first
+  std::vector<fs::path> folders() const;  // in the order of their steps
   fs::path directory_;
   int64_t keep_;
 };

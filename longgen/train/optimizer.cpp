@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -15,17 +16,18 @@ constexpr int64_t kChunk = int64_t{1} << 16;
 
 int64_t num_chunks(int64_t count) { return (count + kChunk - 1) / kChunk; }
 
-/// The numbers of one step that do not depend on the parameter.
+/// The numbers of one step that do not depend on the parameter. Shares of what is new are 1 - beta,
+/// taken in double: fp32 has few digits of a beta near 1.
 struct Factors {
-  float grad_scale, beta1, beta2, step_size, inverse_root_correction2, eps;
+  float grad_scale, new_share1, new_share2, step_size, inverse_root_correction2, eps;
 };
 
 void update(const Factors& f, float keep, int64_t count, const float* gradient, float* weight,
             float* m, float* v) {
   for (int64_t i = 0; i < count; ++i) {
     const float g = gradient[i] * f.grad_scale;
-    m[i] = f.beta1 * m[i] + (1 - f.beta1) * g;
-    v[i] = f.beta2 * v[i] + (1 - f.beta2) * g * g;
+    m[i] += f.new_share1 * (g - m[i]);
+    v[i] += f.new_share2 * (g * g - v[i]);
     const float size = std::sqrt(v[i]) * f.inverse_root_correction2 + f.eps;
     weight[i] = weight[i] * keep - f.step_size * m[i] / size;
   }
@@ -69,8 +71,8 @@ void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
   const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(step));
   const double correction2 = 1 - std::pow(options.beta2, static_cast<double>(step));
   const Factors factors = {static_cast<float>(grad_scale),
-                           static_cast<float>(options.beta1),
-                           static_cast<float>(options.beta2),
+                           static_cast<float>(1 - options.beta1),
+                           static_cast<float>(1 - options.beta2),
                            static_cast<float>(options.learning_rate / correction1),
                            static_cast<float>(1 / std::sqrt(correction2)),
                            static_cast<float>(options.eps)};

@@ -130,7 +130,7 @@ std::vector<std::string> resume_differences(const Recipe& saved, const Recipe& n
   std::vector<std::string> differences;
   for (size_t i = 0; i < before.size(); ++i) {
     if (before[i].second == after[i].second) continue;
-    differences.push_back(before[i].first + ": " + before[i].second + " in the checkpoint, " +
+    differences.push_back(before[i].first + ": " + before[i].second + " before, " +
                           after[i].second + " now");
   }
   return differences;

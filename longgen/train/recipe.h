@@ -135,8 +135,8 @@ std::vector<std::string> recipe_keys();
 /// train.steps and train.tokens count as the total number of steps. Paths are hashed as text; what
 /// stands in them has hashes of its own (directory_hash, the dataset's manifest).
 std::string recipe_hash(const Recipe& recipe);
-/// One line for each value that recipe_hash covers and that differs: "train.batch_size: 16 in the
-/// checkpoint, 8 now". Empty exactly if the hashes are the same.
+/// One line for each value that recipe_hash covers and that differs: "train.batch_size: 16
+/// before, 8 now". Empty exactly if the hashes are the same.
 std::vector<std::string> resume_differences(const Recipe& saved, const Recipe& now);
 
 }  // namespace longgen

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "longgen/train/checkpoint.h"
 #include "longgen/train/event_file.h"
 #include "longgen/train/metrics_log.h"
+#include "longgen/train/run_directory.h"
 
 namespace longgen {
 namespace {
@@ -76,15 +78,14 @@ class Run {
   Run(const Recipe& recipe, const TrainOptions& options)
       : recipe_(recipe),
         options_(options),
-        directory_(recipe.model.output),
-        store_(directory_, recipe.save.keep),
         config_(hybrid_config(recipe)),
         dataset_(TokenDataset::open(recipe.data.path, "train")),
         packing_(dataset_, {recipe.data.sequence_length, recipe.data.packing,
                             static_cast<uint64_t>(recipe.data.seed)}) {
     const int64_t threads = recipe.train.threads;
-    at::set_num_threads(threads > 0 ? static_cast<int>(threads)
-                                    : static_cast<int>(std::thread::hardware_concurrency()));
+    at::set_num_threads(threads > 0
+                            ? static_cast<int>(threads)
+                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
     dataset_.expect_tokenizer(Tokenizer::load(recipe.model.path).hash());
     LG_CHECK(dataset_.vocab_size() <= config_.vocab_size, recipe.where("data.path"),
              ": the dataset has tokens up to ", dataset_.vocab_size() - 1,
@@ -94,6 +95,8 @@ class Run {
   }
 
   TrainSummary run() {
+    directory_.emplace(recipe_);
+    store_.emplace(directory_->checkpoints(), recipe_.save.keep);
     if (already_finished()) return summary_;
     start();
     log_info(detail::concat(
@@ -105,7 +108,7 @@ class Run {
     std::optional<Progress> progress;
     if (options_.show_progress) progress.emplace("extend", summary_.total_steps, "steps");
     const auto begin = Clock::now();
-    const int64_t first_step = state_.state.step;
+    first_step_ = state_.state.step;
     while (state_.state.step < summary_.total_steps && !stopped()) {
       const std::string note = step();
       if (progress) progress->update(state_.state.step, note);
@@ -114,7 +117,7 @@ class Run {
     if (progress) progress->finish();
     summary_.seconds = seconds_since(begin);
     const auto tokens =
-        static_cast<double>((state_.state.step - first_step) * recipe_.tokens_per_step());
+        static_cast<double>((state_.state.step - first_step_) * recipe_.tokens_per_step());
     summary_.tokens_per_second = summary_.seconds > 0 ? tokens / summary_.seconds : 0;
     finish();
     return summary_;
@@ -123,7 +126,6 @@ class Run {
  private:
   bool stopped() const { return options_.stop && *options_.stop; }
   bool due(int64_t every) const { return every > 0 && state_.state.step % every == 0; }
-  fs::path model_directory() const { return directory_ / "model"; }
 
   void open_held_out() {
     held_out_.emplace(TokenDataset::open(recipe_.data.path, "held_out"));
@@ -138,48 +140,50 @@ class Run {
   }
 
   bool already_finished() {
-    if (!fs::exists(model_directory())) return false;
+    if (options_.replace || !fs::exists(directory_->model())) return false;
     LG_CHECK(
-        options_.resume || options_.replace, directory_.string(),
+        options_.resume, directory_->path().string(),
         ": holds a finished run already. Give --force to train again, or another model.output.");
-    if (options_.replace) return false;
-    log_info(directory_.string() + ": this run is finished");
+    directory_->expect_recipe(recipe_);
+    log_info(directory_->path().string() + ": this run is finished");
     summary_.finished = true;
     summary_.steps = summary_.total_steps;
     summary_.tokens = summary_.total_steps * recipe_.tokens_per_step();
-    summary_.model = model_directory();
+    summary_.model = directory_->model();
     return true;
   }
 
   void start() {
-    LG_CHECK(options_.resume || options_.replace || store_.empty(), directory_.string(),
+    LG_CHECK(options_.resume || options_.replace || store_->empty(), directory_->path().string(),
              ": holds checkpoints of a run. Give --resume to go on, --force to begin anew, or "
              "another model.output.");
-    fs::create_directories(directory_);
-    store_.remove_leftovers();
+    directory_->remove_leftovers();
     const RunState expected = {.step = 0,
                                .tokens = 0,
                                .model_hash = hash_directory(recipe_.model.path),
                                .dataset_hash = dataset_.hash()};
     std::optional<Checkpoint> saved;
-    if (options_.resume) saved = store_.load_last(recipe_, expected);
+    if (options_.resume) saved = store_->load_last(recipe_, expected);
     if (saved) {
       state_ = std::move(*saved);
+      saved_step_ = state_.state.step;
       log_info(detail::concat("resumed after step ", state_.state.step));
     } else {
-      store_.clear();
-      fs::remove_all(model_directory());
       state_.state = expected;
       state_.masters = load_model(recipe_.model.path).weights();
       state_.optimizer = make_adamw_state(state_.masters);
+      directory_->clear();
     }
-    write_file(directory_ / "recipe.toml", dump_recipe(recipe_));
-    const int64_t resumed = saved ? state_.state.step : MetricsLog::kNewRun;
-    metrics_.emplace(directory_ / "metrics.jsonl", resumed);
-    if (recipe_.log.tensorboard) events_.emplace(directory_ / "tensorboard", resumed);
+    open_logs(saved ? state_.state.step : MetricsLog::kNewRun);
     is_bf16_ = recipe_.train.precision == Precision::kBfloat16;
     gradients_ = zeros_like(state_.masters, at::kFloat);
     make_decoder();
+  }
+
+  void open_logs(int64_t resume_step) {
+    write_file(directory_->recipe_file(), dump_recipe(recipe_));
+    metrics_.emplace(directory_->metrics(), resume_step);
+    if (recipe_.log.tensorboard) events_.emplace(directory_->tensorboard(), resume_step);
   }
 
   /// The decoder that computes: on the masters themselves, or on a bf16 copy.
@@ -222,7 +226,7 @@ class Run {
     state_.state.tokens += recipe_.tokens_per_step();
     const double rate = recipe_.schedule().learning_rate_at(state_.state.step);
     update_weights(loss, norm, rate);
-    if (summary_.first_loss == 0) summary_.first_loss = loss;
+    if (state_.state.step == first_step_ + 1) summary_.first_loss = loss;
     summary_.last_loss = loss;
     const double seconds = seconds_since(begin);
     log_step(loss, norm, rate, seconds);
@@ -289,7 +293,11 @@ class Run {
     return targets > 0 ? sum / static_cast<double>(targets) : NAN;
   }
 
-  void save() const { store_.save(recipe_, config_, state_); }
+  void save() {
+    if (saved_step_ == state_.state.step) return;  // stopped just after it
+    store_->save(recipe_, config_, state_);
+    saved_step_ = state_.state.step;
+  }
 
   void finish() {
     summary_.steps = state_.state.step;
@@ -299,24 +307,26 @@ class Run {
       save();
       return;
     }
-    AtomicDirectory model(model_directory(), /*replace=*/true);
+    AtomicDirectory model(directory_->model(), /*replace=*/true);
     save_model(model.path(), config_, state_.masters, stored_dtype(config_));
     copy_tokenizer_files(recipe_.model.path, model.path());
     model.commit();
     summary_.finished = true;
-    summary_.model = model_directory();
+    summary_.model = directory_->model();
   }
 
   const Recipe& recipe_;
   const TrainOptions& options_;
-  fs::path directory_;
-  CheckpointStore store_;
+  std::optional<RunDirectory> directory_;
+  std::optional<CheckpointStore> store_;
   ModelConfig config_;
   TokenDataset dataset_;
   Packing packing_;
   std::optional<TokenDataset> held_out_;
   std::optional<Packing> held_out_packing_;
   Checkpoint state_;
+  int64_t first_step_ = 0;   // done before this call
+  int64_t saved_step_ = -1;  // of the last checkpoint
   bool is_bf16_ = false;
   std::optional<Decoder> decoder_;
   ModelWeights gradients_;

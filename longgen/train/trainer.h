@@ -20,19 +20,22 @@ struct TrainOptions {
 struct TrainSummary {
   int64_t steps = 0, total_steps = 0;  ///< done, of the recipe
   int64_t tokens = 0;
+  // Of this call's steps:
   int64_t skipped_steps = 0;  ///< whose loss or gradient norm was not finite
   double first_loss = 0, last_loss = 0;
-  double seconds = 0;  ///< of this call's steps
+  double seconds = 0;
   double tokens_per_second = 0;
   int64_t peak_memory_bytes = 0;
   bool finished = false;
   fs::path model;  ///< the trained model's directory, if finished
 };
 
-/// Files in model.output: recipe.toml, metrics.jsonl, tensorboard/, checkpoints/ and, at the end,
-/// model/. On one machine with one number of threads the weights at the end are the same to the bit
-/// whether or not the run was killed and resumed. A step whose loss or gradient norm is not finite
-/// changes no weight, and a warning says so. Throws Error naming the recipe's key or the file.
+/// Files in model.output (run_directory.h): recipe.toml, metrics.jsonl, tensorboard/, checkpoints/
+/// and, at the end, model/. On one machine with one number of threads the weights at the end are
+/// the same to the bit whether or not the run was killed and resumed. A step whose loss or gradient
+/// norm is not finite changes no weight, and a warning says so. Until the model, the data and, to
+/// resume, a checkpoint have been read, nothing of an earlier run is touched. Throws Error naming
+/// the recipe's key or the file.
 TrainSummary train(const Recipe& recipe, const TrainOptions& options);
 
 }  // namespace longgen

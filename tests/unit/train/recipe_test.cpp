@@ -209,9 +209,9 @@ TEST(RecipeTest, StepsAndTokensOfTheSameLengthAreTheSameRun) {
   EXPECT_NE(steps, tokens);
   EXPECT_EQ(recipe_hash(steps), recipe_hash(tokens));
   EXPECT_EQ(resume_differences(steps, smallest({"train.steps=101", "train.warmup_steps=5"})),
-            std::vector<std::string>{"train.steps: 100 in the checkpoint, 101 now"});
+            std::vector<std::string>{"train.steps: 100 before, 101 now"});
   EXPECT_EQ(resume_differences(steps, smallest({"data.mask=none"})),
-            std::vector<std::string>{"data.mask: \"documents\" in the checkpoint, \"none\" now"});
+            std::vector<std::string>{"data.mask: \"documents\" before, \"none\" now"});
 }
 
 TEST(RecipeTest, EveryRecipeOfTheProjectParses) {

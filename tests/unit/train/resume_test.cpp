@@ -76,6 +76,17 @@ class Resume : public FolderTest {
     stream.put(static_cast<char>(byte ^ 1));
   }
 
+  /// Until a run in another thread has written so much.
+  void wait_for_log(uintmax_t bytes) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    std::error_code none_yet;
+    while (std::chrono::steady_clock::now() < deadline) {
+      const uintmax_t found = fs::file_size(run_dir() / "metrics.jsonl", none_yet);
+      if (!none_yet && found >= bytes) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
   template <typename Work>
   std::string stderr_of(const Work& work) {
     ::testing::internal::CaptureStderr();
@@ -110,15 +121,11 @@ TEST_F(Resume, AStoppedRunSavesAndGoesOn) {
   const Names recipe = {"train.steps=80", "save.every=0"};
   const std::string expected = uninterrupted(recipe);
   std::atomic<bool> stop = false;
-  std::thread watcher([&] {  // stops the run once it has logged a few steps
-    std::error_code none_yet;
-    while (fs::file_size(run_dir() / "metrics.jsonl", none_yet) < 500 || none_yet) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+  const std::jthread watcher([&] {  // stops the run once it has logged a few steps
+    wait_for_log(500);
     stop = true;
   });
   const TrainSummary stopped = run({.show_progress = false, .stop = &stop}, recipe);
-  watcher.join();
   EXPECT_FALSE(stopped.finished);
   EXPECT_EQ(stopped.model, "");
   ASSERT_LT(stopped.steps, 80);
@@ -168,7 +175,7 @@ TEST_F(Resume, AFinishedRunIsSaidToBeFinished) {
 TEST_F(Resume, AFinishedRunOfAnotherRecipeIsRefused) {
   run(kNew);
   const std::string message = error(kResume, {"train.steps=7"});
-  EXPECT_TRUE(contains(message, "train.steps: 6 in the finished run, 7 now"));
+  EXPECT_TRUE(contains(message, "train.steps: 6 before, 7 now"));
   EXPECT_TRUE(contains(message, "--force or another model.output"));
 }
 
@@ -204,8 +211,8 @@ TEST_F(Resume, AChangedRecipeIsRefusedWithTheDifferences) {
   const std::string message = error(
       kResume, {"train.learning_rate=0.003", "data.seed=5", "train.recompute=none", "log.every=3"});
   EXPECT_TRUE(contains(message, "step-00000004: this run cannot be resumed"));
-  EXPECT_TRUE(contains(message, "\n  train.learning_rate: 0.002 in the checkpoint, 0.003 now"));
-  EXPECT_TRUE(contains(message, "\n  data.seed: 0 in the checkpoint, 5 now"));
+  EXPECT_TRUE(contains(message, "\n  train.learning_rate: 0.002 before, 0.003 now"));
+  EXPECT_TRUE(contains(message, "\n  data.seed: 0 before, 5 now"));
   EXPECT_EQ(message.find("recompute"), std::string::npos);
   EXPECT_TRUE(contains(message, "--force or another model.output"));
   // What may change may change, and does not change a bit.
@@ -275,7 +282,7 @@ TEST_F(Resume, KeepsTheLastCheckpoints) {
 
 TEST_F(Resume, StepsOfMoreDigitsAreLater) {
   run(kNew);
-  const CheckpointStore store(run_dir(), 5);
+  const CheckpointStore store(run_dir() / "checkpoints", 5);
   // 9 digits sort before 8 as text.
   fs::rename(checkpoint(4), run_dir() / "checkpoints" / "step-100000000");
   fs::rename(checkpoint(2), run_dir() / "checkpoints" / "step-99999999");
@@ -313,17 +320,24 @@ TEST_F(Resume, ACheckpointIsAModelDirectory) {
 TEST_F(Resume, TwoRunsInOneFolderAreRefused) {
   std::string message;
   std::atomic<bool> stop = false;
-  std::thread second([&] {
-    std::error_code none_yet;
-    while (fs::file_size(run_dir() / "metrics.jsonl", none_yet) == 0 || none_yet) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+  std::jthread second([&] {
+    wait_for_log(1);
     message = error(kResume);
     stop = true;
   });
   run({.show_progress = false, .stop = &stop}, {"train.steps=100000", "log.tensorboard=false"});
   second.join();
   EXPECT_TRUE(contains(message, "another longgen extend is at work here"));
+}
+
+TEST_F(Resume, TheModelAndDataMayNotLieInWhatTheRunReplaces) {
+  run(kNew);
+  const std::string model = "model.path=" + (run_dir() / "model").string();
+  EXPECT_TRUE(
+      contains(error(kForce, {model}), "expected a directory outside of what the run writes"));
+  EXPECT_TRUE(contains(error(kForce, {"model.output=" + dir_.string()}), "test.toml: line 2"));
+  EXPECT_TRUE(fs::exists(run_dir() / "model"));
+  EXPECT_TRUE(fs::exists(dir_ / "model"));
 }
 
 TEST_F(Resume, TheRunMayNotLieInItsModelOrData) {

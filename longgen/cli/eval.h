@@ -1,0 +1,35 @@
+// cli/eval.h: what the two commands of `longgen eval` share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "longgen/cli/commands.h"
+#include "longgen/cli/options.h"
+#include "longgen/eval/report.h"
+#include "longgen/generate/session.h"
+
+namespace longgen {
+
+struct EvalCommand {
+  std::vector<std::string> models;
+  ModelOptions model_options;
+  int64_t chunk = kDefaultPrefillChunk;
+  std::string out;  // folder of the report; none: no files
+  bool json = false, quiet = false;
+};
+
+void add_eval_options(CLI::App* app, EvalCommand& command);
+
+void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
+void add_eval_needle(CommandSet& commands, CLI::App* eval);
+
+/// What to call a model in a report: its folder's name, or that of the run that it came from.
+std::string model_name(const std::string& directory);
+std::string rounded(double value, int digits);
+/// Tells on stderr where the report lies.
+void say_files(const ReportFiles& files);
+
+}  // namespace longgen

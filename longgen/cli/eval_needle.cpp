@@ -1,0 +1,163 @@
+// longgen eval needle: a number hidden in a long text.
+#include <memory>
+#include <optional>
+
+#include "longgen/base/check.h"
+#include "longgen/base/log.h"
+#include "longgen/base/progress.h"
+#include "longgen/base/units.h"
+#include "longgen/cli/eval.h"
+#include "longgen/cli/interrupt.h"
+#include "longgen/cli/load.h"
+#include "longgen/cli/output.h"
+#include "longgen/cli/stop_tokens.h"
+#include "longgen/data/documents.h"
+#include "longgen/eval/needle_run.h"
+#include "longgen/plan/table.h"
+#include "longgen/tokenizer/chat_format.h"
+
+namespace longgen {
+namespace {
+
+struct NeedleCommand : EvalCommand {
+  std::vector<std::string> lengths = {"4K", "8K", "16K"};
+  std::vector<double> depths = {0, 25, 50, 75, 100};
+  std::string haystack;  // a text file; empty: noise
+  int64_t samples = 1, new_tokens = 32;
+  uint64_t seed = 42;
+  bool chat = false;
+};
+
+Haystack make_haystack(const std::string& file) {
+  if (file.empty()) return Haystack::noise();
+  std::string text;
+  for_each_document({file}, "text", [&](std::string_view document) {
+    text += document;
+    text += "\n<|endoftext|>\n";
+    return true;
+  });
+  return Haystack::from_text(text, file);
+}
+
+std::string needle_text(const NeedleGrid& grid, const NeedleCommand& command) {
+  std::vector<std::vector<std::string>> rows = {{"depth"}};
+  for (const std::string& length : command.lengths) rows[0].push_back(length);
+  for (const double depth : command.depths) {
+    std::vector<std::string> row = {rounded(depth, 0) + "%"};
+    for (const std::string& length : command.lengths) {
+      std::string cell_text = "-";
+      for (const NeedleCell& cell : grid.cells) {
+        if (cell.depth_percent == depth && cell.length_tokens == parse_count(length, "--lengths")) {
+          cell_text = std::to_string(cell.num_found) + "/" + std::to_string(cell.num_samples);
+        }
+      }
+      row.push_back(cell_text);
+    }
+    rows.push_back(row);
+  }
+  return grid.model + ": needles found, of " + grid.haystack + " haystacks\n" + format_table(rows);
+}
+
+OrderedJson needle_json(const NeedleGrid& grid, const NeedleResult& result) {
+  OrderedJson cells = OrderedJson::array(), replies = OrderedJson::array();
+  for (const NeedleCell& cell : grid.cells) {
+    const Interval interval = wilson_interval(cell.num_found, cell.num_samples);
+    cells.push_back({{"length", cell.length_tokens},
+                     {"depth_percent", cell.depth_percent},
+                     {"found", cell.num_found},
+                     {"samples", cell.num_samples},
+                     {"share_95", {interval.low, interval.high}}});
+  }
+  for (const NeedleReply& reply : result.replies) {
+    replies.push_back({{"length", reply.length_tokens},
+                       {"depth_percent", reply.depth_percent},
+                       {"index", reply.index},
+                       {"answer", reply.answer},
+                       {"reply", reply.reply},
+                       {"found", reply.found}});
+  }
+  return {{"model", grid.model}, {"cells", cells}, {"replies", replies}};
+}
+
+int eval_needle(const NeedleCommand& command) {
+  NeedleRunOptions options;
+  for (const std::string& length : command.lengths) {
+    options.lengths_tokens.push_back(parse_count(length, "--lengths"));
+  }
+  options.depths_percent = command.depths;
+  options.num_samples = command.samples;
+  options.chunk = command.chunk;
+  const Haystack haystack = make_haystack(command.haystack);
+  catch_interrupts();
+  Output output;
+  OrderedJson all = OrderedJson::array();
+  for (const std::string& directory : command.models) {
+    const LoadedModel model = load_with_tokenizer(directory, command.model_options);
+    NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
+    std::optional<ChatFormat> format;
+    if (command.chat) {
+      format = load_chat_format(directory);
+      task_options.wrap = [&](const std::string& prompt) {
+        return format->render({{"user", prompt}}, true);
+      };
+    }
+    options.stop_tokens = find_stop_tokens(
+        model.tokenizer, directory, format ? format->stop_tokens() : std::vector<std::string>());
+    const NeedleTask task(model.tokenizer, haystack, task_options);
+    std::optional<Progress> progress;
+    if (!command.quiet) {
+      const auto cells = options.lengths_tokens.size() * options.depths_percent.size();
+      progress.emplace(model_name(directory), static_cast<int64_t>(cells) * command.samples,
+                       "samples");
+    }
+    options.on_progress = [&](int64_t done, const std::string& note) {
+      if (progress) progress->update(done, note);
+      return !interrupted();
+    };
+    const NeedleResult result = run_needle(model.decoder, model.tokenizer, task, options);
+    if (progress) progress->finish();
+    if (result.cells.empty()) break;
+    const NeedleGrid grid = {model_name(directory), haystack.kind(), result.cells};
+    if (!command.out.empty()) {
+      const OrderedJson settings = {{"seed", command.seed},
+                                    {"new_tokens", command.new_tokens},
+                                    {"chat", command.chat},
+                                    {"haystack", haystack.source()},
+                                    {"replies", needle_json(grid, result)["replies"]}};
+      say_files(write_needle_report(
+          grid, {.folder = command.out, .name = "needle-" + grid.model, .settings = settings}));
+    }
+    all.push_back(needle_json(grid, result));
+    if (!command.json) output.write(needle_text(grid, command));
+    if (interrupted()) break;
+  }
+  if (command.json) output.write(dump_json(OrderedJson{{"models", all}}) + "\n");
+  output.flush();
+  return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
+}
+
+}  // namespace
+
+void add_eval_needle(CommandSet& commands, CLI::App* eval) {
+  auto command = std::make_shared<NeedleCommand>();
+  CLI::App* const app = eval->add_subcommand(
+      "needle", "RULER's single needle: find a number in a long text, by depth and length");
+  add_eval_options(app, *command);
+  app->add_option("--lengths", command->lengths, "tokens, commas between (default 4K,8K,16K)")
+      ->option_text("LIST")
+      ->delimiter(',');
+  app->add_option("--depths", command->depths, "percent, commas between (default 0,25,50,75,100)")
+      ->option_text("LIST")
+      ->delimiter(',');
+  add_count_option(app, "--samples", command->samples, 1, "samples of each cell (default 1)");
+  app->add_option("--haystack", command->haystack,
+                  "text whose sentences hide the needle (default: RULER's noise)")
+      ->option_text("FILE");
+  add_count_option(app, "--new-tokens", command->new_tokens, 1,
+                   "tokens of a reply at most (default 32; RULER has 128)");
+  add_seed_option(app, command->seed, "of the samples");
+  app->add_flag("--chat", command->chat, "ask in the model's chat format");
+  commands.on_run(app, [command] { return eval_needle(*command); });
+}
+
+}  // namespace longgen

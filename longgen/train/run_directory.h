@@ -1,0 +1,40 @@
+// train/run_directory.h: the folder that a run owns.
+#pragma once
+
+#include "longgen/base/files.h"
+#include "longgen/train/recipe.h"
+
+namespace longgen {
+
+/// model.output of a recipe. Creates the folder, and keeps other runs out of it until it is
+/// destroyed, or the process is killed.
+class RunDirectory {
+ public:
+  /// Throws Error when it lies within the model or the data that the run begins with, or they in
+  /// what the run replaces; when another run is at work in it; where it cannot be created.
+  explicit RunDirectory(const Recipe& recipe);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const fs::path& path() const { return path_; }
+  fs::path recipe_file() const { return path_ / "recipe.toml"; }
+  fs::path metrics() const { return path_ / "metrics.jsonl"; }
+  fs::path tensorboard() const { return path_ / "tensorboard"; }
+  fs::path checkpoints() const { return path_ / "checkpoints"; }
+  fs::path model() const { return path_ / "model"; }  ///< there once the run is finished
+
+  /// Throws Error, with the differences, where another recipe than the one given led to what is
+  /// here.
+  void expect_recipe(const Recipe& recipe) const;
+  /// Removes what a killed run left half written.
+  void remove_leftovers() const;
+  /// Removes what an earlier run left: model, checkpoints, event files.
+  void clear() const;
+
+ private:
+  fs::path path_;
+  int lock_ = -1;
+};
+
+}  // namespace longgen
