@@ -72,7 +72,9 @@ void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& descr
     throw CLI::ValidationError(
         "--seed: expected a number from 0 to 18446744073709551615, found \"" + text + "\"");
   };
-  command->add_option_function<std::string>("--seed", read, description + " (default " + std::to_string(seed) + ")")
+  command
+      ->add_option_function<std::string>("--seed", read,
+                                         description + " (default " + std::to_string(seed) + ")")
       ->option_text("N");
 }
 

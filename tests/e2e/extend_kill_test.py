@@ -1,0 +1,282 @@
+"""longgen extend is killed at any moment, stopped, and left without room: the weights at the end are always those of a
+run that nothing happened to."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+from cli_case import CliCase
+from tiny_model import END, write_model
+
+STEPS = 24
+NUM_KILLS = 12
+WIDTH, FFN, LAYERS, VOCAB = 32, 48, 3, 260
+RECIPE = """
+[model]
+path = "{dir}/model"
+output = "{dir}/run"
+[architecture]
+layers = "1"
+sparse = "sink=0,window=1"
+context = 512
+[data]
+path = "{dir}/data"
+sequence_length = 192
+[train]
+steps = {steps}
+batch_size = 2
+accumulation = 2
+learning_rate = 0.003
+threads = 2
+[eval]
+every = 5
+sequences = 2
+[save]
+every = 1
+"""
+
+
+def write_safetensors(path, shapes, seed):
+    """Random weights; norms near 1."""
+    generator = random.Random(seed)
+    header, data = {}, b""
+    for name, shape in shapes.items():
+        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
+        mean = 1.0 if len(shape) == 1 else 0.0
+        values = struct.pack(f"<{count}f", *(generator.gauss(mean, 0.08) for _ in range(count)))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def write_tiny_llama(directory):
+    """4 heads on 2 KV heads of 8."""
+    write_model(directory, config={
+        "model_type": "llama", "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "intermediate_size": FFN,
+        "vocab_size": VOCAB, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
+        "rope_theta": 10000.0, "eos_token_id": END})
+    shapes = {"model.embed_tokens.weight": [VOCAB, WIDTH], "lm_head.weight": [VOCAB, WIDTH],
+              "model.norm.weight": [WIDTH]}
+    for i in range(LAYERS):
+        layer = f"model.layers.{i}."
+        shapes |= {layer + "input_layernorm.weight": [WIDTH], layer + "post_attention_layernorm.weight": [WIDTH],
+                   layer + "self_attn.q_proj.weight": [WIDTH, WIDTH], layer + "self_attn.k_proj.weight": [16, WIDTH],
+                   layer + "self_attn.v_proj.weight": [16, WIDTH], layer + "self_attn.o_proj.weight": [WIDTH, WIDTH],
+                   layer + "mlp.gate_proj.weight": [FFN, WIDTH], layer + "mlp.up_proj.weight": [FFN, WIDTH],
+                   layer + "mlp.down_proj.weight": [WIDTH, FFN]}
+    write_safetensors(directory / "model.safetensors", shapes, seed=1)
+
+
+class ExtendCase(CliCase):
+    """A model, a dataset and a recipe, and what a whole run makes of them."""
+
+    steps = STEPS
+
+    def setUp(self):
+        super().setUp()
+        write_tiny_llama(self.dir / "model")
+        words = random.Random(2)
+        text = "\n<|endoftext|>\n".join(
+            " ".join(words.choice(["the", "sea", "under", "a", "grey", "sky", "was", "calm"]) for _ in range(80))
+            for _ in range(60))
+        self.run_program("prepare", self.put("text.txt", text), self.dir / "data", "--model", self.dir / "model",
+                         "--held-out", "0.2", "--quiet")
+        self.recipe = self.put("recipe.toml", RECIPE.format(dir=self.dir, steps=self.steps))
+
+    def whole_run(self):
+        """Files of a run that nothing happens to: its weights, and (step, loss, held-out loss) of its log."""
+        self.run_program("extend", self.recipe, "--quiet")
+        result = self.result()
+        shutil.rmtree(self.dir / "run")
+        return result
+
+    def result(self):
+        return (self.dir / "run/model/model.safetensors").read_bytes(), self.log()
+
+    def log(self):
+        lines = [json.loads(line) for line in (self.dir / "run/metrics.jsonl").read_text().splitlines()]
+        return [(line["step"], line["loss"], line.get("eval_loss")) for line in lines]
+
+    def start(self, *options, **more):
+        process = subprocess.Popen([self.PROGRAM, "extend", self.recipe, *options], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, **more)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        return process
+
+    def names_in(self, folder):
+        folder = self.dir / "run" / folder
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+    def wait_for(self, process, condition, seconds=60):
+        """Until the condition holds or the process ends. Polls without a pause, to kill at the very moment."""
+        deadline = time.monotonic() + seconds
+        while not condition() and process.poll() is None:
+            self.assertLess(time.monotonic(), deadline, "what was waited for did not come")
+
+    def log_bytes(self):
+        try:
+            return (self.dir / "run/metrics.jsonl").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+class KillTest(ExtendCase):
+    def kill(self, process):
+        """False if it had ended before."""
+        process.kill()
+        _, err = process.communicate(timeout=60)
+        self.assertIn(process.returncode, (0, -signal.SIGKILL), err.decode())
+        return process.returncode != 0
+
+    def kill_during(self, folder, prefix):
+        """Starts or goes on, and kills while a folder whose name begins so is being written."""
+        process = self.start("--resume", "--quiet")
+        end = f".tmp.{process.pid}"
+
+        def half_written():
+            return [name for name in self.names_in(folder) if name.startswith("." + prefix) and name.endswith(end)]
+
+        self.wait_for(process, half_written)
+        time.sleep(self.moments.uniform(0, 0.004))
+        killed = self.kill(process)
+        self.seen += half_written()
+        return killed
+
+    def test_the_weights_are_those_of_a_whole_run(self):
+        self.moments = random.Random(20240917)
+        self.seen = []  # what kills left half written
+        begin = time.monotonic()
+        expected, log = self.whole_run()
+        self.assertEqual([step for step, _, _ in log], list(range(1, STEPS + 1)))
+        self.assertLess(log[-1][1], log[0][1])
+        step_seconds = (time.monotonic() - begin) / STEPS
+        kills = 0
+        for i in range(NUM_KILLS):
+            if i % 3 == 2:
+                kills += self.kill_during("checkpoints", "step-")
+                continue
+            process = self.start("--resume", "--quiet")
+            if i % 3 == 0:  # while it starts, reads the checkpoint, or just after
+                time.sleep(self.moments.uniform(0, 6 * step_seconds))
+            else:
+                old = self.log_bytes()
+                self.wait_for(process, lambda size=old: self.log_bytes() not in (0, size))
+                time.sleep(self.moments.uniform(0, 1.5 * step_seconds))
+            kills += self.kill(process)
+        for _ in range(3):
+            kills += self.kill_during("", "model")
+        self.assertGreaterEqual(kills, 10, "it was done before it could be killed")
+        self.assertTrue(any(name.startswith(".step-") for name in self.seen), "no kill met a save")
+        self.assertTrue((self.dir / "run/checkpoints").exists())
+        self.run_program("extend", self.recipe, "--resume", "--quiet")
+        found, found_log = self.result()
+        self.assertTrue(found == expected, "the weights differ")
+        self.assertEqual(found_log, log)
+        self.assertEqual(self.names_in("checkpoints"), [f"step-{STEPS - 2:08}", f"step-{STEPS - 1:08}"])
+        self.assertEqual(self.names_in(""), ["checkpoints", "metrics.jsonl", "model", "recipe.toml", "tensorboard"])
+
+
+class StopTest(ExtendCase):
+    def test_ctrl_c_saves_and_stops(self):
+        expected, log = self.whole_run()
+        for number, code in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:
+            shutil.rmtree(self.dir / "run", ignore_errors=True)
+            process = self.start("--set", "save.every=0", "--json")
+            self.wait_for(process, lambda: self.log_bytes() > 400)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, code, err.decode())
+            report = json.loads(out)
+            self.assertFalse(report["finished"])
+            self.assertTrue(0 < report["steps"] < STEPS, report)
+            self.assertEqual(self.names_in("checkpoints"), [f"step-{report['steps']:08}"])
+            self.assertIn(b"stopping; once more to stop at once", err)
+            out, _ = self.run_program("extend", self.recipe, "--resume")
+            self.assertIn(f"finished: {STEPS} of {STEPS} steps", out)
+            self.assertIn(f"model: {self.dir}/run/model", out)
+            found, found_log = self.result()
+            self.assertTrue(found == expected, "the weights differ")
+            self.assertEqual(found_log, log)
+
+    def test_a_stopped_run_says_how_to_go_on(self):
+        process = self.start("--quiet")
+        self.wait_for(process, lambda: self.log_bytes() > 0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertIn(b"stopped: ", out)
+        self.assertIn(b"longgen extend RECIPE --resume", out)
+        self.assertEqual(err, b"\nstopping; once more to stop at once\n")
+        self.assertIn("holds checkpoints of a run. Give --resume", self.error("extend", self.recipe)[0])
+        self.assertIn("give one of them", self.error("extend", self.recipe, "--resume", "--force")[0])
+
+
+class FullDiskTest(ExtendCase):
+    steps = 6
+
+    def check(self, message, checkpoints):
+        self.assertTrue(message.startswith(f"longgen: error: {self.dir}/run/checkpoints/"), message)
+        self.assertIn("cannot be written: ", message)
+        self.assertEqual(checkpoints, ["step-00000001"])
+
+    def test_a_file_that_may_not_grow(self):
+        expected, _ = self.whole_run()
+        self.run_until_step(1)
+        checkpoint = self.dir / "run/checkpoints/step-00000001"
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((checkpoint / "model.safetensors").stat().st_size + 1000,) * 2)
+
+        process = self.start("--resume", "--quiet", preexec_fn=limit, restore_signals=False)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (1, b""), err.decode())
+        self.check(err.decode().splitlines()[-1], self.names_in("checkpoints"))
+        self.run_program("extend", self.recipe, "--resume", "--quiet")
+        self.assertTrue(self.result()[0] == expected, "the weights differ")
+
+    def run_until_step(self, step):
+        """Leaves a run whose last checkpoint is that of this step."""
+        self.run_program("extend", self.recipe, "--quiet", "--set", "save.keep=1000")
+        shutil.rmtree(self.dir / "run/model")
+        for name in self.names_in("checkpoints"):
+            if name > f"step-{step:08}":
+                shutil.rmtree(self.dir / "run/checkpoints" / name)
+
+    def test_a_disk_without_room(self):
+        """A small file system of the test's own, where the system lets users have one."""
+        expected, _ = self.whole_run()
+        (self.dir / "run").mkdir()
+        script = """
+            mount -t tmpfs -o size="$3" none "$1/run" || exit 99
+            "$2" extend "$1/recipe.toml" --quiet 2> "$1/first.err"
+            echo $? > "$1/first.code"
+            ls -A "$1/run/checkpoints" > "$1/first.names"
+            mount -o remount,size=64m "$1/run"
+            "$2" extend "$1/recipe.toml" --quiet --resume && cp -r "$1/run/model" "$1/done"
+        """
+        checkpoint_bytes = 3 * len(expected)
+        done = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", self.dir,
+                               self.PROGRAM, str(checkpoint_bytes * 3 // 2)], capture_output=True, timeout=120)
+        if done.returncode in (1, 99) and not (self.dir / "first.code").exists():
+            self.skipTest("no file system may be mounted here: " + done.stderr.decode().strip())
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        self.assertEqual((self.dir / "first.code").read_text(), "1\n")
+        message = (self.dir / "first.err").read_text().splitlines()[-1]
+        self.assertIn("No space left on device", message)
+        self.check(message, (self.dir / "first.names").read_text().split())
+        self.assertTrue((self.dir / "done/model.safetensors").read_bytes() == expected, "the weights differ")
+
+
+if __name__ == "__main__":
+    CliCase.PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
