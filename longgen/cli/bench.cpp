@@ -191,6 +191,7 @@ void add_bench(CommandSet& commands) {
                   "variants of the model, separated by commas: model (as it is), full, hybrid "
                   "(default model)")
       ->option_text("LIST")
+      ->allow_extra_args(false)
       ->delimiter(',');
   add_count_option(app, "--rounds", command->rounds, 1,
                    "measurements of each variant, of which the median counts (default 3)");

@@ -28,6 +28,16 @@ struct NeedleCommand : EvalCommand {
   bool chat = false;
 };
 
+/// A model's name as a part of a file's: other characters than letters, digits, - _ . become _.
+std::string file_name(std::string name) {
+  for (char& c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.';
+    if (!plain) c = '_';
+  }
+  return name;
+}
+
 Haystack make_haystack(const std::string& file) {
   if (file.empty()) return Haystack::noise();
   std::string text;
@@ -124,8 +134,9 @@ int eval_needle(const NeedleCommand& command) {
                                     {"chat", command.chat},
                                     {"haystack", haystack.source()},
                                     {"replies", needle_json(grid, result)["replies"]}};
-      say_files(write_needle_report(
-          grid, {.folder = command.out, .name = "needle-" + grid.model, .settings = settings}));
+      say_files(write_needle_report(grid, {.folder = command.out,
+                                           .name = "needle-" + file_name(grid.model),
+                                           .settings = settings}));
     }
     all.push_back(needle_json(grid, result));
     if (!command.json) output.write(needle_text(grid, command));
@@ -144,9 +155,11 @@ void add_eval_needle(CommandSet& commands, CLI::App* eval) {
       "needle", "RULER's single needle: find a number in a long text, by depth and length");
   add_eval_options(app, *command);
   app->add_option("--lengths", command->lengths, "tokens, commas between (default 4K,8K,16K)")
+      ->allow_extra_args(false)
       ->option_text("LIST")
       ->delimiter(',');
   app->add_option("--depths", command->depths, "percent, commas between (default 0,25,50,75,100)")
+      ->allow_extra_args(false)
       ->option_text("LIST")
       ->delimiter(',');
   add_count_option(app, "--samples", command->samples, 1, "samples of each cell (default 1)");

@@ -157,6 +157,7 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
   CLI::App* const app = eval->add_subcommand("perplexity", "perplexity by position in a document");
   add_eval_options(app, *command);
   app->add_option("--text", command->texts, "documents: files or folders as for prepare")
+      ->allow_extra_args(false)
       ->option_text("FILE");
   app->add_option("--text-field", command->text_field, "field of a JSON line (default text)")
       ->option_text("NAME");

@@ -1,5 +1,6 @@
 #include "longgen/model/convert.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "longgen/base/check.h"
@@ -16,19 +17,35 @@ double automatic_base(const ModelConfig& model, int64_t context, RopePurpose pur
                              model.head_size);
 }
 
+/// `model` has its new context already; `rope` is changed.
 void set_yarn(const ModelConfig& model, RopeConfig& rope) {
-  LG_CHECK(rope.scaling == RopeConfig::Scaling::none || rope.scaling == RopeConfig::Scaling::yarn,
+  const bool is_yarn = rope.scaling == RopeConfig::Scaling::yarn;
+  LG_CHECK(is_yarn || rope.scaling == RopeConfig::Scaling::none,
            "[convert] --rope-scaling yarn: the model's RoPE is scaled already (llama3 or linear), "
            "and longgen does not put one scaling on another. Use --rope-base instead.");
-  LG_CHECK(model.context > model.original_context,
-           "[convert] --rope-scaling yarn: expected a context above the original one, ",
-           model.original_context, ", found ", model.context, ".");
-  rope = {
-      .base = model.original_rope_base,
-      .scaling = RopeConfig::Scaling::yarn,
-      .factor = static_cast<double>(model.context) / static_cast<double>(model.original_context),
-      .original_context = model.original_context};
+  const int64_t original = is_yarn ? rope.original_context : model.original_context;
+  LG_CHECK(model.context > original,
+           "[convert] --rope-scaling yarn: expected a context above the original one, ", original,
+           ", found ", model.context, ".");
+  rope = {.base = model.original_rope_base,
+          .scaling = RopeConfig::Scaling::yarn,
+          .factor = static_cast<double>(model.context) / static_cast<double>(original),
+          .original_context = original};
   rope.attention_factor = yarn_attention_factor(rope.factor);
+}
+
+/// A model that has this context already keeps its RoPE, except that training starts from the base
+/// that suits training. The base never shrinks: the model may have been trained with a larger one.
+void set_automatically(const ModelConfig& model, RopePurpose purpose, ModelConfig& hybrid) {
+  const bool grows = hybrid.context > model.context;
+  const bool trains_longer =
+      purpose == RopePurpose::kTraining && hybrid.context > model.original_context;
+  if (!grows && !trains_longer) return;
+  if (model.rope.scaling == RopeConfig::Scaling::yarn) {
+    set_yarn(hybrid, hybrid.rope);
+  } else {
+    hybrid.rope.base = std::max(model.rope.base, automatic_base(model, hybrid.context, purpose));
+  }
 }
 
 }  // namespace
@@ -44,9 +61,7 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
            "for a model without sparse layers use --layers all.");
   switch (options.rope.kind) {
     case RopeChange::Kind::kAuto:
-      if (hybrid.context > model.context) {
-        hybrid.rope.base = automatic_base(model, hybrid.context, options.purpose);
-      }
+      set_automatically(model, options.purpose, hybrid);
       break;
     case RopeChange::Kind::kBase:
       LG_CHECK(std::isfinite(options.rope.base) && options.rope.base > 1,

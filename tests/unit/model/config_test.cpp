@@ -185,6 +185,27 @@ TEST(Convert, TwiceIsOnce) {
   EXPECT_EQ(dump_model_config(make_hybrid(step, options)), dump_model_config(once));
 }
 
+TEST(Convert, AutoKeepsYarnYarn) {
+  const ModelConfig model = parse(tiny_json(3));
+  const RopeChange yarn = {.kind = RopeChange::Kind::kYarn};
+  const ModelConfig first = make_hybrid(model, {.context = 1024, .rope = yarn});
+  const ModelConfig second = make_hybrid(first, {.context = 4096});
+  EXPECT_EQ(second.rope, make_hybrid(model, {.context = 4096, .rope = yarn}).rope);
+  // A model that came with yarn: the factor counts from its own original context.
+  const ModelConfig native = parse(
+      with("rope_scaling",
+           {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 128}}));
+  EXPECT_EQ(make_hybrid(native, {.context = 1024}).rope.factor, 8);
+}
+
+TEST(Convert, TrainingAfterAConversionToTheSameContext) {
+  const ModelConfig converted = make_hybrid(parse(tiny_json(3)), {.context = 4096});
+  HybridOptions training{.context = 4096};
+  training.purpose = RopePurpose::kTraining;
+  EXPECT_DOUBLE_EQ(make_hybrid(converted, training).rope.base, 640000);
+  EXPECT_EQ(make_hybrid(converted, {.context = 4096}).rope, converted.rope);
+}
+
 TEST(Convert, RopeChoices) {
   const ModelConfig model = parse(tiny_json(3));
   const auto rope_of = [&](RopeChange change, int64_t context) {
