@@ -1,5 +1,6 @@
 #include "longgen/train/trainer.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -73,6 +74,15 @@ at::ScalarType stored_dtype(const ModelConfig& config) {
   return at::kFloat;
 }
 
+/// Numbers below 1e-38 count as zero on every thread from now on. A model that is sure of its
+/// tokens has gradients of that size, and processors take 20 times as long over them.
+void flush_denormals() {
+  const int num_threads = at::get_num_threads();
+  at::parallel_for(0, num_threads, 1,
+                   [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
+  at::globalContext().setFlushDenormal(true);
+}
+
 class Run {
  public:
   Run(const Recipe& recipe, const TrainOptions& options)
@@ -86,6 +96,7 @@ class Run {
     at::set_num_threads(threads > 0
                             ? static_cast<int>(threads)
                             : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+    flush_denormals();
     dataset_.expect_tokenizer(Tokenizer::load(recipe.model.path).hash());
     LG_CHECK(dataset_.vocab_size() <= config_.vocab_size, recipe.where("data.path"),
              ": the dataset has tokens up to ", dataset_.vocab_size() - 1,

@@ -115,7 +115,10 @@ class ExtendCase(CliCase):
 
     def names_in(self, folder):
         folder = self.dir / "run" / folder
-        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:  # not there yet, or just removed: the run goes on meanwhile
+        return []
 
     def wait_for(self, process, condition, seconds=60):
         """Until the condition holds or the process ends. Polls without a pause, to kill at the very moment."""

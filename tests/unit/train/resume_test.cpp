@@ -99,8 +99,12 @@ using Names = std::vector<std::string>;
 
 TEST_F(Resume, FromEveryCheckpointTheWeightsAreTheSame) {
   for (const char* precision : {"train.precision=float32", "train.precision=bfloat16"}) {
-    const Names recipe = {precision, "save.every=1", "save.keep=100", "train.accumulation=2",
-                          "train.recompute=layers_keep_attention"};
+    const Names recipe = {precision,
+                          "save.every=1",
+                          "save.keep=100",
+                          "train.accumulation=2",
+                          "train.recompute=layers_keep_attention",
+                          "train.threads=2"};
     const std::string expected = uninterrupted(recipe);
     run(kForce, recipe);
     const auto losses = metric(run_dir(), "loss");

@@ -100,7 +100,7 @@ inline Recipe tiny_recipe(const fs::path& dir, const std::vector<std::string>& o
                            "[architecture]\nlayers = \"1\"\nsparse = \"sink=0,window=1\"\n"
                            "context = 512\n"
                            "[train]\nsteps = 6\nbatch_size = 2\nlearning_rate = 0.002\n"
-                           "warmup_steps = 2\nloss_chunk_rows = 100\nthreads = 2\n"
+                           "warmup_steps = 2\nloss_chunk_rows = 100\nthreads = 1\n"
                            "[eval]\nevery = 0\n[save]\nevery = 0\n";
   return parse_recipe(text, "test.toml", overrides);
 }

@@ -220,14 +220,14 @@ TEST_F(Trainer, Bf16LearnsToo) {
 TEST_F(Trainer, TheModelKeepsItsStoredType) {
   const Decoder decoder = load_model(dir_ / "model");
   save_model(dir_ / "model", decoder.config(), decoder.weights(), at::kBFloat16);
-  run({"train.steps=1"});
+  run({"train.steps=1", "train.warmup_steps=0"});
   EXPECT_LT(fs::file_size(dir_ / "run/model/model.safetensors"),
             fs::file_size(dir_ / "model/model.safetensors") + 4096);
-  EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("dtype"), "bfloat16");
+  EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("torch_dtype"), "bfloat16");
 }
 
 TEST_F(Trainer, WithoutAMaskDocumentsSeeThoseBeforeThem) {
-  const double masked = run({"train.steps=1"}).first_loss;
+  const double masked = run({"train.steps=1", "train.warmup_steps=0"}).first_loss;
   const TrainSummary open = run({"train.steps=6", "data.mask=none"});
   EXPECT_NE(open.first_loss, masked);
   EXPECT_LT(open.last_loss, open.first_loss);
@@ -272,6 +272,8 @@ TEST_F(Trainer, AnotherTokenizersDatasetIsRefused) {
 TEST_F(Trainer, AVocabularyThatIsTooSmallIsRefused) {
   Json config = tiny_config();
   config["vocab_size"] = 256;
+  config["eos_token_id"] = 255;
+  config["eos_token_id"] = 255;
   write_tiny_model(dir_ / "model", config, 1);
   EXPECT_TRUE(
       contains(error({}), "the dataset has tokens up to 256, but the model a vocabulary of 256"));
