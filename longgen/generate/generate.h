@@ -18,8 +18,8 @@ namespace longgen {
 struct GenerateOptions {
   SamplingOptions sampling;
   StopCriteria stop;
-  /// Tokens from here on are never drawn: models whose vocabulary is padded beyond the tokenizer's. 0:
-  /// the model's vocabulary.
+  /// Tokens from here on are never drawn: models whose vocabulary is padded beyond the tokenizer's.
+  /// 0: the model's vocabulary.
   int64_t vocab_size = 0;
   /// Set from outside (Ctrl-C) to end early: what was generated so far is the result.
   const std::atomic<bool>* interrupted = nullptr;
