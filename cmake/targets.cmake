@@ -35,6 +35,6 @@ function(longgen_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 1200)
   if(arg_TORCH)  # uses two threads: beside another such test, each would wait for the other's
-    set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 2 ENVIRONMENT OMP_WAIT_POLICY=passive)
   endif()
 endfunction()
