@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <functional>
 
@@ -69,7 +70,11 @@ class Report {
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string bytes_of(double bytes) { return format_bytes(static_cast<int64_t>(bytes)); }
+/// Absurd requests reach sums beyond 63 bits; the text then shows the largest number of bytes.
+std::string bytes_of(double bytes) {
+  constexpr double kMostBytes = 9.2e18;
+  return format_bytes(static_cast<int64_t>(std::min(bytes, kMostBytes)));
+}
 
 void add_memory(const Plan& plan, const MemoryPlan ArchitecturePlan::*memory, Report& report) {
   for (const MemoryItem& item : (plan.full.*memory).items) {
