@@ -7,8 +7,8 @@ if(CCACHE)
 endif()
 
 add_library(longgen_flags INTERFACE)
-target_compile_options(longgen_flags INTERFACE -Wall -Wextra -Werror -Wno-unknown-pragmas
-  $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local -Wno-restrict>)  # gcc 12: false alarms in std::string
+target_compile_options(longgen_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -Wno-unknown-pragmas
+  $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local -Wno-restrict>>)  # gcc 12: false alarms in std::string
 target_include_directories(longgen_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 if(LONGGEN_SANITIZE)

@@ -1,0 +1,87 @@
+// What training keeps for the backward pass: one input a layer, and nothing of the size of T x V.
+#include <malloc.h>
+
+#include <fstream>
+
+#include "longgen/base/process.h"
+#include "longgen/base/units.h"
+#include "longgen/train/backward_pass.h"
+#include "recipe_test_support.h"
+#include "tiny_run.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LONGGEN_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LONGGEN_TEST_SANITIZED 1
+#endif
+#endif
+
+namespace longgen {
+namespace {
+
+constexpr int64_t kTokens = 2048, kWidth = 64, kFewLayers = 8, kManyLayers = 72, kVocab = 8192;
+constexpr int64_t kLayerInputBytes = kTokens * kWidth * 4;
+
+/// Makes the peak what is in use now. False where the system does not have this.
+bool reset_peak() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;
+  return file.good();
+}
+
+/// How far the peak of a pass stands above what model and gradients take.
+int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
+  Json json = tiny_config();
+  json["num_hidden_layers"] = num_layers;
+  json["hidden_size"] = kWidth;
+  json["vocab_size"] = kVocab;
+  ModelConfig config = parse_model_config(json.dump(), "config.json");
+  config.layers = {{}, Pattern::parse("sink=0,window=1")};
+  const ModelWeights weights = random_weights(config, at::kFloat, 1);
+  require_gradients(weights);
+  ModelWeights gradients = zeros_like(weights, at::kFloat);
+  for (const NamedTensor& gradient : gradients.parameters()) gradient.tensor.fill_(0);  // in RAM
+  const Decoder decoder(config, weights);
+  const at::Tensor tokens = at::arange(kTokens, at::kLong) % kVocab;
+  const MicroBatch batch = {tokens, tokens, at::zeros({1}, at::kLong)};
+  EXPECT_TRUE(reset_peak());
+  const int64_t before = peak_memory_bytes();
+  backward_pass(decoder, batch, {.recompute = recompute, .loss_chunk_rows = 64}, gradients);
+  return peak_memory_bytes() - before;
+}
+
+class Memory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef LONGGEN_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer takes memory of its own";
+#endif
+    if (!reset_peak()) GTEST_SKIP() << "the peak of a process cannot be reset here";
+    // What is freed goes back at once: what the pass keeps is to be measured, not holes in the
+    // heap.
+    ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    growth_bytes(2, Recompute::kLayers);  // what is made once
+  }
+  void TearDown() override { ::mallopt(M_MMAP_THRESHOLD, 32 << 20); }
+};
+
+TEST_F(Memory, OfALayerItsInputStays) {
+  const auto of_a_layer = [](Recompute recompute) {
+    return (growth_bytes(kManyLayers, recompute) - growth_bytes(kFewLayers, recompute)) /
+           (kManyLayers - kFewLayers);
+  };
+  const int64_t layers = of_a_layer(Recompute::kLayers);
+  EXPECT_LT(layers, kLayerInputBytes * 3 / 2) << format_bytes(layers);
+  const int64_t attention = of_a_layer(Recompute::kLayersKeepAttention);
+  EXPECT_LT(attention, kLayerInputBytes * 5 / 2) << format_bytes(attention);
+  EXPECT_GT(of_a_layer(Recompute::kNone), kLayerInputBytes * 5);
+}
+
+TEST_F(Memory, LogitsOfAllTokensNeverExist) {
+  constexpr int64_t kLogitsBytes = kTokens * kVocab * 4;
+  EXPECT_LT(growth_bytes(kFewLayers, Recompute::kLayers), kLogitsBytes / 2);
+}
+
+}  // namespace
+}  // namespace longgen
