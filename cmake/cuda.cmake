@@ -15,9 +15,9 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 
-# The targets are given by hand: sm_90a is the architecture with wgmma and setmaxnreg.
+# The architecture is given as a flag: CMake 3.25 does not know sm_90a, which has wgmma and setmaxnreg.
 set(CMAKE_CUDA_ARCHITECTURES OFF)
-set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD 17)
 enable_language(CUDA)
 find_package(CUDAToolkit 12.8 REQUIRED)
 set(LONGGEN_HAS_CUDA ON)

@@ -59,7 +59,7 @@ if [ ! -s quickstart/question.txt ]; then
   {
     head -c 9000 quickstart/test.txt
     printf '\n\nThe secret number of the lighthouse is 4827193.\n\n'
-    tail -c +9001 quickstart/test.txt | head -c 33000
+    head -c 42000 quickstart/test.txt | tail -c 33000
     printf '\n\nWhat is the secret number of the lighthouse?\n'
   } >quickstart/question.txt
 fi

@@ -41,10 +41,13 @@ __device__ __forceinline__ uint64_t advanced(uint64_t descriptor, int bytes) { r
 /// Before the first product: registers that it reads or adds to are written.
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-/// Until at most kPending committed groups are unfinished.
-template <int kPending>
-__device__ __forceinline__ void wgmma_wait() {
+/// Until at most kPending committed groups are unfinished. `result` is what the finished ones wrote: the compiler must not
+/// move its uses before the wait.
+template <int kPending, int kCount>
+__device__ __forceinline__ void wgmma_wait(float (&result)[kCount]) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(result[i])::"memory");
 }
 
 // d (64, N) = a (64, 16) b^T, or += where `accumulate`. wgmma_shared: a and b in shared memory, both by rows of 16 columns.

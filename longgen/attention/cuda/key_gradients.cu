@@ -1,0 +1,298 @@
+// The gradients of k and v: a CTA takes a pair of key blocks and walks over the query blocks that see them, one block of 64
+// rows a stage, with all query heads of the group. Each consumer warpgroup has one of the two key blocks and works with
+// transposed scores (keys x queries), so that probabilities and their gradients stay in registers:
+//   dv += p^T grad_out     dk += (p * (grad_out v^T - delta))^T q
+// Long columns (sinks, strided blocks) come in pieces with fp32 partial sums, which a second kernel adds up in order.
+#include "longgen/attention/cuda/backward.h"
+#include "longgen/attention/cuda/launch.cuh"
+#include "longgen/attention/cuda/query_tiles.cuh"
+#include "longgen/attention/cuda/tensor_map.h"
+
+namespace longgen::cuda {
+namespace {
+
+template <int kHeadSize>
+struct Shared {
+  using Bytes = TileBytes<kHeadSize>;
+  static constexpr int kStages = kHeadSize == 64 ? 6 : 4;
+  alignas(1024) uint8_t k[2][Bytes::kRows64];
+  alignas(1024) uint8_t v[2][Bytes::kRows64];
+  alignas(1024) uint8_t q[kStages][Bytes::kRows64];
+  alignas(1024) uint8_t grad_out[kStages][Bytes::kRows64];
+  alignas(16) float statistics[kStages][kStatisticsOfBlock];
+  uint64_t kv_full, kv_empty;
+  uint64_t full[kStages], empty[kStages];
+};
+
+struct Arguments {
+  CUtensorMap q_map, k_map, v_map, grad_out_map;
+  BackwardProblem problem;
+};
+
+template <int kHeadSize>
+__device__ __forceinline__ void load_block(uint8_t* to, const CUtensorMap* map, uint64_t* full, int head, int row) {
+#pragma unroll
+  for (int panel = 0; panel < TileBytes<kHeadSize>::kPanels; ++panel) {
+    copy_box_3d(to + panel * kBlockPanelBytes, map, full, panel * kPanelColumns, head, row);
+  }
+}
+
+template <int kHeadSize>
+__device__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
+  using Bytes = TileBytes<kHeadSize>;
+  const AttendProblem& p = a.problem.attend;
+  const int heads_per_group = p.num_heads / p.num_kv_heads;
+  Ring<Shared<kHeadSize>::kStages> ring;
+  uint32_t kv_phase = 0;
+  for (int i = blockIdx.x; i < a.problem.num_items; i += gridDim.x) {
+    const KeyItem item = a.problem.items[i];
+    const SequenceRows rows = p.sequences[item.sequence];
+    barrier_wait(&shared.kv_empty, kv_phase ^ 1);
+    kv_phase ^= 1;
+    barrier_expect(&shared.kv_full, 4 * Bytes::kRows64);
+    for (int half = 0; half < 2; ++half) {
+      const int block = item.blocks[half] < 0 ? item.blocks[0] : item.blocks[half];
+      load_block<kHeadSize>(shared.k[half], &a.k_map, &shared.kv_full, item.kv_head, block * kBlock + rows.key_shift);
+      load_block<kHeadSize>(shared.v[half], &a.v_map, &shared.kv_full, item.kv_head, block * kBlock + rows.key_shift);
+    }
+    for (int h = 0; h < heads_per_group; ++h) {
+      const int head = item.kv_head * heads_per_group + h;
+      const float* stats = a.problem.statistics +
+                           (static_cast<int64_t>(head) * 2 * p.num_tiles + rows.first_block) * kStatisticsOfBlock;
+      for (int block = item.first_query; block < item.end_query; ++block) {
+        uint64_t* const full = &shared.full[ring.stage];
+        barrier_wait(&shared.empty[ring.stage], ring.phase ^ 1);
+        barrier_expect(full, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
+        const int row = block * kBlock + rows.row_shift;
+        load_block<kHeadSize>(shared.q[ring.stage], &a.q_map, full, head, row);
+        load_block<kHeadSize>(shared.grad_out[ring.stage], &a.grad_out_map, full, head, row);
+        copy_bytes(shared.statistics[ring.stage], stats + static_cast<int64_t>(block) * kStatisticsOfBlock,
+                   kStatisticsOfBlock * sizeof(float), full);
+        ring.next();
+      }
+    }
+  }
+}
+
+/// result (64 keys, 64 queries) = keys queries^T, not waited for.
+template <int kHeadSize>
+__device__ __forceinline__ void issue_keys_times_queries(float (&result)[32], const uint8_t* keys, const uint8_t* queries) {
+  wgmma_fence();
+#pragma unroll
+  for (int d = 0; d < kHeadSize; d += 16) {
+    const int panel = d / kPanelColumns * kBlockPanelBytes, bytes = d % kPanelColumns * 2;
+    wgmma_shared(result, advanced(descriptor_of_rows(keys + panel), bytes),
+                 advanced(descriptor_of_rows(queries + panel), bytes), d > 0);
+  }
+  wgmma_commit();
+}
+
+/// result (64 keys, D) += fragments (64 keys, 64 queries) rows (64 queries, D), not waited for.
+template <int kHeadSize>
+__device__ __forceinline__ void issue_fragments_times_rows(float (&result)[kHeadSize / 2], const uint32_t (&fragments)[4][4],
+                                                           const uint8_t* rows) {
+  wgmma_fence();
+#pragma unroll
+  for (int query = 0; query < kBlock; query += 16) {
+    wgmma_registers(result, fragments[query / 16], descriptor_of_columns(rows + query * kPanelRowBytes, kBlockPanelBytes),
+                    true);
+  }
+  wgmma_commit();
+}
+
+template <int kHeadSize>
+struct Consumer {
+  static constexpr int kStages = Shared<kHeadSize>::kStages;
+  const Arguments& a;
+  Shared<kHeadSize>& shared;
+  const int group, lane, row;  // row: of the thread's key, within its 64
+  Ring<kStages> ring;
+  uint32_t kv_phase = 0;
+
+  __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s)
+      : a(arguments),
+        shared(s),
+        group(static_cast<int>(threadIdx.x) / 128 - 1),
+        lane(threadIdx.x % 32),
+        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
+
+  __device__ __forceinline__ void release(uint64_t* empty) const {
+    if (lane == 0) barrier_arrive(empty);
+  }
+
+  /// Of a query: pairs of neighbouring columns, from shared memory.
+  __device__ __forceinline__ float2 statistic(int first, int i) const {
+    return *reinterpret_cast<const float2*>(&shared.statistics[ring.stage][first + i / 4 * 8 + lane % 4 * 2]);
+  }
+
+  __device__ __forceinline__ void probabilities(float (&scores)[32], bool diagonal) const {
+    const float scale = a.problem.attend.scale * 1.4426950408889634f;
+#pragma unroll
+    for (int i = 0; i < 32; i += 4) {
+      const float2 lse = statistic(0, i);
+      scores[i] = exp2_approx(scores[i] * scale - lse.x);
+      scores[i + 1] = exp2_approx(scores[i + 1] * scale - lse.y);
+      scores[i + 2] = exp2_approx(scores[i + 2] * scale - lse.x);
+      scores[i + 3] = exp2_approx(scores[i + 3] * scale - lse.y);
+    }
+    if (!diagonal) return;
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+      const int query = i / 4 * 8 + lane % 4 * 2 + (i & 1), key = row + (i & 2) * 4;
+      if (query < key) scores[i] = 0;
+    }
+  }
+
+  __device__ __forceinline__ void gradients(float (&p)[32], const float (&grad_p)[32]) const {
+#pragma unroll
+    for (int i = 0; i < 32; i += 4) {
+      const float2 delta = statistic(kBlock, i);
+      p[i] *= grad_p[i] - delta.x;
+      p[i + 1] *= grad_p[i + 1] - delta.y;
+      p[i + 2] *= grad_p[i + 2] - delta.x;
+      p[i + 3] *= grad_p[i + 3] - delta.y;
+    }
+  }
+
+  __device__ __forceinline__ void query_block(BlockView view, float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
+    float scores[32], grad_p[32];
+    uint32_t p[4][4], grad_s[4][4];
+    issue_keys_times_queries<kHeadSize>(scores, shared.k[group], shared.q[ring.stage]);
+    issue_keys_times_queries<kHeadSize>(grad_p, shared.v[group], shared.grad_out[ring.stage]);
+    wgmma_wait<1>(scores);
+    probabilities(scores, view == BlockView::diagonal);
+    round_to_fragments(scores, p);
+    issue_fragments_times_rows<kHeadSize>(grad_v, p, shared.grad_out[ring.stage]);
+    wgmma_wait<1>(grad_p);
+    gradients(scores, grad_p);
+    round_to_fragments(scores, grad_s);
+    issue_fragments_times_rows<kHeadSize>(grad_k, grad_s, shared.q[ring.stage]);
+    wgmma_wait<0>(grad_v);
+    wgmma_wait<0>(grad_k);
+  }
+
+  __device__ __forceinline__ void work(const KeyItem& item) {
+    const AttendProblem& problem = a.problem.attend;
+    const int block = item.blocks[group];
+    float grad_k[kHeadSize / 2], grad_v[kHeadSize / 2];
+#pragma unroll
+    for (int i = 0; i < kHeadSize / 2; ++i) grad_k[i] = grad_v[i] = 0;
+    barrier_wait(&shared.kv_full, kv_phase);
+    kv_phase ^= 1;
+    for (int h = 0; h < problem.num_heads / problem.num_kv_heads; ++h) {
+      for (int query = item.first_query; query < item.end_query; ++query) {
+        const BlockView view = block < 0 ? BlockView::none : view_of(problem.pattern, query, block, item.kv_head);
+        barrier_wait(&shared.full[ring.stage], ring.phase);
+        if (view != BlockView::none) query_block(view, grad_k, grad_v);
+        release(&shared.empty[ring.stage]);
+        ring.next();
+      }
+    }
+    release(&shared.kv_empty);
+    if (item.slot >= 0) {
+      store_partial(item, grad_k, grad_v);
+    } else if (block >= 0) {
+      store(item, block, grad_k, grad_v);
+    }
+  }
+
+  __device__ __forceinline__ void store(const KeyItem& item, int block, const float (&grad_k)[kHeadSize / 2],
+                                        const float (&grad_v)[kHeadSize / 2]) const {
+    const AttendProblem& problem = a.problem.attend;
+    const SequenceRows rows = problem.sequences[item.sequence];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int position = block * kBlock + row + 8 * r;
+      const int64_t at =
+          (static_cast<int64_t>(position + rows.key_shift) * problem.num_kv_heads + item.kv_head) * kHeadSize;
+      const bool wanted = position < rows.end;
+      store_row<kHeadSize>(grad_k, r, problem.scale, static_cast<__nv_bfloat16*>(a.problem.grad_k) + at, wanted);
+      store_row<kHeadSize>(grad_v, r, 1.0f, static_cast<__nv_bfloat16*>(a.problem.grad_v) + at, wanted);
+    }
+  }
+
+  __device__ __forceinline__ void store_partial(const KeyItem& item, const float (&grad_k)[kHeadSize / 2],
+                                                const float (&grad_v)[kHeadSize / 2]) const {
+    float* const to = a.problem.partials + (static_cast<int64_t>(item.slot) * 2 + group) * 2 * kBlock * kHeadSize;
+#pragma unroll
+    for (int i = 0; i < kHeadSize / 2; i += 2) {
+      const int at = (row + (i & 2) * 4) * kHeadSize + i / 4 * 8 + lane % 4 * 2;
+      *reinterpret_cast<float2*>(to + at) = make_float2(grad_k[i], grad_k[i + 1]);
+      *reinterpret_cast<float2*>(to + kBlock * kHeadSize + at) = make_float2(grad_v[i], grad_v[i + 1]);
+    }
+  }
+};
+
+template <int kHeadSize>
+__global__ void __launch_bounds__(kThreads, 1) key_gradients_kernel(const __grid_constant__ Arguments a) {
+  extern __shared__ uint8_t memory[];
+  auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
+  if (threadIdx.x == 0) {
+    barrier_init(&shared.kv_full, 1);
+    barrier_init(&shared.kv_empty, kConsumerWarps);
+    for (int stage = 0; stage < Shared<kHeadSize>::kStages; ++stage) {
+      barrier_init(&shared.full[stage], 1);
+      barrier_init(&shared.empty[stage], kConsumerWarps);
+    }
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (threadIdx.x < 128) {
+    give_up_registers<24>();
+    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared);
+  } else {
+    take_registers<240>();
+    Consumer<kHeadSize> consumer(a, shared);
+    for (int i = blockIdx.x; i < a.problem.num_items; i += gridDim.x) consumer.work(a.problem.items[i]);
+  }
+}
+
+/// Adds up partial sums: one thread block for 8 rows of a key block.
+template <int kHeadSize>
+__global__ void __launch_bounds__(kHeadSize) sum_kernel(const __grid_constant__ BackwardProblem problem) {
+  const AttendProblem& p = problem.attend;
+  const KeySum sum = problem.sums[blockIdx.x];
+  const SequenceRows rows = p.sequences[sum.sequence];
+  for (int r = 0; r < 8; ++r) {
+    const int row = blockIdx.y * 8 + r, position = sum.block * kBlock + row;
+    if (position >= rows.end) return;
+    float grad_k = 0, grad_v = 0;
+    for (int slot = sum.first_slot; slot < sum.first_slot + sum.num_slots; ++slot) {
+      const float* from = problem.partials +
+                          (static_cast<int64_t>(slot) * 2 + sum.half) * 2 * kBlock * kHeadSize + row * kHeadSize + threadIdx.x;
+      grad_k += from[0];
+      grad_v += from[kBlock * kHeadSize];
+    }
+    const int64_t at =
+        (static_cast<int64_t>(position + rows.key_shift) * p.num_kv_heads + sum.kv_head) * kHeadSize + threadIdx.x;
+    static_cast<__nv_bfloat16*>(problem.grad_k)[at] = __float2bfloat16(grad_k * p.scale);
+    static_cast<__nv_bfloat16*>(problem.grad_v)[at] = __float2bfloat16(grad_v);
+  }
+}
+
+template <int kHeadSize>
+cudaError_t launch(const BackwardProblem& problem, cudaStream_t stream) {
+  const AttendProblem& p = problem.attend;
+  Arguments a = {};
+  a.problem = problem;
+  for (const cudaError_t error : {make_tensor_map(p.q, p.num_rows, p.num_heads, kHeadSize, kBlock, a.q_map),
+                                  make_tensor_map(p.k, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.k_map),
+                                  make_tensor_map(p.v, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.v_map),
+                                  make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock,
+                                                  a.grad_out_map)}) {
+    if (error != cudaSuccess) return error;
+  }
+  const cudaError_t error =
+      launch_persistent<Shared<kHeadSize>>(key_gradients_kernel<kHeadSize>, a, problem.num_items, kThreads, stream);
+  if (error != cudaSuccess || problem.num_sums == 0) return error;
+  sum_kernel<kHeadSize><<<dim3(problem.num_sums, kBlock / 8), kHeadSize, 0, stream>>>(problem);
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t key_gradients(const BackwardProblem& problem, cudaStream_t stream) {
+  return problem.attend.head_size == 64 ? launch<64>(problem, stream) : launch<128>(problem, stream);
+}
+
+}  // namespace longgen::cuda

@@ -1,0 +1,33 @@
+// attention/cuda/launch.cuh: how the kernels with one CTA a multiprocessor are started.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+
+#include "longgen/attention/cuda/ptx.cuh"
+
+namespace longgen::cuda {
+
+/// Shared memory of a kernel, at a multiple of 1,024 bytes as swizzled tiles need it.
+template <typename Shared>
+__device__ __forceinline__ Shared& aligned_shared(uint8_t* memory) {
+  return *reinterpret_cast<Shared*>(memory + (1024 - shared_address(memory) % 1024) % 1024);
+}
+
+/// One CTA for each multiprocessor, or fewer; CTA c takes items c, c + gridDim.x, ...
+template <typename Shared, typename Arguments>
+cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& arguments, int num_items, int threads,
+                              cudaStream_t stream) {
+  if (num_items == 0) return cudaSuccess;
+  constexpr int kBytes = sizeof(Shared) + 1024;
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  if (error != cudaSuccess) return error;
+  int device = 0, num_multiprocessors = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&num_multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  kernel<<<std::min(num_items, num_multiprocessors), threads, kBytes, stream>>>(arguments);
+  return cudaGetLastError();
+}
+
+}  // namespace longgen::cuda

@@ -1,0 +1,252 @@
+// The gradient of q, and the statistics of the rows that both gradient kernels read. Tiles, stages and warpgroups are those
+// of the forward pass: for every 128 keys, dq += (p * (grad_out v^T - delta)) k with p = exp(scores - LSE).
+#include "longgen/attention/cuda/backward.h"
+#include "longgen/attention/cuda/launch.cuh"
+#include "longgen/attention/cuda/query_tiles.cuh"
+#include "longgen/attention/cuda/tensor_map.h"
+
+namespace longgen::cuda {
+namespace {
+
+constexpr float kLog2E = 1.4426950408889634f;
+
+// ---- statistics: one warp a row, eight rows at once ----
+
+constexpr int kStatisticsThreads = 256;
+
+template <int kHeadSize>
+__device__ __forceinline__ float row_product(const HeadRows& a, const HeadRows& b, int64_t row, int head, int lane) {
+  constexpr int kPairs = kHeadSize / 64;  // of neighbouring values, for each lane
+  const auto* pa = static_cast<const __nv_bfloat16*>(a.data) + row * a.row_stride + head * a.head_stride;
+  const auto* pb = static_cast<const __nv_bfloat16*>(b.data) + row * b.row_stride + head * b.head_stride;
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < kPairs; ++i) {
+    const float2 x = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(pa + 64 * i + 2 * lane));
+    const float2 y = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(pb + 64 * i + 2 * lane));
+    sum += x.x * y.x + x.y * y.y;
+  }
+#pragma unroll
+  for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffff, sum, offset);
+  return sum;
+}
+
+template <int kHeadSize>
+__global__ void __launch_bounds__(kStatisticsThreads) statistics_kernel(const __grid_constant__ BackwardProblem problem) {
+  const AttendProblem& p = problem.attend;
+  const int block = blockIdx.x, head = blockIdx.y, lane = threadIdx.x % 32;
+  const TileOfRows tile = p.tiles[block / 2];
+  const SequenceRows rows = p.sequences[tile.sequence];
+  float* stats = problem.statistics + (static_cast<int64_t>(head) * 2 * p.num_tiles + block) * kStatisticsOfBlock;
+  for (int r = threadIdx.x / 32; r < kBlock; r += kStatisticsThreads / 32) {
+    const int position = tile.index * kTileRows + block % 2 * kBlock + r;
+    float lse = INFINITY, delta = 0;
+    if (position >= rows.begin && position < rows.end) {
+      const int64_t row = position + rows.row_shift;
+      delta = row_product<kHeadSize>(problem.grad_out, problem.out, row, head, lane);
+      const float known = problem.lse[head * p.num_rows + row];
+      if (known != -INFINITY) lse = known * kLog2E;
+    }
+    if (lane == 0) {
+      stats[r] = lse;
+      stats[kBlock + r] = delta;
+    }
+  }
+}
+
+// ---- the gradient of q ----
+
+template <int kHeadSize>
+struct Shared {
+  using Bytes = TileBytes<kHeadSize>;
+  static constexpr int kStages = kHeadSize == 64 ? 4 : 2;
+  alignas(1024) uint8_t q[2][Bytes::kRows64];
+  alignas(1024) uint8_t grad_out[2][Bytes::kRows64];
+  alignas(1024) uint8_t k[kStages][Bytes::kStage];
+  alignas(1024) uint8_t v[kStages][Bytes::kStage];
+  uint64_t q_full, q_empty;
+  uint64_t k_full[kStages], k_empty[kStages];
+  uint64_t v_full[kStages], v_empty[kStages];
+};
+
+struct Arguments {
+  CUtensorMap q_map, k_map, v_map, grad_out_map;
+  BackwardProblem problem;
+};
+
+template <int kHeadSize>
+__device__ void produce(const Arguments& a, Shared<kHeadSize>& shared, int num_items) {
+  Ring<Shared<kHeadSize>::kStages> ring;
+  uint32_t q_phase = 0;
+  for (int item = blockIdx.x; item < num_items; item += gridDim.x) {
+    const Work work = Work::of(a.problem.attend, item);
+    barrier_wait(&shared.q_empty, q_phase ^ 1);
+    q_phase ^= 1;
+    barrier_expect(&shared.q_full, 4 * TileBytes<kHeadSize>::kRows64);
+    load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
+    load_query_rows<kHeadSize>(shared.grad_out, &a.grad_out_map, &shared.q_full, work);
+    for (int step = 0; step < work.num_steps(); ++step) {
+      barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
+      load_keys<kHeadSize>(shared.k[ring.stage], &a.k_map, &shared.k_full[ring.stage], work, step);
+      barrier_wait(&shared.v_empty[ring.stage], ring.phase ^ 1);
+      load_keys<kHeadSize>(shared.v[ring.stage], &a.v_map, &shared.v_full[ring.stage], work, step);
+      ring.next();
+    }
+  }
+}
+
+template <int kHeadSize>
+struct Consumer {
+  static constexpr int kStages = Shared<kHeadSize>::kStages;
+  const Arguments& a;
+  Shared<kHeadSize>& shared;
+  const int group, lane, row;  // row: of the thread, within its 64
+  Ring<kStages> k_ring, v_ring;
+  uint32_t q_phase = 0;
+
+  __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s)
+      : a(arguments),
+        shared(s),
+        group(static_cast<int>(threadIdx.x) / 128 - 1),
+        lane(threadIdx.x % 32),
+        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
+
+  __device__ __forceinline__ void release(uint64_t* empty) const {
+    if (lane == 0) barrier_arrive(empty);
+  }
+  __device__ __forceinline__ void issue_scores(float (&scores)[64]) {
+    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
+    issue_rows_times_keys<kHeadSize>(scores, shared.q[group], shared.k[k_ring.stage]);
+  }
+  __device__ __forceinline__ void issue_grad_p(float (&grad_p)[64]) {
+    barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
+    issue_rows_times_keys<kHeadSize>(grad_p, shared.grad_out[group], shared.v[v_ring.stage]);
+  }
+
+  /// The probabilities, in place of the scores.
+  __device__ __forceinline__ void probabilities(float (&scores)[64], const float (&lse)[2], const Work& work, int step) const {
+    const float scale = a.problem.attend.scale * kLog2E;
+#pragma unroll
+    for (int i = 0; i < 64; ++i) scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
+    const StepViews views(a.problem.attend.pattern, work, group, step);
+    if (views.all()) return;
+#pragma unroll
+    for (int i = 0; i < 64; ++i) {
+      if (!views.seen(i, row)) scores[i] = 0;
+    }
+  }
+
+  __device__ __forceinline__ void tile(const Work& work) {
+    const AttendProblem& problem = a.problem.attend;
+    const int steps = work.num_steps();
+    const int64_t block = work.rows.first_block + work.position / kBlock + group;
+    const float* stats =
+        a.problem.statistics + (static_cast<int64_t>(work.head) * 2 * problem.num_tiles + block) * kStatisticsOfBlock;
+    const float lse[2] = {stats[row], stats[row + 8]};
+    const float delta[2] = {stats[kBlock + row], stats[kBlock + row + 8]};
+    float scores[64], grad_p[64], grad_q[kHeadSize / 2];
+    uint32_t fragments[8][4];
+#pragma unroll
+    for (int i = 0; i < kHeadSize / 2; ++i) grad_q[i] = 0;
+
+    barrier_wait(&shared.q_full, q_phase);
+    uint64_t* k_in_use = nullptr;  // of the product that adds to grad_q
+    for (int step = 0; step < steps; ++step) {
+      issue_scores(scores);
+      wgmma_wait<1>(grad_q);
+      if (k_in_use != nullptr) release(k_in_use);
+      issue_grad_p(grad_p);
+      wgmma_wait<1>(scores);
+      probabilities(scores, lse, work, step);
+      wgmma_wait<0>(grad_p);
+      release(&shared.v_empty[v_ring.stage]);
+      v_ring.next();
+#pragma unroll
+      for (int i = 0; i < 64; ++i) scores[i] *= grad_p[i] - delta[(i >> 1) & 1];
+      round_to_fragments(scores, fragments);
+      issue_fragments_times_values<kHeadSize>(grad_q, fragments, shared.k[k_ring.stage]);
+      k_in_use = &shared.k_empty[k_ring.stage];
+      k_ring.next();
+    }
+    release(&shared.q_empty);
+    wgmma_wait<0>(grad_q);
+    release(k_in_use);
+    q_phase ^= 1;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int position = work.position + group * kBlock + row + 8 * r;
+      const int64_t out_row = position + work.rows.row_shift;
+      auto* to = static_cast<__nv_bfloat16*>(a.problem.grad_q) + (out_row * problem.num_heads + work.head) * kHeadSize;
+      store_row<kHeadSize>(grad_q, r, problem.scale, to, position >= work.rows.begin && position < work.rows.end);
+    }
+  }
+};
+
+template <int kHeadSize>
+__global__ void __launch_bounds__(kThreads, 1) query_gradient_kernel(const __grid_constant__ Arguments a) {
+  extern __shared__ uint8_t memory[];
+  auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
+  if (threadIdx.x == 0) {
+    barrier_init(&shared.q_full, 1);
+    barrier_init(&shared.q_empty, kConsumerWarps);
+    for (int stage = 0; stage < Shared<kHeadSize>::kStages; ++stage) {
+      barrier_init(&shared.k_full[stage], 1);
+      barrier_init(&shared.k_empty[stage], kConsumerWarps);
+      barrier_init(&shared.v_full[stage], 1);
+      barrier_init(&shared.v_empty[stage], kConsumerWarps);
+    }
+    fence_barrier_init();
+  }
+  __syncthreads();
+  const int num_items = a.problem.attend.num_tiles * a.problem.attend.num_heads;
+  if (threadIdx.x < 128) {
+    give_up_registers<24>();
+    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared, num_items);
+  } else {
+    take_registers<240>();
+    Consumer<kHeadSize> consumer(a, shared);
+    for (int item = blockIdx.x; item < num_items; item += gridDim.x) consumer.tile(Work::of(a.problem.attend, item));
+  }
+}
+
+template <int kHeadSize>
+cudaError_t launch_query_gradient(const BackwardProblem& problem, cudaStream_t stream) {
+  const AttendProblem& p = problem.attend;
+  Arguments a = {};
+  a.problem = problem;
+  for (const cudaError_t error : {make_tensor_map(p.q, p.num_rows, p.num_heads, kHeadSize, kBlock, a.q_map),
+                                  make_tensor_map(p.k, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.k_map),
+                                  make_tensor_map(p.v, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.v_map),
+                                  make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock,
+                                                  a.grad_out_map)}) {
+    if (error != cudaSuccess) return error;
+  }
+  return launch_persistent<Shared<kHeadSize>>(query_gradient_kernel<kHeadSize>, a, p.num_tiles * p.num_heads, kThreads, stream);
+}
+
+}  // namespace
+
+cudaError_t row_statistics(const BackwardProblem& problem, cudaStream_t stream) {
+  const dim3 grid(2 * problem.attend.num_tiles, problem.attend.num_heads);
+  if (problem.attend.head_size == 64) {
+    statistics_kernel<64><<<grid, kStatisticsThreads, 0, stream>>>(problem);
+  } else {
+    statistics_kernel<128><<<grid, kStatisticsThreads, 0, stream>>>(problem);
+  }
+  return cudaGetLastError();
+}
+
+cudaError_t query_gradient(const BackwardProblem& problem, cudaStream_t stream) {
+  return problem.attend.head_size == 64 ? launch_query_gradient<64>(problem, stream)
+                                        : launch_query_gradient<128>(problem, stream);
+}
+
+cudaError_t attend_backward(const BackwardProblem& problem, cudaStream_t stream) {
+  for (const auto part : {row_statistics, query_gradient, key_gradients}) {
+    const cudaError_t error = part(problem, stream);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
+}
+
+}  // namespace longgen::cuda

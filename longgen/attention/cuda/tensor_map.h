@@ -1,0 +1,16 @@
+// attention/cuda/tensor_map.h: tensor maps, with which the copy engine fetches boxes of rows.
+#pragma once
+
+#include <cuda.h>
+#include <cuda_runtime_api.h>
+
+#include "longgen/attention/cuda/problem.h"
+
+namespace longgen::cuda {
+
+/// Boxes of `box_rows` rows of one head, 64 columns wide, written with the 128-byte swizzle (see wgmma.cuh). Coordinates:
+/// column, head, row.
+cudaError_t make_tensor_map(const HeadRows& rows, int64_t num_rows, int num_heads, int head_size, int box_rows,
+                            CUtensorMap& map);
+
+}  // namespace longgen::cuda
