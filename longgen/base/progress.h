@@ -12,7 +12,8 @@ namespace longgen {
 /// readable. Not for use from several threads.
 class Progress {
  public:
-  Progress(std::string label, int64_t total, std::string unit);
+  /// `already_done` of the total were done before (a resumed run): they do not count for the rate.
+  Progress(std::string label, int64_t total, std::string unit, int64_t already_done = 0);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -27,7 +28,7 @@ class Progress {
   void draw(bool last, const std::string& note);
 
   std::string label_, unit_, note_;
-  int64_t total_, done_ = 0, first_done_ = -1;
+  int64_t total_, already_done_, done_;
   bool terminal_, finished_ = false, drawn_ = false;
   std::chrono::steady_clock::time_point start_, drawn_at_;
 };

@@ -117,7 +117,9 @@ class Run {
         format_count(summary_.total_steps), " steps of ", format_count(recipe_.tokens_per_step()),
         " tokens"));
     std::optional<Progress> progress;
-    if (options_.show_progress) progress.emplace("extend", summary_.total_steps, "steps");
+    if (options_.show_progress) {
+      progress.emplace("extend", summary_.total_steps, "steps", state_.state.step);
+    }
     const auto begin = Clock::now();
     first_step_ = state_.state.step;
     while (state_.state.step < summary_.total_steps && !stopped()) {

@@ -1,7 +1,7 @@
 // The forward pass: one CTA a multiprocessor walks over tiles of 128 query rows of one head. A producer warp keeps the
 // stages of keys and values full; two consumer warpgroups take 64 rows each. A warpgroup issues the scores of the next 128
-// keys and the output of the last ones together and computes the softmax of the former while the tensor cores work on the
-// latter; the two warpgroups take turns, so that one's softmax runs beside the other's products.
+// keys and the output of the last ones together; while one warpgroup computes its softmax, the tensor cores have the products
+// of the other.
 #include "longgen/attention/cuda/forward.h"
 #include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/query_tiles.cuh"
@@ -66,21 +66,19 @@ struct Consumer {
         lane(threadIdx.x % 32),
         row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
 
-  // The warpgroups issue products in turns.
-  __device__ __forceinline__ void my_turn() const { named_barrier_sync(1 + group, kConsumerThreads); }
-  __device__ __forceinline__ void your_turn() const { named_barrier_arrive(2 - group, kConsumerThreads); }
+  // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the products: 353 against
+  // 322 TFLOP/s. With heads of 128 turns cost more than they gain: 549 against 557 (sink 1 + window 16, 131,072 tokens, 32
+  // heads, one H100, 2026-11).
+  static constexpr bool kTakeTurns = kHeadSize == 64;
+  __device__ __forceinline__ void my_turn() const {
+    if constexpr (kTakeTurns) named_barrier_sync(1 + group, kConsumerThreads);
+  }
+  __device__ __forceinline__ void your_turn() const {
+    if constexpr (kTakeTurns) named_barrier_arrive(2 - group, kConsumerThreads);
+  }
 
   __device__ __forceinline__ void release(uint64_t* empty) const {
     if (lane == 0) barrier_arrive(empty);
-  }
-
-  __device__ __forceinline__ void mask(float (&scores)[64], const Work& work, int step) const {
-    const StepViews views(a.problem.pattern, work, group, step);
-    if (views.all()) return;
-#pragma unroll
-    for (int i = 0; i < 64; ++i) {
-      if (!views.seen(i, row)) scores[i] = -INFINITY;
-    }
   }
 
   __device__ void run(int num_items) {
@@ -88,54 +86,104 @@ struct Consumer {
     for (int item = blockIdx.x; item < num_items; item += gridDim.x) tile(Work::of(a.problem, item));
   }
 
-  __device__ __forceinline__ void tile(const Work& work) {
-    const int steps = work.num_steps();
-    float scores[64], out[kHeadSize / 2], rescale[2];
+  /// Registers of a tile.
+  struct State {
+    float scores[64], out[kHeadSize / 2];
     uint32_t p[8][4];
+    RunningSoftmax softmax;
+    __device__ explicit State(float scale_log2) : softmax(scale_log2) {
 #pragma unroll
-    for (int i = 0; i < kHeadSize / 2; ++i) out[i] = 0;
-    RunningSoftmax softmax(a.problem.scale * 1.4426950408889634f);
+      for (int i = 0; i < kHeadSize / 2; ++i) out[i] = 0;
+    }
+  };
 
-    barrier_wait(&shared.q_full, q_phase);
-    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
+  /// Steps with one block of interest are computed as such. With heads of 64 the compiler would run out of registers for
+  /// the four kinds of steps (it then waits after every product): the other block is masked.
+  static constexpr bool kHalfSteps = kHeadSize == 128;
+
+  __device__ __forceinline__ StepViews views(const Work& work, int step) const {
+    return StepViews(a.problem.pattern, work, group, step);
+  }
+
+  /// Scores and softmax of the first step; kBlocks 1 where the warpgroup sees its second block alone.
+  template <int kBlocks>
+  __device__ __forceinline__ void first_step(State& s, const StepViews& seen) {
+    float rescale[2];
     my_turn();
-    issue_rows_times_keys<kHeadSize>(scores, shared.q[group], shared.k[k_ring.stage]);
+    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[group], shared.k[k_ring.stage]);
     your_turn();
-    wgmma_wait<0>(scores);
+    wgmma_wait<0>(s.scores);
     release(&shared.k_empty[k_ring.stage]);
     k_ring.next();
-    mask(scores, work, 0);
-    softmax.update(scores, rescale);
-    round_to_fragments(scores, p);
+    seen.mask<kBlocks>(s.scores, row, -INFINITY);
+    s.softmax.template update<32 * kBlocks>(s.scores, rescale);
+    round_to_fragments<4 * kBlocks>(s.scores, s.p);
+  }
 
-    for (int step = 1; step < steps; ++step) {
-      barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
-      my_turn();
-      issue_rows_times_keys<kHeadSize>(scores, shared.q[group], shared.k[k_ring.stage]);
-      barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
-      issue_fragments_times_values<kHeadSize>(out, p, shared.v[v_ring.stage]);
-      your_turn();
-      wgmma_wait<1>(scores);
-      release(&shared.k_empty[k_ring.stage]);
-      k_ring.next();
-      mask(scores, work, step);
-      softmax.update(scores, rescale);
-      wgmma_wait<0>(out);
-      release(&shared.v_empty[v_ring.stage]);
-      v_ring.next();
+  /// The scores of this step beside the output of the one before, which had kBefore blocks.
+  template <int kBefore, int kBlocks>
+  __device__ __forceinline__ void next_step(State& s, const Work& work, int step) {
+    float rescale[2];
+    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
+    my_turn();
+    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[group], shared.k[k_ring.stage]);
+    barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
+    issue_fragments_times_values<kHeadSize, kBefore>(s.out, s.p, shared.v[v_ring.stage]);
+    your_turn();
+    const StepViews seen = views(work, step);
+    wgmma_wait<1>(s.scores);
+    release(&shared.k_empty[k_ring.stage]);
+    k_ring.next();
+    seen.mask<kBlocks>(s.scores, row, -INFINITY);
+    s.softmax.template update<32 * kBlocks>(s.scores, rescale);
+    wgmma_wait<0>(s.out);
+    release(&shared.v_empty[v_ring.stage]);
+    v_ring.next();
 #pragma unroll
-      for (int i = 0; i < kHeadSize / 2; ++i) out[i] *= rescale[(i >> 1) & 1];
-      round_to_fragments(scores, p);
+    for (int i = 0; i < kHeadSize / 2; ++i) s.out[i] *= rescale[(i >> 1) & 1];
+    round_to_fragments<4 * kBlocks>(s.scores, s.p);
+  }
+
+  __device__ __forceinline__ void tile(const Work& work) {
+    const int steps = work.num_steps();
+    State s(a.problem.scale * 1.4426950408889634f);
+    const StepViews seen = views(work, 0);
+    barrier_wait(&shared.q_full, q_phase);
+    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
+    bool was_half = kHalfSteps && seen.is_half();
+    if (was_half) {
+      first_step<1>(s, seen);
+    } else {
+      first_step<2>(s, seen);
+    }
+    int step = 1;
+    if (was_half && steps > 1) {
+      next_step<1, 2>(s, work, 1);
+      was_half = false;
+      step = 2;
+    }
+    for (; step + 1 < steps; ++step) next_step<2, 2>(s, work, step);
+    if (step < steps) {
+      was_half = kHalfSteps && views(work, step).is_half();
+      if (was_half) {
+        next_step<2, 1>(s, work, step);
+      } else {
+        next_step<2, 2>(s, work, step);
+      }
     }
     release(&shared.q_empty);
     q_phase ^= 1;
 
     barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
-    issue_fragments_times_values<kHeadSize>(out, p, shared.v[v_ring.stage]);
-    wgmma_wait<0>(out);
+    if (was_half) {
+      issue_fragments_times_values<kHeadSize, 1>(s.out, s.p, shared.v[v_ring.stage]);
+    } else {
+      issue_fragments_times_values<kHeadSize, 2>(s.out, s.p, shared.v[v_ring.stage]);
+    }
+    wgmma_wait<0>(s.out);
     release(&shared.v_empty[v_ring.stage]);
     v_ring.next();
-    store(work, out, softmax);
+    store(work, s.out, s.softmax);
   }
 
   __device__ __forceinline__ void store(const Work& work, float (&out)[kHeadSize / 2], const RunningSoftmax& softmax) const {

@@ -81,7 +81,7 @@ __device__ __forceinline__ void issue_keys_times_queries(float (&result)[32], co
 #pragma unroll
   for (int d = 0; d < kHeadSize; d += 16) {
     const int panel = d / kPanelColumns * kBlockPanelBytes, bytes = d % kPanelColumns * 2;
-    wgmma_shared(result, advanced(descriptor_of_rows(keys + panel), bytes),
+    wgmma_shared<kBlock>(result, advanced(descriptor_of_rows(keys + panel), bytes),
                  advanced(descriptor_of_rows(queries + panel), bytes), d > 0);
   }
   wgmma_commit();
@@ -94,7 +94,7 @@ __device__ __forceinline__ void issue_fragments_times_rows(float (&result)[kHead
   wgmma_fence();
 #pragma unroll
   for (int query = 0; query < kBlock; query += 16) {
-    wgmma_registers(result, fragments[query / 16], descriptor_of_columns(rows + query * kPanelRowBytes, kBlockPanelBytes),
+    wgmma_registers<kHeadSize>(result, fragments[query / 16], descriptor_of_columns(rows + query * kPanelRowBytes, kBlockPanelBytes),
                     true);
   }
   wgmma_commit();
@@ -108,6 +108,7 @@ struct Consumer {
   const int group, lane, row;  // row: of the thread's key, within its 64
   Ring<kStages> ring;
   uint32_t kv_phase = 0;
+  uint64_t* in_use = nullptr;  // the barrier of a stage that products under way still read
 
   __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s)
       : a(arguments),
@@ -154,21 +155,33 @@ struct Consumer {
     }
   }
 
+  /// Waits for the products that read the stage `in_use`, and gives it back.
+  __device__ __forceinline__ void settle(float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
+    wgmma_wait<0>(grad_v);
+    wgmma_wait<0>(grad_k);
+    if (in_use != nullptr) release(in_use);
+    in_use = nullptr;
+  }
+
+  /// Adds what one query block gives. Its last products are still under way at the end: they run beside the scores of the
+  /// next one.
   __device__ __forceinline__ void query_block(BlockView view, float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
     float scores[32], grad_p[32];
     uint32_t p[4][4], grad_s[4][4];
     issue_keys_times_queries<kHeadSize>(scores, shared.k[group], shared.q[ring.stage]);
+    wgmma_wait<1>(grad_v);
+    wgmma_wait<1>(grad_k);
+    if (in_use != nullptr) release(in_use);
     issue_keys_times_queries<kHeadSize>(grad_p, shared.v[group], shared.grad_out[ring.stage]);
     wgmma_wait<1>(scores);
     probabilities(scores, view == BlockView::diagonal);
-    round_to_fragments(scores, p);
+    round_to_fragments<4>(scores, p);
     issue_fragments_times_rows<kHeadSize>(grad_v, p, shared.grad_out[ring.stage]);
     wgmma_wait<1>(grad_p);
     gradients(scores, grad_p);
-    round_to_fragments(scores, grad_s);
+    round_to_fragments<4>(scores, grad_s);
     issue_fragments_times_rows<kHeadSize>(grad_k, grad_s, shared.q[ring.stage]);
-    wgmma_wait<0>(grad_v);
-    wgmma_wait<0>(grad_k);
+    in_use = &shared.empty[ring.stage];
   }
 
   __device__ __forceinline__ void work(const KeyItem& item) {
@@ -183,11 +196,16 @@ struct Consumer {
       for (int query = item.first_query; query < item.end_query; ++query) {
         const BlockView view = block < 0 ? BlockView::none : view_of(problem.pattern, query, block, item.kv_head);
         barrier_wait(&shared.full[ring.stage], ring.phase);
-        if (view != BlockView::none) query_block(view, grad_k, grad_v);
-        release(&shared.empty[ring.stage]);
+        if (view == BlockView::none) {
+          settle(grad_k, grad_v);  // the producer must not wait for a stage while this warpgroup waits for it
+          release(&shared.empty[ring.stage]);
+        } else {
+          query_block(view, grad_k, grad_v);
+        }
         ring.next();
       }
     }
+    settle(grad_k, grad_v);
     release(&shared.kv_empty);
     if (item.slot >= 0) {
       store_partial(item, grad_k, grad_v);

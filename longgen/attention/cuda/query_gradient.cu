@@ -128,12 +128,7 @@ struct Consumer {
     const float scale = a.problem.attend.scale * kLog2E;
 #pragma unroll
     for (int i = 0; i < 64; ++i) scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
-    const StepViews views(a.problem.attend.pattern, work, group, step);
-    if (views.all()) return;
-#pragma unroll
-    for (int i = 0; i < 64; ++i) {
-      if (!views.seen(i, row)) scores[i] = 0;
-    }
+    StepViews(a.problem.attend.pattern, work, group, step).mask<2>(scores, row, 0.0f);
   }
 
   __device__ __forceinline__ void tile(const Work& work) {
@@ -163,7 +158,7 @@ struct Consumer {
       v_ring.next();
 #pragma unroll
       for (int i = 0; i < 64; ++i) scores[i] *= grad_p[i] - delta[(i >> 1) & 1];
-      round_to_fragments(scores, fragments);
+      round_to_fragments<8>(scores, fragments);
       issue_fragments_times_values<kHeadSize>(grad_q, fragments, shared.k[k_ring.stage]);
       k_in_use = &shared.k_empty[k_ring.stage];
       k_ring.next();

@@ -57,11 +57,13 @@ struct Work {
     return {rows, head, kv_head, position, KeyBlocks(p.pattern, first, last, kv_head)};
   }
   __device__ __forceinline__ int num_steps() const { return (blocks.count() + 1) / 2; }
-  /// The second block of the last step may be missing: its place gets the first one again, masked.
+  /// The first block of the last step may be missing: its place gets the second one, and nobody looks at it.
   __device__ __forceinline__ int block(int step, int half) const {
     return blocks[min(2 * step + half, blocks.count() - 1)];
   }
-  __device__ __forceinline__ bool missing(int step, int half) const { return 2 * step + half >= blocks.count(); }
+  __device__ __forceinline__ bool missing(int step, int half) const {
+    return half == 0 && 2 * step + 1 == blocks.count();
+  }
 };
 
 /// Both blocks of a step, from k or v.
@@ -95,36 +97,39 @@ __device__ __forceinline__ void load_query_rows(uint8_t (&to)[2][TileBytes<kHead
 }
 
 /// result (64, 128) = rows keys^T, not waited for: scores from q and k, or the gradient of the probabilities from that of the
-/// output and v.
-template <int kHeadSize>
+/// output and v. kBlocks 1: the second block of the stage alone, (64, 64) in the first half of the registers.
+template <int kHeadSize, int kBlocks = 2>
 __device__ __forceinline__ void issue_rows_times_keys(float (&result)[64], const uint8_t* rows, const uint8_t* keys) {
+  if constexpr (kBlocks == 1) keys += kBlockPanelBytes;
   wgmma_fence();
 #pragma unroll
   for (int d = 0; d < kHeadSize; d += 16) {
     const int panel = d / kPanelColumns, bytes = d % kPanelColumns * 2;
-    wgmma_shared(result, advanced(descriptor_of_rows(rows + panel * kBlockPanelBytes), bytes),
-                 advanced(descriptor_of_rows(keys + panel * kKeyPanelBytes), bytes), d > 0);
+    wgmma_shared<64 * kBlocks>(result, advanced(descriptor_of_rows(rows + panel * kBlockPanelBytes), bytes),
+                               advanced(descriptor_of_rows(keys + panel * kKeyPanelBytes), bytes), d > 0);
   }
   wgmma_commit();
 }
 
 /// result (64, D) += fragments values: p v, or the gradient of q from that of the scores and k. Not waited for.
-template <int kHeadSize>
+template <int kHeadSize, int kBlocks = 2>
 __device__ __forceinline__ void issue_fragments_times_values(float (&result)[kHeadSize / 2], const uint32_t (&fragments)[8][4],
                                                              const uint8_t* values) {
+  if constexpr (kBlocks == 1) values += kBlockPanelBytes;
   wgmma_fence();
 #pragma unroll
-  for (int key = 0; key < kKeys; key += 16) {
-    wgmma_registers(result, fragments[key / 16], descriptor_of_columns(values + key * kPanelRowBytes, kKeyPanelBytes), true);
+  for (int key = 0; key < kBlocks * kBlock; key += 16) {
+    wgmma_registers<kHeadSize>(result, fragments[key / 16], descriptor_of_columns(values + key * kPanelRowBytes, kKeyPanelBytes),
+                               true);
   }
   wgmma_commit();
 }
 
-/// A result of 8 * kFragments groups of columns as operands A.
-template <int kFragments>
+/// The first kUsed groups of 16 columns of a result as operands A.
+template <int kUsed, int kFragments>
 __device__ __forceinline__ void round_to_fragments(const float (&result)[8 * kFragments], uint32_t (&fragments)[kFragments][4]) {
 #pragma unroll
-  for (int i = 0; i < kFragments; ++i) {
+  for (int i = 0; i < kUsed; ++i) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) fragments[i][j] = pack_bf16(result[8 * i + 2 * j], result[8 * i + 2 * j + 1]);
   }
@@ -153,7 +158,7 @@ __device__ __forceinline__ void store_row(const float (&result)[kHeadSize / 2], 
 /// What a warpgroup's query block sees of the two blocks of a step.
 struct StepViews {
   BlockView of[2];
-  __device__ StepViews(const BlockPattern& pattern, const Work& work, int group, int step) {
+  __device__ __forceinline__ StepViews(const BlockPattern& pattern, const Work& work, int group, int step) {
     const int query_block = work.position / kBlock + group;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -161,12 +166,21 @@ struct StepViews {
                                           : view_of(pattern, query_block, work.block(step, half), work.kv_head);
     }
   }
-  __device__ bool all() const { return of[0] == BlockView::whole && of[1] == BlockView::whole; }
-  /// Whether element i of a (64, 128) fragment is seen; `row` is the thread's first row.
-  __device__ __forceinline__ bool seen(int i, int row) const {
-    const BlockView view = of[i / 32];
-    const int column = i % 32 / 4 * 8 + threadIdx.x % 4 * 2 + (i & 1);
-    return view == BlockView::whole || (view == BlockView::diagonal && column <= row + (i & 2) * 4);
+  /// Whether only the second block is of interest.
+  __device__ __forceinline__ bool is_half() const { return of[0] == BlockView::none; }
+
+  /// Replaces what the pattern does not keep in a fragment of kBlocks blocks; `row` is the thread's first row.
+  template <int kBlocks>
+  __device__ __forceinline__ void mask(float (&result)[64], int row, float masked) const {
+    const bool all = of[1] == BlockView::whole && (kBlocks == 1 || of[0] == BlockView::whole);
+    if (all) return;
+#pragma unroll
+    for (int i = 0; i < 32 * kBlocks; ++i) {
+      const BlockView view = of[kBlocks == 1 ? 1 : i / 32];
+      const int column = i % 32 / 4 * 8 + threadIdx.x % 4 * 2 + (i & 1);
+      const bool seen = view == BlockView::whole || (view == BlockView::diagonal && column <= row + (i & 2) * 4);
+      if (!seen) result[i] = masked;
+    }
   }
 };
 

@@ -25,14 +25,15 @@ struct RunningSoftmax {
 
   __device__ explicit RunningSoftmax(float scale_log2_) : scale_log2(scale_log2_) {}
 
-  /// Turns scores into exp(scale * (score - new maximum)); `rescale` is what earlier sums and outputs are multiplied by.
-  template <int kCount>
+  /// Turns the first kUsed scores into exp(scale * (score - new maximum)); `rescale` is what earlier sums and outputs are
+  /// multiplied by.
+  template <int kUsed, int kCount>
   __device__ __forceinline__ void update(float (&scores)[kCount], float (&rescale)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float highest = maximum[r];
 #pragma unroll
-      for (int i = 0; i < kCount; i += 4) highest = fmaxf(highest, fmaxf(scores[i + 2 * r], scores[i + 2 * r + 1]));
+      for (int i = 0; i < kUsed; i += 4) highest = fmaxf(highest, fmaxf(scores[i + 2 * r], scores[i + 2 * r + 1]));
       highest = quad_max(highest);
       // A row that has seen no key yet: subtract 0, so that exp(-inf - 0) is 0 and not NaN.
       const float shift = highest == -INFINITY ? 0.0f : highest * scale_log2;
@@ -40,7 +41,7 @@ struct RunningSoftmax {
       maximum[r] = highest;
       float added = 0;
 #pragma unroll
-      for (int i = 0; i < kCount; i += 4) {
+      for (int i = 0; i < kUsed; i += 4) {
         scores[i + 2 * r] = exp2_approx(scores[i + 2 * r] * scale_log2 - shift);
         scores[i + 2 * r + 1] = exp2_approx(scores[i + 2 * r + 1] * scale_log2 - shift);
         added += scores[i + 2 * r] + scores[i + 2 * r + 1];
