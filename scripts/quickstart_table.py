@@ -11,10 +11,10 @@ def load(name):
     return json.loads((folder / name).read_text())
 
 
-def info(context):
+def kv_cache(context):
     text = subprocess.run(["build/release/longgen", "info", str(folder / "extended/model"), "--context", context,
                            "--json"], check=True, capture_output=True, text=True).stdout
-    return json.loads(text)
+    return json.loads(text)["kv"]
 
 
 def mib(num_bytes):
@@ -26,8 +26,8 @@ def main():
     models = load("perplexity.json")["models"]
     rows = [("", "every layer full", "hybrid", "full : hybrid")]
     for context in ("16K", "128K"):
-        kv = info(context)
-        full, hybrid = kv["full_kv_bytes"], kv["kv_bytes"]
+        kv = kv_cache(context)
+        full, hybrid = kv["full_bytes"], kv["bytes"]
         rows.append((f"KV cache at {context}, bfloat16", mib(full), mib(hybrid), f"{full / hybrid:.2f}"))
     tokens = speed["full"]["tokens"]
     for key, name in (("prefill_tokens_per_s", f"prefill of {tokens:,} tokens, tokens/s"),

@@ -1,4 +1,5 @@
-// attention/gpu_plugin.h: finds and loads the GPU kernels. Nothing of CUDA is linked by the program.
+// attention/gpu_plugin.h: finds and loads the GPU kernels. Nothing of CUDA is linked by the
+// program.
 #pragma once
 
 #include <string>

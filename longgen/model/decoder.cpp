@@ -2,19 +2,15 @@
 
 #include <ATen/ops/add.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/linear.h>
 
 #include "longgen/base/check.h"
 #include "longgen/model/rope_frequencies.h"
+#include "longgen/ops/linear.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/swiglu.h"
 
 namespace longgen {
 namespace {
-
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
-}
 
 struct Qkv {
   at::Tensor q_THD, k_TKD, v_TKD;
@@ -58,7 +54,7 @@ at::Tensor Decoder::layer(int64_t index, const at::Tensor& x_TE, const RopeTable
   const double eps = config_.norm_eps;
 
   Qkv heads =
-      split_heads(project(rms_norm(x_TE, w.attention_norm_E, eps), w.qkv, w.qkv_bias), config_);
+      split_heads(linear(rms_norm(x_TE, w.attention_norm_E, eps), w.qkv, w.qkv_bias), config_);
   if (config_.qk_norm) {
     heads.q_THD = rms_norm(heads.q_THD, w.q_norm_D, eps);
     heads.k_TKD = rms_norm(heads.k_TKD, w.k_norm_D, eps);
@@ -66,10 +62,10 @@ at::Tensor Decoder::layer(int64_t index, const at::Tensor& x_TE, const RopeTable
   const at::Tensor attended =
       context.attend(index, longgen::rope(heads.q_THD, table), longgen::rope(heads.k_TKD, table),
                      heads.v_TKD, config_.pattern(index));
-  const at::Tensor x = at::add(x_TE, project(attended.flatten(1), w.output, w.output_bias));
+  const at::Tensor x = at::add(x_TE, linear(attended.flatten(1), w.output, w.output_bias));
 
-  const at::Tensor gate_up = project(rms_norm(x, w.ffn_norm_E, eps), w.gate_up, w.gate_up_bias);
-  return at::add(x, project(swiglu(gate_up), w.down, w.down_bias));
+  const at::Tensor gate_up = linear(rms_norm(x, w.ffn_norm_E, eps), w.gate_up, w.gate_up_bias);
+  return at::add(x, linear(swiglu(gate_up), w.down, w.down_bias));
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
@@ -84,7 +80,7 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_TE) const {
-  return at::linear(hidden_TE, weights_.head_VE).to(at::kFloat);
+  return linear(hidden_TE, weights_.head_VE).to(at::kFloat);
 }
 
 }  // namespace longgen

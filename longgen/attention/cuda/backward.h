@@ -1,5 +1,6 @@
-// attention/cuda/backward.h: launches the gradients of attention, in three kernels whose results are the same to the bit in
-// every run: the rows' statistics, the gradient of q (by query tiles), those of k and v (by key blocks).
+// attention/cuda/backward.h: launches the gradients of attention, in two kernels whose results are
+// the same to the bit in every run: the gradient of q by query tiles, which also makes the rows'
+// statistics, and those of k and v by key blocks.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -8,9 +9,10 @@
 
 namespace longgen::cuda {
 
-/// What the kernels read for every row of q: the LSE in units of log2, and delta = sum over the head of grad_out * out, as
-/// float[H][2 * num_tiles][2][64], block by block (see SequenceRows::first_block). Rows of a tile that are not in the
-/// sequence have an LSE of +inf, so that every probability is 0.
+/// What the kernels read for every row of q: the LSE in units of log2, and delta = sum over the
+/// head of grad_out * out, as float[H][2 * num_tiles][2][64], block by block (see
+/// SequenceRows::first_block). Rows of a tile that are not in the sequence have an LSE of +inf, so
+/// that every probability is 0.
 constexpr int kStatisticsOfBlock = 2 * kBlock;  // floats
 
 struct BackwardProblem {
@@ -22,14 +24,13 @@ struct BackwardProblem {
   int num_items;
   const KeySum* sums;  // on the device
   int num_sums;
-  float* partials;  // [slot][half][k, v][64][D]
+  float* partials;                 // [slot][half][k, v][64][D]
   void *grad_q, *grad_k, *grad_v;  // (T, H, D), (S, K, D) twice; bf16, contiguous
 };
 
 cudaError_t attend_backward(const BackwardProblem& problem, cudaStream_t stream);
 
 // Its parts, in order.
-cudaError_t row_statistics(const BackwardProblem& problem, cudaStream_t stream);
 cudaError_t query_gradient(const BackwardProblem& problem, cudaStream_t stream);
 cudaError_t key_gradients(const BackwardProblem& problem, cudaStream_t stream);
 

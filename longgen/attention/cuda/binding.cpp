@@ -1,5 +1,5 @@
-// Registers torch.ops.longgen.attend and its gradient for CUDA tensors: sparse layers and everything packed or continued
-// by our kernels, full layers of one sequence by cuDNN.
+// Registers torch.ops.longgen.attend and its gradient for CUDA tensors: sparse layers and
+// everything packed or continued by our kernels, full layers of one sequence by cuDNN.
 #include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
 #include <ATen/ops/_scaled_dot_product_cudnn_attention_backward.h>
 #include <ATen/ops/empty.h>
@@ -13,7 +13,7 @@
 
 #include "longgen/attention/cuda/backward.h"
 #include "longgen/attention/cuda/forward.h"
-#include "longgen/attention/cuda/work_lists.h"
+#include "longgen/attention/cuda/work_cache.h"
 #include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
 
@@ -21,7 +21,8 @@ namespace longgen::cuda {
 namespace {
 
 std::string shapes(const at::Tensor& q, const at::Tensor& k) {
-  return detail::concat("\n  q ", q.sizes(), " ", q.scalar_type(), " ", q.device(), " | k ", k.sizes());
+  return detail::concat("\n  q ", q.sizes(), " ", q.scalar_type(), " ", q.device(), " | k ",
+                        k.sizes());
 }
 
 void check_error(cudaError_t error, const at::Tensor& q, const at::Tensor& k) {
@@ -33,62 +34,36 @@ void check_cuda(const at::Tensor& q, const at::Tensor& k, double scale) {
   int major = 0, minor = 0;
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, q.device().index());
   cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, q.device().index());
-  LG_CHECK(major == 9, "[attend] the GPU kernels need compute capability 9.0 (H100, H200), found ", major, ".", minor,
-           ". Use --device cpu.");
-  LG_CHECK(q.scalar_type() == at::kBFloat16, "[attend] on a GPU q, k and v must be bfloat16.", shapes(q, k));
-  LG_CHECK(q.size(2) == 64 || q.size(2) == 128, "[attend] on a GPU the head size must be 64 or 128.", shapes(q, k));
-  LG_CHECK(k.size(1) <= kMaxKvHeads, "[attend] at most ", kMaxKvHeads, " KV heads on a GPU.", shapes(q, k));
+  LG_CHECK(major == 9, "[attend] the GPU kernels need compute capability 9.0 (H100, H200), found ",
+           major, ".", minor, ". Use --device cpu.");
+  LG_CHECK(q.scalar_type() == at::kBFloat16, "[attend] on a GPU q, k and v must be bfloat16.",
+           shapes(q, k));
+  LG_CHECK(q.size(2) == 64 || q.size(2) == 128,
+           "[attend] on a GPU the head size must be 64 or 128.", shapes(q, k));
+  LG_CHECK(k.size(1) <= kMaxKvHeads, "[attend] at most ", kMaxKvHeads, " KV heads on a GPU.",
+           shapes(q, k));
   LG_CHECK(scale > 0, "[attend] on a GPU the scale must be positive, found ", scale, ".");
-  LG_CHECK(q.size(0) < std::numeric_limits<int32_t>::max() / 2 && k.size(0) < std::numeric_limits<int32_t>::max() / 2,
+  LG_CHECK(q.size(0) < std::numeric_limits<int32_t>::max() / 2 &&
+               k.size(0) < std::numeric_limits<int32_t>::max() / 2,
            "[attend] at most 2^30 tokens in a call.", shapes(q, k));
 }
 
 /// The copy engine reads rows that start at multiples of 16 bytes.
 at::Tensor aligned(const at::Tensor& x) {
   constexpr int64_t kValues = 8;
-  const bool good = x.stride(2) == 1 && x.stride(0) % kValues == 0 && x.stride(1) % kValues == 0 && x.stride(0) > 0 &&
-                    x.stride(1) > 0 && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+  const bool good = x.stride(2) == 1 && x.stride(0) % kValues == 0 && x.stride(1) % kValues == 0 &&
+                    x.stride(0) > 0 && x.stride(1) > 0 &&
+                    reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
   return good ? x : x.contiguous();
 }
 
-HeadRows head_rows(const at::Tensor& x) { return {const_cast<void*>(x.const_data_ptr()), x.stride(0), x.stride(1)}; }
-
-/// Plain structs of the host, copied to the device in one go.
-class Upload {
- public:
-  template <typename T>
-  void add(const std::vector<T>& values) {
-    offsets_.push_back(bytes_.size());
-    const auto* const from = reinterpret_cast<const uint8_t*>(values.data());
-    bytes_.insert(bytes_.end(), from, from + values.size() * sizeof(T));
-    bytes_.resize((bytes_.size() + 15) / 16 * 16);
-  }
-  void send(at::Device device) {
-    const auto size = static_cast<int64_t>(bytes_.size());
-    const at::Tensor host = at::empty({size}, at::TensorOptions(at::kByte).pinned_memory(true));
-    std::memcpy(host.data_ptr(), bytes_.data(), bytes_.size());
-    device_ = host.to(device, /*non_blocking=*/true);
-  }
-  /// What the index-th add() was given; valid while this object lives.
-  template <typename T>
-  const T* at(size_t index) const {
-    return reinterpret_cast<const T*>(device_.const_data_ptr<uint8_t>() + offsets_[index]);
-  }
-
- private:
-  std::vector<size_t> offsets_;
-  std::vector<uint8_t> bytes_;
-  at::Tensor device_;
-};
-
-QueryWork query_work(const at::Tensor& q, const at::Tensor& k, const at::Tensor& doc_starts) {
-  std::span<const int64_t> starts;
-  if (doc_starts.defined()) starts = {doc_starts.const_data_ptr<int64_t>(), static_cast<size_t>(doc_starts.numel())};
-  return make_query_work(q.size(0), k.size(0), starts);
+HeadRows head_rows(const at::Tensor& x) {
+  return {const_cast<void*>(x.const_data_ptr()), x.stride(0), x.stride(1)};
 }
 
-AttendProblem make_problem(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Pattern& pattern,
-                           const Upload& upload, int num_tiles, double scale) {
+AttendProblem make_problem(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const Pattern& pattern, const DeviceWork& work, double scale,
+                           const at::Tensor& counters) {
   return {head_rows(q),
           head_rows(k),
           head_rows(v),
@@ -99,30 +74,40 @@ AttendProblem make_problem(const at::Tensor& q, const at::Tensor& k, const at::T
           static_cast<int>(q.size(2)),
           static_cast<float>(scale),
           block_pattern(pattern),
-          upload.at<SequenceRows>(0),
-          upload.at<TileOfRows>(1),
-          num_tiles};
+          work.sequences,
+          work.tiles,
+          work.num_tiles,
+          counters.data_ptr<int>()};
 }
 
-/// Whether cuDNN's causal attention is what is asked for.
-bool is_causal_whole(const at::Tensor& q, const at::Tensor& k, const Pattern& pattern, const at::Tensor& doc_starts) {
+at::Tensor new_counters(const at::Tensor& q) {
+  return at::zeros({kNumCounters}, q.options().dtype(at::kInt));
+}
+
+/// Whether cuDNN's causal attention is what is asked for. It refuses the shortest sequences.
+bool is_causal_whole(const at::Tensor& q, const at::Tensor& k, const Pattern& pattern,
+                     const at::Tensor& doc_starts) {
   const bool one_document = !doc_starts.defined() || doc_starts.numel() == 1;
-  return pattern.is_full() && one_document && q.size(0) == k.size(0);
+  return pattern.is_full() && one_document && q.size(0) == k.size(0) && q.size(0) >= kTileRows;
 }
 
 /// (T, heads, D) as cuDNN's (1, heads, T, D), and back.
 at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }
 at::Tensor rows_first(const at::Tensor& x) { return x.squeeze(0).transpose(0, 1); }
 
-std::tuple<at::Tensor, at::Tensor> attend_cudnn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale) {
-  const auto result = at::_scaled_dot_product_cudnn_attention(heads_first(q), heads_first(k), heads_first(v), {},
-                                                              /*compute_log_sumexp=*/true, 0.0, /*is_causal=*/true,
-                                                              /*return_debug_mask=*/false, scale);
-  return {rows_first(std::get<0>(result)).contiguous(), std::get<1>(result).view({q.size(1), q.size(0)})};
+std::tuple<at::Tensor, at::Tensor> attend_cudnn(const at::Tensor& q, const at::Tensor& k,
+                                                const at::Tensor& v, double scale) {
+  const auto result =
+      at::_scaled_dot_product_cudnn_attention(heads_first(q), heads_first(k), heads_first(v), {},
+                                              /*compute_log_sumexp=*/true, 0.0, /*is_causal=*/true,
+                                              /*return_debug_mask=*/false, scale);
+  return {rows_first(std::get<0>(result)).contiguous(),
+          std::get<1>(result).view({q.size(1), q.size(0)})};
 }
 
-std::tuple<at::Tensor, at::Tensor> attend_cuda(const at::Tensor& q_in, const at::Tensor& k_in, const at::Tensor& v_in,
-                                               int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
+std::tuple<at::Tensor, at::Tensor> attend_cuda(const at::Tensor& q_in, const at::Tensor& k_in,
+                                               const at::Tensor& v_in, int64_t sink_blocks,
+                                               int64_t window_blocks, int64_t stride_blocks,
                                                at::IntArrayRef stride_offsets,
                                                const std::optional<at::Tensor>& doc_starts_in,
                                                std::optional<double> scale_in) {
@@ -131,76 +116,75 @@ std::tuple<at::Tensor, at::Tensor> attend_cuda(const at::Tensor& q_in, const at:
   const double scale = attend_scale(q_in, scale_in);
   check_cuda(q_in, k_in, scale);
   const c10::cuda::CUDAGuard guard(q_in.device());
-  const Pattern pattern =
-      Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(), k_in.size(1));
+  const Pattern pattern = Pattern::from_op(sink_blocks, window_blocks, stride_blocks,
+                                           stride_offsets.vec(), k_in.size(1));
   const at::Tensor q = aligned(q_in), k = aligned(k_in), v = aligned(v_in);
-  if (q.size(0) > 0 && is_causal_whole(q, k, pattern, doc_starts)) return attend_cudnn(q, k, v, scale);
+  if (q.size(0) > 0 && is_causal_whole(q, k, pattern, doc_starts))
+    return attend_cudnn(q, k, v, scale);
   const at::Tensor out = at::empty(q.sizes(), q.options());
   const at::Tensor lse = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
   if (q.size(0) == 0) return {out, lse};
-  const QueryWork rows = query_work(q, k, doc_starts);
-  Upload upload;
-  upload.add(rows.sequences);
-  upload.add(rows.tiles);
-  upload.send(q.device());
-  const auto problem = make_problem(q, k, v, pattern, upload, static_cast<int>(rows.tiles.size()), scale);
-  check_error(attend_forward(problem, out.data_ptr(), lse.data_ptr<float>(), c10::cuda::getCurrentCUDAStream()), q, k);
+  const auto work = device_work(q.size(0), k.size(0), doc_starts, pattern,
+                                static_cast<int>(k.size(1)), /*with_keys=*/false, q.device());
+  const at::Tensor counters = new_counters(q);
+  const auto problem = make_problem(q, k, v, pattern, *work, scale, counters);
+  check_error(attend_forward(problem, out.data_ptr(), lse.data_ptr<float>(),
+                             c10::cuda::getCurrentCUDAStream()),
+              q, k);
   return {out, lse};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cudnn(const at::Tensor& grad, const at::Tensor& q,
-                                                                     const at::Tensor& k, const at::Tensor& v,
-                                                                     const at::Tensor& out, const at::Tensor& lse,
-                                                                     double scale) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cudnn(
+    const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+    const at::Tensor& out, const at::Tensor& lse, double scale) {
   const at::Tensor no_dropout = at::zeros({}, q.options().dtype(at::kLong));
   const int64_t num_rows = q.size(0);
   const auto grads = at::_scaled_dot_product_cudnn_attention_backward(
       heads_first(grad), heads_first(q), heads_first(k), heads_first(v), heads_first(out),
-      lse.view({1, q.size(1), num_rows, 1}), no_dropout, no_dropout, /*attn_bias=*/{}, /*cum_seq_q=*/{}, /*cum_seq_k=*/{},
-      num_rows, num_rows, 0.0, /*is_causal=*/true, scale);
-  return {rows_first(std::get<0>(grads)), rows_first(std::get<1>(grads)), rows_first(std::get<2>(grads))};
+      lse.view({1, q.size(1), num_rows, 1}), no_dropout, no_dropout, /*attn_bias=*/{},
+      /*cum_seq_q=*/{}, /*cum_seq_k=*/{}, num_rows, num_rows, 0.0, /*is_causal=*/true, scale);
+  return {rows_first(std::get<0>(grads)), rows_first(std::get<1>(grads)),
+          rows_first(std::get<2>(grads))};
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cuda(
-    const at::Tensor& grad_in, const at::Tensor& q_in, const at::Tensor& k_in, const at::Tensor& v_in, const at::Tensor& out_in,
-    const at::Tensor& lse_in, int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
-    at::IntArrayRef stride_offsets, const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale_in) {
+    const at::Tensor& grad_in, const at::Tensor& q_in, const at::Tensor& k_in,
+    const at::Tensor& v_in, const at::Tensor& out_in, const at::Tensor& lse_in, int64_t sink_blocks,
+    int64_t window_blocks, int64_t stride_blocks, at::IntArrayRef stride_offsets,
+    const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale_in) {
   const at::Tensor doc_starts = doc_starts_in.value_or(at::Tensor());
   check_attend(q_in, k_in, v_in, doc_starts);
   const double scale = attend_scale(q_in, scale_in);
   check_cuda(q_in, k_in, scale);
   const c10::cuda::CUDAGuard guard(q_in.device());
-  const Pattern pattern =
-      Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(), k_in.size(1));
+  const Pattern pattern = Pattern::from_op(sink_blocks, window_blocks, stride_blocks,
+                                           stride_offsets.vec(), k_in.size(1));
   const at::Tensor q = aligned(q_in), k = aligned(k_in), v = aligned(v_in), out = aligned(out_in),
                    grad_out = aligned(grad_in), lse = lse_in.contiguous();
   if (q.size(0) > 0 && is_causal_whole(q, k, pattern, doc_starts)) {
     return attend_backward_cudnn(grad_out, q, k, v, out, lse, scale);
   }
-  const at::Tensor grad_q = at::empty(q.sizes(), q.options()), grad_k = at::empty(k.sizes(), k.options()),
+  const at::Tensor grad_q = at::empty(q.sizes(), q.options()),
+                   grad_k = at::empty(k.sizes(), k.options()),
                    grad_v = at::empty(v.sizes(), v.options());
   if (q.size(0) == 0) return {grad_q, grad_k.zero_(), grad_v.zero_()};
-  const QueryWork rows = query_work(q, k, doc_starts);
-  const KeyWork work = make_key_work(rows.sequences, pattern, static_cast<int>(k.size(1)));
-  Upload upload;
-  upload.add(rows.sequences);
-  upload.add(rows.tiles);
-  upload.add(work.items);
-  upload.add(work.sums);
-  upload.send(q.device());
-  const auto num_tiles = static_cast<int64_t>(rows.tiles.size());
-  const auto floats = [&](int64_t count) { return at::empty({count}, q.options().dtype(at::kFloat)); };
-  const at::Tensor statistics = floats(q.size(1) * 2 * num_tiles * kStatisticsOfBlock);
-  const at::Tensor partials = floats(int64_t{work.num_slots} * 2 * 2 * kBlock * q.size(2));
-  const BackwardProblem problem = {make_problem(q, k, v, pattern, upload, static_cast<int>(num_tiles), scale),
+  const auto work = device_work(q.size(0), k.size(0), doc_starts, pattern,
+                                static_cast<int>(k.size(1)), /*with_keys=*/true, q.device());
+  const auto floats = [&](int64_t count) {
+    return at::empty({count}, q.options().dtype(at::kFloat));
+  };
+  const at::Tensor statistics = floats(q.size(1) * 2 * work->num_tiles * kStatisticsOfBlock);
+  const at::Tensor partials = floats(int64_t{work->num_slots} * 2 * 2 * kBlock * q.size(2));
+  const at::Tensor counters = new_counters(q);
+  const BackwardProblem problem = {make_problem(q, k, v, pattern, *work, scale, counters),
                                    head_rows(grad_out),
                                    head_rows(out),
                                    lse.const_data_ptr<float>(),
                                    statistics.data_ptr<float>(),
-                                   upload.at<KeyItem>(2),
-                                   static_cast<int>(work.items.size()),
-                                   upload.at<KeySum>(3),
-                                   static_cast<int>(work.sums.size()),
+                                   work->items,
+                                   work->num_items,
+                                   work->sums,
+                                   work->num_sums,
                                    partials.data_ptr<float>(),
                                    grad_q.data_ptr(),
                                    grad_k.data_ptr(),

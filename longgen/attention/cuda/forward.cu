@@ -18,6 +18,7 @@ struct Shared {
   alignas(1024) uint8_t q[2][Bytes::kRows64];
   alignas(1024) uint8_t k[kStages][Bytes::kStage];
   alignas(1024) uint8_t v[kStages][Bytes::kStage];
+  int item;  // that q belongs to; -1: no more
   uint64_t q_full, q_empty;
   uint64_t k_full[kStages], k_empty[kStages];
   uint64_t v_full[kStages], v_empty[kStages];
@@ -31,15 +32,23 @@ struct ForwardArguments {
 };
 
 template <int kHeadSize>
-__device__ void produce(const ForwardArguments& a, Shared<kHeadSize>& shared, int num_items) {
+__device__ void produce(const ForwardArguments& a, Shared<kHeadSize>& shared) {
+  const AttendProblem& problem = a.problem;
+  const int num_items = problem.num_tiles * problem.num_heads;
   Ring<Shared<kHeadSize>::kStages> ring;
   uint32_t q_phase = 0;
-  for (int item = blockIdx.x; item < num_items; item += gridDim.x) {
-    const Work work = Work::of(a.problem, item);
+  for (int item = blockIdx.x;;) {
     barrier_wait(&shared.q_empty, q_phase ^ 1);
     q_phase ^= 1;
+    shared.item = item < num_items ? item : -1;
+    if (item >= num_items) {
+      barrier_arrive(&shared.q_full);
+      return;
+    }
+    const Work work = Work::of(problem, item);
     barrier_expect(&shared.q_full, 2 * TileBytes<kHeadSize>::kRows64);
     load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
+    item = take_item(problem.counters);
     for (int step = 0; step < work.num_steps(); ++step) {
       barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
       load_keys<kHeadSize>(shared.k[ring.stage], &a.k_map, &shared.k_full[ring.stage], work, step);
@@ -81,9 +90,14 @@ struct Consumer {
     if (lane == 0) barrier_arrive(empty);
   }
 
-  __device__ void run(int num_items) {
+  __device__ void run() {
     if (group == 1) your_turn();
-    for (int item = blockIdx.x; item < num_items; item += gridDim.x) tile(Work::of(a.problem, item));
+    while (true) {
+      barrier_wait(&shared.q_full, q_phase);
+      const int item = shared.item;
+      if (item < 0) return;
+      tile(Work::of(a.problem, item));
+    }
   }
 
   /// Registers of a tile.
@@ -148,7 +162,6 @@ struct Consumer {
     const int steps = work.num_steps();
     State s(a.problem.scale * 1.4426950408889634f);
     const StepViews seen = views(work, 0);
-    barrier_wait(&shared.q_full, q_phase);
     barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
     bool was_half = kHalfSteps && seen.is_half();
     if (was_half) {
@@ -222,13 +235,12 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(const __grid_const
     fence_barrier_init();
   }
   __syncthreads();
-  const int num_items = a.problem.num_tiles * a.problem.num_heads;
   if (threadIdx.x < 128) {
     give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared, num_items);
+    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared);
   } else {
     take_registers<240>();
-    Consumer<kHeadSize>(a, shared).run(num_items);
+    Consumer<kHeadSize>(a, shared).run();
   }
 }
 

@@ -20,6 +20,7 @@ struct Shared {
   alignas(1024) uint8_t q[kStages][Bytes::kRows64];
   alignas(1024) uint8_t grad_out[kStages][Bytes::kRows64];
   alignas(16) float statistics[kStages][kStatisticsOfBlock];
+  int item;  // that k and v belong to; -1: no more
   uint64_t kv_full, kv_empty;
   uint64_t full[kStages], empty[kStages];
 };
@@ -38,41 +39,72 @@ __device__ __forceinline__ void load_block(uint8_t* to, const CUtensorMap* map, 
 }
 
 template <int kHeadSize>
-__device__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
+class Producer {
+ public:
+  __device__ Producer(const Arguments& arguments, Shared<kHeadSize>& s) : a_(arguments), p_(arguments.problem.attend), shared_(s) {}
+
+  __device__ void run() {
+    int item = blockIdx.x;
+    while (item < a_.problem.num_items) {
+      const KeyItem next = a_.problem.items[item];
+      load(next, item);
+      item = take_item(p_.counters + 1);
+    }
+    hand_over(-1);
+    barrier_arrive(&shared_.kv_full);
+  }
+
+ private:
   using Bytes = TileBytes<kHeadSize>;
-  const AttendProblem& p = a.problem.attend;
-  const int heads_per_group = p.num_heads / p.num_kv_heads;
-  Ring<Shared<kHeadSize>::kStages> ring;
-  uint32_t kv_phase = 0;
-  for (int i = blockIdx.x; i < a.problem.num_items; i += gridDim.x) {
-    const KeyItem item = a.problem.items[i];
-    const SequenceRows rows = p.sequences[item.sequence];
-    barrier_wait(&shared.kv_empty, kv_phase ^ 1);
-    kv_phase ^= 1;
-    barrier_expect(&shared.kv_full, 4 * Bytes::kRows64);
+
+  __device__ __forceinline__ void hand_over(int item) {
+    barrier_wait(&shared_.kv_empty, kv_phase_ ^ 1);
+    kv_phase_ ^= 1;
+    shared_.item = item;
+  }
+
+  __device__ __forceinline__ void load_keys(const KeyItem& item, int index) {
+    const int shift = p_.sequences[item.sequence].key_shift;
+    hand_over(index);
+    barrier_expect(&shared_.kv_full, 4 * Bytes::kRows64);
     for (int half = 0; half < 2; ++half) {
       const int block = item.blocks[half] < 0 ? item.blocks[0] : item.blocks[half];
-      load_block<kHeadSize>(shared.k[half], &a.k_map, &shared.kv_full, item.kv_head, block * kBlock + rows.key_shift);
-      load_block<kHeadSize>(shared.v[half], &a.v_map, &shared.kv_full, item.kv_head, block * kBlock + rows.key_shift);
-    }
-    for (int h = 0; h < heads_per_group; ++h) {
-      const int head = item.kv_head * heads_per_group + h;
-      const float* stats = a.problem.statistics +
-                           (static_cast<int64_t>(head) * 2 * p.num_tiles + rows.first_block) * kStatisticsOfBlock;
-      for (int block = item.first_query; block < item.end_query; ++block) {
-        uint64_t* const full = &shared.full[ring.stage];
-        barrier_wait(&shared.empty[ring.stage], ring.phase ^ 1);
-        barrier_expect(full, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
-        const int row = block * kBlock + rows.row_shift;
-        load_block<kHeadSize>(shared.q[ring.stage], &a.q_map, full, head, row);
-        load_block<kHeadSize>(shared.grad_out[ring.stage], &a.grad_out_map, full, head, row);
-        copy_bytes(shared.statistics[ring.stage], stats + static_cast<int64_t>(block) * kStatisticsOfBlock,
-                   kStatisticsOfBlock * sizeof(float), full);
-        ring.next();
-      }
+      load_block<kHeadSize>(shared_.k[half], &a_.k_map, &shared_.kv_full, item.kv_head, block * kBlock + shift);
+      load_block<kHeadSize>(shared_.v[half], &a_.v_map, &shared_.kv_full, item.kv_head, block * kBlock + shift);
     }
   }
-}
+
+  __device__ __forceinline__ void load_queries(const SequenceRows& rows, int head, int block) {
+    uint64_t* const full = &shared_.full[ring_.stage];
+    barrier_wait(&shared_.empty[ring_.stage], ring_.phase ^ 1);
+    barrier_expect(full, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
+    const int row = block * kBlock + rows.row_shift;
+    load_block<kHeadSize>(shared_.q[ring_.stage], &a_.q_map, full, head, row);
+    load_block<kHeadSize>(shared_.grad_out[ring_.stage], &a_.grad_out_map, full, head, row);
+    const int64_t at = static_cast<int64_t>(head) * 2 * p_.num_tiles + rows.first_block + block;
+    copy_bytes(shared_.statistics[ring_.stage], a_.problem.statistics + at * kStatisticsOfBlock,
+               kStatisticsOfBlock * sizeof(float), full);
+    ring_.next();
+  }
+
+  /// The first queries of an item are on their way while the consumers still need the keys of the last one.
+  __device__ __forceinline__ void load(const KeyItem& item, int index) {
+    const SequenceRows rows = p_.sequences[item.sequence];
+    const int heads_per_group = p_.num_heads / p_.num_kv_heads, first_head = item.kv_head * heads_per_group;
+    const int per_head = item.end_query - item.first_query;
+    if (per_head == 0) load_keys(item, index);
+    for (int i = 0; i < heads_per_group * per_head; ++i) {
+      load_queries(rows, first_head + i / per_head, item.first_query + i % per_head);
+      if (i == 0) load_keys(item, index);
+    }
+  }
+
+  const Arguments& a_;
+  const AttendProblem& p_;
+  Shared<kHeadSize>& shared_;
+  Ring<Shared<kHeadSize>::kStages> ring_;
+  uint32_t kv_phase_ = 0;
+};
 
 /// result (64 keys, 64 queries) = keys queries^T, not waited for.
 template <int kHeadSize>
@@ -184,14 +216,22 @@ struct Consumer {
     in_use = &shared.empty[ring.stage];
   }
 
+  __device__ void run() {
+    while (true) {
+      barrier_wait(&shared.kv_full, kv_phase);
+      kv_phase ^= 1;
+      const int item = shared.item;
+      if (item < 0) return;
+      work(a.problem.items[item]);
+    }
+  }
+
   __device__ __forceinline__ void work(const KeyItem& item) {
     const AttendProblem& problem = a.problem.attend;
     const int block = item.blocks[group];
     float grad_k[kHeadSize / 2], grad_v[kHeadSize / 2];
 #pragma unroll
     for (int i = 0; i < kHeadSize / 2; ++i) grad_k[i] = grad_v[i] = 0;
-    barrier_wait(&shared.kv_full, kv_phase);
-    kv_phase ^= 1;
     for (int h = 0; h < problem.num_heads / problem.num_kv_heads; ++h) {
       for (int query = item.first_query; query < item.end_query; ++query) {
         const BlockView view = block < 0 ? BlockView::none : view_of(problem.pattern, query, block, item.kv_head);
@@ -206,6 +246,7 @@ struct Consumer {
       }
     }
     settle(grad_k, grad_v);
+    __syncwarp();  // all lanes have read which item it was
     release(&shared.kv_empty);
     if (item.slot >= 0) {
       store_partial(item, grad_k, grad_v);
@@ -257,11 +298,10 @@ __global__ void __launch_bounds__(kThreads, 1) key_gradients_kernel(const __grid
   __syncthreads();
   if (threadIdx.x < 128) {
     give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared);
+    if (threadIdx.x < 32 && elect_one()) Producer<kHeadSize>(a, shared).run();
   } else {
     take_registers<240>();
-    Consumer<kHeadSize> consumer(a, shared);
-    for (int i = blockIdx.x; i < a.problem.num_items; i += gridDim.x) consumer.work(a.problem.items[i]);
+    Consumer<kHeadSize>(a, shared).run();
   }
 }
 

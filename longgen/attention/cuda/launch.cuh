@@ -15,7 +15,13 @@ __device__ __forceinline__ Shared& aligned_shared(uint8_t* memory) {
   return *reinterpret_cast<Shared*>(memory + (1024 - shared_address(memory) % 1024) % 1024);
 }
 
-/// One CTA for each multiprocessor, or fewer; CTA c takes items c, c + gridDim.x, ...
+/// The item after one, for the producer of a CTA, whose first is blockIdx.x: the first that no CTA has
+/// taken yet.
+__device__ __forceinline__ int take_item(int* counter) {
+  return static_cast<int>(gridDim.x) + atomicAdd(counter, 1);
+}
+
+/// One CTA for each multiprocessor, or fewer.
 template <typename Shared, typename Arguments>
 cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& arguments, int num_items, int threads,
                               cudaStream_t stream) {

@@ -18,8 +18,8 @@ struct BlockPattern {
 /// One sequence of a call: its positions [begin, end) have query rows, positions [0, end) keys.
 struct SequenceRows {
   int begin, end;
-  int row_shift;  // query row of position p: p + row_shift
-  int key_shift;  // key row of position p: p + key_shift
+  int row_shift;    // query row of position p: p + row_shift
+  int key_shift;    // key row of position p: p + key_shift
   int first_block;  // of query block i in arrays padded to whole tiles: first_block + i
 };
 
@@ -34,8 +34,8 @@ struct HeadRows {
   int64_t row_stride, head_stride;
 };
 
-/// A pair of key blocks of one KV head, and the query blocks [first_query, end_query) that are visited for it; each of the
-/// group's query heads in turn.
+/// A pair of key blocks of one KV head, and the query blocks [first_query, end_query) that are
+/// visited for it; each of the group's query heads in turn.
 struct KeyItem {
   int sequence, kv_head;
   int blocks[2];  // -1: none
@@ -43,7 +43,8 @@ struct KeyItem {
   int slot;  // -1: writes the result; otherwise fp32 partial sums to this place
 };
 
-/// Blocks whose column is divided: the sum of slots [first_slot, first_slot + num_slots), in this order.
+/// Blocks whose column is divided: the sum of slots [first_slot, first_slot + num_slots), in this
+/// order.
 struct KeySum {
   int sequence, kv_head, block;
   int half;  // which of the two of its items
@@ -60,6 +61,10 @@ struct AttendProblem {
   const SequenceRows* sequences;
   const TileOfRows* tiles;
   int num_tiles;
+  /// On the device: kNumCounters zeros. CTAs take their items from them, so that none waits for a
+  /// long item of another.
+  int* counters;
 };
+constexpr int kNumCounters = 2;
 
 }  // namespace longgen::cuda

@@ -1,5 +1,6 @@
-// The gradient of q, and the statistics of the rows that both gradient kernels read. Tiles, stages and warpgroups are those
-// of the forward pass: for every 128 keys, dq += (p * (grad_out v^T - delta)) k with p = exp(scores - LSE).
+// The gradient of q, and the statistics of its rows that key_gradients.cu reads. Tiles, stages and warpgroups are those of the
+// forward pass: for every 128 keys, dq += (p * (grad_out v^T - delta)) k with p = exp(scores - LSE) and delta = the sum over
+// the head of grad_out * out.
 #include "longgen/attention/cuda/backward.h"
 #include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/query_tiles.cuh"
@@ -10,81 +11,46 @@ namespace {
 
 constexpr float kLog2E = 1.4426950408889634f;
 
-// ---- statistics: one warp a row, eight rows at once ----
-
-constexpr int kStatisticsThreads = 256;
-
-template <int kHeadSize>
-__device__ __forceinline__ float row_product(const HeadRows& a, const HeadRows& b, int64_t row, int head, int lane) {
-  constexpr int kPairs = kHeadSize / 64;  // of neighbouring values, for each lane
-  const auto* pa = static_cast<const __nv_bfloat16*>(a.data) + row * a.row_stride + head * a.head_stride;
-  const auto* pb = static_cast<const __nv_bfloat16*>(b.data) + row * b.row_stride + head * b.head_stride;
-  float sum = 0;
-#pragma unroll
-  for (int i = 0; i < kPairs; ++i) {
-    const float2 x = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(pa + 64 * i + 2 * lane));
-    const float2 y = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(pb + 64 * i + 2 * lane));
-    sum += x.x * y.x + x.y * y.y;
-  }
-#pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffff, sum, offset);
-  return sum;
-}
-
-template <int kHeadSize>
-__global__ void __launch_bounds__(kStatisticsThreads) statistics_kernel(const __grid_constant__ BackwardProblem problem) {
-  const AttendProblem& p = problem.attend;
-  const int block = blockIdx.x, head = blockIdx.y, lane = threadIdx.x % 32;
-  const TileOfRows tile = p.tiles[block / 2];
-  const SequenceRows rows = p.sequences[tile.sequence];
-  float* stats = problem.statistics + (static_cast<int64_t>(head) * 2 * p.num_tiles + block) * kStatisticsOfBlock;
-  for (int r = threadIdx.x / 32; r < kBlock; r += kStatisticsThreads / 32) {
-    const int position = tile.index * kTileRows + block % 2 * kBlock + r;
-    float lse = INFINITY, delta = 0;
-    if (position >= rows.begin && position < rows.end) {
-      const int64_t row = position + rows.row_shift;
-      delta = row_product<kHeadSize>(problem.grad_out, problem.out, row, head, lane);
-      const float known = problem.lse[head * p.num_rows + row];
-      if (known != -INFINITY) lse = known * kLog2E;
-    }
-    if (lane == 0) {
-      stats[r] = lse;
-      stats[kBlock + r] = delta;
-    }
-  }
-}
-
-// ---- the gradient of q ----
-
 template <int kHeadSize>
 struct Shared {
   using Bytes = TileBytes<kHeadSize>;
   static constexpr int kStages = kHeadSize == 64 ? 4 : 2;
   alignas(1024) uint8_t q[2][Bytes::kRows64];
   alignas(1024) uint8_t grad_out[2][Bytes::kRows64];
+  alignas(1024) uint8_t out[2][Bytes::kRows64];
   alignas(1024) uint8_t k[kStages][Bytes::kStage];
   alignas(1024) uint8_t v[kStages][Bytes::kStage];
+  int item;  // that q belongs to; -1: no more
   uint64_t q_full, q_empty;
   uint64_t k_full[kStages], k_empty[kStages];
   uint64_t v_full[kStages], v_empty[kStages];
 };
 
 struct Arguments {
-  CUtensorMap q_map, k_map, v_map, grad_out_map;
+  CUtensorMap q_map, k_map, v_map, grad_out_map, out_map;
   BackwardProblem problem;
 };
 
 template <int kHeadSize>
-__device__ void produce(const Arguments& a, Shared<kHeadSize>& shared, int num_items) {
+__device__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
+  const AttendProblem& problem = a.problem.attend;
+  const int num_items = problem.num_tiles * problem.num_heads;
   Ring<Shared<kHeadSize>::kStages> ring;
   uint32_t q_phase = 0;
-  for (int item = blockIdx.x; item < num_items; item += gridDim.x) {
-    const Work work = Work::of(a.problem.attend, item);
+  for (int item = blockIdx.x;;) {
     barrier_wait(&shared.q_empty, q_phase ^ 1);
     q_phase ^= 1;
-    barrier_expect(&shared.q_full, 4 * TileBytes<kHeadSize>::kRows64);
+    shared.item = item < num_items ? item : -1;
+    if (item >= num_items) {
+      barrier_arrive(&shared.q_full);
+      return;
+    }
+    const Work work = Work::of(problem, item);
+    barrier_expect(&shared.q_full, 6 * TileBytes<kHeadSize>::kRows64);
     load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
     load_query_rows<kHeadSize>(shared.grad_out, &a.grad_out_map, &shared.q_full, work);
+    load_query_rows<kHeadSize>(shared.out, &a.out_map, &shared.q_full, work);
+    item = take_item(problem.counters);
     for (int step = 0; step < work.num_steps(); ++step) {
       barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
       load_keys<kHeadSize>(shared.k[ring.stage], &a.k_map, &shared.k_full[ring.stage], work, step);
@@ -93,6 +59,19 @@ __device__ void produce(const Arguments& a, Shared<kHeadSize>& shared, int num_i
       ring.next();
     }
   }
+}
+
+/// The sum of a[i] * b[i] over eight bf16.
+__device__ __forceinline__ float dot_of_chunk(const uint4& a, const uint4& b) {
+  const auto* const x = reinterpret_cast<const __nv_bfloat162*>(&a);
+  const auto* const y = reinterpret_cast<const __nv_bfloat162*>(&b);
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float2 u = __bfloat1622float2(x[i]), v = __bfloat1622float2(y[i]);
+    sum += u.x * v.x + u.y * v.y;
+  }
+  return sum;
 }
 
 template <int kHeadSize>
@@ -131,20 +110,68 @@ struct Consumer {
     StepViews(a.problem.attend.pattern, work, group, step).mask<2>(scores, row, 0.0f);
   }
 
+  /// delta of the thread's two rows. Two threads make a row's; a warp's 16 rows are those that its threads need.
+  __device__ __forceinline__ void make_delta(float (&delta)[2]) const {
+    constexpr int kChunks = kHeadSize / 16;  // of 8 values, for each of the two threads
+    const int from_row = threadIdx.x % 128 / 2, first = threadIdx.x % 2 * kChunks;
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < kChunks; ++i) {
+      const int chunk = first + i;
+      const int at = chunk / 8 * kBlockPanelBytes + from_row * kPanelRowBytes + ((chunk ^ from_row) % 8) * 16;
+      sum += dot_of_chunk(*reinterpret_cast<const uint4*>(shared.grad_out[group] + at),
+                          *reinterpret_cast<const uint4*>(shared.out[group] + at));
+    }
+    sum += __shfl_xor_sync(0xffffffff, sum, 1);
+#pragma unroll
+    for (int r = 0; r < 2; ++r) delta[r] = __shfl_sync(0xffffffff, sum, 2 * (lane / 4) + 16 * r);
+  }
+
+  /// The LSE in units of log2; +inf for rows without a key and rows that are not in the sequence.
+  __device__ __forceinline__ void load_lse(const Work& work, float (&lse)[2]) const {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int position = work.position + group * kBlock + row + 8 * r;
+      lse[r] = INFINITY;
+      if (position < work.rows.begin || position >= work.rows.end) continue;
+      const float known = a.problem.lse[work.head * a.problem.attend.num_rows + position + work.rows.row_shift];
+      if (known != -INFINITY) lse[r] = known * kLog2E;
+    }
+  }
+
+  __device__ __forceinline__ void store_statistics(const Work& work, const float (&lse)[2], const float (&delta)[2]) const {
+    if (lane % 4 != 0) return;
+    const int64_t block = work.rows.first_block + work.position / kBlock + group;
+    float* const stats = a.problem.statistics +
+                         (static_cast<int64_t>(work.head) * 2 * a.problem.attend.num_tiles + block) * kStatisticsOfBlock;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      stats[row + 8 * r] = lse[r];
+      stats[kBlock + row + 8 * r] = lse[r] == INFINITY ? 0.0f : delta[r];
+    }
+  }
+
+  __device__ void run() {
+    while (true) {
+      barrier_wait(&shared.q_full, q_phase);
+      const int item = shared.item;
+      if (item < 0) return;
+      tile(Work::of(a.problem.attend, item));
+    }
+  }
+
   __device__ __forceinline__ void tile(const Work& work) {
     const AttendProblem& problem = a.problem.attend;
     const int steps = work.num_steps();
-    const int64_t block = work.rows.first_block + work.position / kBlock + group;
-    const float* stats =
-        a.problem.statistics + (static_cast<int64_t>(work.head) * 2 * problem.num_tiles + block) * kStatisticsOfBlock;
-    const float lse[2] = {stats[row], stats[row + 8]};
-    const float delta[2] = {stats[kBlock + row], stats[kBlock + row + 8]};
+    float lse[2], delta[2];
+    load_lse(work, lse);
+    make_delta(delta);
+    store_statistics(work, lse, delta);
     float scores[64], grad_p[64], grad_q[kHeadSize / 2];
     uint32_t fragments[8][4];
 #pragma unroll
     for (int i = 0; i < kHeadSize / 2; ++i) grad_q[i] = 0;
 
-    barrier_wait(&shared.q_full, q_phase);
     uint64_t* k_in_use = nullptr;  // of the product that adds to grad_q
     for (int step = 0; step < steps; ++step) {
       issue_scores(scores);
@@ -193,14 +220,12 @@ __global__ void __launch_bounds__(kThreads, 1) query_gradient_kernel(const __gri
     fence_barrier_init();
   }
   __syncthreads();
-  const int num_items = a.problem.attend.num_tiles * a.problem.attend.num_heads;
   if (threadIdx.x < 128) {
     give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared, num_items);
+    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared);
   } else {
     take_registers<240>();
-    Consumer<kHeadSize> consumer(a, shared);
-    for (int item = blockIdx.x; item < num_items; item += gridDim.x) consumer.tile(Work::of(a.problem.attend, item));
+    Consumer<kHeadSize>(a, shared).run();
   }
 }
 
@@ -213,7 +238,8 @@ cudaError_t launch_query_gradient(const BackwardProblem& problem, cudaStream_t s
                                   make_tensor_map(p.k, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.k_map),
                                   make_tensor_map(p.v, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.v_map),
                                   make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock,
-                                                  a.grad_out_map)}) {
+                                                  a.grad_out_map),
+                                  make_tensor_map(problem.out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.out_map)}) {
     if (error != cudaSuccess) return error;
   }
   return launch_persistent<Shared<kHeadSize>>(query_gradient_kernel<kHeadSize>, a, p.num_tiles * p.num_heads, kThreads, stream);
@@ -221,27 +247,14 @@ cudaError_t launch_query_gradient(const BackwardProblem& problem, cudaStream_t s
 
 }  // namespace
 
-cudaError_t row_statistics(const BackwardProblem& problem, cudaStream_t stream) {
-  const dim3 grid(2 * problem.attend.num_tiles, problem.attend.num_heads);
-  if (problem.attend.head_size == 64) {
-    statistics_kernel<64><<<grid, kStatisticsThreads, 0, stream>>>(problem);
-  } else {
-    statistics_kernel<128><<<grid, kStatisticsThreads, 0, stream>>>(problem);
-  }
-  return cudaGetLastError();
-}
-
 cudaError_t query_gradient(const BackwardProblem& problem, cudaStream_t stream) {
   return problem.attend.head_size == 64 ? launch_query_gradient<64>(problem, stream)
                                         : launch_query_gradient<128>(problem, stream);
 }
 
 cudaError_t attend_backward(const BackwardProblem& problem, cudaStream_t stream) {
-  for (const auto part : {row_statistics, query_gradient, key_gradients}) {
-    const cudaError_t error = part(problem, stream);
-    if (error != cudaSuccess) return error;
-  }
-  return cudaSuccess;
+  const cudaError_t error = query_gradient(problem, stream);
+  return error == cudaSuccess ? key_gradients(problem, stream) : error;
 }
 
 }  // namespace longgen::cuda

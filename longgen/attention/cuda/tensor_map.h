@@ -8,9 +8,9 @@
 
 namespace longgen::cuda {
 
-/// Boxes of `box_rows` rows of one head, 64 columns wide, written with the 128-byte swizzle (see wgmma.cuh). Coordinates:
-/// column, head, row.
-cudaError_t make_tensor_map(const HeadRows& rows, int64_t num_rows, int num_heads, int head_size, int box_rows,
-                            CUtensorMap& map);
+/// Boxes of `box_rows` rows of one head, 64 columns wide, written with the 128-byte swizzle (see
+/// wgmma.cuh). Coordinates: column, head, row.
+cudaError_t make_tensor_map(const HeadRows& rows, int64_t num_rows, int num_heads, int head_size,
+                            int box_rows, CUtensorMap& map);
 
 }  // namespace longgen::cuda

@@ -1,5 +1,5 @@
-// attention/cuda/tiles.h: which key blocks a tile of query rows visits: the device's side of Pattern, held against it by a
-// test on the CPU.
+// attention/cuda/tiles.h: which key blocks a tile of query rows visits: the device's side of
+// Pattern, held against it by a test on the CPU.
 #pragma once
 
 #include "longgen/attention/cuda/problem.h"
@@ -18,20 +18,23 @@ LG_DEVICE int greater(int a, int b) { return a < b ? b : a; }
 enum class BlockView { none, whole, diagonal };
 
 LG_DEVICE bool on_stride(const BlockPattern& pattern, int key_block, int kv_head) {
-  return pattern.stride_blocks > 0 && (key_block + pattern.stride_offsets[kv_head]) % pattern.stride_blocks == 0;
+  return pattern.stride_blocks > 0 &&
+         (key_block + pattern.stride_offsets[kv_head]) % pattern.stride_blocks == 0;
 }
 
 /// What query block i sees of key block j.
 LG_DEVICE BlockView view_of(const BlockPattern& pattern, int i, int j, int kv_head) {
   if (j > i) return BlockView::none;
-  const bool keeps = i - j < pattern.window_blocks || j < pattern.sink_blocks || on_stride(pattern, j, kv_head);
+  const bool keeps =
+      i - j < pattern.window_blocks || j < pattern.sink_blocks || on_stride(pattern, j, kv_head);
   if (!keeps) return BlockView::none;
   return j == i ? BlockView::diagonal : BlockView::whole;
 }
 
-/// The key blocks that query blocks [first, last] see, from the latest to the sinks: near ones (window, diagonal), strided
-/// ones, sinks. Never none. Pattern::visible_blocks() gives the same, ascending, except that the diagonal blocks are always
-/// among these: with a window of 0 blocks they may be seen by no row, and are masked.
+/// The key blocks that query blocks [first, last] see, from the latest to the sinks: near ones
+/// (window, diagonal), strided ones, sinks. Never none. Pattern::visible_blocks() gives the same,
+/// ascending, except that the diagonal blocks are always among these: with a window of 0 blocks
+/// they may be seen by no row, and are masked.
 struct KeyBlocks {
   int last, num_near, stride, last_strided, num_strided, num_sinks;
 
@@ -44,7 +47,7 @@ struct KeyBlocks {
     last_strided = num_strided = 0;
     if (stride > 0) {  // blocks j in [num_sinks, near) with (j + offset) % stride == 0
       const int offset = pattern.stride_offsets[kv_head];
-      const int end = (near - 1 + offset) / stride;          // the last multiple before `near`
+      const int end = (near - 1 + offset) / stride;  // the last multiple before `near`
       const int begin = (num_sinks + offset + stride - 1) / stride;
       num_strided = near > 0 ? greater(end - begin + 1, 0) : 0;
       last_strided = end * stride - offset;

@@ -18,14 +18,16 @@ constexpr int64_t kMostPieces = 132 * 4;
 int64_t length_of(const KeyItem& item) { return item.end_query - item.first_query; }
 
 /// The pairs of one sequence and KV head, uncut.
-std::vector<KeyItem> make_pairs(const SequenceRows& rows, const Pattern& pattern, int sequence, int kv_head) {
+std::vector<KeyItem> make_pairs(const SequenceRows& rows, const Pattern& pattern, int sequence,
+                                int kv_head) {
   const int first_query = rows.begin / kBlock, end_query = (rows.end + kBlock - 1) / kBlock;
   std::vector<KeyItem> pairs;
   std::array<std::optional<KeyItem>, 2> open;  // half pairs of short and of long columns
   for (int block = 0; block < end_query; ++block) {
     const bool lasting = pattern.live(block, kv_head, std::numeric_limits<int64_t>::max());
     const int first = std::max(block, first_query);
-    const int64_t seen = lasting ? end_query : std::min<int64_t>(end_query, block + pattern.window_blocks());
+    const int64_t seen =
+        lasting ? end_query : std::min<int64_t>(end_query, block + pattern.window_blocks());
     const int end = std::max(first, static_cast<int>(seen));
     std::optional<KeyItem>& pair = open[lasting];
     if (pair) {
@@ -52,7 +54,8 @@ void add_pieces(const KeyItem& pair, int64_t piece, KeyWork& work) {
   const int64_t count = (length + piece - 1) / piece;
   for (int half = 0; half < 2; ++half) {
     if (pair.blocks[half] < 0) continue;
-    work.sums.push_back({pair.sequence, pair.kv_head, pair.blocks[half], half, work.num_slots, static_cast<int>(count)});
+    work.sums.push_back({pair.sequence, pair.kv_head, pair.blocks[half], half, work.num_slots,
+                         static_cast<int>(count)});
   }
   for (int64_t i = 0; i < count; ++i) {
     KeyItem item = pair;
@@ -69,12 +72,15 @@ BlockPattern block_pattern(const Pattern& pattern) {
   constexpr int64_t kLargest = int64_t{1} << 24;  // blocks: more than any call has
   const auto clamped = [&](int64_t value) { return static_cast<int>(std::min(value, kLargest)); };
   const auto num_offsets = static_cast<int64_t>(pattern.stride_offsets().size());
-  LG_CHECK(pattern.stride_blocks() <= std::numeric_limits<int16_t>::max() && num_offsets <= kMaxKvHeads,
-           "[attend] on a GPU stride_blocks must be at most ", std::numeric_limits<int16_t>::max(), ", found ",
-           pattern.stride_blocks(), ", and there must be at most ", kMaxKvHeads, " stride offsets, found ", num_offsets, ".");
+  LG_CHECK(
+      pattern.stride_blocks() <= std::numeric_limits<int16_t>::max() && num_offsets <= kMaxKvHeads,
+      "[attend] on a GPU stride_blocks must be at most ", std::numeric_limits<int16_t>::max(),
+      ", found ", pattern.stride_blocks(), ", and there must be at most ", kMaxKvHeads,
+      " stride offsets, found ", num_offsets, ".");
   BlockPattern result = {};
   result.sink_blocks = clamped(pattern.sink_blocks());
-  result.window_blocks = pattern.is_full() ? static_cast<int>(kLargest) : clamped(pattern.window_blocks());
+  result.window_blocks =
+      pattern.is_full() ? static_cast<int>(kLargest) : clamped(pattern.window_blocks());
   result.stride_blocks = static_cast<int>(pattern.stride_blocks());
   for (int64_t head = 0; head < num_offsets; ++head) {
     result.stride_offsets[head] = static_cast<int16_t>(pattern.stride_offsets()[head]);
@@ -82,7 +88,8 @@ BlockPattern block_pattern(const Pattern& pattern) {
   return result;
 }
 
-QueryWork make_query_work(int64_t num_queries, int64_t num_keys, std::span<const int64_t> doc_starts) {
+QueryWork make_query_work(int64_t num_queries, int64_t num_keys,
+                          std::span<const int64_t> doc_starts) {
   QueryWork work;
   if (doc_starts.empty()) {
     const auto begin = static_cast<int>(num_keys - num_queries);
@@ -104,7 +111,8 @@ QueryWork make_query_work(int64_t num_queries, int64_t num_keys, std::span<const
   return work;
 }
 
-KeyWork make_key_work(const std::vector<SequenceRows>& sequences, const Pattern& pattern, int num_kv_heads) {
+KeyWork make_key_work(const std::vector<SequenceRows>& sequences, const Pattern& pattern,
+                      int num_kv_heads) {
   std::vector<KeyItem> pairs;
   int64_t total = 0;
   for (size_t s = 0; s < sequences.size(); ++s) {

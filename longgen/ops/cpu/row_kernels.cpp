@@ -183,6 +183,22 @@ void cross_entropy_as(const CrossEntropy& job, int64_t begin, int64_t end) {
   }
 }
 
+template <typename T>
+void linear_as(const Linear& job, int64_t begin, int64_t end) {
+  const auto* bias = static_cast<const T*>(job.bias);
+  for (int64_t o = begin; o < end; ++o) {
+    const T* weight = static_cast<const T*>(job.weight) + o * job.width;
+    const float added = bias != nullptr ? load(bias + o, Part{1})[0] : 0.0f;
+    for (int64_t r = 0; r < job.num_rows; ++r) {
+      const T* x = static_cast<const T*>(job.x) + r * job.x_stride;
+      const float sum = sum_over(job.width, [&](int64_t i, auto part) {
+        return load(weight + i, part) * load(x + i, part);
+      });
+      store(static_cast<T*>(job.out) + r * job.num_outputs + o, all(sum + added), Part{1});
+    }
+  }
+}
+
 void exp_array(int64_t count, const float* from, float* to) {
   for_vectors(count, [&](int64_t i, auto part) { store(to + i, exp(load(from + i, part)), part); });
 }
@@ -197,12 +213,14 @@ LONGGEN_BY_DTYPE(rope, Rope)
 LONGGEN_BY_DTYPE(swiglu, SwiGlu)
 LONGGEN_BY_DTYPE(swiglu_backward, SwiGluBackward)
 LONGGEN_BY_DTYPE(cross_entropy, CrossEntropy)
+LONGGEN_BY_DTYPE(linear, Linear)
 #undef LONGGEN_BY_DTYPE
 
 }  // namespace
 
 extern const RowKernels kRowKernels;
 const RowKernels kRowKernels = {LONGGEN_ISA_NAME, rms_norm,        rms_norm_backward, rope,
-                                swiglu,           swiglu_backward, cross_entropy,     exp_array};
+                                swiglu,           swiglu_backward, cross_entropy,     linear,
+                                exp_array};
 
 }  // namespace longgen::cpu::LONGGEN_ISA

@@ -82,7 +82,18 @@ struct CrossEntropy {
   bool make_gradient;
 };
 
-/// Each works on rows (Rope: tokens) begin to end.
+/// out (rows, outputs) = x weight^T + bias for few rows of x: each row of weight is read once.
+struct Linear {
+  bool is_bf16;
+  int64_t num_rows, width, num_outputs;
+  const void* x;  ///< rows are x_stride elements apart
+  int64_t x_stride;
+  const void* weight;  ///< (num_outputs, width) contiguous
+  const void* bias;    ///< (num_outputs); may be null
+  void* out;
+};
+
+/// Each works on rows (Rope: tokens, Linear: rows of the weight) begin to end.
 struct RowKernels {
   const char* instruction_set;
   void (*rms_norm)(const RmsNorm& job, int64_t begin, int64_t end);
@@ -91,6 +102,7 @@ struct RowKernels {
   void (*swiglu)(const SwiGlu& job, int64_t begin, int64_t end);
   void (*swiglu_backward)(const SwiGluBackward& job, int64_t begin, int64_t end);
   void (*cross_entropy)(const CrossEntropy& job, int64_t begin, int64_t end);
+  void (*linear)(const Linear& job, int64_t begin, int64_t end);
   /// to[i] = e^from[i]: what swiglu and cross_entropy use, for its test.
   void (*exp)(int64_t count, const float* from, float* to);
 };

@@ -1,4 +1,5 @@
-// What the GPU kernels visit, held against Pattern: every visible pair of blocks once, nothing far beyond.
+// What the GPU kernels visit, held against Pattern: every visible pair of blocks once, nothing far
+// beyond.
 #include "longgen/attention/cuda/work_lists.h"
 
 #include <gtest/gtest.h>
@@ -17,8 +18,12 @@ namespace {
 constexpr int kNumKvHeads = 3;
 
 std::vector<Pattern> patterns() {
-  std::vector<Pattern> all = {Pattern(), Pattern::parse("sink"), Pattern::parse("blocksparse"),
-                              Pattern::sparse(0, 0, 2, {0, 1, 1}), Pattern::sparse(0, 0), Pattern::sparse(3, 1)};
+  std::vector<Pattern> all = {Pattern(),
+                              Pattern::parse("sink"),
+                              Pattern::parse("blocksparse"),
+                              Pattern::sparse(0, 0, 2, {0, 1, 1}),
+                              Pattern::sparse(0, 0),
+                              Pattern::sparse(3, 1)};
   std::mt19937 random(7);
   const auto below = [&](int n) { return static_cast<int64_t>(random() % n); };
   for (int i = 0; i < 60; ++i) all.push_back(Pattern::sparse(below(4), below(9), below(8)));
@@ -32,8 +37,10 @@ struct Call {
 };
 
 std::vector<Call> calls() {
-  return {{1, 1, {}},       {1, 1000, {}},      {64, 64, {}},    {65, 65, {}},
-          {700, 700, {}},   {130, 900, {}},     {4000, 4000, {}}, {900, 901, {}},
+  return {{1, 1, {}},       {1, 1000, {}},
+          {64, 64, {}},     {65, 65, {}},
+          {700, 700, {}},   {130, 900, {}},
+          {4000, 4000, {}}, {900, 901, {}},
           {640, 640, {0}},  {640, 640, {0, 1, 64, 65, 193, 450}}};
 }
 
@@ -44,7 +51,8 @@ TEST(WorkListsTest, ViewIsWhatThePatternKeeps) {
       for (int i = 0; i < 40; ++i) {
         for (int j = 0; j < 42; ++j) {
           const BlockView view = view_of(numbers, i, j, head);
-          ASSERT_EQ(view != BlockView::none, pattern.keeps(i, j, head)) << pattern.to_string() << " " << i << " " << j;
+          ASSERT_EQ(view != BlockView::none, pattern.keeps(i, j, head))
+              << pattern.to_string() << " " << i << " " << j;
           ASSERT_EQ(view == BlockView::diagonal, pattern.keeps(i, j, head) && i == j);
         }
       }
@@ -63,9 +71,12 @@ TEST(WorkListsTest, KeyBlocksAreTheVisibleOnesFromLateToEarly) {
           for (int n = 0; n < blocks.count(); ++n) found.push_back(blocks[n]);
           std::set<int64_t> expected;
           for (const int64_t j : pattern.visible_blocks(first, last, head)) expected.insert(j);
-          for (int j = first; j <= last; ++j) expected.insert(j);  // visited, though masked, without a window
-          ASSERT_EQ(std::set<int64_t>(found.begin(), found.end()), expected) << pattern.to_string() << " " << first;
-          ASSERT_EQ(found.size(), expected.size()) << "a block is visited twice: " << pattern.to_string();
+          for (int j = first; j <= last; ++j)
+            expected.insert(j);  // visited, though masked, without a window
+          ASSERT_EQ(std::set<int64_t>(found.begin(), found.end()), expected)
+              << pattern.to_string() << " " << first;
+          ASSERT_EQ(found.size(), expected.size())
+              << "a block is visited twice: " << pattern.to_string();
         }
       }
     }
@@ -79,8 +90,10 @@ TEST(WorkListsTest, TilesHoldEveryQueryOnce) {
     for (size_t t = 0; t < work.tiles.size(); ++t) {
       const SequenceRows& rows = work.sequences[work.tiles[t].sequence];
       const int position = work.tiles[t].index * kTileRows;
-      EXPECT_EQ(rows.first_block + position / kBlock, static_cast<int>(2 * t)) << "statistics are laid out by tiles";
-      for (int p = std::max(position, rows.begin); p < std::min(position + kTileRows, rows.end); ++p) {
+      EXPECT_EQ(rows.first_block + position / kBlock, static_cast<int>(2 * t))
+          << "statistics are laid out by tiles";
+      for (int p = std::max(position, rows.begin); p < std::min(position + kTileRows, rows.end);
+           ++p) {
         ++seen.at(p + rows.row_shift);
       }
     }
@@ -88,7 +101,8 @@ TEST(WorkListsTest, TilesHoldEveryQueryOnce) {
   }
 }
 
-/// Counts how often an item computes (sequence, KV head, query block, key block), and how often a block's gradient is made.
+/// Counts how often an item computes (sequence, KV head, query block, key block), and how often a
+/// block's gradient is made.
 struct Covered {
   std::map<std::tuple<int, int, int, int>, int> pairs;
   std::map<std::tuple<int, int, int>, int> results;
@@ -132,7 +146,8 @@ TEST(WorkListsTest, KeyItemsHoldEveryVisiblePairOnceAndEveryKeyBlock) {
         const int end = (sequence.end + kBlock - 1) / kBlock;
         num_blocks += end * kNumKvHeads;
         for (int head = 0; head < kNumKvHeads; ++head) {
-          for (int i = sequence.begin / kBlock; i < end; ++i) num_pairs += pattern.visible_blocks(i, head).size();
+          for (int i = sequence.begin / kBlock; i < end; ++i)
+            num_pairs += pattern.visible_blocks(i, head).size();
         }
       }
       ASSERT_EQ(found.pairs.size(), num_pairs) << pattern.to_string() << " T " << call.num_queries;
@@ -150,8 +165,9 @@ TEST(WorkListsTest, LongColumnsAreCutAndTheLongestItemsComeFirst) {
   EXPECT_EQ(work.sums.size(), 8U);  // the sink of every KV head
   EXPECT_EQ(work.num_slots, 8 * 7);
   EXPECT_EQ(length(work.items.front()), 293);  // of 2,048 query blocks
-  EXPECT_TRUE(std::is_sorted(work.items.begin(), work.items.end(),
-                             [&](const KeyItem& a, const KeyItem& b) { return length(a) > length(b); }));
+  EXPECT_TRUE(
+      std::is_sorted(work.items.begin(), work.items.end(),
+                     [&](const KeyItem& a, const KeyItem& b) { return length(a) > length(b); }));
 }
 
 TEST(WorkListsTest, PatternsBeyondTheKernelsNumbersAreRefused) {

@@ -1,0 +1,47 @@
+#include "longgen/ops/linear.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+
+#include "longgen/ops/gradients.h"
+#include "longgen/ops/tensors.h"
+
+namespace longgen {
+namespace {
+
+// More rows use the weights often enough for ATen's blocked product.
+constexpr int64_t kFewRows = 4;
+
+bool takes_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const bool one_type = weight.scalar_type() == x.scalar_type() &&
+                        (!bias.defined() || bias.scalar_type() == x.scalar_type());
+  return x.dim() == 2 && x.size(0) <= kFewRows && x.size(0) > 0 && x.size(1) > 0 && one_type &&
+         x.size(1) == weight.size(1) && has_row_kernels(x) && weight.is_cpu() &&
+         weight.is_contiguous() && !needs_gradient(x, weight);
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (!takes_few_rows(x, weight, bias)) {
+    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  }
+  const at::Tensor rows = with_contiguous_rows(x);
+  const at::Tensor bias_N = bias.defined() ? bias.contiguous() : at::Tensor();
+  const int64_t num_outputs = weight.size(0), width = weight.size(1);
+  const at::Tensor out = at::empty({x.size(0), num_outputs}, x.options());
+  const cpu::Linear job = {is_bf16(x),
+                           rows.size(0),
+                           width,
+                           num_outputs,
+                           rows.const_data_ptr(),
+                           rows.stride(0),
+                           weight.const_data_ptr(),
+                           bias_N.defined() ? bias_N.const_data_ptr() : nullptr,
+                           out.data_ptr()};
+  parallel_rows(num_outputs, width,
+                [&job](int64_t begin, int64_t end) { cpu::row_kernels().linear(job, begin, end); });
+  return out;
+}
+
+}  // namespace longgen
