@@ -18,7 +18,7 @@ struct Shared {
   alignas(1024) uint8_t q[2][Bytes::kRows64];
   alignas(1024) uint8_t k[kStages][Bytes::kStage];
   alignas(1024) uint8_t v[kStages][Bytes::kStage];
-  int item;  // that q belongs to; -1: no more
+  Work work[2];  // of this tile and the next; made by the producer, so that it takes no registers of the consumers
   uint64_t q_full, q_empty;
   uint64_t k_full[kStages], k_empty[kStages];
   uint64_t v_full[kStages], v_empty[kStages];
@@ -39,13 +39,14 @@ __device__ void produce(const ForwardArguments& a, Shared<kHeadSize>& shared) {
   uint32_t q_phase = 0;
   for (int item = blockIdx.x;;) {
     barrier_wait(&shared.q_empty, q_phase ^ 1);
-    q_phase ^= 1;
-    shared.item = item < num_items ? item : -1;
     if (item >= num_items) {
+      shared.work[q_phase].head = -1;  // no more
       barrier_arrive(&shared.q_full);
       return;
     }
     const Work work = Work::of(problem, item);
+    shared.work[q_phase] = work;
+    q_phase ^= 1;
     barrier_expect(&shared.q_full, 2 * TileBytes<kHeadSize>::kRows64);
     load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
     item = take_item(problem.counters);
@@ -94,9 +95,9 @@ struct Consumer {
     if (group == 1) your_turn();
     while (true) {
       barrier_wait(&shared.q_full, q_phase);
-      const int item = shared.item;
-      if (item < 0) return;
-      tile(Work::of(a.problem, item));
+      const Work& work = shared.work[q_phase];
+      if (work.head < 0) return;
+      tile(work);
     }
   }
 
@@ -163,32 +164,24 @@ struct Consumer {
     State s(a.problem.scale * 1.4426950408889634f);
     const StepViews seen = views(work, 0);
     barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
-    bool was_half = kHalfSteps && seen.is_half();
+    const bool was_half = kHalfSteps && seen.is_half();
     if (was_half) {
       first_step<1>(s, seen);
     } else {
       first_step<2>(s, seen);
     }
+    // Half steps come first and last; one in between would be computed whole and masked.
+    const bool ends_half = kHalfSteps && steps > (was_half ? 2 : 1) && views(work, steps - 1).is_half();
     int step = 1;
-    if (was_half && steps > 1) {
-      next_step<1, 2>(s, work, 1);
-      was_half = false;
-      step = 2;
-    }
-    for (; step + 1 < steps; ++step) next_step<2, 2>(s, work, step);
-    if (step < steps) {
-      was_half = kHalfSteps && views(work, step).is_half();
-      if (was_half) {
-        next_step<2, 1>(s, work, step);
-      } else {
-        next_step<2, 2>(s, work, step);
-      }
-    }
+    if (was_half && steps > 1) next_step<1, 2>(s, work, step++);
+    for (; step < steps - (ends_half ? 1 : 0); ++step) next_step<2, 2>(s, work, step);
+    if (ends_half) next_step<2, 1>(s, work, step);
+    const bool was_last_half = ends_half || (was_half && steps == 1);
     release(&shared.q_empty);
     q_phase ^= 1;
 
     barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
-    if (was_half) {
+    if (was_last_half) {
       issue_fragments_times_values<kHeadSize, 1>(s.out, s.p, shared.v[v_ring.stage]);
     } else {
       issue_fragments_times_values<kHeadSize, 2>(s.out, s.p, shared.v[v_ring.stage]);

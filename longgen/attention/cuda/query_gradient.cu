@@ -20,7 +20,7 @@ struct Shared {
   alignas(1024) uint8_t out[2][Bytes::kRows64];
   alignas(1024) uint8_t k[kStages][Bytes::kStage];
   alignas(1024) uint8_t v[kStages][Bytes::kStage];
-  int item;  // that q belongs to; -1: no more
+  Work work[2];  // of this tile and the next; made by the producer, so that it takes no registers of the consumers
   uint64_t q_full, q_empty;
   uint64_t k_full[kStages], k_empty[kStages];
   uint64_t v_full[kStages], v_empty[kStages];
@@ -39,13 +39,14 @@ __device__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
   uint32_t q_phase = 0;
   for (int item = blockIdx.x;;) {
     barrier_wait(&shared.q_empty, q_phase ^ 1);
-    q_phase ^= 1;
-    shared.item = item < num_items ? item : -1;
     if (item >= num_items) {
+      shared.work[q_phase].head = -1;  // no more
       barrier_arrive(&shared.q_full);
       return;
     }
     const Work work = Work::of(problem, item);
+    shared.work[q_phase] = work;
+    q_phase ^= 1;
     barrier_expect(&shared.q_full, 6 * TileBytes<kHeadSize>::kRows64);
     load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
     load_query_rows<kHeadSize>(shared.grad_out, &a.grad_out_map, &shared.q_full, work);
@@ -154,9 +155,9 @@ struct Consumer {
   __device__ void run() {
     while (true) {
       barrier_wait(&shared.q_full, q_phase);
-      const int item = shared.item;
-      if (item < 0) return;
-      tile(Work::of(a.problem.attend, item));
+      const Work& work = shared.work[q_phase];
+      if (work.head < 0) return;
+      tile(work);
     }
   }
 
