@@ -32,14 +32,17 @@ target_link_libraries(torch_cuda INTERFACE
 add_library(longgen_cuda_flags INTERFACE)
 target_include_directories(longgen_cuda_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(longgen_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:
-  -gencode=arch=compute_90a,code=sm_90a -lineinfo --use_fast_math --expt-relaxed-constexpr -Xcompiler=-Wall>)
+  -gencode=arch=compute_90a,code=sm_90a -lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall>)
 
-# longgen_cuda_part(NAME SOURCES...): one folder's part of the plug-in. Its .cu files include no torch header (30 s a
-# file); a binding.cpp does.
+# longgen_cuda_part(NAME [EXACT] SOURCES... [DEPS...]): one folder's part of the plug-in. Its .cu files include no torch
+# header (30 s a file); a binding.cpp does. EXACT: without --use_fast_math, for code that divides and takes roots.
 set_property(GLOBAL PROPERTY LONGGEN_CUDA_PARTS "")
 function(longgen_cuda_part name)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "EXACT" "" "SOURCES;DEPS" ${ARGN})
   add_library(longgen_${name} OBJECT ${arg_SOURCES})
+  if(NOT arg_EXACT)
+    target_compile_options(longgen_${name} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--use_fast_math>)
+  endif()
   target_link_libraries(longgen_${name} PRIVATE longgen_cuda_flags longgen_flags torch_cuda)
   foreach(dep ${arg_DEPS})
     target_link_libraries(longgen_${name} PRIVATE longgen_${dep})

@@ -89,7 +89,7 @@ std::vector<std::string> one_measurement(const BenchCommand& command, const std:
           "--decode-tokens", std::to_string(command.decode_tokens),
           "--chunk",         std::to_string(command.chunk),
           "--device",        command.model_options.device,
-          "--dtype",         command.model_options.dtype,
+          "--dtype",         command.model_options.compute_dtype(),
           "--threads",       std::to_string(command.model_options.threads)};
 }
 
@@ -132,7 +132,7 @@ std::string to_text(const BenchCommand& command, const OrderedJson& variants) {
                     format_bytes(variant["peak_memory_bytes"])});
   }
   return detail::concat(command.model, ", ", format_count(command.tokens), " tokens, ",
-                        command.model_options.dtype, ", ", command.model_options.device,
+                        command.model_options.compute_dtype(), ", ", command.model_options.device,
                         ", median of ", command.rounds, "\n", format_table(rows));
 }
 
@@ -162,7 +162,7 @@ int bench_model(const BenchCommand& command) {
     variants.push_back(summary_of(rounds[variant]));
   if (command.json) {
     output.write(dump_json(OrderedJson{{"model", command.model},
-                                       {"dtype", command.model_options.dtype},
+                                       {"dtype", command.model_options.compute_dtype()},
                                        {"device", command.model_options.device},
                                        {"rounds", command.rounds},
                                        {"variants", variants}}) +

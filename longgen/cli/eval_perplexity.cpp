@@ -140,7 +140,7 @@ int eval_perplexity(const PerplexityCommand& command) {
     const OrderedJson settings = {{"length", command.length},
                                   {"data", command.data},
                                   {"texts", command.texts},
-                                  {"dtype", command.model_options.dtype}};
+                                  {"dtype", command.model_options.compute_dtype()}};
     say_files(write_perplexity_report(
         models, {.folder = command.out, .name = "perplexity", .settings = settings}));
   }

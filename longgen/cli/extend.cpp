@@ -6,6 +6,7 @@
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/interrupt.h"
+#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/train/trainer.h"
@@ -17,6 +18,7 @@ struct ExtendCommand {
   std::string recipe;
   std::vector<std::string> overrides;
   TrainOptions options;
+  std::string device = "cpu";
   bool json = false, quiet = false;
 };
 
@@ -64,6 +66,7 @@ int extend(ExtendCommand& command) {
   LG_CHECK(!(command.options.resume && command.options.replace),
            "--resume goes on with a run, --force begins anew: give one of them.");
   command.options.show_progress = !command.quiet;
+  command.options.on_gpu = open_device(command.device).is_cuda();
   command.options.stop = &interrupted();
   catch_interrupts();
   const TrainSummary summary = train(recipe, command.options);
@@ -88,6 +91,7 @@ void add_extend(CommandSet& commands) {
       ->option_text("KEY=VALUE")
       ->allow_extra_args(false)
       ->take_all();
+  add_device_option(app, command->device);
   app->add_flag("--resume", command->options.resume,
                 "go on from the last checkpoint, or begin where there is none");
   app->add_flag("--force", command->options.replace,

@@ -9,8 +9,14 @@
 
 namespace longgen {
 
-/// Sets the number of threads and loads the model. Throws Error where the device is not there:
-/// there is no quiet fall back to another one.
+/// Loads the GPU plug-in and looks at the first GPU: an empty string if it can be used, otherwise
+/// what is missing, as a sentence.
+std::string missing_for_gpu();
+/// The device that --device names, ready to compute: for cuda the GPU plug-in is loaded. Throws
+/// Error saying what is missing: there is no quiet fall back to another one.
+at::Device open_device(const std::string& name);
+
+/// Sets the number of threads and loads the model, onto the device.
 Decoder load_decoder(const std::string& directory, const ModelOptions& options);
 
 /// --threads, for commands that load models themselves.

@@ -1,4 +1,5 @@
 // longgen: the program. The only place that catches errors, prints them and exits.
+#include <c10/util/Exception.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/output.h"
+#include "longgen/ops/gpu_memory.h"
 
 namespace longgen {
 namespace {
@@ -38,6 +40,10 @@ int run_program(int argc, char** argv) {
     return 0;
   } catch (const std::bad_alloc&) {
     return fail("out of memory.");
+  } catch (const c10::OutOfMemoryError&) {
+    return fail((out_of_gpu_memory() + " Use a shorter text or smaller --chunk.").c_str());
+  } catch (const c10::Error& error) {  // of torch; what() would add a stack trace
+    return fail(error.what_without_backtrace());
   } catch (const std::exception& error) {  // Error among them
     return fail(error.what());
   }

@@ -21,11 +21,17 @@ CLI::Validator one_of(const std::string& first, const std::string& second) {
 
 }  // namespace
 
-void add_model_options(CLI::App* command, ModelOptions& options) {
-  command->add_option("--device", options.device, "where to compute (default cpu)")
+void add_device_option(CLI::App* command, std::string& device) {
+  command->add_option("--device", device, "where to compute (default cpu)")
       ->option_text("cpu|cuda")
       ->check(one_of("cpu", "cuda"));
-  command->add_option("--dtype", options.dtype, "numbers to compute with (default float32)")
+}
+
+void add_model_options(CLI::App* command, ModelOptions& options) {
+  add_device_option(command, options.device);
+  command
+      ->add_option("--dtype", options.dtype,
+                   "numbers to compute with (default float32; bfloat16 on cuda)")
       ->option_text("float32|bfloat16")
       ->check(one_of("float32", "bfloat16"));
   add_threads_option(command, options.threads);

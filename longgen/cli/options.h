@@ -9,11 +9,19 @@ namespace longgen {
 
 /// --device, --dtype and --threads of every command that runs a model.
 struct ModelOptions {
-  std::string device = "cpu";     ///< cpu or cuda
-  std::string dtype = "float32";  ///< float32 or bfloat16
-  int64_t threads = 0;            ///< 0: one per core
+  std::string device = "cpu";  ///< cpu or cuda
+  std::string dtype;           ///< float32 or bfloat16; empty where it was not given
+  int64_t threads = 0;         ///< 0: one per core
+
+  /// The one given, or else what the device is best at.
+  std::string compute_dtype() const {
+    return !dtype.empty() ? dtype : device == "cuda" ? "bfloat16" : "float32";
+  }
 };
 void add_model_options(CLI::App* command, ModelOptions& options);
+
+/// --device alone.
+void add_device_option(CLI::App* command, std::string& device);
 
 /// --json: the report as one JSON object on stdout, instead of text.
 void add_json_flag(CLI::App* command, bool& json);

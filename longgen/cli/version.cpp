@@ -1,12 +1,22 @@
 #include "longgen/cli/version.h"
 
 #include "longgen/attention/cpu/tile_kernels.h"
+#include "longgen/cli/load.h"
+#include "longgen/ops/gpu_ops.h"
 
 namespace longgen {
+namespace {
+
+std::string gpu_text() {
+  const std::string missing = missing_for_gpu();
+  return missing.empty() ? gpu::properties().name : "none, " + missing;
+}
+
+}  // namespace
 
 std::string version_text() {
   return std::string("longgen " LONGGEN_VERSION "\nattention kernels: ") +
-         cpu::tile_kernels().instruction_set;
+         cpu::tile_kernels().instruction_set + "\nGPU: " + gpu_text();
 }
 
 }  // namespace longgen

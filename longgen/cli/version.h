@@ -5,7 +5,8 @@
 
 namespace longgen {
 
-/// Name and version, and on a second line which attention kernels this processor gets.
+/// Name and version, which attention kernels this processor gets, and which GPU is used by --device
+/// cuda or why none is: a line each.
 std::string version_text();
 
 }  // namespace longgen

@@ -6,21 +6,24 @@
 #include "longgen/base/check.h"
 #include "longgen/model/rope_frequencies.h"
 #include "longgen/ops/linear.h"
-#include "longgen/ops/norm.h"
 #include "longgen/ops/swiglu.h"
 
 namespace longgen {
 namespace {
 
-struct Qkv {
-  at::Tensor q_THD, k_TKD, v_TKD;
-};
+/// x by value: moved in where nobody needs it any more.
+at::Tensor project(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias) {
+  return linear(x, weight, bias);
+}
 
-Qkv split_heads(const at::Tensor& qkv, const ModelConfig& config) {
-  const auto heads =
-      qkv.unflatten(1, {-1, config.head_size})
-          .split_with_sizes({config.num_heads, config.num_kv_heads, config.num_kv_heads}, 1);
-  return {heads[0], heads[1], heads[2]};
+/// q, k and v of the heads (T, H + 2K, D) of a layer, ready to attend.
+Qkv rotated_heads(const at::Tensor& heads_THD, const LayerWeights& w, const ModelConfig& config,
+                  const RopeTable& table) {
+  if (!config.qk_norm) return split_rotated(heads_THD, config.num_heads, table);
+  const auto parts =
+      heads_THD.split_with_sizes({config.num_heads, config.num_kv_heads, config.num_kv_heads}, 1);
+  return {rope(rms_norm(parts[0], w.q_norm_D, config.norm_eps), table),
+          rope(rms_norm(parts[1], w.k_norm_D, config.norm_eps), table), parts[2]};
 }
 
 }  // namespace
@@ -37,35 +40,44 @@ Decoder::Decoder(ModelConfig config, ModelWeights weights)
 }
 
 at::Tensor Decoder::embed(const at::Tensor& tokens_T) const {
-  return at::embedding(weights_.embedding_VE, tokens_T);
+  return at::embedding(weights_.embedding_VE, tokens_T.to(device()));
 }
 
 RopeTable Decoder::rope(const AttentionContext& context) const {
-  RopeTable table =
-      make_rope_table(context.positions_T(), rope_frequencies(config_.rope, config_.head_size),
-                      config_.rope.attention_factor);
-  const at::Device device = weights_.embedding_VE.device();
-  return {table.cos_TD.to(device), table.sin_TD.to(device)};
+  return make_rope_table(context.positions_T().to(device()),
+                         rope_frequencies(config_.rope, config_.head_size),
+                         config_.rope.attention_factor);
+}
+
+AddedNorm Decoder::norm(Residual residual, const at::Tensor& weight_E) const {
+  const double eps = config_.norm_eps;
+  if (!residual.delta_TE.defined()) {
+    return {residual.x_TE, rms_norm(residual.x_TE, weight_E, eps)};
+  }
+  return add_rms_norm(residual.x_TE, residual.delta_TE, weight_E, eps);
+}
+
+Decoder::Residual Decoder::run_layer(int64_t index, Residual in, const RopeTable& table,
+                                     AttentionContext& context) const {
+  const LayerWeights& w = weights_.layers[index];
+
+  AddedNorm x = norm(std::move(in), w.attention_norm_E);
+  const Qkv heads = rotated_heads(
+      project(std::move(x.normed), w.qkv, w.qkv_bias).unflatten(1, {-1, config_.head_size}), w,
+      config_, table);
+  const at::Tensor attended_THD =
+      context.attend(index, heads.q_THD, heads.k_TKD, heads.v_TKD, config_.pattern(index));
+
+  x = norm({std::move(x.sum), project(attended_THD.flatten(1), w.output, w.output_bias)},
+           w.ffn_norm_E);
+  const at::Tensor gate_up = project(std::move(x.normed), w.gate_up, w.gate_up_bias);
+  return {std::move(x.sum), project(swiglu(gate_up), w.down, w.down_bias)};
 }
 
 at::Tensor Decoder::layer(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
                           AttentionContext& context) const {
-  const LayerWeights& w = weights_.layers[index];
-  const double eps = config_.norm_eps;
-
-  Qkv heads =
-      split_heads(linear(rms_norm(x_TE, w.attention_norm_E, eps), w.qkv, w.qkv_bias), config_);
-  if (config_.qk_norm) {
-    heads.q_THD = rms_norm(heads.q_THD, w.q_norm_D, eps);
-    heads.k_TKD = rms_norm(heads.k_TKD, w.k_norm_D, eps);
-  }
-  const at::Tensor attended =
-      context.attend(index, longgen::rope(heads.q_THD, table), longgen::rope(heads.k_TKD, table),
-                     heads.v_TKD, config_.pattern(index));
-  const at::Tensor x = at::add(x_TE, linear(attended.flatten(1), w.output, w.output_bias));
-
-  const at::Tensor gate_up = linear(rms_norm(x, w.ffn_norm_E, eps), w.gate_up, w.gate_up_bias);
-  return at::add(x, linear(swiglu(gate_up), w.down, w.down_bias));
+  const Residual out = run_layer(index, {x_TE, {}}, table, context);
+  return at::add(out.x_TE, out.delta_TE);
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
@@ -74,9 +86,11 @@ at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context) const {
   const RopeTable table = rope(context);
-  at::Tensor x = embed(tokens_T);
-  for (int64_t i = 0; i < config_.num_layers; ++i) x = layer(i, x, table, context);
-  return final_norm(x);
+  Residual residual = {embed(tokens_T), {}};
+  for (int64_t i = 0; i < config_.num_layers; ++i) {
+    residual = run_layer(i, std::move(residual), table, context);
+  }
+  return norm(std::move(residual), weights_.final_norm_E).normed;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_TE) const {

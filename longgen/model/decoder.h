@@ -6,6 +6,7 @@
 #include "longgen/model/attention_context.h"
 #include "longgen/model/config.h"
 #include "longgen/model/weights.h"
+#include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 
 namespace longgen {
@@ -21,7 +22,10 @@ class Decoder {
   const ModelWeights& weights() const { return weights_; }
   at::ScalarType dtype() const { return weights_.embedding_VE.scalar_type(); }
 
-  /// tokens (T) int64 -> the hidden state after the final norm (T, E), dtype of the weights.
+  at::Device device() const { return weights_.embedding_VE.device(); }
+
+  /// tokens (T) int64, on the CPU or the device -> the hidden state after the final norm (T, E),
+  /// dtype of the weights.
   at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context) const;
   /// hidden (T, E) -> logits (T, V) in fp32.
   at::Tensor logits(const at::Tensor& hidden_TE) const;
@@ -34,6 +38,14 @@ class Decoder {
   at::Tensor final_norm(const at::Tensor& x_TE) const;
 
  private:
+  /// x + delta: the next norm makes the sum. Without delta: x.
+  struct Residual {
+    at::Tensor x_TE, delta_TE;
+  };
+  AddedNorm norm(Residual residual, const at::Tensor& weight_E) const;
+  Residual run_layer(int64_t index, Residual in, const RopeTable& rope,
+                     AttentionContext& context) const;
+
   ModelConfig config_;
   ModelWeights weights_;
 };

@@ -1,11 +1,14 @@
 #include "longgen/model/weights.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/normal.h>
 #include <ATen/ops/zeros.h>
 
 #include <functional>
+
+#include "longgen/base/check.h"
 
 namespace longgen {
 namespace {
@@ -159,6 +162,16 @@ ModelWeights zeros_like(const ModelWeights& weights, at::ScalarType dtype) {
   });
   if (tied) copy.head_VE = copy.embedding_VE;
   return copy;
+}
+
+void copy_weights(const ModelWeights& from, const ModelWeights& to) {
+  const at::NoGradGuard no_grad;
+  const std::vector<NamedTensor> sources = from.parameters(), targets = to.parameters();
+  LG_DCHECK(sources.size() == targets.size());
+  for (size_t i = 0; i < sources.size(); ++i) {
+    at::Tensor target = targets[i].tensor;
+    target.copy_(sources[i].tensor);
+  }
 }
 
 ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device) {

@@ -52,6 +52,9 @@ ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uin
                             at::Device device = at::kCPU);
 /// Zeros of the same shapes: gradients, optimizer states. Tied tensors stay tied.
 ModelWeights zeros_like(const ModelWeights& weights, at::ScalarType dtype);
+/// Copies the numbers of one model's weights to another's, in their dtype and on their device.
+/// Allocates nothing there.
+void copy_weights(const ModelWeights& from, const ModelWeights& to);
 /// Copies in another dtype or on another device; tied tensors stay tied.
 ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device);
 

@@ -39,6 +39,27 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   }
 };
 
+class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> {
+ public:
+  static variable_list forward(AutogradContext* context, const at::Tensor& x,
+                               const at::Tensor& delta, const at::Tensor& weight_N, double eps) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    at::Tensor inverse_rms;
+    const AddedNorm result = add_rms_norm_forward(x, delta, weight_N, eps, &inverse_rms);
+    context->save_for_backward({result.sum, weight_N, inverse_rms});
+    return {result.sum, result.normed};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("add_rms_norm");
+    const variable_list saved = context->get_saved_variables();
+    const bool need_x = context->needs_input_grad(0) || context->needs_input_grad(1);
+    const RmsNormGradients result = add_rms_norm_backward(
+        {grads[0], grads[1]}, saved[0], saved[1], saved[2], need_x, context->needs_input_grad(2));
+    return {result.x, result.x, result.weight_N, at::Tensor()};
+  }
+};
+
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THD,
@@ -53,6 +74,27 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
     const variable_list saved = context->get_saved_variables();
     // The transpose of a rotation is the rotation by the opposite angle.
     return {rotate(grads[0], {saved[0], saved[1]}, Rotation::backward), at::Tensor(), at::Tensor()};
+  }
+};
+
+class SplitRotatedFunction : public torch::autograd::Function<SplitRotatedFunction> {
+ public:
+  /// v shares the memory of heads, but autograd does not know it as a view: nothing here or above
+  /// changes tensors in place.
+  static variable_list forward(AutogradContext* context, const at::Tensor& heads_THD,
+                               int64_t num_heads, const at::Tensor& cos_TD,
+                               const at::Tensor& sin_TD) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    context->save_for_backward({cos_TD, sin_TD});
+    const Qkv result = split_rotated_forward(heads_THD, num_heads, {cos_TD, sin_TD});
+    return {result.q_THD, result.k_TKD, result.v_TKD};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("rope");
+    const variable_list saved = context->get_saved_variables();
+    return {split_rotated_backward({grads[0], grads[1], grads[2]}, {saved[0], saved[1]}),
+            at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -105,8 +147,21 @@ at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight
   return RmsNormFunction::apply(x, weight_N, eps);
 }
 
+AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
+                                      const at::Tensor& weight_N, double eps) {
+  const variable_list results = AddRmsNormFunction::apply(x, delta, weight_N, eps);
+  return {results[0], results[1]};
+}
+
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table) {
   return RopeFunction::apply(x_THD, table.cos_TD, table.sin_TD);
+}
+
+Qkv differentiable_split_rotated(const at::Tensor& heads_THD, int64_t num_heads,
+                                 const RopeTable& table) {
+  const variable_list results =
+      SplitRotatedFunction::apply(heads_THD, num_heads, table.cos_TD, table.sin_TD);
+  return {results[0], results[1], results[2]};
 }
 
 at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 
 namespace longgen {
@@ -26,12 +27,22 @@ struct RmsNormGradients {
 /// Fills inverse_rms (rows, fp32) if it is not null.
 at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_N, double eps,
                             at::Tensor* inverse_rms);
+/// The same of x + delta. On a GPU only.
+AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
+                               const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms);
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                    const at::Tensor& weight_N, const at::Tensor& inverse_rms,
                                    bool need_x, bool need_weight);
+/// Of add_rms_norm_forward(): x is the sum, and its gradient also that of x and delta.
+RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
+                                       const at::Tensor& weight_N, const at::Tensor& inverse_rms,
+                                       bool need_x, bool need_weight);
 
 enum class Rotation { forward, backward };
 at::Tensor rotate(const at::Tensor& x_THD, const RopeTable& table, Rotation rotation);
+/// On a GPU only.
+Qkv split_rotated_forward(const at::Tensor& qkv_THD, int64_t num_heads, const RopeTable& table);
+at::Tensor split_rotated_backward(const Qkv& grads, const RopeTable& table);
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up_TF);
 at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
@@ -49,7 +60,11 @@ CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
 
 // The same ops recorded by autograd.
 at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps);
+AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
+                                      const at::Tensor& weight_N, double eps);
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
+Qkv differentiable_split_rotated(const at::Tensor& qkv_THD, int64_t num_heads,
+                                 const RopeTable& table);
 at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF);
 at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
                                                const at::Tensor& weight_VE,

@@ -13,15 +13,24 @@
 namespace longgen {
 namespace {
 
+[[noreturn]] void refuse_target(int64_t target, int64_t row, int64_t num_classes) {
+  LG_FAIL("[linear_cross_entropy] target ", target, " of row ", row,
+          " is not in the vocabulary of ", num_classes, " tokens. Rows without a target have ",
+          kNoTarget, ".");
+}
+
 void check_targets(const at::Tensor& targets_T, int64_t num_classes) {
   const at::Tensor targets = targets_T.cpu().contiguous();
   const int64_t* target = targets.const_data_ptr<int64_t>();
   for (int64_t t = 0; t < targets.numel(); ++t) {
-    LG_CHECK(target[t] == kNoTarget || (target[t] >= 0 && target[t] < num_classes),
-             "[linear_cross_entropy] target ", target[t], " of row ", t,
-             " is not in the vocabulary of ", num_classes, " tokens. Rows without a target have ",
-             kNoTarget, ".");
+    const bool good = target[t] == kNoTarget || (target[t] >= 0 && target[t] < num_classes);
+    if (!good) refuse_target(target[t], t, num_classes);
   }
+}
+
+/// On a GPU the targets are checked there, while the losses are summed.
+bool checks_later(const at::Tensor& hidden_TE) {
+  return hidden_TE.is_cuda() && has_row_kernels(hidden_TE);
 }
 
 void check(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, const at::Tensor& targets_T,
@@ -41,9 +50,11 @@ void check(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, const at::T
   LG_CHECK(targets_T.dim() == 1 && targets_T.scalar_type() == at::kLong &&
                targets_T.size(0) == hidden_TE.size(0),
            "[linear_cross_entropy] targets must be int64, one for each row of hidden.", inputs());
-  LG_CHECK(chunk_rows >= 1, "[linear_cross_entropy] chunk_rows must be at least 1, found ",
+  LG_CHECK(chunk_rows >= 0,
+           "[linear_cross_entropy] chunk_rows must be at least 1, or 0 for what suits the device, "
+           "found ",
            chunk_rows, ".");
-  check_targets(targets_T, weight_VE.size(0));
+  if (!checks_later(hidden_TE)) check_targets(targets_T, weight_VE.size(0));
 }
 
 /// losses (T) fp64 of a chunk of logits, which become the gradients where asked for.
@@ -65,6 +76,9 @@ void chunk_losses(const at::Tensor& logits_TV, const at::Tensor& targets_T,
   if (!has_row_kernels(logits_TV)) {
     return chunk_losses_plain(logits_TV, targets_T, losses_T, make_gradient);
   }
+  if (logits_TV.is_cuda()) {
+    return gpu::cross_entropy(logits_TV, targets_T, losses_T, make_gradient);
+  }
   const int64_t num_classes = logits_TV.size(1);
   const cpu::CrossEntropy job = {is_bf16(logits_TV),          num_classes,
                                  logits_TV.data_ptr(),        targets_T.const_data_ptr<int64_t>(),
@@ -74,12 +88,16 @@ void chunk_losses(const at::Tensor& logits_TV, const at::Tensor& targets_T,
       [&job](int64_t begin, int64_t end) { cpu::row_kernels().cross_entropy(job, begin, end); });
 }
 
-/// sum (V, E) += dlogits^T hidden. A bf16 product is rounded to bf16, but added in fp32, a slice of
-/// classes at a time so that the product stays small.
+/// sum (V, E) += dlogits^T hidden. On the CPU a bf16 product is rounded to bf16, but added in fp32,
+/// a slice of classes at a time so that the product stays small; cuBLAS adds to fp32 itself.
 void add_weight_gradient(const at::Tensor& dlogits_TV, const at::Tensor& hidden_TE,
                          at::Tensor& sum_VE) {
   if (sum_VE.scalar_type() == hidden_TE.scalar_type()) {
     sum_VE.addmm_(dlogits_TV.t(), hidden_TE);
+    return;
+  }
+  if (sum_VE.is_cuda()) {
+    at::addmm_out(sum_VE, sum_VE, dlogits_TV.t(), hidden_TE, at::kFloat);
     return;
   }
   constexpr int64_t kSliceClasses = 8192;
@@ -103,6 +121,7 @@ void for_chunks(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, int64_
                 const Work& work) {
   const int64_t num_rows = hidden_TE.size(0);
   if (num_rows == 0) return;
+  if (chunk_rows == kChunkRowsOfDevice) chunk_rows = hidden_TE.is_cuda() ? 4096 : 512;
   const int64_t num_chunks = (num_rows - 1) / chunk_rows + 1;
   const int64_t least_rows = num_rows / num_chunks, num_longer = num_rows % num_chunks;
   const at::Tensor buffer =
@@ -121,8 +140,23 @@ at::Tensor empty_losses(const at::Tensor& hidden_TE) {
   return at::empty({hidden_TE.size(0)}, hidden_TE.options().dtype(at::kDouble));
 }
 
+/// Waits for the GPU; the check that check() left out.
+at::Tensor sum_and_check_on_gpu(const at::Tensor& losses_T, const at::Tensor& targets_T,
+                                int64_t num_classes) {
+  const at::Tensor result = gpu::sum_losses(losses_T, targets_T, num_classes);
+  const auto bad_row = static_cast<int64_t>(result.cpu().const_data_ptr<double>()[1]);
+  if (bad_row >= 0) {
+    refuse_target(targets_T.select(0, bad_row).item<int64_t>(), bad_row, num_classes);
+  }
+  return result.select(0, 0);
+}
+
 /// One after the other: ATen's own sum may group them by thread.
-at::Tensor sum_in_order(const at::Tensor& losses_T) {
+at::Tensor sum_in_order(const at::Tensor& losses_T, const at::Tensor& targets_T,
+                        int64_t num_classes) {
+  if (losses_T.is_cuda() && gpu::has_kernels()) {
+    return sum_and_check_on_gpu(losses_T, targets_T, num_classes);
+  }
   const at::Tensor losses = losses_T.cpu();
   const double* loss = losses.const_data_ptr<double>();
   double sum = 0;
@@ -153,7 +187,7 @@ CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
     }
     if (need_weight) add_weight_gradient(logits, chunk.of(hidden_TE), result.grad_weight_VE);
   });
-  result.loss = sum_in_order(losses_T).to(compute_type(hidden_TE));
+  result.loss = sum_in_order(losses_T, targets_T, weight_VE.size(0)).to(compute_type(hidden_TE));
   return result;
 }
 
@@ -176,6 +210,7 @@ at::Tensor target_logprobs(const at::Tensor& hidden_TE, const at::Tensor& weight
   for_chunks(hidden_TE, weight_VE, chunk_rows, [&](const Chunk& chunk, const at::Tensor& logits) {
     chunk_losses(logits, chunk.of(targets_T), chunk.of(losses_T), /*make_gradient=*/false);
   });
+  if (checks_later(hidden_TE)) sum_and_check_on_gpu(losses_T, targets_T, weight_VE.size(0));
   return losses_T.neg().add(0.0).to(compute_type(hidden_TE));  // + 0: no "-0" for no target
 }
 

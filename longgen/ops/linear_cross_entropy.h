@@ -9,6 +9,7 @@ namespace longgen {
 
 /// Rows with this target have no part in the loss.
 inline constexpr int64_t kNoTarget = -1;
+inline constexpr int64_t kChunkRowsOfDevice = 0;
 
 /// The sum over rows of -log softmax(hidden weight^T)[target]; divide by the number of targets for
 /// a mean. Differentiable (once) in hidden and weight.
@@ -17,17 +18,21 @@ inline constexpr int64_t kNoTarget = -1;
 ///   targets   (T)     int64: 0 to V - 1, or kNoTarget
 ///   returns   a scalar, fp32 (fp64 for fp64)
 /// Logits exist for at most chunk_rows rows at a time, never (T, V); the chunks are equally long.
+/// kChunkRowsOfDevice: 512 on the CPU; 4096 on a GPU, where every chunk reads and writes the fp32
+/// gradient of the weight once.
 /// Softmax and loss are fp32; bf16 logits are those of a bf16 product, as in the decoder.
 /// Gradients are made in the forward pass where they are asked for, and backward only scales them:
 /// until then (T, E) in hidden's dtype and (V, E) in fp32 are kept.
-/// Throws Error where shapes, dtypes or targets do not fit. Results do not depend on the number of
-/// threads, as long as ATen's matrix products do not (MKL's do for fewer than 12 rows).
+/// Throws Error where shapes, dtypes or targets do not fit; waits for a GPU to know. Results do not
+/// depend on the number of threads, as long as ATen's matrix products do not (MKL's do for fewer
+/// than 12 rows).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
-                                const at::Tensor& targets_T, int64_t chunk_rows = 512);
+                                const at::Tensor& targets_T,
+                                int64_t chunk_rows = kChunkRowsOfDevice);
 
 /// Log-probabilities of the targets, (T) fp32 (fp64 for fp64), chunk by chunk; 0 where there is no
 /// target. Inputs and errors as above. No gradient.
 at::Tensor target_logprobs(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
-                           const at::Tensor& targets_T, int64_t chunk_rows = 512);
+                           const at::Tensor& targets_T, int64_t chunk_rows = kChunkRowsOfDevice);
 
 }  // namespace longgen

@@ -1,5 +1,6 @@
 #include "longgen/ops/norm.h"
 
+#include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -80,6 +81,11 @@ class WeightGradient {
 
 at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, double eps,
                             at::Tensor* inverse_rms) {
+  if (x.is_cuda()) {
+    const gpu::NormResult result = gpu::rms_norm(x, {}, weight_in, eps, inverse_rms != nullptr);
+    if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
+    return result.out;
+  }
   const RowsOf rows(x);
   const at::Tensor weight_N = weight_in.contiguous();
   const at::Tensor out = at::empty(x.sizes(), x.options());
@@ -100,6 +106,11 @@ at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, do
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                    const at::Tensor& weight_in, const at::Tensor& inverse_rms,
                                    bool need_x, bool need_weight) {
+  if (x.is_cuda()) {
+    const auto [grad_x, grad_weight] =
+        gpu::rms_norm_backward(grad, {}, x, weight_in, inverse_rms, need_x, need_weight);
+    return {grad_x, grad_weight};
+  }
   const RowsOf rows(x), grad_rows(grad);
   const at::Tensor weight_N = weight_in.contiguous();
   const int64_t width = x.size(-1);
@@ -127,11 +138,43 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
   return result;
 }
 
+AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
+                               const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms) {
+  const gpu::NormResult result = gpu::rms_norm(x, delta, weight_N, eps, inverse_rms != nullptr);
+  if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
+  return {result.sum, result.out};
+}
+
+RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
+                                       const at::Tensor& weight_N, const at::Tensor& inverse_rms,
+                                       bool need_x, bool need_weight) {
+  const auto [grad_x, grad_weight] = gpu::rms_norm_backward(grads.normed, grads.sum, x, weight_N,
+                                                            inverse_rms, need_x, need_weight);
+  return {grad_x, grad_weight};
+}
+
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
   check(x, weight_N);
   if (!has_row_kernels(x)) return rms_norm_plain(x, weight_N, eps);
   if (needs_gradient(x, weight_N)) return differentiable_rms_norm(x, weight_N, eps);
   return rms_norm_forward(x, weight_N, eps, nullptr);
+}
+
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_N,
+                       double eps) {
+  check(x, weight_N);
+  LG_CHECK(delta.sizes() == x.sizes() && delta.scalar_type() == x.scalar_type() &&
+               delta.device() == x.device(),
+           "[add_rms_norm] x and delta must have one shape, dtype and device.\n  ",
+           describe("x", x), " | ", describe("delta", delta));
+  if (!x.is_cuda() || !has_row_kernels(x)) {
+    const at::Tensor sum = at::add(x, delta);
+    return {sum, rms_norm(sum, weight_N, eps)};
+  }
+  if (needs_gradient(x, delta, weight_N)) {
+    return differentiable_add_rms_norm(x, delta, weight_N, eps);
+  }
+  return add_rms_norm_forward(x, delta, weight_N, eps, nullptr);
 }
 
 }  // namespace longgen

@@ -10,8 +10,17 @@ namespace longgen {
 ///             in a slice of heads of (T, heads, D)
 ///   weight    (N)       same dtype and device
 ///   returns   x's shape and dtype, contiguous; computed in fp32, rounded once
-/// Results and gradients do not depend on the number of threads. Throws Error where shapes or
-/// dtypes do not fit. fp64, and devices other than the CPU, go through plain torch.
+/// Results and gradients are the same in every run, and do not depend on the number of threads.
+/// Throws Error where shapes or dtypes do not fit. fp64 goes through plain torch.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps);
+
+struct AddedNorm {
+  at::Tensor sum;     ///< x + delta
+  at::Tensor normed;  ///< rms_norm(sum)
+};
+/// The residual connection and the norm after it; on a GPU in one pass over memory. delta is like
+/// x. Differentiable (once).
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_N,
+                       double eps);
 
 }  // namespace longgen

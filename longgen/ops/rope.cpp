@@ -44,9 +44,15 @@ at::Tensor rope_plain(const at::Tensor& x_THD, const RopeTable& table) {
 
 RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<double>& frequencies,
                           double factor) {
-  LG_CHECK(positions_T.dim() == 1 && positions_T.scalar_type() == at::kLong && positions_T.is_cpu(),
+  const bool on_gpu = positions_T.is_cuda() && gpu::has_kernels();
+  LG_CHECK(positions_T.dim() == 1 && positions_T.scalar_type() == at::kLong &&
+               (positions_T.is_cpu() || on_gpu),
            "[rope] positions must be an int64 vector on the CPU, found ",
            describe("positions", positions_T), ".");
+  if (on_gpu) {
+    const auto [cos, sin] = gpu::rope_table(positions_T, frequencies, factor);
+    return {cos, sin};
+  }
   const at::Tensor positions = positions_T.contiguous();
   const int64_t num_tokens = positions.size(0);
   const auto half = static_cast<int64_t>(frequencies.size());
@@ -69,6 +75,9 @@ RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<doubl
 }
 
 at::Tensor rotate(const at::Tensor& x_in, const RopeTable& table, Rotation rotation) {
+  if (x_in.is_cuda()) {
+    return gpu::rope(x_in, table.cos_TD, table.sin_TD, rotation == Rotation::forward);
+  }
   const at::Tensor x_THD = with_contiguous_rows(x_in);
   const at::Tensor cos = table.cos_TD.contiguous(), sin = table.sin_TD.contiguous();
   const at::Tensor out = at::empty(x_THD.sizes(), x_THD.options());
@@ -94,6 +103,29 @@ at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table) {
   if (!has_row_kernels(x_THD)) return rope_plain(x_THD, table);
   if (needs_gradient(x_THD)) return differentiable_rope(x_THD, table);
   return rotate(x_THD, table, Rotation::forward);
+}
+
+Qkv split_rotated_forward(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table) {
+  const auto [q, k] = gpu::rope_qkv(heads_THD, num_heads, table.cos_TD, table.sin_TD);
+  return {q, k, heads_THD.narrow(1, num_heads + k.size(1), k.size(1))};
+}
+
+at::Tensor split_rotated_backward(const Qkv& grads, const RopeTable& table) {
+  return gpu::rope_qkv_backward(grads.q_THD, grads.k_TKD, grads.v_TKD, table.cos_TD, table.sin_TD);
+}
+
+Qkv split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table) {
+  check(heads_THD, table);
+  const int64_t num_kv_heads = (heads_THD.size(1) - num_heads) / 2;
+  LG_CHECK(num_heads >= 0 && num_heads + 2 * num_kv_heads == heads_THD.size(1),
+           "[rope] the heads are ", num_heads, " of q and an even number of k and v.\n  ",
+           describe("heads", heads_THD));
+  if (!heads_THD.is_cuda() || !has_row_kernels(heads_THD)) {
+    const auto parts = heads_THD.split_with_sizes({num_heads, num_kv_heads, num_kv_heads}, 1);
+    return {rope(parts[0], table), rope(parts[1], table), parts[2]};
+  }
+  if (needs_gradient(heads_THD)) return differentiable_split_rotated(heads_THD, num_heads, table);
+  return split_rotated_forward(heads_THD, num_heads, table);
 }
 
 }  // namespace longgen

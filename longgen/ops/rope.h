@@ -14,8 +14,9 @@ struct RopeTable {
   at::Tensor sin_TD;
 };
 
-/// positions (T) int64 on the CPU; frequencies (D / 2) in radians per token; factor multiplies cos
-/// and sin. Throws Error on other positions.
+/// positions (T) int64; frequencies (D / 2) in radians per token; factor multiplies cos and sin.
+/// The table is made where the positions are: on the CPU, or on a GPU with the plug-in (D up to
+/// 256). Throws Error on other positions.
 RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<double>& frequencies,
                           double factor = 1);
 
@@ -24,8 +25,14 @@ RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<doubl
 ///   x         (T, heads, D)  fp32, bf16 or fp64; fastest with a contiguous last axis, as in a
 ///             slice of heads of a larger tensor
 ///   returns   same shape and dtype, contiguous; computed in fp32, rounded once
-/// Throws Error where shapes or dtypes do not fit. fp64, and devices other than the CPU, go through
-/// plain torch.
+/// Throws Error where shapes or dtypes do not fit. fp64 goes through plain torch.
 at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table);
+
+struct Qkv {
+  at::Tensor q_THD, k_TKD, v_TKD;
+};
+/// Splits heads (T, H + 2K, D) into q, k and v, and rotates q and k; on a GPU in one pass over
+/// memory. v is a view. Differentiable (once).
+Qkv split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table);
 
 }  // namespace longgen

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "longgen/ops/cpu/row_kernels.h"
+#include "longgen/ops/gpu_ops.h"
 
 namespace longgen {
 
@@ -21,11 +22,13 @@ inline bool is_supported_dtype(const at::Tensor& x) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kDouble;
 }
 
-/// Whether the row kernels take x. Everything else (fp64 in gradient checks, other devices) goes
-/// through plain torch, which is slower and needs more memory.
+/// Whether there are kernels of ours for x: those of cpu/, or of the GPU plug-in. Everything else
+/// (fp64 in gradient checks, other devices) goes through plain torch, which is slower and needs
+/// more memory.
 inline bool has_row_kernels(const at::Tensor& x) {
   const at::ScalarType type = x.scalar_type();
-  return x.is_cpu() && (type == at::kFloat || type == at::kBFloat16);
+  return (type == at::kFloat || type == at::kBFloat16) &&
+         (x.is_cpu() || (x.is_cuda() && gpu::has_kernels()));
 }
 
 inline bool is_bf16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }

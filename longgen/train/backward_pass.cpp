@@ -4,7 +4,7 @@
 #include <ATen/ops/full_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/ops/gpu_ops.h"
 #include "longgen/train/training_context.h"
 
 namespace longgen {
@@ -25,12 +25,24 @@ void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::T
   }
 }
 
+/// sum (V, E) += each row of grad at its token. ATen's index_add_() adds with atomics on a GPU, in
+/// another order in every run.
+void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_T,
+                            at::Tensor& sum_VE) {
+  if (sum_VE.is_cuda() && gpu::has_kernels()) {
+    gpu::embedding_backward(grad_TE, tokens_T, sum_VE);
+  } else {
+    sum_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
+  }
+}
+
 class Pass {
  public:
   Pass(const Decoder& decoder, const MicroBatch& batch, const BackwardOptions& options,
        ModelWeights& gradients)
       : decoder_(decoder),
-        batch_(batch),
+        tokens_T_(batch.tokens_T.to(decoder.device())),
+        targets_T_(batch.targets_T.to(decoder.device())),
         options_(options),
         gradients_(gradients),
         context_(batch.tokens_T.size(0), batch.doc_starts, decoder.config().num_layers,
@@ -42,7 +54,7 @@ class Pass {
     at::Tensor grad_TE;
     const double loss = loss_and_gradient(last_TE, grad_TE);
     for (int64_t i = decoder_.config().num_layers - 1; i >= 0; --i) grad_TE = layer(i, grad_TE);
-    gradients_.embedding_VE.index_add_(0, batch_.tokens_T, grad_TE.to(at::kFloat));
+    add_embedding_gradient(grad_TE, tokens_T_, gradients_.embedding_VE);
     return loss;
   }
 
@@ -51,7 +63,7 @@ class Pass {
     at::Tensor x;
     {
       const at::NoGradGuard no_grad;
-      x = decoder_.embed(batch_.tokens_T);
+      x = decoder_.embed(tokens_T_);
     }
     for (int64_t i = 0; i < decoder_.config().num_layers; ++i) {
       const bool keep_graph = options_.recompute == Recompute::kNone;
@@ -71,7 +83,7 @@ class Pass {
     const at::Tensor x = leaf(last_TE);
     const ModelWeights& weights = decoder_.weights();
     const at::Tensor loss = linear_cross_entropy(decoder_.final_norm(x), weights.head_VE,
-                                                 batch_.targets_T, options_.loss_chunk_rows);
+                                                 targets_T_, options_.loss_chunk_rows);
     const auto found = torch::autograd::grad({loss}, {x, weights.final_norm_E, weights.head_VE},
                                              {at::full_like(loss, options_.loss_scale)});
     grad_TE = found[0];
@@ -99,7 +111,7 @@ class Pass {
   }
 
   const Decoder& decoder_;
-  const MicroBatch& batch_;
+  at::Tensor tokens_T_, targets_T_;
   const BackwardOptions& options_;
   ModelWeights& gradients_;
   TrainingContext context_;
@@ -118,8 +130,8 @@ double loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chu
   const at::NoGradGuard no_grad;
   BatchContext context(batch.tokens_T.size(0), batch.doc_starts);
   const at::Tensor hidden_TE = decoder.forward(batch.tokens_T, context);
-  return linear_cross_entropy(hidden_TE, decoder.weights().head_VE, batch.targets_T,
-                              loss_chunk_rows)
+  return linear_cross_entropy(hidden_TE, decoder.weights().head_VE,
+                              batch.targets_T.to(decoder.device()), loss_chunk_rows)
       .item<double>();
 }
 

@@ -4,11 +4,13 @@
 #include <ATen/core/Tensor.h>
 
 #include "longgen/model/decoder.h"
+#include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/train/recipe.h"
 
 namespace longgen {
 
-/// Packed sequences: rows of all of them one after the other.
+/// Packed sequences: rows of all of them one after the other. On the CPU; moved to the decoder's
+/// device once a pass.
 struct MicroBatch {
   at::Tensor tokens_T;    ///< int64
   at::Tensor targets_T;   ///< int64, kNoTarget where there is none
@@ -17,7 +19,7 @@ struct MicroBatch {
 
 struct BackwardOptions {
   Recompute recompute = Recompute::kLayers;
-  int64_t loss_chunk_rows = 512;
+  int64_t loss_chunk_rows = kChunkRowsOfDevice;
   /// The gradients are those of loss_scale * (sum of the losses of all targets).
   double loss_scale = 1;
 };

@@ -1,5 +1,7 @@
 #include "longgen/train/checkpoint.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -43,8 +45,8 @@ void write_moments(const fs::path& file, const AdamWState& state) {
   }
   SafetensorsWriter writer(file, specs);
   for (const NamedTensor& named : tensors) {
-    writer.write(named.name,
-                 {static_cast<const char*>(named.tensor.data_ptr()), named.tensor.nbytes()});
+    const at::Tensor host = named.tensor.cpu();  // one at a time
+    writer.write(named.name, {static_cast<const char*>(host.data_ptr()), host.nbytes()});
   }
   writer.finish();
 }
@@ -56,7 +58,10 @@ void read_moments(const fs::path& path, AdamWState& state) {
     LG_CHECK(entry && entry->dtype == DType::f32 && entry->shape == named.tensor.sizes().vec(),
              path.string(), ": tensor ", named.name, ": expected F32 of ", named.tensor.sizes(),
              entry ? ", found another type or shape." : ", found none.");
-    std::memcpy(named.tensor.data_ptr(), entry->bytes.data(), entry->bytes.size());
+    at::Tensor tensor = named.tensor;
+    const at::Tensor host = tensor.is_cpu() ? tensor : at::empty(tensor.sizes(), at::kFloat);
+    std::memcpy(host.data_ptr(), entry->bytes.data(), entry->bytes.size());
+    if (!tensor.is_cpu()) tensor.copy_(host);
     release_pages(entry->bytes);
   }
 }
@@ -141,8 +146,8 @@ void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,
   }
 }
 
-std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe,
-                                                     const RunState& expected) const {
+std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe, const RunState& expected,
+                                                     c10::Device device) const {
   const std::vector<fs::path> all = folders();
   for (auto last = all.rbegin(); last != all.rend(); ++last) {
     const fs::path& folder = *last;
@@ -155,7 +160,7 @@ std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe,
     Checkpoint checkpoint;
     checkpoint.state = read_state(folder / "state.json");
     check_same_run(folder, recipe, checkpoint.state, expected);
-    checkpoint.masters = load_model(folder).weights();
+    checkpoint.masters = load_model(folder, {.device = device}).weights();
     checkpoint.optimizer = make_adamw_state(checkpoint.masters);
     read_moments(folder / kOptimizerFile, checkpoint.optimizer);
     return checkpoint;

@@ -38,10 +38,11 @@ class CheckpointStore {
   /// Throws Error where it cannot be written (a full disk): older checkpoints stay.
   void save(const Recipe& recipe, const ModelConfig& config, const Checkpoint& checkpoint) const;
 
-  /// The last one whose hashes are right; damaged ones are passed over with a warning. nullopt when
-  /// there are no checkpoints. Throws Error when none is whole, and when the recipe or the hashes
-  /// in `expected` differ from the saved ones in what decides the result.
-  std::optional<Checkpoint> load_last(const Recipe& recipe, const RunState& expected) const;
+  /// The last one whose hashes are right, on `device`; damaged ones are passed over with a warning.
+  /// nullopt when there are no checkpoints. Throws Error when none is whole, and when the recipe or
+  /// the hashes in `expected` differ from the saved ones in what decides the result.
+  std::optional<Checkpoint> load_last(const Recipe& recipe, const RunState& expected,
+                                      c10::Device device = c10::kCPU) const;
 
   bool empty() const { return folders().empty(); }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longgen/base/check.h"
+#include "longgen/ops/gpu_ops.h"
 
 namespace longgen {
 namespace {
@@ -46,6 +47,11 @@ AdamWState make_adamw_state(const ModelWeights& masters) {
 }
 
 double gradient_norm(const ModelWeights& gradients) {
+  if (gradients.embedding_VE.is_cuda()) {
+    std::vector<at::Tensor> tensors;
+    for (const NamedTensor& gradient : gradients.parameters()) tensors.push_back(gradient.tensor);
+    return std::sqrt(gpu::sum_of_squares(tensors));
+  }
   double total = 0;
   for (const NamedTensor& gradient : gradients.parameters()) {
     const float* values = data_of(gradient.tensor);
@@ -82,6 +88,12 @@ void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
     const bool decays = weights[p].tensor.dim() >= 2;
     const auto keep =
         static_cast<float>(1 - (decays ? options.learning_rate * options.weight_decay : 0));
+    if (weights[p].tensor.is_cuda()) {
+      gpu::adamw(slopes[p].tensor, weights[p].tensor, first[p].tensor, second[p].tensor,
+                 {factors.grad_scale, factors.new_share1, factors.new_share2, factors.step_size,
+                  factors.inverse_root_correction2, factors.eps, keep});
+      continue;
+    }
     float *weight = data_of(weights[p].tensor), *gradient = data_of(slopes[p].tensor),
           *m = data_of(first[p].tensor), *v = data_of(second[p].tensor);
     const int64_t count = weights[p].tensor.numel();

@@ -22,12 +22,12 @@ struct AdamWState {
 AdamWState make_adamw_state(const ModelWeights& masters);
 
 /// The Euclidean norm of all gradients together; summed in double in a fixed order. NaN or infinite
-/// if one of them is.
+/// if one of them is. Waits for a GPU.
 double gradient_norm(const ModelWeights& gradients);
 
 /// One step; `step` counts from 1 (for the bias correction). Gradients are multiplied by grad_scale
-/// first. masters, gradients, m and v are fp32 on the CPU. The result does not depend on the number
-/// of threads.
+/// first. masters, gradients, m and v are fp32, all on the CPU or all on a GPU. The result does not
+/// depend on the number of threads.
 void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
                 const AdamWOptions& options, ModelWeights& masters, AdamWState& state);
 

@@ -70,9 +70,9 @@ struct Recipe {
     double clip_norm = 1;  ///< 0: gradients are not clipped
     Precision precision = Precision::kFloat32;
     Recompute recompute = Recompute::kLayers;
-    int64_t loss_chunk_rows = 512;
-    int64_t seed = 0;     ///< of whatever training draws besides the order of the samples
-    int64_t threads = 0;  ///< 0: all cores
+    int64_t loss_chunk_rows = 0;  ///< 0: what suits the device (kChunkRowsOfDevice)
+    int64_t seed = 0;             ///< of whatever training draws besides the order of the samples
+    int64_t threads = 0;          ///< 0: all cores
     bool operator==(const Train&) const = default;
   } train;
 

@@ -100,7 +100,7 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"train.clip_norm"}, r.train.clip_norm, Number{0, 1e6});
   visit(Key{"train.precision"}, r.train.precision, kPrecisions);
   visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputes);
-  visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{1, kMaxLength});
+  visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{0, kMaxLength});
   visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});
   visit(Key{"train.threads", kFree}, r.train.threads, Count{0, 4096});
 

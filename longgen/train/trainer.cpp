@@ -20,6 +20,7 @@
 #include "longgen/model/convert.h"
 #include "longgen/model/import.h"
 #include "longgen/model/model_directory.h"
+#include "longgen/ops/gpu_memory.h"
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/train/batches.h"
 #include "longgen/train/checkpoint.h"
@@ -88,6 +89,8 @@ class Run {
   Run(const Recipe& recipe, const TrainOptions& options)
       : recipe_(recipe),
         options_(options),
+        is_bf16_(recipe.train.precision == Precision::kBfloat16),
+        device_(options.on_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
         config_(hybrid_config(recipe)),
         dataset_(TokenDataset::open(recipe.data.path, "train")),
         packing_(dataset_, {recipe.data.sequence_length, recipe.data.packing,
@@ -176,19 +179,18 @@ class Run {
                                .model_hash = hash_directory(recipe_.model.path),
                                .dataset_hash = dataset_.hash()};
     std::optional<Checkpoint> saved;
-    if (options_.resume) saved = store_->load_last(recipe_, expected);
+    if (options_.resume) saved = store_->load_last(recipe_, expected, device_);
     if (saved) {
       state_ = std::move(*saved);
       saved_step_ = state_.state.step;
       log_info(detail::concat("resumed after step ", state_.state.step));
     } else {
       state_.state = expected;
-      state_.masters = load_model(recipe_.model.path).weights();
+      state_.masters = load_model(recipe_.model.path, {.device = device_}).weights();
       state_.optimizer = make_adamw_state(state_.masters);
       directory_->clear();
     }
     open_logs(saved ? state_.state.step : MetricsLog::kNewRun);
-    is_bf16_ = recipe_.train.precision == Precision::kBfloat16;
     gradients_ = zeros_like(state_.masters, at::kFloat);
     make_decoder();
   }
@@ -202,7 +204,7 @@ class Run {
   /// The decoder that computes: on the masters themselves, or on a bf16 copy.
   void make_decoder() {
     ModelWeights weights =
-        is_bf16_ ? converted(state_.masters, at::kBFloat16, at::kCPU) : state_.masters;
+        is_bf16_ ? converted(state_.masters, at::kBFloat16, device_) : state_.masters;
     require_gradients(weights);
     decoder_.emplace(config_, std::move(weights));
   }
@@ -245,8 +247,10 @@ class Run {
     log_step(loss, norm, rate, seconds);
     const double speed = static_cast<double>(recipe_.tokens_per_step()) / seconds;
     return "loss " + fixed(loss, "%.4f") + ", " + fixed(speed, "%.0f") + " tokens/s, " +
-           format_bytes(memory_bytes());
+           format_bytes(held_bytes());
   }
+
+  int64_t held_bytes() const { return options_.on_gpu ? gpu_memory().reserved : memory_bytes(); }
 
   void update_weights(double loss, double norm, double rate) {
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
@@ -264,7 +268,7 @@ class Run {
                 .eps = recipe_.train.eps,
                 .weight_decay = recipe_.train.weight_decay},
                state_.masters, state_.optimizer);
-    if (is_bf16_) make_decoder();
+    if (is_bf16_) copy_weights(state_.masters, decoder_->weights());
   }
 
   void log_step(double loss, double norm, double rate, double seconds) {
@@ -280,7 +284,7 @@ class Run {
                         {"tokens", state_.state.tokens},
                         {"tokens_per_s", speed},
                         {"seconds", seconds},
-                        {"memory_bytes", memory_bytes()}};
+                        {"memory_bytes", held_bytes()}};
     std::vector<Scalar> scalars = {{"train/loss", loss},
                                    {"train/learning_rate", rate},
                                    {"train/grad_norm", norm},
@@ -315,7 +319,7 @@ class Run {
   void finish() {
     summary_.steps = state_.state.step;
     summary_.tokens = state_.state.tokens;
-    summary_.peak_memory_bytes = peak_memory_bytes();
+    summary_.peak_memory_bytes = options_.on_gpu ? gpu_memory().peak_reserved : peak_memory_bytes();
     if (state_.state.step < summary_.total_steps) {
       save();
       return;
@@ -330,6 +334,8 @@ class Run {
 
   const Recipe& recipe_;
   const TrainOptions& options_;
+  const bool is_bf16_;
+  const at::Device device_;
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointStore> store_;
   ModelConfig config_;
@@ -340,7 +346,6 @@ class Run {
   Checkpoint state_;
   int64_t first_step_ = 0;   // done before this call
   int64_t saved_step_ = -1;  // of the last checkpoint
-  bool is_bf16_ = false;
   std::optional<Decoder> decoder_;
   ModelWeights gradients_;
   std::optional<MetricsLog> metrics_;
@@ -351,7 +356,21 @@ class Run {
 }  // namespace
 
 TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
-  return Run(recipe, options).run();
+  LG_CHECK(!options.on_gpu || recipe.train.precision == Precision::kBfloat16,
+           recipe.where("train.precision"),
+           ": on a GPU training computes in bfloat16 (its kernels take nothing else; weights, "
+           "gradients and moments stay float32), found float32. Set train.precision = \"bfloat16\" "
+           "(--set train.precision=bfloat16), or use --device cpu.");
+  try {
+    return Run(recipe, options).run();
+  } catch (const c10::OutOfMemoryError&) {
+    LG_FAIL(
+        out_of_gpu_memory(),
+        "\n  Smaller parts of a step need less: a larger train.accumulation, down to one "
+        "sequence at a time; then train.recompute = \"layers\", a smaller train.loss_chunk_rows, "
+        "a shorter data.sequence_length. Weights, gradients and moments alone take 18 bytes a "
+        "parameter. `longgen plan` predicts all of it.");
+  }
 }
 
 }  // namespace longgen

@@ -13,6 +13,9 @@ struct TrainOptions {
   bool resume = false;   ///< go on from the last checkpoint (or begin, where there is none)
   bool replace = false;  ///< begin anew although the run's directory holds a run
   bool show_progress = true;
+  /// Weights, gradients and moments are on the first GPU, and everything is computed there. Needs
+  /// the plug-in (load_gpu_plugin()) and train.precision = "bfloat16".
+  bool on_gpu = false;
   /// Set from outside (Ctrl-C): the run saves a checkpoint at the next step and stops.
   const std::atomic<bool>* stop = nullptr;
 };
@@ -25,7 +28,7 @@ struct TrainSummary {
   double first_loss = 0, last_loss = 0;
   double seconds = 0;
   double tokens_per_second = 0;
-  int64_t peak_memory_bytes = 0;
+  int64_t peak_memory_bytes = 0;  ///< of the process, or what it held of the GPU
   bool finished = false;
   fs::path model;  ///< the trained model's directory, if finished
 };

@@ -45,7 +45,7 @@ class FrameTest(CliCase):
 
     def test_version(self):
         out, err = self.run_program("--version")
-        self.assertRegex(out, r"\Alonggen \d+\.\d+\.\d+\nattention kernels: (baseline|avx2|avx512)\n\Z")
+        self.assertRegex(out, r"\Alonggen \d+\.\d+\.\d+\nattention kernels: (baseline|avx2|avx512)\nGPU: (none, )?[^\n]+\n\Z")
         self.assertEqual(err, "")
 
     def test_usage_errors(self):

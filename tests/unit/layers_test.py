@@ -19,7 +19,7 @@ SOURCES = {".cpp", ".cc", ".cu"}
 HEADERS = {".h", ".hpp", ".cuh"}
 ALL_OF_TORCH = {"torch/torch.h", "torch/all.h", "torch/extension.h"}
 TORCH = ("ATen/", "c10/", "torch/")
-KEYWORDS = {"TORCH", "SHARED", "SOURCES", "DEPS", "LIBS"}
+KEYWORDS = {"TORCH", "SHARED", "EXACT", "SOURCES", "DEPS", "LIBS"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]', re.MULTILINE)
 # What a comment could hide: comments go, strings (in which // may stand) stay.
 NO_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
@@ -56,9 +56,9 @@ def folder_order(root):
     sys.exit("layers_test: longgen/CMakeLists.txt has no set(folders ...)")
 
 
-def library(words, folder):
-    """The target of longgen_library(NAME [TORCH] SOURCES ... DEPS ... LIBS ...)."""
-    target = Target("longgen_" + words[0], folder, "TORCH" in words)
+def library(words, folder, uses_torch):
+    """The target of longgen_library(NAME [TORCH] SOURCES ... DEPS ... LIBS ...), and of longgen_cuda_part(...)."""
+    target = Target("longgen_" + words[0], folder, uses_torch)
     key = ""
     for word in words[1:]:
         if word in KEYWORDS:
@@ -75,7 +75,9 @@ def read_folder(root, folder):
     targets, objects, links = [], [], {}
     for command, words in cmake_calls(root / "longgen" / folder / "CMakeLists.txt"):
         if command == "longgen_library":
-            targets.append(library(words, folder))
+            targets.append(library(words, folder, "TORCH" in words))
+        elif command == "longgen_cuda_part":
+            targets.append(library(words, folder, uses_torch=True))
         elif command == "add_library" and "OBJECT" in words:
             objects += words[words.index("OBJECT") + 1:]
         elif command == "add_executable":
@@ -215,7 +217,10 @@ GOOD = {
     "base/check.cpp": '#include "longgen/base/check.h"\n',
     "shape/CMakeLists.txt": "longgen_library(shape SOURCES shape.cpp DEPS base)\n"
                             "add_library(longgen_loops_${isa} OBJECT fast/loops.cpp)\n"
-                            "longgen_library(attend TORCH SHARED SOURCES attend.cpp ${objects} DEPS shape)\n",
+                            "longgen_library(attend TORCH SHARED SOURCES attend.cpp ${objects} DEPS shape)\n"
+                            "if(LONGGEN_HAS_CUDA)\n"
+                            "  longgen_cuda_part(shape_cuda EXACT SOURCES cuda/binding.cpp cuda/loops.cu DEPS attend)\n"
+                            "endif()\n",
     "shape/shape.h": "#pragma once\n#include \"longgen/shape/numbers.h\"\n",
     "shape/numbers.h": "#pragma once\n",
     "shape/shape.cpp": '#include "longgen/shape/shape.h"\n#include "longgen/shape/tables.h"\n',
@@ -227,6 +232,9 @@ GOOD = {
     "shape/signature.h": "#pragma once\n",
     "shape/fast/loops.h": "#pragma once\n",
     "shape/fast/loops.cpp": '#include "longgen/shape/fast/loops.h"\n',
+    "shape/cuda/loops.h": "#pragma once\n",
+    "shape/cuda/loops.cu": '#include "longgen/shape/cuda/loops.h"\n#include "longgen/shape/shape.h"\n',
+    "shape/cuda/binding.cpp": '#include <ATen/core/Tensor.h>\n#include "longgen/shape/cuda/loops.h"\n',
     "model/CMakeLists.txt": "longgen_library(config SOURCES config.cpp DEPS shape)\n"
                             "longgen_library(model TORCH SOURCES model.cpp DEPS config attend)\n",
     "model/config.h": "#pragma once\n#include \"longgen/shape/tables.h\"\n#include \"longgen/shape/numbers.h\"\n",
@@ -257,6 +265,11 @@ FAULTS = [
     ({"cli/CMakeLists.txt": "add_executable(longgen main.cpp)\n"
                             "target_link_libraries(longgen PRIVATE longgen_flags longgen_config)\n"},
      "longgen/cli/main.cpp:2: includes longgen/shape/signature.h of longgen_attend, but longgen does not depend"),
+    ({"shape/cuda/loops.cu": '#include "longgen/model/config.h"\n'},
+     "longgen/shape/cuda/loops.cu:1: includes longgen/model/config.h: longgen/model stands above longgen/shape"),
+    ({"shape/attend.cpp": '#include "longgen/shape/cuda/loops.h"\n#include "longgen/shape/signature.h"\n'},
+     "longgen/shape/attend.cpp:1: includes longgen/shape/cuda/loops.h of longgen_shape_cuda, "
+     "but longgen_attend does not depend on it"),
     ({"model/model.h": "#include <torch/torch.h>\n"},
      "longgen/model/model.h:1: includes torch/torch.h: a header must not include all of torch"),
     ({"base/check.h": "#include <ATen/ATen.h>\n"},

@@ -263,7 +263,8 @@ TEST(LinearCrossEntropyTest, ErrorsNameWhatWasFound) {
   expect_contains(error(hidden, weight, targets.to(at::kInt)),
                   "targets must be int64, one for each");
   expect_contains(error(hidden, weight, with(2).narrow(0, 0, 2)), "one for each row of hidden");
-  expect_contains(error(hidden, weight, targets, 0), "chunk_rows must be at least 1, found 0");
+  expect_contains(error(hidden, weight, targets, -1),
+                  "chunk_rows must be at least 1, or 0 for what suits the device, found -1");
 }
 
 TEST(LinearCrossEntropyTest, SecondDerivativeIsAnError) {

@@ -65,11 +65,11 @@ TEST(RecipeErrorsTest, NumbersOutOfRange) {
             "r.toml: line 10: train.seed: expected an integer of at least 0, found -1.");
   EXPECT_EQ(message_of("threads", "-2"),
             "r.toml: line 10: train.threads: expected an integer from 0 to 4,096, found -2.");
-  EXPECT_EQ(message_of("loss_chunk_rows", "0"),
-            "r.toml: line 10: train.loss_chunk_rows: expected an integer from 1 to 1,073,741,824, "
-            "found 0.");
+  EXPECT_EQ(message_of("loss_chunk_rows", "-1"),
+            "r.toml: line 10: train.loss_chunk_rows: expected an integer from 0 to 1,073,741,824, "
+            "found -1.");
   EXPECT_EQ(message_of("loss_chunk_rows", "\"9999999G\""),
-            "r.toml: line 10: train.loss_chunk_rows: expected an integer from 1 to 1,073,741,824, "
+            "r.toml: line 10: train.loss_chunk_rows: expected an integer from 0 to 1,073,741,824, "
             "found \"9999999G\".");
   for (const char* key : {"weight_decay", "beta1", "beta2", "eps", "clip_norm", "final_lr_share",
                           "warmup_steps", "accumulation"}) {

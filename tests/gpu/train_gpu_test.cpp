@@ -1,0 +1,250 @@
+// Training on the GPU: optimizer, loss and gradients of a whole model, runs and resuming them.
+#include <cmath>
+
+#include "longgen/train/backward_pass.h"
+#include "longgen/train/optimizer.h"
+#include "tests/gpu/gpu_test.h"
+#include "tests/unit/train/recipe_test_support.h"
+#include "tests/unit/train/tiny_run.h"
+
+namespace longgen {
+namespace {
+
+/// Heads of 64, which the GPU's attention takes: 4 on 2 KV heads, 3 layers.
+Json gpu_config() {
+  Json json = tiny_config();
+  json["hidden_size"] = 256;
+  json["intermediate_size"] = 384;
+  json["initializer_range"] = 0.05;
+  return json;
+}
+
+struct ModelCase {
+  const char* name;
+  const char* sparse;  // "" for a full model
+  bool tied = false, qk_norm = false, bias = false;
+};
+void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }
+
+ModelConfig config_of(const ModelCase& c) {
+  Json json = gpu_config();
+  json["tie_word_embeddings"] = c.tied;
+  json["attention_bias"] = json["mlp_bias"] = c.bias;
+  if (c.qk_norm) json["model_type"] = "qwen3", json["head_dim"] = 64;
+  ModelConfig config = parse_model_config(json.dump(), "config.json");
+  if (*c.sparse != '\0') config.layers = {{1}, Pattern::parse(c.sparse)};
+  return config;
+}
+
+/// Numbers that bf16 has, in fp32.
+ModelWeights bf16_weights(const ModelConfig& config) {
+  const ModelWeights weights = random_weights(config, at::kFloat, 5);
+  at::manual_seed(6);  // norms of 1 and biases of 0 would hide a slot that is mixed up
+  for (const NamedTensor& parameter : weights.parameters()) {
+    at::Tensor tensor = parameter.tensor;
+    if (tensor.dim() == 1) tensor.add_(at::randn_like(tensor), 0.3);
+  }
+  return converted(converted(weights, at::kBFloat16, at::kCPU), at::kFloat, at::kCPU);
+}
+
+/// Three documents of 700, 1 and 599 tokens; every ninth row has no target.
+MicroBatch make_micro_batch() {
+  constexpr int64_t kTokens = 1300;
+  const at::Tensor tokens = (at::arange(kTokens, at::kLong) * 37 + 11) % kTinyVocab;
+  at::Tensor targets = (at::arange(kTokens, at::kLong) * 53 + 2) % kTinyVocab;
+  targets.slice(0, 0, kTokens, 9).fill_(kNoTarget);
+  return {tokens, targets, at::tensor({0, 700, 701}, at::kLong)};
+}
+
+struct Outcome {
+  double loss = 0;
+  ModelWeights gradients;  // on the CPU
+};
+
+Outcome run(const ModelConfig& config, const ModelWeights& weights, at::ScalarType dtype,
+            at::Device device, const BackwardOptions& options = {}) {
+  const ModelWeights moved = converted(weights, dtype, device);
+  require_gradients(moved);
+  const Decoder decoder(config, moved);
+  ModelWeights gradients = zeros_like(moved, at::kFloat);
+  const double loss = backward_pass(decoder, make_micro_batch(), options, gradients);
+  return {loss, converted(gradients, at::kFloat, at::kCPU)};
+}
+
+void expect_bits(const Outcome& a, const Outcome& b) {
+  EXPECT_EQ(a.loss, b.loss);
+  const auto left = a.gradients.parameters(), right = b.gradients.parameters();
+  for (size_t i = 0; i < left.size(); ++i) {
+    EXPECT_TRUE(at::equal(left[i].tensor, right[i].tensor)) << left[i].name;
+  }
+}
+
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b.to(at::kDouble)).norm().item<double>();
+}
+
+class ModelGpu : public GpuTest, public ::testing::WithParamInterface<ModelCase> {};
+
+// bf16 on the GPU may be twice as wrong as bf16 on the CPU, both against fp32, and one rounding of
+// bf16 more.
+TEST_P(ModelGpu, LossAndGradientsAreAsGoodAsThoseOfTheCpu) {
+  const ModelConfig config = config_of(GetParam());
+  const ModelWeights weights = bf16_weights(config);
+  const Outcome truth = run(config, weights, at::kFloat, at::kCPU);
+  const Outcome cpu = run(config, weights, at::kBFloat16, at::kCPU);
+  const Outcome gpu = run(config, weights, at::kBFloat16, kGpu);
+  EXPECT_LE(std::abs(gpu.loss - truth.loss),
+            2 * std::abs(cpu.loss - truth.loss) + 0x1p-10 * truth.loss);
+  const auto want = truth.gradients.parameters(), of_cpu = cpu.gradients.parameters(),
+             of_gpu = gpu.gradients.parameters();
+  ASSERT_EQ(of_gpu.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double size = want[i].tensor.to(at::kDouble).norm().item<double>();
+    EXPECT_GT(size, 0) << want[i].name;
+    EXPECT_LE(distance(of_gpu[i].tensor, want[i].tensor),
+              2 * distance(of_cpu[i].tensor, want[i].tensor) + 0x1p-8 * size)
+        << want[i].name;
+  }
+}
+
+TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
+  const ModelConfig config = config_of(GetParam());
+  const ModelWeights weights = bf16_weights(config);
+  const auto with = [&](Recompute recompute) {
+    return run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute});
+  };
+  const Outcome none = with(Recompute::kNone);
+  expect_bits(with(Recompute::kNone), none);
+  expect_bits(with(Recompute::kLayers), none);
+  expect_bits(with(Recompute::kLayersKeepAttention), none);
+}
+
+TEST_P(ModelGpu, ForwardAloneGivesTheLossOfTheTrainingPass) {
+  const ModelConfig config = config_of(GetParam());
+  const ModelWeights weights = converted(bf16_weights(config), at::kBFloat16, kGpu);
+  require_gradients(weights);
+  const Decoder decoder(config, weights);
+  ModelWeights gradients = zeros_like(weights, at::kFloat);
+  const double trained = backward_pass(decoder, make_micro_batch(), {}, gradients);
+  EXPECT_EQ(loss_of(decoder, make_micro_batch(), kChunkRowsOfDevice), trained);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, ModelGpu,
+    ::testing::Values(ModelCase{"full", ""}, ModelCase{"sink", "sink=1,window=2", true},
+                      ModelCase{"stride", "sink=1,window=1,stride=2", false, true},
+                      ModelCase{"bias", "sink=1,window=4", false, false, true}),
+    [](const auto& c) { return std::string(c.param.name); });
+
+class TrainGpu : public GpuTest {
+ protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped()) return;
+    dir_ = fs::temp_directory_path() /
+           ("longgen_train_gpu." +
+            std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + "." +
+            std::to_string(::getpid()));
+    fs::create_directories(dir_);
+    write_tiny_model(dir_ / "model", gpu_config(), 1);
+    write_dataset(dir_ / "data", dir_ / "model", documents(60, 60), 0.2);
+  }
+  void TearDown() override {
+    if (!dir_.empty()) fs::remove_all(dir_);
+  }
+
+  Recipe recipe(const std::string& output, std::vector<std::string> more = {}) const {
+    const std::vector<std::string> overrides = {"train.precision=bfloat16",
+                                                "train.steps=10",
+                                                "train.threads=0",
+                                                "train.loss_chunk_rows=0",
+                                                "data.sequence_length=320",
+                                                "save.every=5",
+                                                "save.keep=9",
+                                                "eval.every=5",
+                                                "eval.sequences=1",
+                                                "model.output=" + (dir_ / output).string()};
+    more.insert(more.begin(), overrides.begin(), overrides.end());
+    return tiny_recipe(dir_, more);
+  }
+
+  fs::path dir_;
+};
+
+constexpr TrainOptions kOnGpu = {.show_progress = false, .on_gpu = true};
+constexpr TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .on_gpu = true};
+
+TEST_F(TrainGpu, TenStepsAreThoseOfTheCpu) {
+  const TrainSummary gpu = train(recipe("gpu"), kOnGpu);
+  const TrainSummary cpu = train(recipe("cpu"), {.show_progress = false});
+  EXPECT_TRUE(gpu.finished && cpu.finished);
+  EXPECT_LT(gpu.last_loss, gpu.first_loss);
+  EXPECT_GT(gpu.peak_memory_bytes, 0);
+  for (const char* key : {"loss", "eval_loss"}) {
+    const auto ours = metric(dir_ / "gpu", key), theirs = metric(dir_ / "cpu", key);
+    ASSERT_EQ(ours.size(), theirs.size());
+    ASSERT_GT(ours.size(), 0u);
+    for (size_t i = 0; i < ours.size(); ++i) {
+      // One rounding of bf16; a step changes the loss by more.
+      EXPECT_NEAR(ours[i].get<double>(), theirs[i].get<double>(), 0x1p-8 * theirs[i].get<double>())
+          << key << " " << i;
+    }
+  }
+}
+
+TEST_F(TrainGpu, ResumingGivesTheBitsOfTheWholeRun) {
+  train(recipe("whole"), kOnGpu);
+  const fs::path stopped = dir_ / "stopped";
+  train(recipe("stopped"), kOnGpu);
+  fs::remove_all(stopped / "model");  // as it was after step 5
+  fs::remove_all(stopped / "checkpoints" / "step-00000010");
+  ASSERT_TRUE(fs::exists(stopped / "checkpoints" / "step-00000005"));
+  const TrainSummary resumed = train(recipe("stopped"), kResumeOnGpu);
+  EXPECT_TRUE(resumed.finished);
+  EXPECT_EQ(weights_file(stopped), weights_file(dir_ / "whole"));
+  EXPECT_EQ(metric(stopped, "loss"), metric(dir_ / "whole", "loss"));
+}
+
+TEST_F(TrainGpu, ARunMayMoveToTheCpu) {
+  train(recipe("moved"), kOnGpu);
+  fs::remove_all(dir_ / "moved" / "model");
+  fs::remove_all(dir_ / "moved" / "checkpoints" / "step-00000010");
+  const TrainSummary resumed = train(recipe("moved"), {.resume = true, .show_progress = false});
+  EXPECT_TRUE(resumed.finished);
+  EXPECT_LT(resumed.last_loss, metric(dir_ / "moved", "loss")[0].get<double>());
+}
+
+using OptimizerGpu = GpuTest;
+
+TEST_F(OptimizerGpu, StepsAreThoseOfTheCpu) {
+  Json json = gpu_config();
+  json["vocab_size"] = 2101;
+  json["attention_bias"] = true;
+  const ModelConfig config = parse_model_config(json.dump(), "config.json");
+  ModelWeights cpu = random_weights(config, at::kFloat, 1), gpu = converted(cpu, at::kFloat, kGpu);
+  AdamWState cpu_state = make_adamw_state(cpu), gpu_state = make_adamw_state(gpu);
+  for (int64_t step = 1; step <= 3; ++step) {
+    const ModelWeights gradients = random_weights(config, at::kFloat, 10 + step);
+    const ModelWeights moved = converted(gradients, at::kFloat, kGpu);
+    const double norm = gradient_norm(gradients);
+    EXPECT_NEAR(gradient_norm(moved), norm, 1e-12 * norm);
+    const AdamWOptions options = {.learning_rate = 0.01, .weight_decay = 0.1};
+    adamw_step(gradients, 0.5, step, options, cpu, cpu_state);
+    adamw_step(moved, 0.5, step, options, gpu, gpu_state);
+  }
+  const auto expect_near = [](const ModelWeights& a, const ModelWeights& b) {
+    const auto left = a.parameters(), right = b.parameters();
+    for (size_t i = 0; i < left.size(); ++i) {
+      // The same formula; compilers may contract its products and sums in different places.
+      EXPECT_LE(max_difference(left[i].tensor, right[i].tensor.cpu()),
+                8 * 0x1p-23 * max_abs(left[i].tensor))
+          << left[i].name;
+    }
+  };
+  expect_near(cpu, gpu);
+  expect_near(cpu_state.m, gpu_state.m);
+  expect_near(cpu_state.v, gpu_state.v);
+}
+
+}  // namespace
+}  // namespace longgen
