@@ -43,6 +43,11 @@ class SequenceCache {
   /// Forgets all tokens.
   void clear();
 
+  /// Of each block the page that holds it, or kNoPage.
+  static constexpr PageId kNoPage = -1;
+  const std::vector<PageId>& pages(int64_t group, int64_t kv_head) const {
+    return tables_[group * layout_.shape().num_kv_heads + kv_head].pages;
+  }
   /// Where K and V of a block lie in its page (see PageBlock). Error if no page holds the block:
   /// only for blocks that are live or being written.
   std::byte* block(int64_t layer, int64_t kv_head, int64_t key_block) const;
@@ -53,7 +58,6 @@ class SequenceCache {
     std::vector<PageId> pages;     // of each block, kNoPage where none is needed
     int64_t oldest_in_window = 0;  // blocks before it are freed or live for ever
   };
-  static constexpr PageId kNoPage = -1;
 
   template <typename Visit>
   void for_each_table(const Visit& visit);

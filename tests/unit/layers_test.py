@@ -56,9 +56,9 @@ def folder_order(root):
     sys.exit("layers_test: longgen/CMakeLists.txt has no set(folders ...)")
 
 
-def library(words, folder):
-    """The target of longgen_library(NAME [TORCH] SOURCES ... DEPS ... LIBS ...)."""
-    target = Target("longgen_" + words[0], folder, "TORCH" in words)
+def library(words, folder, uses_torch):
+    """The target of longgen_library(NAME [TORCH] SOURCES ... DEPS ... LIBS ...) or longgen_cuda_part(NAME ...)."""
+    target = Target("longgen_" + words[0], folder, uses_torch)
     key = ""
     for word in words[1:]:
         if word in KEYWORDS:
@@ -75,7 +75,9 @@ def read_folder(root, folder):
     targets, objects, links = [], [], {}
     for command, words in cmake_calls(root / "longgen" / folder / "CMakeLists.txt"):
         if command == "longgen_library":
-            targets.append(library(words, folder))
+            targets.append(library(words, folder, "TORCH" in words))
+        elif command == "longgen_cuda_part":
+            targets.append(library(words, folder, uses_torch=True))
         elif command == "add_library" and "OBJECT" in words:
             objects += words[words.index("OBJECT") + 1:]
         elif command == "add_executable":
