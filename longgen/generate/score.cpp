@@ -34,7 +34,9 @@ void add_top(const Decoder& decoder, const at::Tensor& hidden_TE, int64_t count,
   for (int64_t row = 0; row < hidden_TE.size(0); row += kRows) {
     const int64_t rows = std::min(kRows, hidden_TE.size(0) - row);
     const at::Tensor logprobs_TV =
-        at::log_softmax(decoder.logits(hidden_TE.narrow(0, row, rows)), 1).contiguous();
+        at::log_softmax(decoder.logits(hidden_TE.narrow(0, row, rows)), 1)
+            .to(at::kCPU)
+            .contiguous();
     const auto* values = logprobs_TV.const_data_ptr<float>();
     const auto vocab = static_cast<size_t>(logprobs_TV.size(1));
     for (int64_t r = 0; r < rows; ++r) {
@@ -62,7 +64,9 @@ TokenScores score_tokens(Session& session, std::span<const int32_t> ids,
     std::copy_n(ids.begin() + first + 1, rows, targets_T.data_ptr<int64_t>());
     const at::Tensor used_TE = hidden_TE.narrow(0, 0, rows);
     const at::Tensor logprobs_T =
-        target_logprobs(used_TE, decoder.weights().head_VE, targets_T).contiguous();
+        target_logprobs(used_TE, decoder.weights().head_VE, targets_T.to(used_TE.device()))
+            .to(at::kCPU)
+            .contiguous();
     const auto* values = logprobs_T.const_data_ptr<float>();
     scores.logprobs.insert(scores.logprobs.end(), values, values + rows);
     if (options.top > 0) add_top(decoder, used_TE, options.top, scores);

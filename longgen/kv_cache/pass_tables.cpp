@@ -11,13 +11,15 @@ namespace longgen {
 namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
+// 4 MiB: the tables of one sequence of a million tokens with 32 KV heads and one full group.
+constexpr int64_t kFixedValues = int64_t{1} << 20;
 
 /// Blocks that the new tokens of a part stand in: [first, end).
 struct NewBlocks {
   explicit NewBlocks(const PassPart& part)
       : first(part.cache->length() / kBlock),
-        end((part.cache->length() + part.num_tokens + kBlock - 1) / kBlock) {}
-  int64_t count() const { return std::max<int64_t>(0, end - first); }
+        end(part.num_tokens > 0 ? (part.cache->length() + part.num_tokens - 1) / kBlock + 1
+                                : first) {}
   int64_t first, end;
 };
 
@@ -55,7 +57,8 @@ PassTables PassTables::make(const std::vector<PassPart>& parts, bool pinned) {
            " numbers. Pass fewer sequences at once.");
   tables.memory_ =
       at::empty({tables.num_values()}, at::TensorOptions().dtype(at::kInt).pinned_memory(pinned));
-  tables.fill(parts);
+  tables.fill_rows(parts);
+  tables.fill_blocks(parts);
   return tables;
 }
 
@@ -66,52 +69,62 @@ void PassTables::set_sizes(const std::vector<PassPart>& parts) {
   const KvLayout& layout = parts.front().cache->layout();
   num_kv_heads_ = layout.shape().num_kv_heads;
   num_groups_ = layout.num_groups();
+  int64_t num_blocks = 0;
   for (const PassPart& part : parts) {
     LG_CHECK(part.cache->length() + part.num_tokens <= kMaxPositions,
              "[kv cache] on a GPU a sequence has at most ", kMaxPositions, " tokens, found ",
              part.cache->length() + part.num_tokens, ".");
-    num_runs_ += NewBlocks(part).count();
+    num_runs_ += NewBlocks(part).end - NewBlocks(part).first;
     num_rows_ += part.num_tokens;
-    num_blocks_ += count_blocks(*part.cache);
+    num_blocks += count_blocks(*part.cache);
     max_tokens_ = std::max(max_tokens_, part.num_tokens);
   }
-  starts_at_ = 4 * (num_sequences_ + num_runs_) + num_groups_ * num_kv_heads_ * num_runs_;
-  blocks_at_ = starts_at_ + num_groups_ * (num_sequences_ * num_kv_heads_ + 1);
-  blocks_at_ += blocks_at_ % 2;  // blocks are read as 8 bytes
+  places_.runs = 4 * num_sequences_;
+  places_.run_pages = places_.runs + 4 * num_runs_;
+  places_.starts = places_.run_pages + num_groups_ * num_kv_heads_ * num_runs_;
+  places_.blocks = places_.starts + num_groups_ * (num_sequences_ * num_kv_heads_ + 1);
+  places_.blocks += places_.blocks % 2;  // blocks are read as 8 bytes
+  places_.end = places_.blocks + 2 * num_blocks;
 }
 
-void PassTables::fill(const std::vector<PassPart>& parts) const {
-  auto* sequence = const_cast<PassSequence*>(sequences());
-  auto* run = const_cast<PassRun*>(runs());
-  int64_t first_row = 0, run_index = 0;
+void PassTables::fill_rows(const std::vector<PassPart>& parts) const {
+  auto* sequence = reinterpret_cast<PassSequence*>(data());
+  auto* run = reinterpret_cast<PassRun*>(data() + places_.runs);
+  int64_t first_row = 0;
   for (const PassPart& part : parts) {
     const int64_t length = part.cache->length(), end = length + part.num_tokens;
     *sequence++ = {static_cast<int32_t>(first_row), static_cast<int32_t>(part.num_tokens),
                    static_cast<int32_t>(length), 0};
     const NewBlocks blocks(part);
-    for (int64_t j = blocks.first; j < blocks.end; ++j, ++run_index) {
+    for (int64_t j = blocks.first; j < blocks.end; ++j) {
       const int64_t from = std::max(length, j * kBlock), to = std::min(end, (j + 1) * kBlock);
       *run++ = {static_cast<int32_t>(first_row + from - length), static_cast<int32_t>(to - from),
                 static_cast<int32_t>(from - j * kBlock), 0};
-      for (int64_t group = 0; group < num_groups_; ++group) {
-        for (int64_t head = 0; head < num_kv_heads_; ++head) {
-          const_cast<int32_t*>(run_pages(group))[head * num_runs_ + run_index] =
-              part.cache->pages(group, head)[j];
-        }
-      }
     }
     first_row += part.num_tokens;
   }
-  auto* block = const_cast<PassBlock*>(blocks());
+}
+
+void PassTables::fill_blocks(const std::vector<PassPart>& parts) const {
+  int32_t* run_page = data() + places_.run_pages;
+  int32_t* start = data() + places_.starts;
+  auto* const first = reinterpret_cast<PassBlock*>(data() + places_.blocks);
+  PassBlock* block = first;
   for (int64_t group = 0; group < num_groups_; ++group) {
-    auto* start = const_cast<int32_t*>(starts(group));
+    for (int64_t head = 0; head < num_kv_heads_; ++head) {
+      for (const PassPart& part : parts) {
+        const NewBlocks blocks(part);
+        const auto& pages = part.cache->pages(group, head);
+        run_page = std::copy(pages.begin() + blocks.first, pages.begin() + blocks.end, run_page);
+      }
+    }
     for (const PassPart& part : parts) {
       for (int64_t head = 0; head < num_kv_heads_; ++head) {
-        *start++ = static_cast<int32_t>(block - blocks());
+        *start++ = static_cast<int32_t>(block - first);
         block = append_blocks(*part.cache, group, head, block);
       }
     }
-    *start = static_cast<int32_t>(block - blocks());
+    *start++ = static_cast<int32_t>(block - first);
   }
 }
 
@@ -123,6 +136,32 @@ PassTables PassTables::at(const at::Tensor& memory) const {
 
 PassTables PassTables::to(at::Device device) const {
   return at(memory_.to(device, /*non_blocking=*/true));
+}
+
+bool FixedPassTables::update(const std::vector<PassPart>& parts) {
+  std::vector<int64_t> changes;
+  for (const PassPart& part : parts) changes.push_back(part.cache->page_changes());
+  const auto upload = [&](int64_t count) {
+    on_gpu_.memory_.narrow(0, 0, count)
+        .copy_(on_host_.memory_.narrow(0, 0, count), /*non_blocking=*/true);
+  };
+  if (changes == page_changes_) {
+    on_host_.fill_rows(parts);
+    upload(on_host_.places_.run_pages);
+    return true;
+  }
+  on_host_ = PassTables::make(parts, /*pinned=*/true);
+  page_changes_ = std::move(changes);
+  const bool fits = on_gpu_.memory_.defined() && on_gpu_.num_runs_ == on_host_.num_runs_ &&
+                    on_gpu_.num_sequences_ == on_host_.num_sequences_ &&
+                    on_host_.num_values() <= on_gpu_.memory_.numel();
+  // Recording a graph anew takes longer than hundreds of steps, so that there is room to grow.
+  const int64_t room = std::max(2 * on_host_.num_values(), kFixedValues);
+  const at::Tensor memory =
+      fits ? on_gpu_.memory_ : at::empty({room}, at::TensorOptions(at::kCUDA).dtype(at::kInt));
+  on_gpu_ = on_host_.at(memory);
+  upload(on_host_.num_values());
+  return fits;
 }
 
 }  // namespace longgen

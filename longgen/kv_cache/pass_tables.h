@@ -34,7 +34,7 @@ class PassTables {
   PassTables to(at::Device device) const;
 
   const at::Tensor& memory() const { return memory_; }
-  int64_t num_values() const { return blocks_at_ + 2 * num_blocks_; }
+  int64_t num_values() const { return places_.end; }
   int64_t num_sequences() const { return num_sequences_; }
   int64_t num_kv_heads() const { return num_kv_heads_; }
   int64_t num_runs() const { return num_runs_; }
@@ -42,32 +42,48 @@ class PassTables {
   /// The most tokens of one sequence.
   int64_t max_tokens() const { return max_tokens_; }
 
-  const PassSequence* sequences() const { return reinterpret_cast<const PassSequence*>(data()); }
-  const PassRun* runs() const {
-    return reinterpret_cast<const PassRun*>(data() + 4 * num_sequences_);
-  }
+  const PassSequence* sequences() const { return reinterpret_cast<PassSequence*>(data()); }
+  const PassRun* runs() const { return reinterpret_cast<PassRun*>(data() + places_.runs); }
   /// (K, num_runs): the page of each run, -1 where none is needed.
   const int32_t* run_pages(int64_t group) const {
-    return data() + 4 * (num_sequences_ + num_runs_) + group * num_kv_heads_ * num_runs_;
+    return data() + places_.run_pages + group * num_kv_heads_ * num_runs_;
   }
   /// (N * K + 1): where the blocks of sequence n and KV head k begin in blocks(), for n * K + k.
   const int32_t* starts(int64_t group) const {
-    return data() + starts_at_ + group * (num_sequences_ * num_kv_heads_ + 1);
+    return data() + places_.starts + group * (num_sequences_ * num_kv_heads_ + 1);
   }
   /// Of each sequence and KV head in ascending order.
-  const PassBlock* blocks() const {
-    return reinterpret_cast<const PassBlock*>(data() + blocks_at_);
-  }
+  const PassBlock* blocks() const { return reinterpret_cast<PassBlock*>(data() + places_.blocks); }
 
  private:
+  friend class FixedPassTables;
+  /// Indices of numbers.
+  struct Places {
+    int64_t runs, run_pages, starts, blocks, end;
+  };
   int32_t* data() const { return memory_.data_ptr<int32_t>(); }
   void set_sizes(const std::vector<PassPart>& parts);
-  void fill(const std::vector<PassPart>& parts) const;
+  void fill_rows(const std::vector<PassPart>& parts) const;
+  void fill_blocks(const std::vector<PassPart>& parts) const;
 
   at::Tensor memory_;
   int64_t num_sequences_ = 0, num_kv_heads_ = 0, num_groups_ = 0;
-  int64_t num_runs_ = 0, num_rows_ = 0, num_blocks_ = 0, max_tokens_ = 0;
-  int64_t starts_at_ = 0, blocks_at_ = 0;
+  int64_t num_runs_ = 0, num_rows_ = 0, max_tokens_ = 0;
+  Places places_ = {};
+};
+
+/// Tables of pass after pass at one place of a GPU, for a CUDA graph: passes with the same number
+/// of sequences and of tokens, in which only positions and pages change.
+class FixedPassTables {
+ public:
+  /// For the pass that the caches have reserved; the pass before must have ended on the GPU, too.
+  /// False if the tables had to move: what was recorded with the earlier ones is void.
+  bool update(const std::vector<PassPart>& parts);
+  const PassTables& tables() const { return on_gpu_; }
+
+ private:
+  PassTables on_host_, on_gpu_;
+  std::vector<int64_t> page_changes_;  // of each cache, when the blocks were listed
 };
 
 }  // namespace longgen

@@ -43,6 +43,9 @@ class SequenceCache {
   /// Forgets all tokens.
   void clear();
 
+  /// Grows whenever a page comes or goes, or a block begins.
+  int64_t page_changes() const { return page_changes_; }
+  const PagePool& pool() const { return pool_; }
   /// Of each block the page that holds it, or kNoPage.
   static constexpr PageId kNoPage = -1;
   const std::vector<PageId>& pages(int64_t group, int64_t kv_head) const {
@@ -67,7 +70,7 @@ class SequenceCache {
   const KvLayout& layout_;
   PagePool& pool_;
   std::vector<Table> tables_;  // (group, KV head)
-  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0;
+  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0, page_changes_ = 0;
 };
 
 }  // namespace longgen
