@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "longgen/generate/decode_graph.h"
 #include "longgen/kv_cache/cached_context.h"
 #include "longgen/kv_cache/page_pool.h"
 #include "longgen/kv_cache/sequence_cache.h"
@@ -19,7 +21,8 @@ namespace longgen {
 /// leave the processor's caches without making the multiplications faster (measured on 2 cores).
 inline constexpr int64_t kDefaultPrefillChunk = 512;
 
-/// The tokens of one sequence and their KV cache. No gradients. Not thread-safe.
+/// The tokens of one sequence and their KV cache, on the decoder's device. No gradients. Not
+/// thread-safe.
 class Session {
  public:
   /// `chunk` >= 1: tokens of a prompt in one forward pass. The decoder must outlive the session.
@@ -29,11 +32,11 @@ class Session {
   /// with the tokens so far in the cache, and an undefined result.
   using OnChunk = std::function<bool(int64_t done_tokens)>;
 
-  /// Appends tokens and returns the logits (V) fp32 that follow the last one. Throws Error on no
-  /// tokens, on one outside the vocabulary, and where memory runs out; tokens of finished chunks
-  /// then stay.
+  /// Appends tokens and returns the logits (V) fp32 that follow the last one, on the CPU. Throws
+  /// Error on no tokens, on one outside the vocabulary, and where memory runs out; tokens of
+  /// finished chunks then stay.
   at::Tensor append(std::span<const int32_t> tokens, const OnChunk& on_chunk = {});
-  /// The same, giving the hidden states (T, E) of each chunk to `visit` as well.
+  /// The same, giving the hidden states (T, E) of each chunk to `visit`, on the decoder's device.
   using OnHidden = std::function<void(const at::Tensor& hidden_TE, int64_t first_token)>;
   void append(std::span<const int32_t> tokens, const OnHidden& visit, const OnChunk& on_chunk = {});
 
@@ -49,12 +52,16 @@ class Session {
   int64_t full_kv_bytes() const { return layout_.full_kv_bytes(num_tokens()); }
 
  private:
+  at::Tensor append_by_graph(int32_t token);
+  [[noreturn]] void fail_out_of_memory() const;
+
   const Decoder& decoder_;
   int64_t chunk_;
   KvLayout layout_;
   PagePool pool_;
   SequenceCache cache_;
   CachedContext context_;
+  std::unique_ptr<DecodeGraph> graph_;  // on a GPU, from the first single token on
 };
 
 }  // namespace longgen

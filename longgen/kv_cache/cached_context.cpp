@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -18,6 +19,8 @@ namespace {
 constexpr int64_t kBlock = Pattern::kBlock;
 // Fewer tokens than this are written by the calling thread: waking the others takes longer.
 constexpr int64_t kFewTokens = 32;
+// Up to here the kernel that reads pages takes the time of reading them, whatever it computes.
+constexpr int64_t kFewGpuTokens = 16;
 
 PageBlock page_block(const SequenceCache& cache, int64_t layer, int64_t kv_head,
                      int64_t key_block) {
@@ -44,12 +47,29 @@ class PagedKeyBlocks : public cpu::KeyBlockSource {
 CachedContext::~CachedContext() { cancel(); }
 
 bool CachedContext::begin(std::vector<Part> parts) {
+  if (!reserve(std::move(parts))) return false;
+  if (!parts_.empty() && parts_.front().cache->pool().on_gpu()) {
+    tables_ = PassTables::make(parts_, /*pinned=*/true).to(at::kCUDA);
+  }
+  return true;
+}
+
+bool CachedContext::begin(std::vector<Part> parts, FixedPassTables& tables, bool& must_record) {
+  if (!reserve(std::move(parts))) return false;
+  must_record = !tables.update(parts_);
+  tables_ = tables.tables();
+  return true;
+}
+
+bool CachedContext::reserve(std::vector<Part> parts) {
   cancel();
   std::vector<cpu::Sequence> sequences;
   int64_t num_rows = 0;
   for (const Part& part : parts) {
     LG_CHECK(&part.cache->layout() == &parts.front().cache->layout(),
              "[cached context] the sequences of one pass must share one layout.");
+    LG_CHECK(&part.cache->pool() == &parts.front().cache->pool(),
+             "[cached context] the sequences of one pass must share one pool.");
     sequences.push_back({num_rows, part.num_tokens, part.cache->length()});
     num_rows += part.num_tokens;
   }
@@ -92,17 +112,19 @@ void CachedContext::check_inputs(int64_t layer, const at::Tensor& q_THD, const a
            " of a model with layers 0 to ", shape.num_layers - 1, ".");
   const at::ScalarType type = shape.bytes_per_value == 2 ? at::kBFloat16 : at::kFloat;
   const int64_t num_rows = positions_T_.size(0);
+  const bool on_gpu = parts_.front().cache->pool().on_gpu();
   const auto fits = [&](const at::Tensor& x) {
     return x.dim() == 3 && x.size(0) == num_rows && x.size(2) == shape.head_size &&
-           x.scalar_type() == type && x.device().is_cpu() && (x.stride(2) == 1 || x.size(2) == 1);
+           x.scalar_type() == type && (on_gpu ? x.is_cuda() : x.is_cpu()) &&
+           (x.stride(2) == 1 || x.size(2) == 1);
   };
   LG_CHECK(fits(q_THD) && fits(k_TKD) && fits(v_TKD) && k_TKD.size(1) == shape.num_kv_heads &&
                v_TKD.size(1) == shape.num_kv_heads && q_THD.size(1) > 0 &&
                q_THD.size(1) % shape.num_kv_heads == 0,
            "[cached context] expected q, k and v of ", num_rows, " tokens, ", shape.num_kv_heads,
-           " KV heads of ", shape.head_size, ", ", type,
-           " on the CPU, rows contiguous, found\n  q ", q_THD.sizes(), " ", q_THD.scalar_type(),
-           " | k ", k_TKD.sizes(), " ", k_TKD.scalar_type(), " | v ", v_TKD.sizes(), " ",
+           " KV heads of ", shape.head_size, ", ", type, on_gpu ? " on the GPU" : " on the CPU",
+           ", rows contiguous, found\n  q ", q_THD.sizes(), " ", q_THD.scalar_type(), " | k ",
+           k_TKD.sizes(), " ", k_TKD.scalar_type(), " | v ", v_TKD.sizes(), " ",
            v_TKD.scalar_type(), "\n  The cache must be made for this model and dtype.");
   const Pattern& expected = layout.pattern(layout.slot(layer).group);
   LG_CHECK(pattern == expected, "[cached context] layer ", layer, " attends with ",
@@ -140,8 +162,9 @@ at::Tensor CachedContext::attend(int64_t layer, const at::Tensor& q_THD, const a
                                  const at::Tensor& v_TKD, const Pattern& pattern) {
   const at::NoGradGuard no_grad;
   check_inputs(layer, q_THD, k_TKD, v_TKD, pattern);
-  write(layer, k_TKD, v_TKD);
   const double scale = 1.0 / std::sqrt(static_cast<double>(q_THD.size(2)));
+  if (q_THD.is_cuda()) return attend_on_gpu(layer, q_THD, k_TKD, v_TKD, pattern, scale);
+  write(layer, k_TKD, v_TKD);
   const at::Tensor out_THD = at::empty_like(q_THD, at::MemoryFormat::Contiguous);
   // ATen's flash attention would do for the full layers of a first chunk, too, but was slower at
   // every length: 42 against 30 ms for 2,048 tokens, 576 against 447 ms for 8,192 (9 heads on 3 KV
@@ -149,6 +172,40 @@ at::Tensor CachedContext::attend(int64_t layer, const at::Tensor& q_THD, const a
   cpu::attend_forward(q_THD, sequences_, pattern, k_TKD.size(1), scale,
                       PagedKeyBlocks(parts_, layer), out_THD, /*lse_HT=*/{});
   return out_THD;
+}
+
+/// Is the pass the first chunks of its sequences, and worth a kernel made for many rows?
+bool CachedContext::begins_sequences() const {
+  return tables_.max_tokens() > kFewGpuTokens &&
+         std::all_of(sequences_.begin(), sequences_.end(),
+                     [](const cpu::Sequence& sequence) { return sequence.first_position == 0; });
+}
+
+/// Of all sequences that have rows, as AttendOptions::doc_starts.
+at::Tensor CachedContext::first_rows() const {
+  std::vector<int64_t> rows;
+  for (const cpu::Sequence& sequence : sequences_) {
+    if (sequence.num_rows > 0) rows.push_back(sequence.first_row);
+  }
+  const at::Tensor result = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
+  std::copy(rows.begin(), rows.end(), result.data_ptr<int64_t>());
+  return result;
+}
+
+at::Tensor CachedContext::attend_on_gpu(int64_t layer, const at::Tensor& q_THD,
+                                        const at::Tensor& k_TKD, const at::Tensor& v_TKD,
+                                        const Pattern& pattern, double scale) {
+  if (q_THD.size(0) == 0) return at::empty(q_THD.sizes(), q_THD.options());
+  const SequenceCache& cache = *parts_.front().cache;
+  const KvLayout::Slot slot = cache.layout().slot(layer);
+  const LayerPages pages = {cache.pool().address(0) + slot.index * cache.layout().block_bytes(),
+                            cache.pool().page_bytes(), slot.group, pattern.window_blocks()};
+  gpu_cache().write(pages, tables_, k_TKD, v_TKD);
+  // A first chunk need not read its own keys back from the pages.
+  if (begins_sequences()) {
+    return longgen::attend(q_THD, k_TKD, v_TKD, pattern, {first_rows(), scale}).out_THD;
+  }
+  return gpu_cache().attend(pages, tables_, q_THD, scale, workspace_);
 }
 
 }  // namespace longgen

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "longgen/attention/cpu/sequences.h"
+#include "longgen/kv_cache/gpu_cache.h"
+#include "longgen/kv_cache/pass_tables.h"
 #include "longgen/kv_cache/sequence_cache.h"
 #include "longgen/model/attention_context.h"
 
@@ -23,14 +25,10 @@ namespace longgen {
 /// The result is that of one pass over the whole sequence, to rounding; two runs with the same
 /// chunks are bit-equal, whatever the number of threads. If the pass fails, the next begin() (or
 /// the end of the context) gives the new pages back: the sequences are as they were before it.
+/// Where the pool is on a GPU, so are q, k, v and the outputs; positions are on the CPU always.
 class CachedContext : public AttentionContext {
  public:
-  /// The next num_tokens tokens of a sequence; in a pass with several sequences their rows stand
-  /// one after the other.
-  struct Part {
-    SequenceCache* cache;
-    int64_t num_tokens;
-  };
+  using Part = PassPart;
 
   CachedContext() = default;
   ~CachedContext() override;
@@ -40,6 +38,9 @@ class CachedContext : public AttentionContext {
   /// Takes the pages of all parts. False if the pool has too few: no sequence has changed. A
   /// sequence may stand in one part only. The caches must outlive the pass.
   [[nodiscard]] bool begin(std::vector<Part> parts);
+  /// The same on a GPU for a pass that a CUDA graph does: `tables` follows the caches, and says
+  /// whether the graph must be recorded anew (see FixedPassTables::update).
+  [[nodiscard]] bool begin(std::vector<Part> parts, FixedPassTables& tables, bool& must_record);
   /// The new tokens belong to their sequences now, and dead pages are freed. Call it after the last
   /// layer. Error without a begin().
   void commit();
@@ -47,20 +48,28 @@ class CachedContext : public AttentionContext {
   void cancel();
 
   const at::Tensor& positions_T() const override { return positions_T_; }
-  /// q (T, H, D), k and v (T, K, D), fp32 or bf16 as the layout's bytes per value say, on the CPU,
-  /// rows contiguous; T is the number of new tokens. `pattern` must be that of the cache's layout.
-  /// Throws Error on other shapes. May be called again for the same layer.
+  /// q (T, H, D), k and v (T, K, D), fp32 or bf16 as the layout's bytes per value say, where the
+  /// pool is, rows contiguous; T is the number of new tokens. `pattern` must be that of the cache's
+  /// layout. Throws Error on other shapes. May be called again for the same layer.
   at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD, const Pattern& pattern) override;
 
  private:
+  bool reserve(std::vector<Part> parts);
   void check_inputs(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD, const Pattern& pattern) const;
   void write(int64_t layer, const at::Tensor& k_TKD, const at::Tensor& v_TKD) const;
+  at::Tensor attend_on_gpu(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                           const at::Tensor& v_TKD, const Pattern& pattern, double scale);
+  bool begins_sequences() const;
+  at::Tensor first_rows() const;
 
   std::vector<Part> parts_;
   std::vector<cpu::Sequence> sequences_;  // of each part
   at::Tensor positions_T_;
+  // On a GPU:
+  PassTables tables_;
+  AttendWorkspace workspace_;
 };
 
 }  // namespace longgen

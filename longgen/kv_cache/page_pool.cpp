@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "longgen/base/check.h"
@@ -19,16 +20,32 @@ constexpr int64_t kMaxPages = std::numeric_limits<PageId>::max();
 
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-std::byte* new_slab(int64_t bytes) {
-  const int64_t rounded = round_up(bytes, kSlabAlignment);
-  void* memory = std::aligned_alloc(kSlabAlignment, rounded);
-  if (memory != nullptr) madvise(memory, rounded, MADV_HUGEPAGE);  // a wish; the system may refuse
-  return static_cast<std::byte*>(memory);
-}
+class HostMemory : public PageMemory {
+ public:
+  std::byte* add(int64_t bytes) override {
+    const int64_t rounded = round_up(bytes + PagePool::kReadableAfter, kSlabAlignment);
+    std::unique_ptr<void, Release> slab(std::aligned_alloc(kSlabAlignment, rounded));
+    if (slab == nullptr) return nullptr;
+    madvise(slab.get(), rounded, MADV_HUGEPAGE);  // a wish; the system may refuse
+    slabs_.push_back(std::move(slab));
+    return static_cast<std::byte*>(slabs_.back().get());
+  }
+  bool on_gpu() const override { return false; }
+
+ private:
+  struct Release {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::vector<std::unique_ptr<void, Release>> slabs_;
+};
 
 }  // namespace
 
-PagePool::PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes) : page_bytes_(page_bytes) {
+std::unique_ptr<PageMemory> host_memory() { return std::make_unique<HostMemory>(); }
+
+PagePool::PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes,
+                   std::unique_ptr<PageMemory> memory)
+    : page_bytes_(page_bytes), memory_(std::move(memory)) {
   LG_CHECK(page_bytes > 0 && page_bytes % 64 == 0 && page_bytes <= int64_t{1} << 40,
            "[page pool] a page must have a positive multiple of 64 bytes, found ", page_bytes, ".");
   max_pages_ =
@@ -45,9 +62,9 @@ bool PagePool::grow_to(int64_t num_pages) {
   const int64_t pages_per_slab = int64_t{1} << pages_per_slab_log2_;
   while (num_pages_ < num_pages) {
     const int64_t count = std::min(pages_per_slab, max_pages_ - num_pages_);
-    std::unique_ptr<std::byte, Release> slab(new_slab(count * page_bytes_ + kReadableAfter));
+    std::byte* const slab = memory_->add(count * page_bytes_);
     if (slab == nullptr) return false;
-    slabs_.push_back(std::move(slab));
+    slabs_.push_back(slab);
     num_pages_ += count;
     given_out_.resize(num_pages_);
     free_.reserve(num_pages_);  // so that free() never needs memory

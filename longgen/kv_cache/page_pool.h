@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -13,6 +12,20 @@ namespace longgen {
 /// Index of a page in its pool; never negative.
 using PageId = int32_t;
 
+/// Where the slabs of a pool come from. The memory that was added goes with the object.
+class PageMemory {
+ public:
+  virtual ~PageMemory() = default;
+  /// The next `bytes` bytes, 64-byte aligned; null if there are no more, and nothing has changed.
+  /// On a GPU they follow the ones added before.
+  virtual std::byte* add(int64_t bytes) = 0;
+  virtual bool on_gpu() const = 0;
+};
+
+/// Memory of the system, for the CPU kernels: PagePool::kReadableAfter bytes behind what is added
+/// may be read.
+std::unique_ptr<PageMemory> host_memory();
+
 /// Pages are cut out of large slabs, which are taken from the system when needed and kept until the
 /// pool goes. A page that nobody has written to costs no memory yet. A freed page is the next one
 /// to be given out, while the processor's caches may still hold it. Not thread-safe.
@@ -20,7 +33,8 @@ class PagePool {
  public:
   /// max_bytes limits the pages that exist at any time (a part of a page does not count). Throws
   /// Error if page_bytes is not a positive multiple of 64, or if max_bytes is less than a page.
-  explicit PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes = std::nullopt);
+  explicit PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes = std::nullopt,
+                    std::unique_ptr<PageMemory> memory = host_memory());
 
   /// Appends `count` pages to `pages`. False, and nothing has changed, if the pool's limit or the
   /// system's memory does not allow it.
@@ -28,12 +42,14 @@ class PagePool {
   /// Gives a page back. It must have come from allocate(), and is given back once.
   void free(PageId page);
 
-  /// 64-byte aligned. At least kReadableAfter bytes behind every page may be read: the kernels read
-  /// whole vectors, past the last value of a row. What lies there changes no result.
+  /// 64-byte aligned. In the memory of the system at least kReadableAfter bytes behind every page
+  /// may be read: the kernels read whole vectors, past the last value of a row. What lies there
+  /// changes no result. On a GPU pages stand one after the other in order of their ids.
   std::byte* address(PageId page) const {
-    return slabs_[page >> pages_per_slab_log2_].get() + (page & page_mask_) * page_bytes_;
+    return slabs_[page >> pages_per_slab_log2_] + (page & page_mask_) * page_bytes_;
   }
   static constexpr int64_t kReadableAfter = 64;
+  bool on_gpu() const { return memory_->on_gpu(); }
 
   int64_t page_bytes() const { return page_bytes_; }
   /// Pages given out now, and the most there ever were.
@@ -45,16 +61,14 @@ class PagePool {
   int64_t pages_left() const { return max_pages_ - pages_in_use_; }
 
  private:
-  struct Release {
-    void operator()(std::byte* memory) const { std::free(memory); }
-  };
   bool grow_to(int64_t num_pages);
 
   int64_t page_bytes_;
   int64_t max_pages_;
   int pages_per_slab_log2_ = 0;
   PageId page_mask_ = 0;
-  std::vector<std::unique_ptr<std::byte, Release>> slabs_;
+  std::unique_ptr<PageMemory> memory_;
+  std::vector<std::byte*> slabs_;
   int64_t num_pages_ = 0;        // that exist in slabs
   int64_t next_unused_ = 0;      // pages from here on were never given out
   std::vector<PageId> free_;     // the last is given out next

@@ -54,6 +54,7 @@ bool SequenceCache::reserve(int64_t num_tokens) {
     }
   });
   num_pages_ += needed;
+  page_changes_ += end - first;
   reserved_ = num_tokens;
   LG_DCHECK(next == pages.end());
   return true;
@@ -78,6 +79,7 @@ void SequenceCache::free_dead(int64_t group, int64_t kv_head, Table& table) {
     pool_.free(table.pages[j]);
     table.pages[j] = kNoPage;
     --num_pages_;
+    ++page_changes_;
   }
 }
 
@@ -87,6 +89,7 @@ void SequenceCache::free_from(int64_t first_block) {
       if (table.pages.back() != kNoPage) {
         pool_.free(table.pages.back());
         --num_pages_;
+        ++page_changes_;
       }
       table.pages.pop_back();
     }

@@ -43,6 +43,14 @@ class SequenceCache {
   /// Forgets all tokens.
   void clear();
 
+  /// Grows whenever a page comes or goes, or a block begins.
+  int64_t page_changes() const { return page_changes_; }
+  const PagePool& pool() const { return pool_; }
+  /// Of each block the page that holds it, or kNoPage.
+  static constexpr PageId kNoPage = -1;
+  const std::vector<PageId>& pages(int64_t group, int64_t kv_head) const {
+    return tables_[group * layout_.shape().num_kv_heads + kv_head].pages;
+  }
   /// Where K and V of a block lie in its page (see PageBlock). Error if no page holds the block:
   /// only for blocks that are live or being written.
   std::byte* block(int64_t layer, int64_t kv_head, int64_t key_block) const;
@@ -53,7 +61,6 @@ class SequenceCache {
     std::vector<PageId> pages;     // of each block, kNoPage where none is needed
     int64_t oldest_in_window = 0;  // blocks before it are freed or live for ever
   };
-  static constexpr PageId kNoPage = -1;
 
   template <typename Visit>
   void for_each_table(const Visit& visit);
@@ -63,7 +70,7 @@ class SequenceCache {
   const KvLayout& layout_;
   PagePool& pool_;
   std::vector<Table> tables_;  // (group, KV head)
-  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0;
+  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0, page_changes_ = 0;
 };
 
 }  // namespace longgen

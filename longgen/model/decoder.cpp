@@ -85,7 +85,11 @@ at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
 }
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context) const {
-  const RopeTable table = rope(context);
+  return forward(tokens_T, context, rope(context));
+}
+
+at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context,
+                            const RopeTable& table) const {
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     residual = run_layer(i, std::move(residual), table, context);

@@ -27,6 +27,9 @@ class Decoder {
   /// tokens (T) int64, on the CPU or the device -> the hidden state after the final norm (T, E),
   /// dtype of the weights.
   at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context) const;
+  /// The same with the cosines and sines of the context's positions given.
+  at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context,
+                     const RopeTable& rope) const;
   /// hidden (T, E) -> logits (T, V) in fp32.
   at::Tensor logits(const at::Tensor& hidden_TE) const;
 

@@ -85,6 +85,36 @@ TEST(PagePool, MoreThanTheSystemHasIsAnAnswerToo) {
   EXPECT_FALSE(pool.allocate(std::numeric_limits<int64_t>::max(), pages));
 }
 
+/// 300 pages in one range, as on a GPU, which then is full.
+class OneRange : public PageMemory {
+ public:
+  std::byte* add(int64_t bytes) override {
+    if (used_ + bytes > static_cast<int64_t>(range_.size())) return nullptr;
+    used_ += bytes;
+    return range_.data() + used_ - bytes;
+  }
+  bool on_gpu() const override { return true; }
+
+ private:
+  std::vector<std::byte> range_ = std::vector<std::byte>(300 << 20);
+  int64_t used_ = 0;
+};
+
+TEST(PagePool, MemoryFromElsewhereIsOneRangeAndEndsWithAnAnswer) {
+  PagePool pool(1 << 20, std::nullopt, std::make_unique<OneRange>());
+  EXPECT_TRUE(pool.on_gpu());
+  std::vector<PageId> pages;
+  ASSERT_TRUE(pool.allocate(100, pages));
+  ASSERT_TRUE(pool.allocate(150, pages));
+  for (const PageId page : pages) {
+    EXPECT_EQ(pool.address(page), pool.address(0) + page * pool.page_bytes());
+  }
+  EXPECT_FALSE(pool.allocate(100, pages));
+  EXPECT_EQ(pages.size(), 250u);
+  EXPECT_EQ(pool.pages_in_use(), 250);
+  EXPECT_FALSE(PagePool(4096).on_gpu());
+}
+
 TEST(PagePool, Errors) {
   EXPECT_EQ(error_of([] { PagePool pool(100); }),
             "[page pool] a page must have a positive multiple of 64 bytes, found 100.");

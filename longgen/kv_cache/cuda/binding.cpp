@@ -1,0 +1,161 @@
+// Offers the kernels, memory and graphs to the program as a GpuCache.
+#include <ATen/cuda/CUDAContext.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "longgen/attention/gpu_parts.h"
+#include "longgen/base/check.h"
+#include "longgen/kv_cache/cuda/device_memory.h"
+#include "longgen/kv_cache/cuda/graph.h"
+#include "longgen/kv_cache/cuda/kernels.h"
+#include "longgen/kv_cache/cuda/page_format.h"
+#include "longgen/kv_cache/gpu_cache.h"
+
+namespace longgen::cuda {
+namespace {
+
+static_assert(kBlockTokens == Pattern::kBlock);
+
+std::string describe(const char* name, const at::Tensor& x) {
+  return detail::concat(name, " ", x.sizes(), " ", x.scalar_type(), " ", x.device());
+}
+
+void check_error(cudaError_t error, const char* operation) {
+  LG_CHECK(error == cudaSuccess, "[", operation, "] CUDA: ", cudaGetErrorString(error), ".");
+}
+
+cudaStream_t stream() { return at::cuda::getCurrentCUDAStream(); }
+
+/// (rows, heads, 64 or 128) bf16 on a GPU.
+void check_heads(const char* name, const at::Tensor& x, int64_t rows) {
+  LG_CHECK(x.dim() == 3 && x.size(0) == rows && (x.size(2) == 64 || x.size(2) == 128) &&
+               x.scalar_type() == at::kBFloat16 && x.is_cuda(),
+           "[kv cache] on a GPU expected ", rows, " rows of heads of 64 or 128, bfloat16, found ",
+           describe(name, x), ".");
+}
+
+/// The kernels read 16 bytes at a time.
+at::Tensor aligned(const at::Tensor& x) {
+  const bool good = x.stride(2) == 1 && x.stride(0) % kChunkValues == 0 &&
+                    x.stride(1) % kChunkValues == 0 &&
+                    reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kChunkBytes == 0;
+  return good ? x : x.clone(at::MemoryFormat::Contiguous);
+}
+
+StridedHeads heads_of(const at::Tensor& x) {
+  return {x.const_data_ptr(), x.stride(0), x.stride(1)};
+}
+
+PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
+  // A window of more blocks than any sequence has sees everything, as a full layer does.
+  const int64_t window =
+      pages.window_blocks < 0 ? std::numeric_limits<int32_t>::max() : pages.window_blocks;
+  return {pages.memory,
+          pages.page_bytes,
+          tables.sequences(),
+          tables.starts(pages.group),
+          tables.blocks(),
+          static_cast<int>(tables.num_sequences()),
+          static_cast<int>(tables.num_kv_heads()),
+          static_cast<int>(std::min<int64_t>(window, std::numeric_limits<int32_t>::max()))};
+}
+
+class CudaCache : public GpuCache {
+ public:
+  std::unique_ptr<PageMemory> new_memory(std::optional<int64_t> max_bytes) const override {
+    return std::make_unique<DeviceMemory>(max_bytes);
+  }
+
+  void write(const LayerPages& pages, const PassTables& tables, const at::Tensor& k_TKD,
+             const at::Tensor& v_TKD) const override {
+    check_heads("k", k_TKD, tables.num_rows());
+    check_heads("v", v_TKD, tables.num_rows());
+    LG_CHECK(k_TKD.sizes() == v_TKD.sizes() && k_TKD.size(1) == tables.num_kv_heads(),
+             "[kv cache] k and v must have ", tables.num_kv_heads(), " heads, found ",
+             describe("k", k_TKD), " and ", describe("v", v_TKD), ".");
+    const at::Tensor k = aligned(k_TKD), v = aligned(v_TKD);
+    const WriteArguments arguments = {heads_of(k),
+                                      heads_of(v),
+                                      pages.memory,
+                                      pages.page_bytes,
+                                      tables.runs(),
+                                      tables.run_pages(pages.group),
+                                      static_cast<int>(tables.num_runs()),
+                                      static_cast<int>(tables.num_kv_heads()),
+                                      static_cast<int>(k.size(2))};
+    check_error(write_pages(arguments, stream()), "write_pages");
+  }
+
+  at::Tensor attend(const LayerPages& pages, const PassTables& tables, const at::Tensor& q_THD,
+                    double scale, AttendWorkspace& workspace) const override {
+    check_heads("q", q_THD, tables.num_rows());
+    LG_CHECK(q_THD.size(1) > 0 && q_THD.size(1) % tables.num_kv_heads() == 0,
+             "[kv cache] num_heads ", q_THD.size(1), " is not a multiple of num_kv_heads ",
+             tables.num_kv_heads(), ".");
+    const at::Tensor q = aligned(q_THD);
+    const at::Tensor out = at::empty(q.sizes(), q.options());
+    const auto num_heads = static_cast<int>(q.size(1)), head_size = static_cast<int>(q.size(2));
+    const DecodeShape shape(tables.max_tokens(),
+                            num_heads / static_cast<int>(tables.num_kv_heads()), head_size,
+                            at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
+    grow(workspace, shape, q.device());
+    const DecodeArguments arguments = {paged_keys(pages, tables),
+                                       heads_of(q),
+                                       out.data_ptr(),
+                                       workspace.partials.data_ptr<float>(),
+                                       workspace.counters.data_ptr<int32_t>(),
+                                       num_heads,
+                                       head_size,
+                                       static_cast<float>(scale)};
+    check_error(decode(arguments, shape, stream()), "attend_paged");
+    return out;
+  }
+
+  void rope_table(const at::Tensor& positions_T, const at::Tensor& frequencies, double factor,
+                  const at::Tensor& cos_TD, const at::Tensor& sin_TD) const override {
+    const int64_t num_tokens = positions_T.numel(), half = frequencies.numel();
+    LG_CHECK(positions_T.scalar_type() == at::kLong && frequencies.scalar_type() == at::kDouble &&
+                 cos_TD.scalar_type() == at::kFloat && sin_TD.scalar_type() == at::kFloat &&
+                 cos_TD.numel() == num_tokens * half && sin_TD.numel() == num_tokens * half &&
+                 positions_T.is_cuda() && frequencies.is_cuda() && positions_T.is_contiguous() &&
+                 frequencies.is_contiguous() && cos_TD.is_contiguous() && sin_TD.is_contiguous(),
+             "[rope_table] expected contiguous GPU tensors, found ",
+             describe("positions", positions_T), ", ", describe("frequencies", frequencies), ", ",
+             describe("cos", cos_TD), ", ", describe("sin", sin_TD), ".");
+    check_error(
+        cuda::rope_table(positions_T.const_data_ptr<int64_t>(), num_tokens,
+                         frequencies.const_data_ptr<double>(), static_cast<int>(half), factor,
+                         cos_TD.data_ptr<float>(), sin_TD.data_ptr<float>(), stream()),
+        "rope_table");
+  }
+
+  std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const override {
+    return record_graph(run);
+  }
+
+ private:
+  static void grow(AttendWorkspace& workspace, const DecodeShape& shape, at::Device device) {
+    const auto on_gpu = at::TensorOptions().device(device);
+    const auto has = [](const at::Tensor& x, int64_t count) {
+      return x.defined() && x.numel() >= count;
+    };
+    if (!has(workspace.partials, shape.num_partials)) {
+      workspace.partials = at::empty({shape.num_partials}, on_gpu.dtype(at::kFloat));
+    }
+    if (!has(workspace.counters, shape.num_counters)) {
+      workspace.counters = at::zeros({shape.num_counters}, on_gpu.dtype(at::kInt));
+    }
+  }
+};
+
+[[maybe_unused]] const bool kRegistered = [] {
+  static const CudaCache cache;
+  register_gpu_part(kGpuCachePart, static_cast<const GpuCache*>(&cache));
+  return true;
+}();
+
+}  // namespace
+}  // namespace longgen::cuda

@@ -1,0 +1,44 @@
+// kv_cache/cuda/device_memory.h: memory of a GPU that grows without moving.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "longgen/kv_cache/page_pool.h"
+
+namespace longgen::cuda {
+
+/// A range of addresses is reserved at the start; memory is mapped into it when it is added (the
+/// driver's virtual memory management), so that what lies there stays where it is. For the current
+/// GPU at the time of construction.
+class DeviceMemory : public PageMemory {
+ public:
+  /// Up to max_bytes, or as much as the GPU has. Throws Error where the driver refuses.
+  explicit DeviceMemory(std::optional<int64_t> max_bytes);
+  ~DeviceMemory() override;
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+
+  std::byte* add(int64_t bytes) override;
+  bool on_gpu() const override { return true; }
+
+ private:
+  struct Piece {
+    CUmemGenericAllocationHandle handle;
+    size_t bytes;
+  };
+  bool map(size_t bytes);
+  CUmemAllocationProp properties() const;
+
+  int device_ = 0;
+  size_t granularity_ = 0;
+  CUdeviceptr base_ = 0;
+  size_t reserved_ = 0, mapped_ = 0, used_ = 0;
+  std::vector<Piece> pieces_;  // one after the other from base_
+};
+
+}  // namespace longgen::cuda

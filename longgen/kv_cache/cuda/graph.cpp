@@ -1,0 +1,50 @@
+#include "longgen/kv_cache/cuda/graph.h"
+
+#include <ATen/cuda/CUDAEvent.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+namespace longgen::cuda {
+namespace {
+
+class Graph : public GpuGraph {
+ public:
+  void record(const std::function<void()>& run) {
+    graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    try {
+      run();
+    } catch (...) {
+      graph_.capture_end();
+      throw;
+    }
+    graph_.capture_end();
+  }
+  void replay() override { graph_.replay(); }
+
+ private:
+  at::cuda::CUDAGraph graph_;
+};
+
+}  // namespace
+
+std::unique_ptr<GpuGraph> record_graph(const std::function<void()>& run) {
+  const c10::cuda::CUDAStream outer = c10::cuda::getCurrentCUDAStream();
+  // The default stream cannot be captured.
+  const c10::cuda::CUDAStream inner = c10::cuda::getStreamFromPool();
+  at::cuda::CUDAEvent before, after;
+  before.record(outer);
+  before.block(inner);
+  auto graph = std::make_unique<Graph>();
+  {
+    const c10::cuda::CUDAStreamGuard guard(inner);
+    run();  // libraries allocate and choose algorithms in their first call
+    inner.synchronize();
+    graph->record(run);
+    after.record(inner);
+  }
+  after.block(outer);
+  return graph;
+}
+
+}  // namespace longgen::cuda

@@ -1,0 +1,68 @@
+// kv_cache/cuda/kernels.h: launches the kernels of the KV cache. Plain numbers and pointers, no
+// torch. All return the first error of CUDA.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "longgen/kv_cache/pass_rows.h"
+
+namespace longgen::cuda {
+
+/// (rows, heads, head size) in bf16; strides in values, multiples of 8, the last one is 1. Rows
+/// begin at multiples of 16 bytes.
+struct StridedHeads {
+  const void* data;
+  int64_t row_stride, head_stride;
+};
+
+/// Keys and values of one layer: what a kernel that reads pages must know (see GpuCache,
+/// PassTables). The blocks of sequence n and KV head k are blocks[starts[n * K + k]] up to
+/// blocks[starts[n * K + k + 1]].
+struct PagedKeys {
+  const std::byte* memory;
+  int64_t page_bytes;
+  const PassSequence* sequences;
+  const int32_t* starts;
+  const PassBlock* blocks;
+  int num_sequences, num_kv_heads, window_blocks;
+};
+
+struct WriteArguments {
+  StridedHeads k, v;
+  std::byte* memory;
+  int64_t page_bytes;
+  const PassRun* runs;
+  const int32_t* run_pages;  // (K, num_runs)
+  int num_runs, num_kv_heads, head_size;
+};
+cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream);
+
+struct DecodeArguments {
+  PagedKeys keys;
+  StridedHeads q;
+  void* out;        // (T, H, D) bf16, contiguous
+  float* partials;  // DecodeShape::num_partials
+  int* counters;    // DecodeShape::num_counters, zero before and after
+  int num_heads, head_size;
+  float scale;
+};
+/// How a launch divides. Equal for equal (max_tokens, heads, GPU), so that two runs, and a graph,
+/// add in the same order.
+struct DecodeShape {
+  /// `group`: query heads of a KV head; max_tokens: the most query tokens of a sequence.
+  DecodeShape(int64_t max_tokens, int group, int head_size, int num_multiprocessors);
+  int row_tiles;   // of 16 rows, in one CTA
+  int row_groups;  // CTAs that share keys
+  int shares;      // parts of the keys
+  int64_t num_partials, num_counters;
+};
+cudaError_t decode(const DecodeArguments& arguments, const DecodeShape& shape, cudaStream_t stream);
+
+/// cos and sin (T, half) of position * frequency, times factor.
+cudaError_t rope_table(const int64_t* positions, int64_t num_tokens, const double* frequencies,
+                       int half, double factor, float* cos, float* sin, cudaStream_t stream);
+
+}  // namespace longgen::cuda

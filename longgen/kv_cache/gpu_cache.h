@@ -1,0 +1,78 @@
+// kv_cache/gpu_cache.h: what the GPU plug-in does for the KV cache: memory, writing, attention,
+// graphs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "longgen/kv_cache/page_pool.h"
+#include "longgen/kv_cache/pass_tables.h"
+
+namespace longgen {
+
+/// K and V of one layer in the pages of a pool, as cuda/page_format.h says.
+struct LayerPages {
+  std::byte* memory;      ///< of the layer in page 0; 16-byte aligned
+  int64_t page_bytes;     ///< from page to page
+  int64_t group;          ///< of PassTables
+  int64_t window_blocks;  ///< of the layer's pattern; any number for a full layer
+};
+
+/// Partial results of attend(). Grows to what is needed and is kept for the next call; one at a
+/// time may use it.
+struct AttendWorkspace {
+  at::Tensor partials;  ///< fp32
+  at::Tensor counters;  ///< int32, zero between calls
+};
+
+/// Work that was recorded once and is done again by replay(), on the memory it was recorded with.
+class GpuGraph {
+ public:
+  virtual ~GpuGraph() = default;
+  /// On the current stream; does not wait for it.
+  virtual void replay() = 0;
+};
+
+/// All calls work on the current stream and do not wait for it. Tensors are on the current GPU.
+class GpuCache {
+ public:
+  virtual ~GpuCache() = default;
+
+  /// One range of addresses on the current GPU, in which up to max_bytes (or as much as the GPU
+  /// has) appear when they are added.
+  virtual std::unique_ptr<PageMemory> new_memory(std::optional<int64_t> max_bytes) const = 0;
+
+  /// Writes the rows of all runs, k and v (T, K, D) bf16, to their pages. What follows the last
+  /// token in its block is set to zero when the block is begun.
+  virtual void write(const LayerPages& pages, const PassTables& tables, const at::Tensor& k_TKD,
+                     const at::Tensor& v_TKD) const = 0;
+
+  /// softmax(scale q k^T) v over the keys in the pages that q's rows see, q (T, H, D) bf16; returns
+  /// (T, H, D). Rows that see no key give zeros. Made for few tokens of each sequence, right for
+  /// any number. Two runs are bit-equal; another set of sequences in the pass rounds differently.
+  virtual at::Tensor attend(const LayerPages& pages, const PassTables& tables,
+                            const at::Tensor& q_THD, double scale,
+                            AttendWorkspace& workspace) const = 0;
+
+  /// Cosines and sines (T, D / 2) fp32 times `factor` of angles position * frequency in fp64:
+  /// positions (T) int64, frequencies (D / 2) fp64.
+  virtual void rope_table(const at::Tensor& positions_T, const at::Tensor& frequencies,
+                          double factor, const at::Tensor& cos_TD,
+                          const at::Tensor& sin_TD) const = 0;
+
+  /// Calls run() twice, once to warm up, once to record it. What it allocates and does not free
+  /// stays reserved for the graph. It must not wait for the GPU.
+  virtual std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const = 0;
+};
+
+/// Throws Error if load_gpu_plugin() has not loaded the plug-in.
+const GpuCache& gpu_cache();
+/// The name by which the plug-in registers it.
+inline constexpr const char* kGpuCachePart = "kv_cache";
+
+}  // namespace longgen

@@ -1,0 +1,89 @@
+// kv_cache/pass_tables.h: what the GPU kernels are told of a forward pass: its sequences, and which
+// page holds which block. Built once for all layers, in one run of memory.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "longgen/kv_cache/pass_rows.h"
+#include "longgen/kv_cache/sequence_cache.h"
+
+namespace longgen {
+
+/// The next num_tokens tokens of a sequence; in a pass with several sequences their rows stand one
+/// after the other.
+struct PassPart {
+  SequenceCache* cache;
+  int64_t num_tokens;
+};
+
+/// Tables of the pass for which every cache has reserved its tokens: int32 numbers in the order of
+/// the accessors. Only blocks that have a page are listed, so a kernel reads what is live and
+/// nothing else. The accessors point into memory(), wherever it is.
+class PassTables {
+ public:
+  /// In pinned memory of the CPU if `pinned`. All caches have one layout. Throws Error where
+  /// positions do not fit into 31 bits.
+  static PassTables make(const std::vector<PassPart>& parts, bool pinned);
+  /// The same numbers elsewhere, for example in the memory that a CUDA graph reads: `memory` is an
+  /// int32 vector that holds a copy of the first num_values() numbers, now or later.
+  PassTables at(const at::Tensor& memory) const;
+  /// A copy on a GPU, made when the current stream gets to it.
+  PassTables to(at::Device device) const;
+
+  const at::Tensor& memory() const { return memory_; }
+  int64_t num_values() const { return places_.end; }
+  int64_t num_sequences() const { return num_sequences_; }
+  int64_t num_kv_heads() const { return num_kv_heads_; }
+  int64_t num_runs() const { return num_runs_; }
+  int64_t num_rows() const { return num_rows_; }
+  /// The most tokens of one sequence.
+  int64_t max_tokens() const { return max_tokens_; }
+
+  const PassSequence* sequences() const { return reinterpret_cast<PassSequence*>(data()); }
+  const PassRun* runs() const { return reinterpret_cast<PassRun*>(data() + places_.runs); }
+  /// (K, num_runs): the page of each run, -1 where none is needed.
+  const int32_t* run_pages(int64_t group) const {
+    return data() + places_.run_pages + group * num_kv_heads_ * num_runs_;
+  }
+  /// (N * K + 1): where the blocks of sequence n and KV head k begin in blocks(), for n * K + k.
+  const int32_t* starts(int64_t group) const {
+    return data() + places_.starts + group * (num_sequences_ * num_kv_heads_ + 1);
+  }
+  /// Of each sequence and KV head in ascending order.
+  const PassBlock* blocks() const { return reinterpret_cast<PassBlock*>(data() + places_.blocks); }
+
+ private:
+  friend class FixedPassTables;
+  /// Indices of numbers.
+  struct Places {
+    int64_t runs, run_pages, starts, blocks, end;
+  };
+  int32_t* data() const { return memory_.data_ptr<int32_t>(); }
+  void set_sizes(const std::vector<PassPart>& parts);
+  void fill_rows(const std::vector<PassPart>& parts) const;
+  void fill_blocks(const std::vector<PassPart>& parts) const;
+
+  at::Tensor memory_;
+  int64_t num_sequences_ = 0, num_kv_heads_ = 0, num_groups_ = 0;
+  int64_t num_runs_ = 0, num_rows_ = 0, max_tokens_ = 0;
+  Places places_ = {};
+};
+
+/// Tables of pass after pass at one place of a GPU, for a CUDA graph: passes with the same number
+/// of sequences and of tokens, in which only positions and pages change.
+class FixedPassTables {
+ public:
+  /// For the pass that the caches have reserved; the pass before must have ended on the GPU, too.
+  /// False if the tables had to move: what was recorded with the earlier ones is void.
+  bool update(const std::vector<PassPart>& parts);
+  const PassTables& tables() const { return on_gpu_; }
+
+ private:
+  PassTables on_host_, on_gpu_;
+  std::vector<int64_t> page_changes_;  // of each cache, when the blocks were listed
+};
+
+}  // namespace longgen

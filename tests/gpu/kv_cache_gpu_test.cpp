@@ -1,0 +1,301 @@
+// The kernels of the KV cache on a GPU: what they write into pages, attention of few tokens against
+// the reference in fp64, graphs.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "longgen/attention/gpu_plugin.h"
+#include "longgen/ops/rope.h"
+#include "tests/gpu/paged_layer.h"
+#include "tests/numerics/attend_cases.h"
+
+namespace longgen {
+namespace {
+
+class KvCacheGpuTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!load_gpu_plugin().empty()) GTEST_SKIP() << load_gpu_plugin();
+  }
+};
+
+/// `length` tokens in the cache, then `num_tokens` new ones.
+struct Part {
+  int64_t length, num_tokens;
+};
+
+torch::Tensor on_gpu(const torch::Tensor& x) { return x.to(torch::kCUDA); }
+torch::Tensor on_cpu(const torch::Tensor& x) { return x.to(torch::kCPU); }
+
+/// Sequences of random numbers: keys and values of all tokens, queries of the new ones.
+std::vector<Qkv> random_sequences(const LayerShape& shape, const std::vector<Part>& parts) {
+  std::vector<Qkv> sequences;
+  for (const Part& part : parts) {
+    sequences.push_back(random_qkv({part.num_tokens, part.length + part.num_tokens, shape.num_heads,
+                                    shape.num_kv_heads, shape.head_size, shape.pattern})
+                            .to(torch::kBFloat16));
+  }
+  return sequences;
+}
+
+/// Rows of all sequences one after the other, on the GPU: the last num_tokens of each.
+torch::Tensor new_rows(const std::vector<Qkv>& sequences, const std::vector<PassPart>& parts,
+                       torch::Tensor Qkv::*which) {
+  std::vector<torch::Tensor> rows;
+  for (size_t n = 0; n < sequences.size(); ++n) {
+    const torch::Tensor& x = sequences[n].*which;
+    const int64_t first = which == &Qkv::q_THD ? 0 : parts[n].cache->length();
+    rows.push_back(x.narrow(0, first, parts[n].num_tokens));
+  }
+  return on_gpu(torch::cat(rows));
+}
+
+/// A pool whose pages hold nothing but NaN: what is read without having been written shows.
+void fill_with_nan(PagedLayer& layer, int64_t num_pages) {
+  std::vector<PageId> pages;
+  LG_CHECK(layer.pool().allocate(num_pages, pages), "no memory for the test");
+  layer.memory(num_pages).fill_(NAN);
+  for (const PageId page : pages) layer.pool().free(page);
+}
+
+/// The outputs of one pass over the new tokens of all sequences; the earlier ones come in chunks.
+torch::Tensor run_pass(PagedLayer& layer, const std::vector<Qkv>& sequences,
+                       const std::vector<Part>& parts, int64_t chunk) {
+  AttendWorkspace workspace;
+  const double scale = 1 / std::sqrt(static_cast<double>(sequences[0].q_THD.size(2)));
+  std::vector<int64_t> counts(parts.size());
+  const auto pass = [&](bool attends) {
+    const auto reserved = layer.reserve(counts);
+    const PassTables tables = PassTables::make(reserved, /*pinned=*/true).to(torch::kCUDA);
+    gpu_cache().write(layer.pages(), tables, new_rows(sequences, reserved, &Qkv::k_SKD),
+                      new_rows(sequences, reserved, &Qkv::v_SKD));
+    torch::Tensor out;
+    if (attends) {
+      out = gpu_cache().attend(layer.pages(), tables, new_rows(sequences, reserved, &Qkv::q_THD),
+                               scale, workspace);
+    }
+    layer.commit(reserved);
+    return out;
+  };
+  while (true) {
+    for (size_t n = 0; n < parts.size(); ++n) {
+      counts[n] = std::min(chunk, parts[n].length - layer.cache(static_cast<int64_t>(n)).length());
+    }
+    if (std::accumulate(counts.begin(), counts.end(), int64_t{0}) == 0) break;
+    pass(false);
+  }
+  for (size_t n = 0; n < parts.size(); ++n) counts[n] = parts[n].num_tokens;
+  const torch::Tensor out = on_cpu(pass(true));
+  EXPECT_EQ(max_abs(workspace.counters), 0.0);
+  return out;
+}
+
+void expect_like_reference(const LayerShape& shape, const std::vector<Part>& parts,
+                           int64_t chunk = 500) {
+  const std::vector<Qkv> sequences = random_sequences(shape, parts);
+  PagedLayer layer(shape, static_cast<int64_t>(parts.size()), int64_t{1} << 30);
+  fill_with_nan(layer, 300);
+  const torch::Tensor out = run_pass(layer, sequences, parts, chunk);
+  int64_t row = 0;
+  for (size_t n = 0; n < parts.size(); ++n) {
+    const Qkv& x = sequences[n];
+    const Qkv y = x.to(torch::kDouble);
+    const Attended truth = attend_reference(y.q_THD, y.k_SKD, y.v_SKD, layer.pattern());
+    const Attended plain = attend_reference(x.q_THD, x.k_SKD, x.v_SKD, layer.pattern());
+    const torch::Tensor ours = out.narrow(0, row, parts[n].num_tokens);
+    row += parts[n].num_tokens;
+    EXPECT_TRUE(ours.isfinite().all().item<bool>());
+    EXPECT_LE(max_abs_diff(ours, truth.out_THD), 2 * max_abs_diff(plain.out_THD, truth.out_THD) +
+                                                     spacing(truth.out_THD, torch::kBFloat16))
+        << shape.pattern << " H " << shape.num_heads << " K " << shape.num_kv_heads << " D "
+        << shape.head_size << ": " << parts[n].num_tokens << " tokens after " << parts[n].length;
+  }
+}
+
+const std::vector<std::string>& patterns() {
+  static const std::vector<std::string> list = {
+      "full",
+      "sink",
+      "blocksparse",
+      "sink=1,window=2,stride=0",
+      "sink=1,window=1,stride=3",
+      "sink=0,window=3,stride=4",
+  };
+  return list;
+}
+
+/// Query heads and KV heads: groups of 1, 3, 4, 8 and 16.
+const std::vector<std::pair<int64_t, int64_t>>& head_counts() {
+  static const std::vector<std::pair<int64_t, int64_t>> list = {
+      {3, 3}, {9, 3}, {8, 2}, {8, 1}, {32, 2}};
+  return list;
+}
+
+TEST_F(KvCacheGpuTest, OneTokenOfOneSequence) {
+  for (const std::string& pattern : patterns()) {
+    for (const auto& [num_heads, num_kv_heads] : head_counts()) {
+      for (const int64_t head_size : {64, 128}) {
+        for (const int64_t length : {0, 1, 62, 63, 64, 65, 1000, 1087, 4095}) {
+          expect_like_reference({num_heads, num_kv_heads, head_size, pattern}, {{length, 1}});
+        }
+      }
+    }
+  }
+}
+
+TEST_F(KvCacheGpuTest, MixedLengthsAndSeveralTokensInOneLaunch) {
+  const std::vector<Part> parts = {{0, 1},    {63, 1},   {64, 16},   {60, 7},    {8999, 1},
+                                   {1, 2},    {1023, 2}, {1087, 16}, {1150, 3},  {3000, 5},
+                                   {500, 15}, {127, 1},  {0, 16},    {2047, 13}, {6143, 16}};
+  for (const std::string& pattern : patterns()) {
+    for (const auto& [num_heads, num_kv_heads] : head_counts()) {
+      for (const int64_t head_size : {64, 128}) {
+        expect_like_reference({num_heads, num_kv_heads, head_size, pattern}, parts);
+      }
+    }
+  }
+}
+
+TEST_F(KvCacheGpuTest, ManySequences) {
+  std::vector<Part> parts;
+  for (int64_t n = 0; n < 150; ++n) parts.push_back({n * 37 % 1500, 1 + n % 2});
+  for (const std::string pattern : {"full", "blocksparse"}) {
+    expect_like_reference({8, 4, 64, pattern}, parts);
+  }
+}
+
+// Whole chunks of a prompt go through the same kernel where no other one takes them.
+TEST_F(KvCacheGpuTest, ManyTokens) {
+  for (const std::string& pattern : patterns()) {
+    expect_like_reference({6, 2, 128, pattern}, {{0, 200}, {1500, 300}});
+    expect_like_reference({6, 2, 64, pattern}, {{700, 513}});
+  }
+}
+
+TEST_F(KvCacheGpuTest, ChunksOfAnySizeFillTheSamePages) {
+  for (const int64_t chunk : {1, 63, 64, 65, 1000}) {
+    expect_like_reference({4, 2, 128, "sink=1,window=2,stride=3"}, {{777, 1}, {130, 2}}, chunk);
+  }
+}
+
+TEST_F(KvCacheGpuTest, RowsThatSeeNothingAreZero) {
+  const LayerShape shape = {4, 2, 64, "full"};
+  const std::vector<Part> parts = {{0, 3}};
+  const auto sequences = random_sequences(shape, parts);
+  PagedLayer layer(shape, 1);
+  const auto reserved = layer.reserve({3});
+  PassTables tables = PassTables::make(reserved, true);
+  // KV head 0 has no keys, and KV head 1 one block, of which the queries see nothing.
+  auto* starts = const_cast<int32_t*>(tables.starts(0));
+  starts[0] = starts[1] = 1;
+  const_cast<PassBlock*>(tables.blocks())[1] = PassBlock::of(0, 7, false);
+  tables = tables.to(torch::kCUDA);
+  gpu_cache().write(layer.pages(), tables, new_rows(sequences, reserved, &Qkv::k_SKD),
+                    new_rows(sequences, reserved, &Qkv::v_SKD));
+  AttendWorkspace workspace;
+  const torch::Tensor q = new_rows(sequences, reserved, &Qkv::q_THD);
+  const torch::Tensor out = gpu_cache().attend(layer.pages(), tables, q, 1, workspace);
+  EXPECT_TRUE(on_cpu(out).equal(torch::zeros_like(on_cpu(out))));
+}
+
+TEST_F(KvCacheGpuTest, TwoRunsAreBitEqual) {
+  const LayerShape shape = {8, 2, 128, "full"};
+  const std::vector<Part> parts = {{5000, 1}, {77, 3}, {2000, 1}};
+  const auto sequences = random_sequences(shape, parts);
+  std::vector<torch::Tensor> outs;
+  for (int run = 0; run < 2; ++run) {
+    PagedLayer layer(shape, 3);
+    outs.push_back(run_pass(layer, sequences, parts, run == 0 ? 500 : 123));
+  }
+  EXPECT_TRUE(outs[0].equal(outs[1]));
+}
+
+TEST_F(KvCacheGpuTest, PagesHoldRowsInPanelsAndZerosBehindThem) {
+  for (const int64_t head_size : {64, 128}) {
+    const LayerShape shape = {2, 2, head_size, "full"};
+    const std::vector<Part> parts = {{0, 100}};
+    const auto sequences = random_sequences(shape, parts);
+    PagedLayer layer(shape, 1, int64_t{64} << 20);
+    fill_with_nan(layer, 10);
+    const auto reserved = layer.reserve({100});
+    const PassTables tables = PassTables::make(reserved, true).to(torch::kCUDA);
+    // Heads of a larger tensor, as the decoder gives them: rows far apart.
+    const auto strided = [&](torch::Tensor Qkv::*which) {
+      const torch::Tensor rows = new_rows(sequences, reserved, which);
+      return torch::cat({rows, rows}, 1).narrow(1, 2, 2);
+    };
+    gpu_cache().write(layer.pages(), tables, strided(&Qkv::k_SKD), strided(&Qkv::v_SKD));
+    const torch::Tensor memory = on_cpu(layer.memory(10));
+    for (int64_t head = 0; head < 2; ++head) {
+      for (const int64_t j : {0, 1}) {
+        const torch::Tensor page = memory[layer.cache(0).pages(0, head)[j]];
+        const int64_t rows = j == 0 ? 64 : 36;
+        for (const bool values : {false, true}) {
+          const torch::Tensor& x = values ? sequences[0].v_SKD : sequences[0].k_SKD;
+          const torch::Tensor block = layer.block(page, values);
+          EXPECT_TRUE(block.narrow(0, 0, rows).equal(x.select(1, head).narrow(0, j * 64, rows)));
+          EXPECT_EQ(max_abs(block.narrow(0, rows, 64 - rows)), 0.0);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(KvCacheGpuTest, RopeTableIsThatOfTheCpu) {
+  const torch::Tensor positions = torch::tensor({0, 1, 17, 4095, 131071, 1 << 20}, torch::kLong);
+  std::vector<double> frequencies;
+  for (int i = 0; i < 64; ++i) frequencies.push_back(std::pow(500000.0, -i / 64.0));
+  const RopeTable expected = make_rope_table(positions, frequencies, 1.25);
+  const torch::Tensor cos = on_gpu(torch::empty({6, 64})), sin = torch::empty_like(cos);
+  gpu_cache().rope_table(on_gpu(positions), on_gpu(torch::tensor(frequencies, torch::kDouble)),
+                         1.25, cos, sin);
+  // Both round a double that is right to a few of its last bits.
+  EXPECT_LE(max_abs_diff(on_cpu(cos), expected.cos_TD), 0x1p-23);
+  EXPECT_LE(max_abs_diff(on_cpu(sin), expected.sin_TD), 0x1p-23);
+}
+
+// What a graph recorded over one table does with another one in the same memory.
+TEST_F(KvCacheGpuTest, GraphReplayIsLikeEager) {
+  const LayerShape shape = {8, 2, 128, "sink=1,window=3,stride=5"};
+  const std::vector<Part> parts = {{600, 1}};
+  const auto sequences = random_sequences(shape, {{900, 1}});
+  const auto step = [&](const torch::Tensor Qkv::*which, int64_t position) {
+    const torch::Tensor& x = sequences[0].*which;
+    return on_gpu(x.narrow(0, which == &Qkv::q_THD ? 0 : position, 1));
+  };
+  PagedLayer layer(shape, 1), other(shape, 1);
+  (void)run_pass(layer, sequences, parts, 100);
+  (void)run_pass(other, sequences, parts, 100);
+  const torch::Tensor q = step(&Qkv::q_THD, 0), k = step(&Qkv::k_SKD, 0), v = step(&Qkv::v_SKD, 0);
+  const torch::Tensor memory = on_gpu(torch::zeros({4096}, torch::kInt));
+  AttendWorkspace workspace, other_workspace;
+  std::unique_ptr<GpuGraph> graph;
+  torch::Tensor out;
+  for (int64_t position = 601; position < 900; ++position) {
+    k.copy_(step(&Qkv::k_SKD, position));
+    v.copy_(step(&Qkv::v_SKD, position));
+    const auto reserved = layer.reserve({1});
+    const PassTables host = PassTables::make(reserved, true);
+    ASSERT_LE(host.num_values(), memory.numel());
+    memory.narrow(0, 0, host.num_values()).copy_(host.memory(), /*non_blocking=*/true);
+    if (graph == nullptr) {
+      const PassTables tables = host.at(memory);
+      graph = gpu_cache().record([&] {
+        gpu_cache().write(layer.pages(), tables, k, v);
+        out = gpu_cache().attend(layer.pages(), tables, q, 0.1, workspace);
+      });
+    }
+    graph->replay();
+    layer.commit(reserved);
+    const auto eager = other.reserve({1});
+    const PassTables tables = PassTables::make(eager, true).to(torch::kCUDA);
+    gpu_cache().write(other.pages(), tables, k, v);
+    const torch::Tensor expected =
+        gpu_cache().attend(other.pages(), tables, q, 0.1, other_workspace);
+    other.commit(eager);
+    ASSERT_TRUE(on_cpu(out).equal(on_cpu(expected))) << position;
+  }
+}
+
+}  // namespace
+}  // namespace longgen

@@ -1,0 +1,256 @@
+// The cached context, sessions and decode graphs on a GPU.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+
+#include "longgen/attention/gpu_plugin.h"
+#include "longgen/generate/score.h"
+#include "longgen/generate/session.h"
+#include "longgen/model/rope_frequencies.h"
+#include "tests/numerics/attend_cases.h"
+#include "tests/unit/model/test_support.h"
+
+namespace longgen {
+namespace {
+
+class SessionGpuTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!load_gpu_plugin().empty()) GTEST_SKIP() << load_gpu_plugin();
+  }
+};
+
+std::vector<int32_t> some_ids(int64_t count) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>((i * i * 7 + 11) % 131));
+  return ids;
+}
+
+ModelConfig tiny_config(const char* pattern) {
+  Json json = tiny_json();
+  json["head_dim"] = 64;
+  json["initializer_range"] = 0.1;
+  ModelConfig config = parse(json);
+  config.layers = {{1}, Pattern::parse(pattern)};
+  return config;
+}
+
+struct Decoders {
+  explicit Decoders(const char* pattern)
+      : config(tiny_config(pattern)),
+        weights(random_weights(config, at::kBFloat16, 5)),
+        cpu(config, weights),
+        exact(config, converted(weights, at::kFloat, at::kCPU)),
+        gpu(config, converted(weights, at::kBFloat16, at::kCUDA)) {}
+  ModelConfig config;
+  ModelWeights weights;
+  Decoder cpu, exact, gpu;
+};
+
+/// Logits of all tokens in one pass, on the CPU.
+torch::Tensor logits_of(const Decoder& decoder, const std::vector<int32_t>& ids) {
+  const torch::NoGradGuard no_grad;
+  BatchContext context(static_cast<int64_t>(ids.size()));
+  const torch::Tensor tokens = torch::tensor(ids, torch::kInt).to(torch::kLong);
+  return decoder.logits(decoder.forward(tokens, context));
+}
+
+/// Logits that follow every token: a prompt in chunks, then token by token.
+torch::Tensor cached_logits(Session& session, const std::vector<int32_t>& ids, size_t prompt) {
+  std::vector<torch::Tensor> logits = {session.append(std::span(ids).first(prompt))};
+  for (size_t i = prompt; i < ids.size(); ++i) {
+    logits.push_back(session.append(std::span(ids).subspan(i, 1)));
+  }
+  return torch::stack(logits);
+}
+
+/// Queries, keys and values of one layer of one sequence, bf16.
+Qkv random_layer(int64_t num_tokens, int64_t seed) {
+  torch::manual_seed(seed);
+  const auto random = [&](int64_t heads) {
+    return torch::randn({num_tokens, heads, 64}).to(torch::kBFloat16);
+  };
+  return {random(6), random(2), random(2)};
+}
+
+// First chunks, later ones and single tokens of several sequences in one pass.
+TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
+  constexpr int64_t kTokens = 900;
+  const LayerPlan plan = {{0}, Pattern::parse("sink=1,window=2,stride=3")};
+  const KvLayout layout(plan, {3, 2, 64, 2});
+  PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
+  std::vector<std::unique_ptr<SequenceCache>> caches;
+  std::vector<std::vector<Qkv>> layers(3);  // of each sequence
+  for (int64_t n = 0; n < 3; ++n) {
+    caches.push_back(std::make_unique<SequenceCache>(layout, pool));
+    for (int64_t layer = 0; layer < 3; ++layer) {
+      layers[n].push_back(random_layer(kTokens, 10 * n + layer));
+    }
+  }
+  std::vector<std::vector<std::vector<torch::Tensor>>> outs(
+      3, std::vector<std::vector<torch::Tensor>>(3));
+  std::mt19937_64 random(4);
+  CachedContext context;
+  for (int pass = 0; std::any_of(caches.begin(), caches.end(),
+                                 [&](const auto& cache) { return cache->length() < kTokens; });
+       ++pass) {
+    std::vector<CachedContext::Part> parts;
+    for (const auto& cache : caches) {
+      const auto most = static_cast<int64_t>(pass % 3 == 0 ? 200 : 3);
+      const int64_t count = pass == 0 ? 70 + most : static_cast<int64_t>(random() % most);
+      parts.push_back({cache.get(), std::min(count, kTokens - cache->length())});
+    }
+    ASSERT_TRUE(context.begin(parts));
+    for (int64_t layer = 0; layer < 3; ++layer) {
+      const auto rows = [&](torch::Tensor Qkv::*which) {
+        std::vector<torch::Tensor> all;
+        for (int64_t n = 0; n < 3; ++n) {
+          all.push_back(
+              (layers[n][layer].*which).narrow(0, caches[n]->length(), parts[n].num_tokens));
+        }
+        return torch::cat(all).to(torch::kCUDA);
+      };
+      const torch::Tensor out = context.attend(layer, rows(&Qkv::q_THD), rows(&Qkv::k_SKD),
+                                               rows(&Qkv::v_SKD), plan.pattern(layer, 2));
+      int64_t row = 0;
+      for (int64_t n = 0; n < 3; ++n) {
+        outs[n][layer].push_back(out.narrow(0, row, parts[n].num_tokens).cpu());
+        row += parts[n].num_tokens;
+      }
+    }
+    context.commit();
+  }
+  for (int64_t n = 0; n < 3; ++n) {
+    for (int64_t layer = 0; layer < 3; ++layer) {
+      const Qkv& x = layers[n][layer];
+      const Qkv y = x.to(torch::kDouble);
+      const Pattern pattern = plan.pattern(layer, 2);
+      const Attended truth = attend_reference(y.q_THD, y.k_SKD, y.v_SKD, pattern);
+      const Attended plain = attend_reference(x.q_THD, x.k_SKD, x.v_SKD, pattern);
+      EXPECT_LE(
+          max_abs_diff(torch::cat(outs[n][layer]), truth.out_THD),
+          2 * max_abs_diff(plain.out_THD, truth.out_THD) + spacing(truth.out_THD, torch::kBFloat16))
+          << "sequence " << n << ", layer " << layer;
+    }
+  }
+}
+
+TEST_F(SessionGpuTest, DecodingIsLikeTheFullForward) {
+  const auto ids = some_ids(400);
+  for (const char* pattern : {"sink", "sink=1,window=2,stride=3", "sink=0,window=1"}) {
+    const Decoders model(pattern);
+    const torch::Tensor exact = logits_of(model.exact, ids);
+    const double cpu_error = max_abs_diff(logits_of(model.cpu, ids), exact);
+    for (const int64_t chunk : {16, 100, 1000}) {
+      Session session(model.gpu, chunk);
+      const torch::Tensor ours = cached_logits(session, ids, 150);
+      EXPECT_LE(max_abs_diff(ours, exact.slice(0, 149)),
+                2 * cpu_error + spacing(exact, torch::kBFloat16))
+          << pattern << " in chunks of " << chunk;
+      EXPECT_EQ(session.num_tokens(), 400);
+    }
+  }
+}
+
+TEST_F(SessionGpuTest, BytesAreThosePlanned) {
+  const Decoders model("sink=1,window=2,stride=3");
+  const KvLayout layout(model.config, 2);
+  Session session(model.gpu, 100);
+  const auto ids = some_ids(700);
+  session.append(std::span(ids).first(333));
+  EXPECT_EQ(session.kv_bytes(), layout.kv_bytes(333));
+  for (size_t i = 333; i < ids.size(); ++i) {
+    session.append(std::span(ids).subspan(i, 1));
+    ASSERT_EQ(session.kv_bytes(), layout.kv_bytes(session.num_tokens()));
+  }
+  EXPECT_EQ(session.kv_bytes_peak(),
+            std::max(layout.pages_peak(0, 333, 100), layout.pages_peak(333, 700, 1)) *
+                layout.page_bytes());
+}
+
+// A cleared session goes on with other pages and the same graph.
+TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
+  const Decoders model("sink=1,window=2,stride=3");
+  const torch::NoGradGuard no_grad;
+  const auto ids = some_ids(300);
+  Session session(model.gpu);
+  for (const size_t prompt : {100, 7, 192}) {
+    session.clear();
+    const torch::Tensor by_graph = cached_logits(session, ids, prompt);
+    const KvLayout layout(model.config, 2);
+    PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
+    SequenceCache cache(layout, pool);
+    CachedContext context;
+    const auto frequencies = rope_frequencies(model.config.rope, 64);
+    const torch::Tensor on_gpu = torch::tensor(frequencies, torch::kDouble).to(torch::kCUDA);
+    const auto eager = [&](size_t first, size_t count, bool own_table) {
+      const torch::Tensor tokens =
+          torch::tensor(std::vector<int32_t>(ids.begin() + first, ids.begin() + first + count))
+              .to(torch::kLong)
+              .to(torch::kCUDA);
+      LG_CHECK(context.begin({{&cache, static_cast<int64_t>(count)}}), "the pool is full");
+      RopeTable table = model.gpu.rope(context);
+      if (own_table) {
+        gpu_cache().rope_table(context.positions_T().to(torch::kCUDA), on_gpu,
+                               model.config.rope.attention_factor, table.cos_TD, table.sin_TD);
+      }
+      const torch::Tensor hidden = model.gpu.forward(tokens, context, table);
+      context.commit();
+      return model.gpu.logits(hidden.slice(0, -1)).view({-1}).cpu();
+    };
+    EXPECT_TRUE(by_graph[0].equal(eager(0, prompt, false)));
+    for (size_t i = prompt; i < ids.size(); ++i) {
+      ASSERT_TRUE(by_graph[i - prompt + 1].equal(eager(i, 1, true))) << i;
+    }
+  }
+}
+
+TEST_F(SessionGpuTest, ScoresAreThoseOfTheCpu) {
+  const Decoders model("sink");
+  const auto ids = some_ids(300);
+  Session on_gpu(model.gpu, 64), on_cpu(model.cpu, 64), exact(model.exact, 64);
+  const auto scores = [&](Session& session) {
+    const TokenScores scored = score_tokens(session, ids, {.top = 3});
+    EXPECT_EQ(scored.top.size(), 299u);
+    return torch::tensor(scored.logprobs);
+  };
+  const torch::Tensor truth = scores(exact);
+  EXPECT_LE(max_abs_diff(scores(on_gpu), truth),
+            2 * max_abs_diff(scores(on_cpu), truth) + spacing(truth, torch::kBFloat16));
+}
+
+TEST_F(SessionGpuTest, ErrorsSayWhatIsWrong) {
+  const Decoders model("sink");
+  const Decoder floats(model.config, converted(model.weights, at::kFloat, at::kCUDA));
+  EXPECT_ERROR(Session{floats}, "on a GPU a model runs in bfloat16");
+  Session session(model.gpu);
+  const int32_t stranger = 131;
+  EXPECT_ERROR(session.append(std::span(&stranger, 1)), "token 131 is not in the model's");
+  ModelConfig small = parse(tiny_json());
+  const Decoder heads_of_16(small, random_weights(small, at::kBFloat16, 1, at::kCUDA));
+  EXPECT_ERROR(Session{heads_of_16}, "the head size must be 64 or 128, found 16");
+}
+
+TEST_F(SessionGpuTest, MemoryGrowsWithoutMovingAndEnds) {
+  constexpr int64_t kPage = 3 << 20, kLimit = int64_t{250} << 20;
+  PagePool pool(kPage, kLimit, gpu_cache().new_memory(kLimit));
+  EXPECT_TRUE(pool.on_gpu());
+  std::vector<PageId> pages;
+  const auto values = [&](PageId page) {
+    return at::for_blob(pool.address(page), {kPage / 4})
+        .options(torch::TensorOptions().dtype(torch::kInt).device(torch::kCUDA, 0))
+        .target_device(torch::Device(torch::kCUDA, 0))
+        .make_tensor();
+  };
+  while (pool.allocate(1, pages)) values(pages.back()).fill_(pages.back() + 1);
+  EXPECT_EQ(pages.size(), 83u);
+  for (const PageId page : pages) {
+    EXPECT_EQ(pool.address(page), pool.address(0) + page * kPage);
+    EXPECT_TRUE((values(page) == page + 1).all().item<bool>());
+  }
+}
+
+}  // namespace
+}  // namespace longgen
