@@ -12,6 +12,7 @@
 #include "longgen/cli/output.h"
 #include "longgen/data/documents.h"
 #include "longgen/data/token_dataset.h"
+#include "longgen/eval/model_names.h"
 #include "longgen/eval/perplexity.h"
 #include "longgen/plan/table.h"
 
@@ -118,19 +119,19 @@ int eval_perplexity(const PerplexityCommand& command) {
                                          : doubling_edges(command.first_bucket, command.length);
   catch_interrupts();
   std::vector<ModelPerplexity> models;
-  for (const std::string& directory : command.models) {
-    const LoadedModel model = load_with_tokenizer(directory, command.model_options);
+  const std::vector<std::string> names = model_names(command.models);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const LoadedModel model = load_with_tokenizer(command.models[i], command.model_options);
     const auto documents = read_documents(command, model.tokenizer);
     std::optional<Progress> progress;
     const auto total = static_cast<int64_t>(documents.size()) * command.length;
-    if (!command.quiet) progress.emplace(model_name(directory), total, "tokens");
+    if (!command.quiet) progress.emplace(names[i], total, "tokens");
     PerplexityOptions options{.edges = edges, .chunk = command.chunk};
     options.on_progress = [&](int64_t done) {
       if (progress) progress->update(done);
       return !interrupted();
     };
-    models.push_back(
-        {model_name(directory), measure_perplexity(model.decoder, documents, options)});
+    models.push_back({names[i], measure_perplexity(model.decoder, documents, options)});
     if (progress) progress->finish();
     if (interrupted()) break;
   }
