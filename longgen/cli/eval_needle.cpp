@@ -59,27 +59,6 @@ std::string needle_text(const NeedleGrid& grid, const NeedleCommand& command) {
   return grid.model + ": needles found, of " + grid.haystack + " haystacks\n" + format_table(rows);
 }
 
-OrderedJson needle_json(const NeedleGrid& grid, const NeedleResult& result) {
-  OrderedJson cells = OrderedJson::array(), replies = OrderedJson::array();
-  for (const NeedleCell& cell : grid.cells) {
-    const Interval interval = wilson_interval(cell.num_found, cell.num_samples);
-    cells.push_back({{"length", cell.length_tokens},
-                     {"depth_percent", cell.depth_percent},
-                     {"found", cell.num_found},
-                     {"samples", cell.num_samples},
-                     {"share_95", {interval.low, interval.high}}});
-  }
-  for (const NeedleReply& reply : result.replies) {
-    replies.push_back({{"length", reply.length_tokens},
-                       {"depth_percent", reply.depth_percent},
-                       {"index", reply.index},
-                       {"answer", reply.answer},
-                       {"reply", reply.reply},
-                       {"found", reply.found}});
-  }
-  return {{"model", grid.model}, {"cells", cells}, {"replies", replies}};
-}
-
 NeedleRunOptions run_options(const NeedleCommand& command) {
   NeedleRunOptions options;
   for (const std::string& length : command.lengths) {
@@ -130,19 +109,18 @@ int eval_needle(const NeedleCommand& command) {
     const std::string& directory = command.models[i];
     const NeedleResult result = run_model(command, directory, names[i], haystack);
     if (result.cells.empty()) break;
-    const NeedleGrid grid = {names[i], haystack.kind(), result.cells};
+    const NeedleGrid grid = {names[i], haystack.kind(), result.cells, result.replies};
+    const OrderedJson settings = {{"directory", report_directory(directory)},
+                                  {"seed", command.seed},
+                                  {"new_tokens", command.new_tokens},
+                                  {"chat", command.chat},
+                                  {"haystack", haystack.source()}};
     if (!command.out.empty()) {
-      const OrderedJson settings = {{"directory", report_directory(directory)},
-                                    {"seed", command.seed},
-                                    {"new_tokens", command.new_tokens},
-                                    {"chat", command.chat},
-                                    {"haystack", haystack.source()},
-                                    {"replies", needle_json(grid, result)["replies"]}};
       const std::string report = model_report_name(command.out, "needle", names[i], directory);
-      say_files(write_needle_report(
-          grid, {.folder = command.out, .name = report, .settings = settings}));
+      say_files(
+          write_needle_report(grid, {.folder = command.out, .name = report, .settings = settings}));
     }
-    all.push_back(needle_json(grid, result));
+    all.push_back(needle_json(grid, settings));
     if (!command.json) output.write(needle_text(grid, command));
     if (interrupted()) break;
   }

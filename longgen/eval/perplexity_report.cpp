@@ -44,26 +44,6 @@ OrderedJson json_summary(const BucketSummary& summary) {
   return json;
 }
 
-OrderedJson report_json(const std::vector<ModelPerplexity>& models, const OrderedJson& settings) {
-  OrderedJson json;
-  json["report"] = "perplexity by position";
-  json["settings"] = settings;
-  json["unit"] = "mean_nll in nats a token; positions in tokens from the document's start";
-  json["interval"] = kIntervalNote;
-  json["models"] = OrderedJson::array();
-  for (const ModelPerplexity& model : models) {
-    OrderedJson entry;
-    entry["name"] = model.name;
-    entry["overall"] = json_summary(model.buckets.overall());
-    entry["buckets"] = OrderedJson::array();
-    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
-      entry["buckets"].push_back(json_summary(model.buckets.bucket(i)));
-    }
-    json["models"].push_back(std::move(entry));
-  }
-  return json;
-}
-
 Table report_table(const std::vector<ModelPerplexity>& models) {
   Table table;
   table.columns = {
@@ -177,6 +157,7 @@ std::string plot_command(const std::string& name, const std::vector<Line>& lines
         std::any_of(lines[i].points.begin(), lines[i].points.end(),
                     [](const auto& p) { return p.perplexity_interval.has_value(); });
     if (has_band) {
+
       bands += fmt::format(
           "'{}.dat' index {} using 2:4:5 with filledcurves fill transparent solid 0.09 noborder "
           "lc rgb '{}' notitle, \\\n     ",
@@ -245,6 +226,27 @@ std::string script_of(const std::string& name, const std::vector<Line>& lines) {
 
 }  // namespace
 
+OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models,
+                            const OrderedJson& settings) {
+  OrderedJson json;
+  json["report"] = "perplexity by position";
+  json["settings"] = settings;
+  json["unit"] = "mean_nll in nats a token; positions in tokens from the document's start";
+  json["interval"] = kIntervalNote;
+  json["models"] = OrderedJson::array();
+  for (const ModelPerplexity& model : models) {
+    OrderedJson entry;
+    entry["model"] = model.name;
+    entry["overall"] = json_summary(model.buckets.overall());
+    entry["buckets"] = OrderedJson::array();
+    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
+      entry["buckets"].push_back(json_summary(model.buckets.bucket(i)));
+    }
+    json["models"].push_back(std::move(entry));
+  }
+  return json;
+}
+
 ReportFiles write_perplexity_report(const std::vector<ModelPerplexity>& models,
                                     const ReportOptions& options) {
   check_report_name(options.name);
@@ -253,8 +255,8 @@ ReportFiles write_perplexity_report(const std::vector<ModelPerplexity>& models,
   LG_CHECK(!lines.empty(),
            "[report] expected a token in at least one bucket of one model, found none. Call "
            "end_document() after each document.");
-  return write_report({report_json(models, options.settings), report_table(models), data_of(lines),
-                       script_of(options.name, lines)},
+  return write_report({perplexity_json(models, options.settings), report_table(models),
+                       data_of(lines), script_of(options.name, lines)},
                       options);
 }
 

@@ -157,6 +157,18 @@ TEST_F(Report, WideRangesAreDrawnOnALogarithmicAxis) {
   EXPECT_FALSE(contains(text_of("linear.gp"), "set logscale y"));
 }
 
+TEST_F(Report, PrintedJsonIsThatOfTheFile) {
+  const std::vector<ModelPerplexity> models = {{"m", some_buckets(3, 2.0)}};
+  ReportOptions ppl = options("ppl");
+  write_perplexity_report(models, ppl);
+  EXPECT_EQ(text_of("ppl.json"), dump_json(perplexity_json(models, ppl.settings), 2) + "\n");
+  const NeedleGrid grid{"m", "noise", {{1024, 50, 1, 2}}, {{1024, 0, 50, "42", "is 42", true}}};
+  ReportOptions needle = options("needle");
+  write_needle_report(grid, needle);
+  EXPECT_EQ(text_of("needle.json"), dump_json(needle_json(grid, needle.settings), 2) + "\n");
+  EXPECT_EQ(json_of("needle")["replies"][0]["reply"], "is 42");
+}
+
 TEST_F(Report, HostileNamesStayNames) {
   OrderedJson settings;
   settings["file"] = kHostile;
@@ -170,7 +182,7 @@ TEST_F(Report, HostileNamesStayNames) {
   EXPECT_TRUE(contains(text_of("hostile.svg"), "a_b^c {x}"));  // as it stands, no markup
   EXPECT_TRUE(contains(text_of("hostile.svg"), "@GPVAL_PI %s %d $HOME"));
   const Json json = json_of("hostile");
-  const std::string name = json["models"][0]["name"];
+  const std::string name = json["models"][0]["model"];
   EXPECT_TRUE(name.starts_with("a_b^c {x} 'q' \"d\", @GPVAL_PI"));
   EXPECT_TRUE(contains(text_of("hostile.csv"), "\"a_b^c {x} 'q' \"\"d\"\", @GPVAL_PI"));
 
