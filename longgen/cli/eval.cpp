@@ -13,15 +13,9 @@ std::string rounded(double value, int digits) {
   return text;
 }
 
-std::string model_name(const std::string& directory) {
-  const fs::path path = fs::weakly_canonical(directory);
-  const std::string name = path.filename().string();
-  // A run's model directory is called "model"; the run's own name says more.
-  return name == "model" ? path.parent_path().filename().string() : name;
-}
-
 void say_files(const ReportFiles& files) {
-  if (!files.files.empty()) log_info("written: " + files.files.front().parent_path().string());
+  if (files.files.empty()) return;
+  log_info("written: " + fs::path(files.files.front()).replace_extension().string() + ".*");
 }
 
 void add_eval_options(CLI::App* app, EvalCommand& command) {

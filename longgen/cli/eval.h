@@ -26,10 +26,8 @@ void add_eval_options(CLI::App* app, EvalCommand& command);
 void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
 void add_eval_needle(CommandSet& commands, CLI::App* eval);
 
-/// What to call a model in a report: its folder's name, or that of the run that it came from.
-std::string model_name(const std::string& directory);
 std::string rounded(double value, int digits);
-/// Tells on stderr where the report lies.
+/// Tells on stderr which files the report has.
 void say_files(const ReportFiles& files);
 
 }  // namespace longgen

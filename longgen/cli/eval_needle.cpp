@@ -12,6 +12,7 @@
 #include "longgen/cli/output.h"
 #include "longgen/cli/stop_tokens.h"
 #include "longgen/data/documents.h"
+#include "longgen/eval/model_names.h"
 #include "longgen/eval/needle_run.h"
 #include "longgen/plan/table.h"
 #include "longgen/tokenizer/chat_format.h"
@@ -27,16 +28,6 @@ struct NeedleCommand : EvalCommand {
   uint64_t seed = 42;
   bool chat = false;
 };
-
-/// A model's name as a part of a file's: other characters than letters, digits, - _ . become _.
-std::string file_name(std::string name) {
-  for (char& c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.';
-    if (!plain) c = '_';
-  }
-  return name;
-}
 
 Haystack make_haystack(const std::string& file) {
   if (file.empty()) return Haystack::noise();
@@ -68,28 +59,7 @@ std::string needle_text(const NeedleGrid& grid, const NeedleCommand& command) {
   return grid.model + ": needles found, of " + grid.haystack + " haystacks\n" + format_table(rows);
 }
 
-OrderedJson needle_json(const NeedleGrid& grid, const NeedleResult& result) {
-  OrderedJson cells = OrderedJson::array(), replies = OrderedJson::array();
-  for (const NeedleCell& cell : grid.cells) {
-    const Interval interval = wilson_interval(cell.num_found, cell.num_samples);
-    cells.push_back({{"length", cell.length_tokens},
-                     {"depth_percent", cell.depth_percent},
-                     {"found", cell.num_found},
-                     {"samples", cell.num_samples},
-                     {"share_95", {interval.low, interval.high}}});
-  }
-  for (const NeedleReply& reply : result.replies) {
-    replies.push_back({{"length", reply.length_tokens},
-                       {"depth_percent", reply.depth_percent},
-                       {"index", reply.index},
-                       {"answer", reply.answer},
-                       {"reply", reply.reply},
-                       {"found", reply.found}});
-  }
-  return {{"model", grid.model}, {"cells", cells}, {"replies", replies}};
-}
-
-int eval_needle(const NeedleCommand& command) {
+NeedleRunOptions run_options(const NeedleCommand& command) {
   NeedleRunOptions options;
   for (const std::string& length : command.lengths) {
     options.lengths_tokens.push_back(parse_count(length, "--lengths"));
@@ -97,48 +67,60 @@ int eval_needle(const NeedleCommand& command) {
   options.depths_percent = command.depths;
   options.num_samples = command.samples;
   options.chunk = command.chunk;
+  return options;
+}
+
+NeedleResult run_model(const NeedleCommand& command, const std::string& directory,
+                       const std::string& name, const Haystack& haystack) {
+  const LoadedModel model = load_with_tokenizer(directory, command.model_options);
+  NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
+  std::optional<ChatFormat> format;
+  if (command.chat) {
+    format = load_chat_format(directory);
+    task_options.wrap = [&](const std::string& prompt) {
+      return format->render({{"user", prompt}}, true);
+    };
+  }
+  NeedleRunOptions options = run_options(command);
+  options.stop_tokens = find_stop_tokens(
+      model.tokenizer, directory, format ? format->stop_tokens() : std::vector<std::string>());
+  std::optional<Progress> progress;
+  if (!command.quiet) {
+    const auto cells = options.lengths_tokens.size() * options.depths_percent.size();
+    progress.emplace(name, static_cast<int64_t>(cells) * command.samples, "samples");
+  }
+  options.on_progress = [&](int64_t done, const std::string& note) {
+    if (progress) progress->update(done, note);
+    return !interrupted();
+  };
+  const NeedleTask task(model.tokenizer, haystack, task_options);
+  const NeedleResult result = run_needle(model.decoder, model.tokenizer, task, options);
+  if (progress) progress->finish();
+  return result;
+}
+
+int eval_needle(const NeedleCommand& command) {
   const Haystack haystack = make_haystack(command.haystack);
   catch_interrupts();
   Output output;
   OrderedJson all = OrderedJson::array();
-  for (const std::string& directory : command.models) {
-    const LoadedModel model = load_with_tokenizer(directory, command.model_options);
-    NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
-    std::optional<ChatFormat> format;
-    if (command.chat) {
-      format = load_chat_format(directory);
-      task_options.wrap = [&](const std::string& prompt) {
-        return format->render({{"user", prompt}}, true);
-      };
-    }
-    options.stop_tokens = find_stop_tokens(
-        model.tokenizer, directory, format ? format->stop_tokens() : std::vector<std::string>());
-    const NeedleTask task(model.tokenizer, haystack, task_options);
-    std::optional<Progress> progress;
-    if (!command.quiet) {
-      const auto cells = options.lengths_tokens.size() * options.depths_percent.size();
-      progress.emplace(model_name(directory), static_cast<int64_t>(cells) * command.samples,
-                       "samples");
-    }
-    options.on_progress = [&](int64_t done, const std::string& note) {
-      if (progress) progress->update(done, note);
-      return !interrupted();
-    };
-    const NeedleResult result = run_needle(model.decoder, model.tokenizer, task, options);
-    if (progress) progress->finish();
+  const std::vector<std::string> names = model_names(command.models);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string& directory = command.models[i];
+    const NeedleResult result = run_model(command, directory, names[i], haystack);
     if (result.cells.empty()) break;
-    const NeedleGrid grid = {model_name(directory), haystack.kind(), result.cells};
+    const NeedleGrid grid = {names[i], haystack.kind(), result.cells, result.replies};
+    const OrderedJson settings = {{"directory", report_directory(directory)},
+                                  {"seed", command.seed},
+                                  {"new_tokens", command.new_tokens},
+                                  {"chat", command.chat},
+                                  {"haystack", haystack.source()}};
     if (!command.out.empty()) {
-      const OrderedJson settings = {{"seed", command.seed},
-                                    {"new_tokens", command.new_tokens},
-                                    {"chat", command.chat},
-                                    {"haystack", haystack.source()},
-                                    {"replies", needle_json(grid, result)["replies"]}};
-      say_files(write_needle_report(grid, {.folder = command.out,
-                                           .name = "needle-" + file_name(grid.model),
-                                           .settings = settings}));
+      const std::string report = model_report_name(command.out, "needle", names[i], directory);
+      say_files(
+          write_needle_report(grid, {.folder = command.out, .name = report, .settings = settings}));
     }
-    all.push_back(needle_json(grid, result));
+    all.push_back(needle_json(grid, settings));
     if (!command.json) output.write(needle_text(grid, command));
     if (interrupted()) break;
   }

@@ -12,6 +12,7 @@
 #include "longgen/cli/output.h"
 #include "longgen/data/documents.h"
 #include "longgen/data/token_dataset.h"
+#include "longgen/eval/model_names.h"
 #include "longgen/eval/perplexity.h"
 #include "longgen/plan/table.h"
 
@@ -86,28 +87,17 @@ std::string perplexity_text(const std::vector<ModelPerplexity>& models) {
                         format_count(first.overall().num_tokens), " tokens\n", format_table(rows));
 }
 
-OrderedJson bucket_json(const BucketSummary& summary) {
-  OrderedJson json = {{"begin", summary.begin},       {"end", summary.end},
-                      {"tokens", summary.num_tokens}, {"documents", summary.num_documents},
-                      {"nll", summary.mean_nll},      {"perplexity", summary.perplexity}};
-  if (summary.perplexity_interval) {
-    json["perplexity_95"] = {summary.perplexity_interval->low, summary.perplexity_interval->high};
+/// How the numbers came about.
+OrderedJson settings_json(const PerplexityCommand& command) {
+  OrderedJson directories = OrderedJson::array();
+  for (const std::string& directory : command.models) {
+    directories.push_back(report_directory(directory));
   }
-  return json;
-}
-
-OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models) {
-  OrderedJson list = OrderedJson::array();
-  for (const ModelPerplexity& model : models) {
-    OrderedJson buckets = OrderedJson::array();
-    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
-      buckets.push_back(bucket_json(model.buckets.bucket(i)));
-    }
-    list.push_back({{"model", model.name},
-                    {"overall", bucket_json(model.buckets.overall())},
-                    {"buckets", buckets}});
-  }
-  return {{"models", list}};
+  return {{"directories", directories},
+          {"length", command.length},
+          {"data", command.data},
+          {"texts", command.texts},
+          {"dtype", command.model_options.compute_dtype()}};
 }
 
 int eval_perplexity(const PerplexityCommand& command) {
@@ -118,34 +108,32 @@ int eval_perplexity(const PerplexityCommand& command) {
                                          : doubling_edges(command.first_bucket, command.length);
   catch_interrupts();
   std::vector<ModelPerplexity> models;
-  for (const std::string& directory : command.models) {
-    const LoadedModel model = load_with_tokenizer(directory, command.model_options);
+  const std::vector<std::string> names = model_names(command.models);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const LoadedModel model = load_with_tokenizer(command.models[i], command.model_options);
     const auto documents = read_documents(command, model.tokenizer);
     std::optional<Progress> progress;
     const auto total = static_cast<int64_t>(documents.size()) * command.length;
-    if (!command.quiet) progress.emplace(model_name(directory), total, "tokens");
+    if (!command.quiet) progress.emplace(names[i], total, "tokens");
     PerplexityOptions options{.edges = edges, .chunk = command.chunk};
     options.on_progress = [&](int64_t done) {
       if (progress) progress->update(done);
       return !interrupted();
     };
-    models.push_back(
-        {model_name(directory), measure_perplexity(model.decoder, documents, options)});
+    models.push_back({names[i], measure_perplexity(model.decoder, documents, options)});
     if (progress) progress->finish();
     if (interrupted()) break;
   }
   LG_CHECK(models.front().buckets.num_documents() > 0,
            "stopped before the first document was done.");
+  const OrderedJson settings = settings_json(command);
   if (!command.out.empty()) {
-    const OrderedJson settings = {{"length", command.length},
-                                  {"data", command.data},
-                                  {"texts", command.texts},
-                                  {"dtype", command.model_options.compute_dtype()}};
     say_files(write_perplexity_report(
         models, {.folder = command.out, .name = "perplexity", .settings = settings}));
   }
   Output output;
-  output.write(command.json ? dump_json(perplexity_json(models)) + "\n" : perplexity_text(models));
+  output.write(command.json ? dump_json(perplexity_json(models, settings)) + "\n"
+                            : perplexity_text(models));
   output.flush();
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }

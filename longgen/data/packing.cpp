@@ -4,7 +4,7 @@
 #include <span>
 
 #include "longgen/base/check.h"
-#include "longgen/data/random.h"
+#include "longgen/base/random.h"
 
 namespace longgen {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/data/random.h"
+#include "longgen/base/random.h"
 #include "longgen/eval/needle_words.h"
 
 namespace longgen {

@@ -74,31 +74,10 @@ NeedleCell total_of(const std::vector<NeedleCell>& cells) {
   return total;
 }
 
-OrderedJson report_json(const NeedleGrid& grid, const std::vector<NeedleCell>& cells,
-                        const OrderedJson& settings) {
-  const auto counts = [](const NeedleCell& cell, OrderedJson json) {
-    const Interval interval = wilson_interval(cell.num_found, cell.num_samples);
-    json["found"] = cell.num_found;
-    json["samples"] = cell.num_samples;
-    json["share"] = share_of(cell);
-    json["interval"] = {interval.low, interval.high};
-    return json;
-  };
-  OrderedJson json;
-  json["report"] = "needle in a haystack";
-  json["settings"] = settings;
-  json["model"] = grid.model;
-  json["haystack"] = grid.haystack;
-  json["interval"] = "95% of the share found: Wilson's score interval";
-  json["overall"] = counts(total_of(cells), OrderedJson::object());
-  json["cells"] = OrderedJson::array();
-  for (const NeedleCell& cell : cells) {
-    OrderedJson place;
-    place["length"] = cell.length_tokens;
-    place["depth_percent"] = cell.depth_percent;
-    json["cells"].push_back(counts(cell, std::move(place)));
-  }
-  return json;
+OrderedJson reply_json(const NeedleReply& reply) {
+  return {{"length", reply.length_tokens}, {"depth_percent", reply.depth_percent},
+          {"index", reply.index},          {"answer", reply.answer},
+          {"reply", reply.reply},          {"found", reply.found}};
 }
 
 Table report_table(const NeedleGrid& grid, const std::vector<NeedleCell>& cells) {
@@ -193,12 +172,39 @@ std::string script_of(const std::string& name, const NeedleGrid& grid,
 
 }  // namespace
 
+OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings) {
+  const auto add_counts = [](const NeedleCell& cell, OrderedJson& json) {
+    const Interval interval = wilson_interval(cell.num_found, cell.num_samples);
+    json["found"] = cell.num_found;
+    json["samples"] = cell.num_samples;
+    json["share"] = share_of(cell);
+    json["interval"] = {interval.low, interval.high};
+  };
+  check_cells(grid.cells);
+  OrderedJson json;
+  json["report"] = "needle in a haystack";
+  json["settings"] = settings;
+  json["model"] = grid.model;
+  json["haystack"] = grid.haystack;
+  json["interval"] = "95% of the share found: Wilson's score interval";
+  add_counts(total_of(grid.cells), json["overall"]);
+  json["cells"] = OrderedJson::array();
+  for (const NeedleCell& cell : sorted(grid.cells)) {
+    OrderedJson entry = {{"length", cell.length_tokens}, {"depth_percent", cell.depth_percent}};
+    add_counts(cell, entry);
+    json["cells"].push_back(std::move(entry));
+  }
+  json["replies"] = OrderedJson::array();
+  for (const NeedleReply& reply : grid.replies) json["replies"].push_back(reply_json(reply));
+  return json;
+}
+
 ReportFiles write_needle_report(const NeedleGrid& grid, const ReportOptions& options) {
   check_report_name(options.name);
   check_cells(grid.cells);
   const std::vector<NeedleCell> cells = sorted(grid.cells);
   const Axes axes(cells);
-  return write_report({report_json(grid, cells, options.settings), report_table(grid, cells),
+  return write_report({needle_json(grid, options.settings), report_table(grid, cells),
                        data_of(cells, axes), script_of(options.name, grid, cells, axes)},
                       options);
 }

@@ -24,13 +24,6 @@ struct NeedleRunOptions {
       [](int64_t, const std::string&) { return true; };
 };
 
-struct NeedleReply {
-  int64_t length_tokens = 0, index = 0;
-  double depth_percent = 0;
-  std::string answer, reply;
-  bool found = false;
-};
-
 struct NeedleResult {
   std::vector<NeedleCell> cells;
   std::vector<NeedleReply> replies;  ///< of every sample, for a look at what went wrong

@@ -44,26 +44,6 @@ OrderedJson json_summary(const BucketSummary& summary) {
   return json;
 }
 
-OrderedJson report_json(const std::vector<ModelPerplexity>& models, const OrderedJson& settings) {
-  OrderedJson json;
-  json["report"] = "perplexity by position";
-  json["settings"] = settings;
-  json["unit"] = "mean_nll in nats a token; positions in tokens from the document's start";
-  json["interval"] = kIntervalNote;
-  json["models"] = OrderedJson::array();
-  for (const ModelPerplexity& model : models) {
-    OrderedJson entry;
-    entry["name"] = model.name;
-    entry["overall"] = json_summary(model.buckets.overall());
-    entry["buckets"] = OrderedJson::array();
-    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
-      entry["buckets"].push_back(json_summary(model.buckets.bucket(i)));
-    }
-    json["models"].push_back(std::move(entry));
-  }
-  return json;
-}
-
 Table report_table(const std::vector<ModelPerplexity>& models) {
   Table table;
   table.columns = {
@@ -106,16 +86,26 @@ std::vector<Line> lines_of(const std::vector<ModelPerplexity>& models) {
   return lines;
 }
 
-/// One block a line; a block is what gnuplot calls an index.
+/// The band around a point: none with one document, and none that no axis could show.
+std::optional<Interval> band_of(const BucketSummary& point) {
+  const auto& interval = point.perplexity_interval;
+  const bool shown = interval && interval->low > 0 && std::isfinite(interval->high);
+  return shown ? interval : std::nullopt;
+}
+
+bool has_band(const Line& line) {
+  return std::any_of(line.points.begin(), line.points.end(),
+                     [](const BucketSummary& point) { return band_of(point).has_value(); });
+}
+
+/// One block a line; a block is what gnuplot calls an index. NaN leaves a gap in a band.
 std::string data_of(const std::vector<Line>& lines) {
   std::string data = "# begin end perplexity low high\n";
   for (const Line& line : lines) {
     for (const BucketSummary& point : line.points) {
-      const Interval band =
-          point.perplexity_interval.value_or(Interval{point.perplexity, point.perplexity});
-      const double high = std::isfinite(band.high) ? band.high : point.perplexity;
-      data += fmt::format("{} {} {:.6g} {:.6g} {:.6g}\n", point.begin, point.end, point.perplexity,
-                          band.low, high);
+      const auto band = band_of(point);
+      data += fmt::format("{} {} {:.6g} {}\n", point.begin, point.end, point.perplexity,
+                          band ? fmt::format("{:.6g} {:.6g}", band->low, band->high) : "NaN NaN");
     }
     data += "\n\n";
   }
@@ -173,10 +163,7 @@ std::string plot_command(const std::string& name, const std::vector<Line>& lines
   std::string bands, drawn;
   for (size_t i = 0; i < lines.size(); ++i) {
     const char* const color = kColors[i % kColors.size()];
-    const bool has_band =
-        std::any_of(lines[i].points.begin(), lines[i].points.end(),
-                    [](const auto& p) { return p.perplexity_interval.has_value(); });
-    if (has_band) {
+    if (has_band(lines[i])) {
       bands += fmt::format(
           "'{}.dat' index {} using 2:4:5 with filledcurves fill transparent solid 0.09 noborder "
           "lc rgb '{}' notitle, \\\n     ",
@@ -213,18 +200,21 @@ Legend legend_of(const std::vector<Line>& lines) {
 std::string script_of(const std::string& name, const std::vector<Line>& lines) {
   Bounds x, y;
   int64_t num_documents = 0;
-  bool has_band = false;
   for (const Line& line : lines) {
     for (const BucketSummary& point : line.points) {
       x.include(static_cast<double>(point.end));
       y.include(point.perplexity);
+      if (const auto band = band_of(point)) {
+        y.include(band->low);
+        y.include(band->high);
+      }
       num_documents = std::max(num_documents, point.num_documents);
-      has_band = has_band || point.perplexity_interval.has_value();
     }
   }
+  const bool any_band = std::any_of(lines.begin(), lines.end(), has_band);
   const std::string title = fmt::format("Perplexity against position ({} document{}{})",
                                         num_documents, num_documents == 1 ? "" : "s",
-                                        has_band ? "; bands: 95% of the mean over documents" : "");
+                                        any_band ? "; bands: 95% of the mean over documents" : "");
   const Legend legend = legend_of(lines);
   const std::string body = fmt::format(
       "set title {} noenhanced\n"
@@ -245,6 +235,27 @@ std::string script_of(const std::string& name, const std::vector<Line>& lines) {
 
 }  // namespace
 
+OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models,
+                            const OrderedJson& settings) {
+  OrderedJson json;
+  json["report"] = "perplexity by position";
+  json["settings"] = settings;
+  json["unit"] = "mean_nll in nats a token; positions in tokens from the document's start";
+  json["interval"] = kIntervalNote;
+  json["models"] = OrderedJson::array();
+  for (const ModelPerplexity& model : models) {
+    OrderedJson entry;
+    entry["model"] = model.name;
+    entry["overall"] = json_summary(model.buckets.overall());
+    entry["buckets"] = OrderedJson::array();
+    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
+      entry["buckets"].push_back(json_summary(model.buckets.bucket(i)));
+    }
+    json["models"].push_back(std::move(entry));
+  }
+  return json;
+}
+
 ReportFiles write_perplexity_report(const std::vector<ModelPerplexity>& models,
                                     const ReportOptions& options) {
   check_report_name(options.name);
@@ -253,8 +264,8 @@ ReportFiles write_perplexity_report(const std::vector<ModelPerplexity>& models,
   LG_CHECK(!lines.empty(),
            "[report] expected a token in at least one bucket of one model, found none. Call "
            "end_document() after each document.");
-  return write_report({report_json(models, options.settings), report_table(models), data_of(lines),
-                       script_of(options.name, lines)},
+  return write_report({perplexity_json(models, options.settings), report_table(models),
+                       data_of(lines), script_of(options.name, lines)},
                       options);
 }
 

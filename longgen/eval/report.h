@@ -33,6 +33,10 @@ struct ModelPerplexity {
   PositionBuckets buckets;
 };
 
+/// What NAME.json of a perplexity report holds, and what `longgen eval perplexity --json` prints.
+OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models,
+                            const OrderedJson& settings);
+
 /// Perplexity against position, one line a model, in the order given. Models may differ in edges
 /// and documents. Throws Error on a bad report name, on no models, when no model has a token, and
 /// when a file cannot be written.
@@ -46,11 +50,23 @@ struct NeedleCell {
   int64_t num_samples = 0;  ///< at least 1
 };
 
-struct NeedleGrid {
-  std::string model;              ///< any text
-  std::string haystack;           ///< Haystack::kind()
-  std::vector<NeedleCell> cells;  ///< in any order; cells that were not measured may be missing
+struct NeedleReply {
+  int64_t length_tokens = 0, index = 0;
+  double depth_percent = 0;
+  std::string answer, reply;
+  bool found = false;
 };
+
+struct NeedleGrid {
+  std::string model;                      ///< any text
+  std::string haystack;                   ///< Haystack::kind()
+  std::vector<NeedleCell> cells;          ///< in any order; those that were not measured may lack
+  std::vector<NeedleReply> replies = {};  ///< of each sample, as far as they are known
+};
+
+/// What NAME.json of a needle report holds, and what `longgen eval needle --json` prints of each
+/// model.
+OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings);
 
 /// The heat map of depth against length. Throws Error on a bad report name, no cells, two cells of
 /// the same place, a cell without samples or with more found than samples, more than 100 lengths or

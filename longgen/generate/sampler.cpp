@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "longgen/base/check.h"
+#include "longgen/base/random.h"
 
 namespace longgen {
 namespace {
@@ -47,7 +48,7 @@ bool Sampler::more_probable(const Candidate& a, const Candidate& b) {
 int32_t Sampler::next(std::span<const float> logits_V, std::span<const int32_t> tokens) {
   select(logits_V, tokens, ++num_steps_);
   if (candidates_.size() == 1) return candidates_.front().id;
-  uint64_t left = random_below(total_weight());
+  uint64_t left = uniform_below(total_weight(), random_);
   for (const Candidate& candidate : candidates_) {
     if (left < candidate.weight) return candidate.id;
     left -= candidate.weight;
@@ -219,16 +220,6 @@ uint64_t Sampler::total_weight() const {
   uint64_t total = 0;
   for (const Candidate& candidate : candidates_) total += candidate.weight;
   return total;
-}
-
-/// Uniform in [0, bound): the high half of a product, drawn again in the few cases where that would
-/// favour some numbers.
-uint64_t Sampler::random_below(uint64_t bound) {
-  const uint64_t threshold = (0 - bound) % bound;
-  for (;;) {
-    const auto product = static_cast<unsigned __int128>(random_()) * bound;
-    if (static_cast<uint64_t>(product) >= threshold) return static_cast<uint64_t>(product >> 64);
-  }
 }
 
 }  // namespace longgen

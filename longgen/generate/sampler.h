@@ -65,7 +65,6 @@ class Sampler {
   void keep_top_p();
   Candidate find_weight(uint64_t wanted);
   uint64_t total_weight() const;
-  uint64_t random_below(uint64_t bound);
 
   SamplingOptions options_;
   std::mt19937_64 random_;  // the one generator whose output the C++ standard fixes bit by bit

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstring>
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -11,14 +9,13 @@
 #include "longgen/base/check.h"
 #include "longgen/checkpoint/dequantize.h"
 #include "longgen/checkpoint/tensor_entry.h"
-#include "longgen/model/rope_frequencies.h"
+#include "longgen/model/gguf_rope.h"
 #include "longgen/model/weight_names.h"
 
 namespace longgen {
 namespace {
 
 constexpr int64_t kMaxCount = int64_t{1} << 40;
-constexpr const char* kRopeFactors = "rope_freqs.weight";
 
 /// Parts of Hugging Face names and what GGUF calls them.
 constexpr std::array<std::pair<const char*, const char*>, 11> kLayerNames = {
@@ -67,55 +64,13 @@ const GgufFile::Tensor& embedding(const GgufFile& file) {
   return *tensor;
 }
 
-/// Llama 3.1's scaling stands in GGUF files as one divisor for each frequency. Its four numbers are
-/// found again: the largest divisor is `factor`, the others are those of every published model.
-void read_rope_factors(const GgufFile& file, const GgufFile::Tensor& tensor, ModelConfig& config) {
-  LG_CHECK(tensor.type == GgmlType::f32 && tensor.num_elements() == config.head_size / 2,
-           file.source(), ": tensor ", kRopeFactors, ": expected ", config.head_size / 2,
-           " numbers of type F32, found ", tensor.num_elements(), " of type ",
-           ggml_type_name(tensor.type), ".");
-  std::vector<float> factors(tensor.num_elements());
-  dequantize(tensor.type, tensor.bytes, factors);
-  RopeConfig scaled = config.rope;
-  scaled.scaling = RopeConfig::Scaling::llama3;
-  scaled.factor = *std::max_element(factors.begin(), factors.end());
-  scaled.original_context = 8192;
-  const auto plain = rope_frequencies(config.rope, config.head_size);
-  const auto found = rope_frequencies(scaled, config.head_size);
-  for (size_t i = 0; i < factors.size(); ++i) {
-    const double expected = plain[i] / found[i];
-    LG_CHECK(std::abs(factors[i] - expected) <= 1e-4 * std::abs(expected), file.source(),
-             ": tensor ", kRopeFactors, ": entry ", i, ": expected ", expected,
-             " (llama3 scaling of ", "factor ", scaled.factor, ", original context 8192), found ",
-             factors[i], ". longgen cannot run other frequency factors.");
-  }
-  config.rope = scaled;
-}
-
-void read_rope(const GgufFile& file, const std::string& prefix, ModelConfig& config) {
-  config.rope.base = file.number(prefix + "rope.freq_base", 1.0001, 1e15, 10000.0);
-  const int64_t rotated =
-      file.integer(prefix + "rope.dimension_count", 1, kMaxCount, config.head_size);
-  LG_CHECK(rotated == config.head_size, file.where(prefix + "rope.dimension_count"),
-           ": expected the head size, ", config.head_size, ", found ", rotated,
-           ". longgen rotates whole heads.");
-  const std::string scaling = prefix + "rope.scaling.";
-  const std::string type = file.string(scaling + "type", "none");
-  if (type == "linear" || type == "yarn") {
-    config.rope.scaling =
-        type == "linear" ? RopeConfig::Scaling::linear : RopeConfig::Scaling::yarn;
-    config.rope.factor = file.number(scaling + "factor", 1, 1e6);
-    config.rope.original_context =
-        file.integer(scaling + "original_context_length", 1, kMaxCount, config.context);
-    config.rope.attention_factor =
-        file.number(scaling + "attn_factor", 1e-3, 1e3,
-                    type == "yarn" ? yarn_attention_factor(config.rope.factor) : 1.0);
-    if (type == "linear") config.rope.original_context = 0;
-  } else {
-    LG_CHECK(type == "none", file.where(scaling + "type"),
-             ": expected none, linear or yarn, found \"", printable(type), "\".");
-  }
-  if (const auto* factors = file.find(kRopeFactors)) read_rope_factors(file, *factors, config);
+/// As in a config.json: a window that no token ever reaches the end of is none.
+void refuse_sliding_window(const GgufFile& file, const std::string& prefix, int64_t context) {
+  const std::string key = prefix + "attention.sliding_window";
+  const int64_t window = file.integer(key, 0, kMaxCount, 0);  // 0: none
+  LG_CHECK(window == 0 || window >= context, file.where(key), ": expected none or at least ",
+           prefix, "context_length, ", context, ", found ", window,
+           ". longgen does not import sliding-window models.");
 }
 
 void read_sizes(const GgufFile& file, const std::string& prefix, ModelConfig& config) {
@@ -146,7 +101,8 @@ ModelConfig gguf_config(const GgufFile& file) {
   config.qkv_bias = config.family == "qwen2";
   config.qk_norm = config.family == "qwen3";
   config.layers = LayerPlan::all_full(config.num_layers);
-  read_rope(file, prefix, config);
+  refuse_sliding_window(file, prefix, config.context);
+  config.rope = gguf_rope(file, prefix, config.head_size, config.context);
   config.original_context = config.context;
   config.original_rope_base = config.rope.base;
   const auto token = [&](const char* key) -> std::optional<int64_t> {
@@ -213,7 +169,7 @@ std::string gguf_generation_config(const GgufFile& file) {
 
 GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
     : file_(file), config_(config) {
-  std::unordered_set<std::string> wanted = {kRopeFactors};
+  std::unordered_set<std::string> wanted = {kGgufRopeFactors};
   for (const WeightShape& weight : weight_shapes(config)) {
     const GgufFile::Tensor& tensor = find(weight.name);
     LG_CHECK(tensor.shape == weight.shape, file.source(), ": tensor ", tensor.name,

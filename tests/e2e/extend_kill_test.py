@@ -8,18 +8,16 @@ import re
 import resource
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
 import unittest
 
 from cli_case import CliCase
-from tiny_model import END, write_model
+from tiny_model import END, VOCAB, write_tiny_llama
 
 STEPS = 24
 NUM_KILLS = 12
-WIDTH, FFN, LAYERS, VOCAB = 32, 48, 3, 260
 RECIPE = """
 [model]
 path = "{dir}/model"
@@ -43,38 +41,6 @@ sequences = 2
 [save]
 every = 1
 """
-
-
-def write_safetensors(path, shapes, seed):
-    """Random weights; norms near 1."""
-    generator = random.Random(seed)
-    header, data = {}, b""
-    for name, shape in shapes.items():
-        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        mean = 1.0 if len(shape) == 1 else 0.0
-        values = struct.pack(f"<{count}f", *(generator.gauss(mean, 0.08) for _ in range(count)))
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
-        data += values
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-
-
-def write_tiny_llama(directory):
-    """4 heads on 2 KV heads of 8."""
-    write_model(directory, config={
-        "model_type": "llama", "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "intermediate_size": FFN,
-        "vocab_size": VOCAB, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
-        "rope_theta": 10000.0, "eos_token_id": END})
-    shapes = {"model.embed_tokens.weight": [VOCAB, WIDTH], "lm_head.weight": [VOCAB, WIDTH],
-              "model.norm.weight": [WIDTH]}
-    for i in range(LAYERS):
-        layer = f"model.layers.{i}."
-        shapes |= {layer + "input_layernorm.weight": [WIDTH], layer + "post_attention_layernorm.weight": [WIDTH],
-                   layer + "self_attn.q_proj.weight": [WIDTH, WIDTH], layer + "self_attn.k_proj.weight": [16, WIDTH],
-                   layer + "self_attn.v_proj.weight": [16, WIDTH], layer + "self_attn.o_proj.weight": [WIDTH, WIDTH],
-                   layer + "mlp.gate_proj.weight": [FFN, WIDTH], layer + "mlp.up_proj.weight": [FFN, WIDTH],
-                   layer + "mlp.down_proj.weight": [WIDTH, FFN]}
-    write_safetensors(directory / "model.safetensors", shapes, seed=1)
 
 
 class ExtendCase(CliCase):

@@ -1,9 +1,12 @@
-"""A model directory with nothing but a small tokenizer, for tests of the program."""
+"""Small model directories for tests of the program: a tokenizer alone, or a whole Llama with random weights."""
 
 import json
 import pathlib
+import random
+import struct
 
 END = 259  # <|end|>
+WIDTH, FFN, LAYERS, VOCAB = 32, 48, 3, 260  # of the Llama
 
 
 def byte_alphabet():
@@ -40,3 +43,35 @@ def write_model(directory, begin=False, **files):
     for name, content in files.items():
         (directory / f"{name}.json").write_text(json.dumps(content))
     return directory
+
+
+def write_safetensors(path, shapes, seed):
+    """Random weights; norms near 1."""
+    generator = random.Random(seed)
+    header, data = {}, b""
+    for name, shape in shapes.items():
+        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
+        mean = 1.0 if len(shape) == 1 else 0.0
+        values = struct.pack(f"<{count}f", *(generator.gauss(mean, 0.08) for _ in range(count)))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def write_tiny_llama(directory, seed=1):
+    """4 heads on 2 KV heads of 8."""
+    write_model(directory, config={
+        "model_type": "llama", "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "intermediate_size": FFN,
+        "vocab_size": VOCAB, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
+        "rope_theta": 10000.0, "eos_token_id": END})
+    shapes = {"model.embed_tokens.weight": [VOCAB, WIDTH], "lm_head.weight": [VOCAB, WIDTH],
+              "model.norm.weight": [WIDTH]}
+    for i in range(LAYERS):
+        layer = f"model.layers.{i}."
+        shapes |= {layer + "input_layernorm.weight": [WIDTH], layer + "post_attention_layernorm.weight": [WIDTH],
+                   layer + "self_attn.q_proj.weight": [WIDTH, WIDTH], layer + "self_attn.k_proj.weight": [16, WIDTH],
+                   layer + "self_attn.v_proj.weight": [16, WIDTH], layer + "self_attn.o_proj.weight": [WIDTH, WIDTH],
+                   layer + "mlp.gate_proj.weight": [FFN, WIDTH], layer + "mlp.up_proj.weight": [FFN, WIDTH],
+                   layer + "mlp.down_proj.weight": [WIDTH, FFN]}
+    write_safetensors(directory / "model.safetensors", shapes, seed)

@@ -4,7 +4,7 @@
 #include <set>
 #include <thread>
 
-#include "longgen/data/random.h"
+#include "longgen/base/random.h"
 #include "test_support.h"
 
 namespace longgen {

@@ -1,6 +1,6 @@
 #include <sys/stat.h>
 
-#include "longgen/data/random.h"
+#include "longgen/base/random.h"
 #include "longgen/data/sources.h"
 #include "test_support.h"
 

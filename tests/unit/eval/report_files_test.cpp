@@ -112,6 +112,8 @@ TEST_F(Report, OneDocumentHasNoInterval) {
   const Json json = json_of("one");
   EXPECT_TRUE(json["models"][0]["overall"]["mean_nll_interval"].is_null());
   EXPECT_TRUE(contains(text_of("one.svg"), "1 document)"));
+  EXPECT_FALSE(contains(text_of("one.gp"), "filledcurves"));
+  EXPECT_TRUE(contains(text_of("one.dat"), "\n0 1024 7.38943 NaN NaN\n"));
   EXPECT_TRUE(lines_of(text_of("one.csv"))[1].starts_with("m,0,1024,1,1,2.00005,,,7.38943,,"));
 }
 
@@ -157,6 +159,49 @@ TEST_F(Report, WideRangesAreDrawnOnALogarithmicAxis) {
   EXPECT_FALSE(contains(text_of("linear.gp"), "set logscale y"));
 }
 
+/// The ends of `set yrange [LOW:HIGH]` in a script.
+Interval y_range(const std::string& script) {
+  const std::string start = "set yrange [";
+  const size_t low = script.find(start) + start.size(), high = script.find(':', low) + 1;
+  return {std::stod(script.substr(low)), std::stod(script.substr(high))};
+}
+
+TEST_F(Report, TheWholeBandIsInThePicture) {
+  const PositionBuckets few = some_buckets(2, 1.5);  // 1.96 standard errors on either side
+  write_perplexity_report({{"few", few}}, options("few"));
+  const Interval shown = y_range(text_of("few.gp"));
+  for (int64_t i = 0; i < few.num_buckets(); ++i) {
+    EXPECT_LT(shown.low, few.bucket(i).perplexity_interval->low);
+    EXPECT_GT(shown.high, few.bucket(i).perplexity_interval->high);
+  }
+  EXPECT_LT(shown.low, 4.4);  // the lines alone span 4.7 to 5.2
+  EXPECT_TRUE(contains(text_of("few.gp"), "filledcurves"));
+}
+
+TEST_F(Report, BandsThatNoAxisCanShowAreLeftOut) {
+  PositionBuckets far(doubling_edges(1024, 2048));
+  for (const double nll : {0.1, 700.0}) {  // exp() of the interval's ends is 0 and infinite
+    far.add(5, -nll);
+    far.add(1500, -2 - 0.001 * nll);
+    far.end_document();
+  }
+  EXPECT_EQ(write_perplexity_report({{"far", far}}, options("far")).picture_problem, "");
+  EXPECT_TRUE(contains(text_of("far.dat"), " NaN NaN\n1024 2048 "));
+  EXPECT_EQ(count_of(text_of("far.dat"), "NaN"), 2);
+}
+
+TEST_F(Report, PrintedJsonIsThatOfTheFile) {
+  const std::vector<ModelPerplexity> models = {{"m", some_buckets(3, 2.0)}};
+  ReportOptions ppl = options("ppl");
+  write_perplexity_report(models, ppl);
+  EXPECT_EQ(text_of("ppl.json"), dump_json(perplexity_json(models, ppl.settings), 2) + "\n");
+  const NeedleGrid grid{"m", "noise", {{1024, 50, 1, 2}}, {{1024, 0, 50, "42", "is 42", true}}};
+  ReportOptions needle = options("needle");
+  write_needle_report(grid, needle);
+  EXPECT_EQ(text_of("needle.json"), dump_json(needle_json(grid, needle.settings), 2) + "\n");
+  EXPECT_EQ(json_of("needle")["replies"][0]["reply"], "is 42");
+}
+
 TEST_F(Report, HostileNamesStayNames) {
   OrderedJson settings;
   settings["file"] = kHostile;
@@ -170,7 +215,7 @@ TEST_F(Report, HostileNamesStayNames) {
   EXPECT_TRUE(contains(text_of("hostile.svg"), "a_b^c {x}"));  // as it stands, no markup
   EXPECT_TRUE(contains(text_of("hostile.svg"), "@GPVAL_PI %s %d $HOME"));
   const Json json = json_of("hostile");
-  const std::string name = json["models"][0]["name"];
+  const std::string name = json["models"][0]["model"];
   EXPECT_TRUE(name.starts_with("a_b^c {x} 'q' \"d\", @GPVAL_PI"));
   EXPECT_TRUE(contains(text_of("hostile.csv"), "\"a_b^c {x} 'q' \"\"d\"\", @GPVAL_PI"));
 

@@ -1,7 +1,14 @@
 #include "longgen/model/import.h"
 
+#include <cmath>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
 #include "gguf_builder.h"
 #include "longgen/checkpoint/safetensors.h"
+#include "longgen/model/gguf_model.h"
 #include "longgen/model/weight_names.h"
 #include "test_support.h"
 
@@ -103,6 +110,105 @@ GgufBuilder tiny_gguf(const std::string& architecture = "llama") {
   return builder;
 }
 
+GgufBuilder with_embedding() {
+  return tiny_gguf().tensor("token_embd.weight", {4, 4}, GgmlType::f32, 0);
+}
+
+using Keys = std::vector<std::pair<std::string, std::variant<double, uint32_t, const char*>>>;
+
+/// What import makes of a tiny Llama with these keys besides.
+ModelConfig config_with(const Keys& keys) {
+  GgufBuilder builder = with_embedding();
+  for (const auto& [name, value] : keys) {
+    const std::string key = "llama." + name;
+    if (const auto* text = std::get_if<const char*>(&value)) {
+      builder.key(key, GgufValueType::string, gguf_string(*text));
+    } else if (const auto* count = std::get_if<uint32_t>(&value)) {
+      builder.key(key, GgufValueType::u32, raw(*count));
+    } else {
+      builder.key(key, GgufValueType::f32, raw(static_cast<float>(std::get<double>(value))));
+    }
+  }
+  const std::string bytes = builder.file(std::string(64, '\0'));
+  return gguf_config(GgufFile(bytes, "m.gguf"));
+}
+
+TEST(GgufRope, LinearScaling) {
+  using Scaling = RopeConfig::Scaling;
+  EXPECT_EQ(config_with({}).rope.scaling, Scaling::none);
+  EXPECT_EQ(config_with({{"rope.scaling.type", "none"}, {"rope.scaling.factor", 4.0}}).rope.scaling,
+            Scaling::none);
+  EXPECT_EQ(config_with({{"rope.scaling.type", "linear"}}).rope.scaling, Scaling::none);
+  for (const auto& rope :
+       {config_with({{"rope.scaling.type", "linear"}, {"rope.scaling.factor", 4.0}}).rope,
+        config_with({{"rope.scaling.factor", 4.0}}).rope,
+        config_with({{"rope.scale_linear", 4.0}}).rope}) {
+    EXPECT_EQ(rope, parse(with("rope_scaling", {{"rope_type", "linear"}, {"factor", 4}})).rope);
+  }
+  EXPECT_ERROR(config_with({{"rope.scaling.factor", 4.0}, {"rope.scaling.attn_factor", 0.5}}),
+               "key llama.rope.scaling.attn_factor: expected 1, found 0.5");
+  EXPECT_ERROR(config_with({{"rope.scaling.factor", 0.5}}), "key llama.rope.scaling.factor");
+}
+
+TEST(GgufRope, YarnIsThatOfTheHuggingFaceDirectory) {
+  const Json yarn = {
+      {"rope_type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 128}};
+  const auto theirs = [&](const Json& more) {
+    Json scaling = yarn;
+    scaling.update(more);
+    return parse(with("rope_scaling", scaling)).rope;
+  };
+  const auto ours = [](const Keys& more) {
+    Keys keys = {{"rope.scaling.type", "yarn"},
+                 {"rope.scaling.factor", 4.0},
+                 {"rope.scaling.original_context_length", 128U}};
+    for (const auto& [name, value] : more) keys.push_back({"rope.scaling." + name, value});
+    return config_with(keys).rope;
+  };
+  EXPECT_EQ(ours({}), theirs(Json::object()));
+  EXPECT_EQ(ours({{"yarn_beta_fast", 24.0}, {"yarn_beta_slow", 2.0}}),
+            theirs({{"beta_fast", 24}, {"beta_slow", 2}}));
+  EXPECT_EQ(ours({{"yarn_attn_factor", 0.75}}), theirs({{"attention_factor", 0.75}}));
+  EXPECT_EQ(ours({{"yarn_ext_factor", 1.0}, {"yarn_log_multiplier", 0.0}}), ours({}));
+  // On top of yarn's own.
+  EXPECT_DOUBLE_EQ(ours({{"attn_factor", 0.5}}).attention_factor, 0.5 * (0.1 * std::log(4.0) + 1));
+}
+
+TEST(GgufRope, YarnThatItCannotRunIsRefused) {
+  const auto yarn = [](const std::string& key, std::variant<double, uint32_t, const char*> value) {
+    return config_with({{"rope.scaling.type", "yarn"},
+                        {"rope.scaling.factor", 4.0},
+                        {"rope.scaling." + key, value}});
+  };
+  EXPECT_EQ(yarn("original_context_length", 32U).rope.original_context, 32);
+  EXPECT_EQ(yarn("finetuned", 1U).rope.original_context, 64);  // that of the model
+  EXPECT_ERROR(config_with({{"rope.scaling.type", "yarn"}}), "key llama.rope.scaling.factor");
+  EXPECT_ERROR(yarn("yarn_ext_factor", 0.5),
+               "key llama.rope.scaling.yarn_ext_factor: expected 1, found 0.5");
+  EXPECT_ERROR(yarn("yarn_log_multiplier", 0.5), "yarn_log_multiplier: expected 0, found 0.5");
+  EXPECT_ERROR(yarn("yarn_beta_slow", 64.0), "beta_slow: expected less than beta_fast");
+  EXPECT_ERROR(yarn("attn_factor", 0.0), "key llama.rope.scaling.attn_factor");
+}
+
+TEST(GgufRope, OneKindOfScalingAtATime) {
+  GgufBuilder both = with_embedding();
+  both.tensor("rope_freqs.weight", {1}, GgmlType::f32, 64);
+  both.key("llama.rope.scaling.factor", GgufValueType::f32, raw(4.0F));
+  const std::string bytes = both.file(std::string(68, '\0'));
+  EXPECT_ERROR(gguf_config(GgufFile(bytes, "m.gguf")), "expected one of them, found both");
+}
+
+TEST(GgufConfig, SlidingWindowsAreRefusedAsInDirectories) {
+  const auto window = [](uint32_t tokens) {
+    return config_with({{"attention.sliding_window", tokens}}).context;
+  };
+  for (const uint32_t harmless : {0U, 64U, 4096U}) EXPECT_EQ(window(harmless), 64);
+  EXPECT_ERROR(
+      window(63),
+      "m.gguf: key llama.attention.sliding_window: expected none or at least "
+      "llama.context_length, 64, found 63. longgen does not import sliding-window models.");
+}
+
 class GgufImport : public FolderTest {
  protected:
   void import_file(const std::string& bytes) {
@@ -116,9 +222,6 @@ TEST_F(GgufImport, NamesWhatIsWrong) {
   EXPECT_ERROR(import_file(tiny_gguf("mamba").file()),
                "key general.architecture: expected llama, qwen2 or qwen3, found \"mamba\"");
   EXPECT_ERROR(import_file(tiny_gguf().file()), "tensor token_embd.weight is missing");
-  const auto with_embedding = [] {
-    return tiny_gguf().tensor("token_embd.weight", {4, 4}, GgmlType::f32, 0);
-  };
   EXPECT_ERROR(import_file(with_embedding().file(data)),
                "tensor blk.0.attn_norm.weight is missing");
   GgufBuilder split = with_embedding();

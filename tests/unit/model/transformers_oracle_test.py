@@ -162,6 +162,14 @@ def write_gguf(model, path):
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope["factor"])
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        for key, add in [("attention_factor", writer.add_rope_scaling_yarn_attn_factor),
+                         ("beta_fast", writer.add_rope_scaling_yarn_beta_fast),
+                         ("beta_slow", writer.add_rope_scaling_yarn_beta_slow)]:
+            if rope.get(key) is not None:
+                add(rope[key])
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
     if rope["rope_type"] == "llama3":
         scaled = model.model.rotary_emb.inv_freq.double()
         plain = 1.0 / rope["rope_theta"] ** (torch.arange(0, head, 2).double() / head)
@@ -196,8 +204,10 @@ def write_gguf(model, path):
 
 
 def test_gguf(folder):
-    names = ["llama", "llama-mha-tied", "llama-9-on-3", "llama-yarn", "qwen2", "qwen2-tied-yarn",
-             "qwen3"]
+    names = ["llama", "llama-mha-tied", "llama-9-on-3", "llama-linear", "llama-yarn",
+             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3"]
+    FAMILIES["llama-yarn-betas"] = ("llama", dict(rope_parameters=YARN | dict(
+        attention_factor=0.8, beta_fast=16.0, beta_slow=2.0)))
     FAMILIES["llama3-8k"] = ("llama", dict(
         max_position_embeddings=16384, head_dim=64,
         rope_parameters=LLAMA3 | dict(original_max_position_embeddings=8192)))

@@ -1,4 +1,4 @@
-// data/random.h: random numbers that are the same on every platform and in every release; the
+// base/random.h: random numbers that are the same on every platform and in every release; the
 // standard library's distributions and shuffle are not.
 #pragma once
 
@@ -23,20 +23,25 @@ constexpr uint64_t mix_pair(uint64_t a, uint64_t b) {
   return mix_bits(mix_bits(a + kGamma) + (b + 1) * kGamma);
 }
 
+/// Uniform in [0, bound), bound > 0, without bias: the high half of a product, drawn again in the
+/// few cases where that would favour some numbers. `next` gives 64 uniform bits a call.
+template <typename Next>
+uint64_t uniform_below(uint64_t bound, Next&& next) {
+  const uint64_t threshold = (0 - bound) % bound;
+  for (;;) {
+    const auto product = static_cast<unsigned __int128>(next()) * bound;
+    if (static_cast<uint64_t>(product) >= threshold) return static_cast<uint64_t>(product >> 64);
+  }
+}
+
 class RandomStream {
  public:
   explicit RandomStream(uint64_t key) : state_(key) {}
 
   uint64_t next() { return mix_bits(state_ += 0x9E3779B97F4A7C15u); }
 
-  /// Uniform in [0, bound), bound > 0, without bias: the high half of a product, drawn again in the
-  /// few cases where that would favour some numbers.
   uint64_t below(uint64_t bound) {
-    const uint64_t threshold = (0 - bound) % bound;
-    for (;;) {
-      const auto product = static_cast<unsigned __int128>(next()) * bound;
-      if (static_cast<uint64_t>(product) >= threshold) return static_cast<uint64_t>(product >> 64);
-    }
+    return uniform_below(bound, [this] { return next(); });
   }
 
  private:

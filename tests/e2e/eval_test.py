@@ -1,0 +1,60 @@
+"""`longgen eval`: reports of models whose folders have the same name, and one schema wherever its JSON stands.
+
+    eval_test.py PROGRAM
+"""
+
+import json
+import os
+import sys
+import unittest
+
+from cli_case import CliCase
+from tiny_model import write_tiny_llama
+
+
+class EvalTest(CliCase):
+    def setUp(self):
+        super().setUp()
+        self.models = [self.dir / "a/hyb", self.dir / "b/hyb"]
+        for seed, model in enumerate(self.models):
+            write_tiny_llama(model, seed)
+        self.out = self.dir / "report"
+
+    def needle(self, *models):
+        """Runs needles into the report folder; gives what it prints."""
+        out, _ = self.run_program("eval", "needle", *models, "--lengths", "1K", "--depths", "0,100", "--new-tokens", 4,
+                                  "--out", self.out, "--json", "--quiet")
+        return json.loads(out)["models"]
+
+    def report(self, name):
+        return json.loads((self.out / f"{name}.json").read_text())
+
+    def test_models_of_the_same_name_in_one_command(self):
+        printed = self.needle(*self.models)
+        self.assertEqual([model["model"] for model in printed], ["a/hyb", "b/hyb"])
+        self.assertEqual(sorted(path.name for path in self.out.glob("*.json")),
+                         ["needle-a_hyb.json", "needle-b_hyb.json"])
+        self.assertEqual([self.report("needle-a_hyb"), self.report("needle-b_hyb")], printed)
+        self.assertEqual([len(model["replies"]) for model in printed], [2, 2])
+
+    def test_models_of_the_same_name_one_command_after_the_other(self):
+        for model in [self.models[0], self.models[1], self.models[0]]:
+            self.needle(model)
+        self.assertEqual(sorted(path.name for path in self.out.glob("*.csv")), ["needle-hyb-2.csv", "needle-hyb.csv"])
+        self.assertEqual([self.report(name)["settings"]["directory"] for name in ("needle-hyb", "needle-hyb-2")],
+                         [os.path.realpath(model) for model in self.models])
+
+    def test_perplexity_prints_what_the_report_holds(self):
+        text = self.put("text.txt", "\n<|endoftext|>\n".join(["the sea was calm under a grey sky " * 20] * 2))
+        out, err = self.run_program("eval", "perplexity", *self.models, "--text", text, "--length", 256,
+                                    "--first-bucket", 64, "--out", self.out, "--json")
+        printed = json.loads(out)
+        self.assertEqual(printed, self.report("perplexity"))
+        self.assertEqual([model["model"] for model in printed["models"]], ["a/hyb", "b/hyb"])
+        self.assertEqual([bucket["end"] for bucket in printed["models"][0]["buckets"]], [64, 128, 256])
+        self.assertIn(f"written: {self.out}/perplexity.*", err)
+
+
+if __name__ == "__main__":
+    CliCase.PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
