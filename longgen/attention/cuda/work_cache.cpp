@@ -103,8 +103,8 @@ std::shared_ptr<const DeviceWork> device_work(int64_t num_queries, int64_t num_k
     const int64_t* const first = doc_starts.const_data_ptr<int64_t>();
     starts.assign(first, first + doc_starts.numel());
   }
-  return cache.get({num_queries, num_keys, std::move(starts), pattern, num_kv_heads, with_keys, device,
-                    c10::cuda::getCurrentCUDAStream(device.index()).id()});
+  return cache.get({num_queries, num_keys, std::move(starts), pattern, num_kv_heads, with_keys,
+                    device, c10::cuda::getCurrentCUDAStream(device.index()).id()});
 }
 
 }  // namespace longgen::cuda
