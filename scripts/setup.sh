@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # Installs what longgen needs: Debian packages system-wide (as root or with sudo), Python wheels into .venv/ of the
-# checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests]
+# checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
 #   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), and the libraries that results are checked
 #             against (transformers, tokenizers, gguf, safetensors)
+#   --cuda    also the CUDA libraries of libtorch (3 GB), for --device cuda; without being asked where nvidia-smi works
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tests=no
-[ "${1:-}" = --tests ] && tests=yes
+tests=no cuda=no
+for option in "$@"; do
+  case $option in
+    --tests) tests=yes ;;
+    --cuda) cuda=yes ;;
+    *) echo "[setup] unknown option $option: expected --tests or --cuda" >&2; exit 2 ;;
+  esac
+done
+if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then cuda=yes; fi
 
 say() { printf '[setup] %s\n' "$*"; }
 
@@ -52,5 +60,8 @@ install() {
 install run --no-deps "${wheels[@]}"
 if [ $tests = yes ]; then
   install tests torch==2.11.0 "${oracles[@]}"
+fi
+if [ $cuda = yes ]; then
+  install cuda torch==2.11.0
 fi
 say "everything is installed"
