@@ -35,8 +35,9 @@ Attended attend_one_document(const at::Tensor& q_THD, const at::Tensor& k_SKD,
   const int64_t group = q_THD.size(1) / k_SKD.size(1);
   std::vector<at::Tensor> outs, lses;
   for (int64_t head = 0; head < q_THD.size(1); ++head) {
-    const at::Tensor hidden =
-        visible_TS(pattern, q_THD.size(0), k_SKD.size(0), head / group).logical_not();
+    const at::Tensor hidden = visible_TS(pattern, q_THD.size(0), k_SKD.size(0), head / group)
+                                  .logical_not()
+                                  .to(q_THD.device());
     const at::Tensor scores =
         (at::matmul(q_THD.select(1, head), k_SKD.select(1, head / group).t()) * scale)
             .masked_fill(hidden, -std::numeric_limits<double>::infinity());

@@ -17,8 +17,8 @@ at::Tensor project(at::Tensor x, const at::Tensor& weight, const at::Tensor& bia
 }
 
 /// q, k and v of the heads (T, H + 2K, D) of a layer, ready to attend.
-Qkv rotated_heads(const at::Tensor& heads_THD, const LayerWeights& w, const ModelConfig& config,
-                  const RopeTable& table) {
+RotatedHeads rotated_heads(const at::Tensor& heads_THD, const LayerWeights& w,
+                           const ModelConfig& config, const RopeTable& table) {
   if (!config.qk_norm) return split_rotated(heads_THD, config.num_heads, table);
   const auto parts =
       heads_THD.split_with_sizes({config.num_heads, config.num_kv_heads, config.num_kv_heads}, 1);
@@ -62,7 +62,7 @@ Decoder::Residual Decoder::run_layer(int64_t index, Residual in, const RopeTable
   const LayerWeights& w = weights_.layers[index];
 
   AddedNorm x = norm(std::move(in), w.attention_norm_E);
-  const Qkv heads = rotated_heads(
+  const RotatedHeads heads = rotated_heads(
       project(std::move(x.normed), w.qkv, w.qkv_bias).unflatten(1, {-1, config_.head_size}), w,
       config_, table);
   const at::Tensor attended_THD =

@@ -86,7 +86,7 @@ class SplitRotatedFunction : public torch::autograd::Function<SplitRotatedFuncti
                                const at::Tensor& sin_TD) {
     const at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({cos_TD, sin_TD});
-    const Qkv result = split_rotated_forward(heads_THD, num_heads, {cos_TD, sin_TD});
+    const RotatedHeads result = split_rotated_forward(heads_THD, num_heads, {cos_TD, sin_TD});
     return {result.q_THD, result.k_TKD, result.v_TKD};
   }
 
@@ -157,8 +157,8 @@ at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table) 
   return RopeFunction::apply(x_THD, table.cos_TD, table.sin_TD);
 }
 
-Qkv differentiable_split_rotated(const at::Tensor& heads_THD, int64_t num_heads,
-                                 const RopeTable& table) {
+RotatedHeads differentiable_split_rotated(const at::Tensor& heads_THD, int64_t num_heads,
+                                          const RopeTable& table) {
   const variable_list results =
       SplitRotatedFunction::apply(heads_THD, num_heads, table.cos_TD, table.sin_TD);
   return {results[0], results[1], results[2]};

@@ -41,8 +41,9 @@ RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor&
 enum class Rotation { forward, backward };
 at::Tensor rotate(const at::Tensor& x_THD, const RopeTable& table, Rotation rotation);
 /// On a GPU only.
-Qkv split_rotated_forward(const at::Tensor& qkv_THD, int64_t num_heads, const RopeTable& table);
-at::Tensor split_rotated_backward(const Qkv& grads, const RopeTable& table);
+RotatedHeads split_rotated_forward(const at::Tensor& qkv_THD, int64_t num_heads,
+                                   const RopeTable& table);
+at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& table);
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up_TF);
 at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
@@ -63,8 +64,8 @@ at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
                                       const at::Tensor& weight_N, double eps);
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
-Qkv differentiable_split_rotated(const at::Tensor& qkv_THD, int64_t num_heads,
-                                 const RopeTable& table);
+RotatedHeads differentiable_split_rotated(const at::Tensor& qkv_THD, int64_t num_heads,
+                                          const RopeTable& table);
 at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF);
 at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
                                                const at::Tensor& weight_VE,

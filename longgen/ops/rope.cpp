@@ -105,16 +105,17 @@ at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table) {
   return rotate(x_THD, table, Rotation::forward);
 }
 
-Qkv split_rotated_forward(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table) {
+RotatedHeads split_rotated_forward(const at::Tensor& heads_THD, int64_t num_heads,
+                                   const RopeTable& table) {
   const auto [q, k] = gpu::rope_qkv(heads_THD, num_heads, table.cos_TD, table.sin_TD);
   return {q, k, heads_THD.narrow(1, num_heads + k.size(1), k.size(1))};
 }
 
-at::Tensor split_rotated_backward(const Qkv& grads, const RopeTable& table) {
+at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& table) {
   return gpu::rope_qkv_backward(grads.q_THD, grads.k_TKD, grads.v_TKD, table.cos_TD, table.sin_TD);
 }
 
-Qkv split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table) {
+RotatedHeads split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table) {
   check(heads_THD, table);
   const int64_t num_kv_heads = (heads_THD.size(1) - num_heads) / 2;
   LG_CHECK(num_heads >= 0 && num_heads + 2 * num_kv_heads == heads_THD.size(1),

@@ -28,11 +28,11 @@ RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<doubl
 /// Throws Error where shapes or dtypes do not fit. fp64 goes through plain torch.
 at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table);
 
-struct Qkv {
+struct RotatedHeads {
   at::Tensor q_THD, k_TKD, v_TKD;
 };
 /// Splits heads (T, H + 2K, D) into q, k and v, and rotates q and k; on a GPU in one pass over
 /// memory. v is a view. Differentiable (once).
-Qkv split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table);
+RotatedHeads split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table);
 
 }  // namespace longgen

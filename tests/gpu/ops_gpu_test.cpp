@@ -218,7 +218,7 @@ TEST_F(OpsGpu, SplitRotated) {
     const int64_t q = num_heads, k = num_kv_heads;
     const RopeTable cpu = table_of(65, 32, at::kCPU), gpu = table_of(65, 32, kGpu);
     const Op ours = [&](const auto& in) {
-      const Qkv parts = split_rotated(in[0], q, gpu);
+      const RotatedHeads parts = split_rotated(in[0], q, gpu);
       return at::cat({parts.q_THD, parts.k_TKD, parts.v_TKD}, 1);
     };
     const Op plain = [&](const auto& in) {
