@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <string>
 #include <tuple>
 
 #include "longgen/attention/pattern.h"
@@ -26,6 +27,9 @@ using AttendBackwardSignature = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
     const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
     const at::Tensor&, int64_t, int64_t, int64_t, at::IntArrayRef, const std::optional<at::Tensor>&,
     std::optional<double>);
+
+/// "x [4, 7] BFloat16 cpu", for error messages.
+std::string describe(const char* name, const at::Tensor& x);
 
 /// Throws Error where q, k, v and doc_starts break the contract of attend().
 void check_attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,

@@ -20,12 +20,6 @@ namespace {
 
 constexpr int64_t kMaxHeadSize = 256;
 
-std::string describe(const char* name, const at::Tensor& x) {
-  std::ostringstream text;
-  text << name << " " << x.sizes() << " " << x.scalar_type() << " " << x.device();
-  return text.str();
-}
-
 bool rows_contiguous(const at::Tensor& x) { return x.stride(2) == 1 || x.size(2) <= 1; }
 
 /// The kernels read rows with any stride, but a row's last axis must be contiguous.
@@ -34,6 +28,10 @@ at::Tensor with_contiguous_rows(const at::Tensor& x) {
 }
 
 }  // namespace
+
+std::string describe(const char* name, const at::Tensor& x) {
+  return detail::concat(name, " ", x.sizes(), " ", x.scalar_type(), " ", x.device());
+}
 
 void check_attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
                   const at::Tensor& doc_starts) {

@@ -6,16 +6,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
-#include <utility>
 
+#include "longgen/attention/operator.h"
 #include "longgen/ops/cpu/row_kernels.h"
 #include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/rows_of.h"
 
 namespace longgen {
-
-/// "x [4, 7] BFloat16 cpu", for error messages.
-std::string describe(const char* name, const at::Tensor& x);
 
 inline bool is_supported_dtype(const at::Tensor& x) {
   const at::ScalarType type = x.scalar_type();
@@ -37,26 +34,6 @@ inline bool is_bf16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat
 inline at::ScalarType compute_type(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
-
-inline bool last_axis_contiguous(const at::Tensor& x) {
-  return x.size(-1) <= 1 || x.stride(-1) == 1;
-}
-inline at::Tensor with_contiguous_rows(const at::Tensor& x) {
-  return last_axis_contiguous(x) ? x : x.contiguous();
-}
-
-/// x (..., N) as rows of N; owns a copy where the strides of x are too wild for the row kernels.
-class RowsOf {
- public:
-  explicit RowsOf(const at::Tensor& x);
-  int64_t count() const { return count_; }
-  const cpu::StridedRows& rows() const { return rows_; }
-
- private:
-  at::Tensor owner_;
-  int64_t count_ = 0;
-  cpu::StridedRows rows_ = {};
-};
 
 /// Elements below which a second thread costs more than it saves (about 10 us of work).
 constexpr int64_t kParallelElements = 32768;

@@ -6,16 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace longgen::cpu {
+#include "longgen/ops/strided_rows.h"
 
-/// Rows of contiguous elements, fp32 or (as raw 16 bits) bf16. Row r starts at element
-/// (r / num_inner) * outer + (r % num_inner) * inner: enough for a slice of heads of (T, heads, D).
-struct StridedRows {
-  const void* data;
-  int64_t num_inner;
-  int64_t outer;
-  int64_t inner;
-};
+namespace longgen::cpu {
 
 /// In all of the following: outputs are contiguous and have the dtype of the inputs, arithmetic is
 /// fp32. A null output is left out.

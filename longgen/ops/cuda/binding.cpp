@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "longgen/ops/cuda/row_kernels.h"
+#include "longgen/ops/rows_of.h"
 
 namespace longgen {
 namespace {
@@ -39,59 +40,16 @@ bool is_bf16(const Tensor& x) {
   return x.scalar_type() == at::kBFloat16;
 }
 
-bool rows_contiguous(const Tensor& x) { return x.size(-1) <= 1 || x.stride(-1) == 1; }
-Tensor with_contiguous_rows(const Tensor& x) { return rows_contiguous(x) ? x : x.contiguous(); }
-
 Tensor contiguous_or_none(const MaybeTensor& x) {
   return x && x->defined() ? x->contiguous() : Tensor();
 }
 const void* data_or_null(const Tensor& x) { return x.defined() ? x.const_data_ptr() : nullptr; }
 
-/// x (..., N) as rows of N; owns a copy where more than two strides would be needed.
-class Rows {
- public:
-  explicit Rows(const Tensor& x) : owner_(x) {
-    if (x.numel() == 0) return;
-    count_ = x.numel() / x.size(-1);
-    if (merge()) return;
-    owner_ = x.contiguous();
-    merge();
-  }
-  int64_t count() const { return count_; }
-  const cuda::StridedRows& rows() const { return rows_; }
-
- private:
-  /// The leading axes as at most two; false if that is not enough.
-  bool merge() {
-    if (!rows_contiguous(owner_)) return false;
-    int64_t sizes[2] = {1, 1}, strides[2] = {0, 0};  // inner, outer
-    int used = 0;
-    for (int64_t d = owner_.dim() - 2; d >= 0; --d) {
-      const int64_t size = owner_.size(d), stride = owner_.stride(d);
-      if (size == 1) continue;
-      if (used > 0 && stride == sizes[used - 1] * strides[used - 1]) {
-        sizes[used - 1] *= size;
-      } else if (used < 2) {
-        sizes[used] = size, strides[used] = stride;
-        ++used;
-      } else {
-        return false;
-      }
-    }
-    rows_ = {owner_.const_data_ptr(), sizes[0], strides[1], strides[0]};
-    return true;
-  }
-
-  Tensor owner_;
-  int64_t count_ = 0;
-  cuda::StridedRows rows_ = {nullptr, 1, 0, 0};
-};
-
 std::tuple<Tensor, Tensor, Tensor> rms_norm(const Tensor& x, const MaybeTensor& delta_in,
                                             const Tensor& weight_in, double eps,
                                             bool keep_inverse) {
   const Launch launch(x);
-  const Rows rows(x);
+  const RowsOf rows(x);
   const Tensor delta = contiguous_or_none(delta_in), weight = weight_in.contiguous();
   const Tensor out = at::empty(x.sizes(), x.options());
   const Tensor sum = delta.defined() ? at::empty(x.sizes(), x.options()) : Tensor();
@@ -116,7 +74,7 @@ std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& grad, const MaybeTens
                                              const Tensor& inverse_rms, bool need_x,
                                              bool need_weight) {
   const Launch launch(x);
-  const Rows rows(x), grad_rows(grad);
+  const RowsOf rows(x), grad_rows(grad);
   const int64_t width = x.size(-1);
   TORCH_CHECK(!need_weight || width <= cuda::kMaxNormWidth,
               "[rms_norm] the gradient of a weight of ", width,

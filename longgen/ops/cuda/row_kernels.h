@@ -9,15 +9,9 @@
 
 #include <cstdint>
 
-namespace longgen::cuda {
+#include "longgen/ops/strided_rows.h"
 
-/// Row r starts at element (r / num_inner) * outer + (r % num_inner) * inner.
-struct StridedRows {
-  const void* data;
-  int64_t num_inner;
-  int64_t outer;
-  int64_t inner;
-};
+namespace longgen::cuda {
 
 /// out = norm(x) * weight, or sum = x + delta and out = norm(sum) * weight, from the rounded sum.
 struct RmsNorm {

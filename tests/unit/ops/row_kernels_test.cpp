@@ -74,7 +74,7 @@ TEST_P(RowKernelsTest, RmsNormAndItsGradients) {
   for (const int64_t n : kWidths) {
     const auto x = random(kRows * n), grad = random(kRows * n), weight = random(n);
     std::vector<float> out(kRows * n), inverse(kRows), grad_x(kRows * n), grad_weight(n);
-    const cpu::StridedRows x_rows = {x.data(), kRows, 0, n}, grad_rows = {grad.data(), 1, n, 0};
+    const StridedRows x_rows = {x.data(), kRows, 0, n}, grad_rows = {grad.data(), 1, n, 0};
     kernels().rms_norm({false, n, 1e-5, x_rows, weight.data(), out.data(), inverse.data()}, 0,
                        kRows);
     kernels().rms_norm_backward({false, n, x_rows, grad_rows, weight.data(), inverse.data(),
