@@ -4,6 +4,7 @@
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/optimizer.h"
 #include "tests/gpu/gpu_test.h"
+#include "tests/unit/train/model_cases.h"
 #include "tests/unit/train/recipe_test_support.h"
 #include "tests/unit/train/tiny_run.h"
 
@@ -19,42 +20,14 @@ Json gpu_config() {
   return json;
 }
 
-struct ModelCase {
-  const char* name;
-  const char* sparse;  // "" for a full model
-  bool tied = false, qk_norm = false, bias = false;
-};
-void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }
-
-ModelConfig config_of(const ModelCase& c) {
-  Json json = gpu_config();
-  json["tie_word_embeddings"] = c.tied;
-  json["attention_bias"] = json["mlp_bias"] = c.bias;
-  if (c.qk_norm) json["model_type"] = "qwen3", json["head_dim"] = 64;
-  ModelConfig config = parse_model_config(json.dump(), "config.json");
-  if (*c.sparse != '\0') config.layers = {{1}, Pattern::parse(c.sparse)};
-  return config;
-}
-
 /// Numbers that bf16 has, in fp32.
 ModelWeights bf16_weights(const ModelConfig& config) {
-  const ModelWeights weights = random_weights(config, at::kFloat, 5);
-  at::manual_seed(6);  // norms of 1 and biases of 0 would hide a slot that is mixed up
-  for (const NamedTensor& parameter : weights.parameters()) {
-    at::Tensor tensor = parameter.tensor;
-    if (tensor.dim() == 1) tensor.add_(at::randn_like(tensor), 0.3);
-  }
+  const ModelWeights weights = varied_weights(config, at::kFloat);
   return converted(converted(weights, at::kBFloat16, at::kCPU), at::kFloat, at::kCPU);
 }
 
 /// Three documents of 700, 1 and 599 tokens; every ninth row has no target.
-MicroBatch make_micro_batch() {
-  constexpr int64_t kTokens = 1300;
-  const at::Tensor tokens = (at::arange(kTokens, at::kLong) * 37 + 11) % kTinyVocab;
-  at::Tensor targets = (at::arange(kTokens, at::kLong) * 53 + 2) % kTinyVocab;
-  targets.slice(0, 0, kTokens, 9).fill_(kNoTarget);
-  return {tokens, targets, at::tensor({0, 700, 701}, at::kLong)};
-}
+MicroBatch make_micro_batch() { return packed_batch(1300, {0, 700, 701}); }
 
 struct Outcome {
   double loss = 0;
@@ -88,7 +61,7 @@ class ModelGpu : public GpuTest, public ::testing::WithParamInterface<ModelCase>
 // bf16 on the GPU may be twice as wrong as bf16 on the CPU, both against fp32, and one rounding of
 // bf16 more.
 TEST_P(ModelGpu, LossAndGradientsAreAsGoodAsThoseOfTheCpu) {
-  const ModelConfig config = config_of(GetParam());
+  const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = bf16_weights(config);
   const Outcome truth = run(config, weights, at::kFloat, at::kCPU);
   const Outcome cpu = run(config, weights, at::kBFloat16, at::kCPU);
@@ -108,7 +81,7 @@ TEST_P(ModelGpu, LossAndGradientsAreAsGoodAsThoseOfTheCpu) {
 }
 
 TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
-  const ModelConfig config = config_of(GetParam());
+  const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = bf16_weights(config);
   const auto with = [&](Recompute recompute) {
     return run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute});
@@ -120,7 +93,7 @@ TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
 }
 
 TEST_P(ModelGpu, ForwardAloneGivesTheLossOfTheTrainingPass) {
-  const ModelConfig config = config_of(GetParam());
+  const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = converted(bf16_weights(config), at::kBFloat16, kGpu);
   require_gradients(weights);
   const Decoder decoder(config, weights);

@@ -4,14 +4,7 @@
 
 #include "longgen/base/units.h"
 #include "test_support.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LONGGEN_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LONGGEN_TEST_SANITIZED 1
-#endif
-#endif
+#include "tests/unit/sanitized.h"
 
 namespace longgen {
 namespace {

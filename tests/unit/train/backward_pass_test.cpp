@@ -7,44 +7,23 @@
 
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/train/training_context.h"
+#include "model_cases.h"
 #include "recipe_test_support.h"
-#include "tiny_run.h"
 
 namespace longgen {
 namespace {
 
 constexpr int64_t kTokens = 300;
 
-struct ModelCase {
-  const char* name;
-  const char* sparse;  // "" for a full model
-  bool tied = false, qk_norm = false, bias = false;
-};
-void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }
-
 Decoder make_decoder(const ModelCase& c, at::ScalarType dtype = at::kFloat) {
-  Json json = tiny_config();
-  json["tie_word_embeddings"] = c.tied;
-  json["attention_bias"] = json["mlp_bias"] = c.bias;
-  if (c.qk_norm) json["model_type"] = "qwen3", json["head_dim"] = 8;
-  ModelConfig config = parse_model_config(json.dump(), "config.json");
-  if (*c.sparse != '\0') config.layers = {{1}, Pattern::parse(c.sparse)};
-  ModelWeights weights = random_weights(config, dtype, 5);
-  at::manual_seed(6);  // norms of 1 and biases of 0 would hide a slot that is mixed up
-  for (const NamedTensor& parameter : weights.parameters()) {
-    if (parameter.tensor.dim() == 1) parameter.tensor.add_(at::randn_like(parameter.tensor), 0.3);
-  }
+  ModelConfig config = config_of(c, tiny_config());
+  ModelWeights weights = varied_weights(config, dtype);
   require_gradients(weights);
   return {config, weights};
 }
 
 /// Three documents of 120, 1 and 179 tokens; every ninth row has no target.
-MicroBatch make_micro_batch() {
-  const at::Tensor tokens = (at::arange(kTokens, at::kLong) * 37 + 11) % kTinyVocab;
-  at::Tensor targets = (at::arange(kTokens, at::kLong) * 53 + 2) % kTinyVocab;
-  targets.slice(0, 0, kTokens, 9).fill_(kNoTarget);
-  return {tokens, targets, at::tensor({0, 120, 121}, at::kLong)};
-}
+MicroBatch make_micro_batch() { return packed_batch(kTokens, {0, 120, 121}); }
 
 struct Outcome {
   double loss = 0;

@@ -7,15 +7,8 @@
 #include "longgen/base/units.h"
 #include "longgen/train/backward_pass.h"
 #include "recipe_test_support.h"
+#include "tests/unit/sanitized.h"
 #include "tiny_run.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LONGGEN_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LONGGEN_TEST_SANITIZED 1
-#endif
-#endif
 
 namespace longgen {
 namespace {
