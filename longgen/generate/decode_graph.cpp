@@ -4,8 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include <algorithm>
-
 #include "longgen/model/rope_frequencies.h"
 
 namespace longgen {
@@ -15,30 +13,20 @@ at::Tensor pinned(int64_t count, at::ScalarType type) {
   return at::empty({count}, at::TensorOptions().dtype(type).pinned_memory(true));
 }
 
-at::Tensor frequencies_on(at::Device device, const ModelConfig& config) {
-  const auto frequencies = rope_frequencies(config.rope, config.head_size);
-  const at::Tensor on_host = at::empty({static_cast<int64_t>(frequencies.size())}, at::kDouble);
-  std::copy(frequencies.begin(), frequencies.end(), on_host.data_ptr<double>());
-  return on_host.to(device);
-}
-
 }  // namespace
 
 DecodeGraph::DecodeGraph(const Decoder& decoder, SequenceCache& cache)
-    : decoder_(decoder), cache_(cache) {
-  const auto on_gpu = at::TensorOptions(decoder.weights().embedding_VE.device());
-  frequencies_ = frequencies_on(on_gpu.device(), decoder.config());
-  inputs_ = at::empty({2}, on_gpu.dtype(at::kLong));
-  rope_.cos_TD = at::empty({1, frequencies_.size(0)}, on_gpu.dtype(at::kFloat));
-  rope_.sin_TD = at::empty({1, frequencies_.size(0)}, on_gpu.dtype(at::kFloat));
-}
+    : decoder_(decoder),
+      cache_(cache),
+      inputs_(at::empty({2}, at::TensorOptions(decoder.device()).dtype(at::kLong))),
+      frequencies_(rope_frequencies(decoder.config().rope, decoder.config().head_size)) {}
 
 void DecodeGraph::record() {
   graph_.reset();
   graph_ = gpu_cache().record([this] {
-    gpu_cache().rope_table(inputs_.narrow(0, 1, 1), frequencies_,
-                           decoder_.config().rope.attention_factor, rope_.cos_TD, rope_.sin_TD);
-    const at::Tensor hidden_TE = decoder_.forward(inputs_.narrow(0, 0, 1), context_, rope_);
+    const RopeTable rope = make_rope_table(inputs_.narrow(0, 1, 1), frequencies_,
+                                           decoder_.config().rope.attention_factor);
+    const at::Tensor hidden_TE = decoder_.forward(inputs_.narrow(0, 0, 1), context_, rope);
     logits_V_ = decoder_.logits(hidden_TE).view({-1});
   });
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "longgen/kv_cache/cached_context.h"
 #include "longgen/model/decoder.h"
@@ -15,7 +16,7 @@ namespace longgen {
 /// A step launches some ten kernels a layer, each of a few microseconds: launched one by one they
 /// would wait for the CPU. So the step is recorded once and replayed; token, position and page
 /// tables lie in fixed memory that is written before. Gives what CachedContext and
-/// Decoder::forward() give, with cosines and sines that the GPU computes (GpuCache::rope_table).
+/// Decoder::forward() give, bit by bit.
 class DecodeGraph {
  public:
   /// Decoder and cache, both on a GPU, must outlive it.
@@ -33,8 +34,7 @@ class DecodeGraph {
   CachedContext context_;
   FixedPassTables tables_;
   at::Tensor inputs_;  // token and position, int64
-  at::Tensor frequencies_;
-  RopeTable rope_;
+  std::vector<double> frequencies_;
   at::Tensor logits_V_;
   std::unique_ptr<GpuGraph> graph_;
 };

@@ -26,7 +26,7 @@ at::Tensor as_tensor(std::span<const int32_t> tokens, int64_t vocab_size) {
   return tokens_T;
 }
 
-bool is_on_gpu(const Decoder& decoder) { return decoder.weights().embedding_VE.is_cuda(); }
+bool is_on_gpu(const Decoder& decoder) { return decoder.device().is_cuda(); }
 
 std::unique_ptr<PageMemory> page_memory(const Decoder& decoder) {
   if (!is_on_gpu(decoder)) return host_memory();
@@ -54,8 +54,7 @@ void Session::append(std::span<const int32_t> tokens, const OnHidden& visit,
                      const OnChunk& on_chunk) {
   LG_CHECK(!tokens.empty(), "[session] no tokens to append; a text needs at least one.");
   const at::NoGradGuard no_grad;
-  const at::Tensor all_T =
-      as_tensor(tokens, decoder_.config().vocab_size).to(decoder_.weights().embedding_VE.device());
+  const at::Tensor all_T = as_tensor(tokens, decoder_.config().vocab_size).to(decoder_.device());
   const int64_t total = all_T.size(0);
   for (int64_t first = 0; first < total; first += chunk_) {
     const int64_t count = std::min(chunk_, total - first);

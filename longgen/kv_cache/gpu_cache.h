@@ -59,12 +59,6 @@ class GpuCache {
                             const at::Tensor& q_THD, double scale,
                             AttendWorkspace& workspace) const = 0;
 
-  /// Cosines and sines (T, D / 2) fp32 times `factor` of angles position * frequency in fp64:
-  /// positions (T) int64, frequencies (D / 2) fp64.
-  virtual void rope_table(const at::Tensor& positions_T, const at::Tensor& frequencies,
-                          double factor, const at::Tensor& cos_TD,
-                          const at::Tensor& sin_TD) const = 0;
-
   /// Calls run() twice, once to warm up, once to record it. What it allocates and does not free
   /// stays reserved for the graph. It must not wait for the GPU.
   virtual std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const = 0;

@@ -4,27 +4,20 @@
 
 #include <numeric>
 
-#include "longgen/attention/gpu_plugin.h"
-#include "longgen/ops/rope.h"
+#include "tests/gpu/gpu_test.h"
 #include "tests/gpu/paged_layer.h"
 #include "tests/numerics/attend_cases.h"
 
 namespace longgen {
 namespace {
 
-class KvCacheGpuTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!load_gpu_plugin().empty()) GTEST_SKIP() << load_gpu_plugin();
-  }
-};
+using KvCacheGpuTest = GpuTest;
 
 /// `length` tokens in the cache, then `num_tokens` new ones.
 struct Part {
   int64_t length, num_tokens;
 };
 
-torch::Tensor on_gpu(const torch::Tensor& x) { return x.to(torch::kCUDA); }
 torch::Tensor on_cpu(const torch::Tensor& x) { return x.to(torch::kCPU); }
 
 /// Sequences of random numbers: keys and values of all tokens, queries of the new ones.
@@ -239,19 +232,6 @@ TEST_F(KvCacheGpuTest, PagesHoldRowsInPanelsAndZerosBehindThem) {
       }
     }
   }
-}
-
-TEST_F(KvCacheGpuTest, RopeTableIsThatOfTheCpu) {
-  const torch::Tensor positions = torch::tensor({0, 1, 17, 4095, 131071, 1 << 20}, torch::kLong);
-  std::vector<double> frequencies;
-  for (int i = 0; i < 64; ++i) frequencies.push_back(std::pow(500000.0, -i / 64.0));
-  const RopeTable expected = make_rope_table(positions, frequencies, 1.25);
-  const torch::Tensor cos = on_gpu(torch::empty({6, 64})), sin = torch::empty_like(cos);
-  gpu_cache().rope_table(on_gpu(positions), on_gpu(torch::tensor(frequencies, torch::kDouble)),
-                         1.25, cos, sin);
-  // Both round a double that is right to a few of its last bits.
-  EXPECT_LE(max_abs_diff(on_cpu(cos), expected.cos_TD), 0x1p-23);
-  EXPECT_LE(max_abs_diff(on_cpu(sin), expected.sin_TD), 0x1p-23);
 }
 
 // What a graph recorded over one table does with another one in the same memory.

@@ -198,6 +198,16 @@ TEST_F(OpsGpu, RopeTableIsThatOfTheCpu) {
   EXPECT_EQ(make_rope_table(on_gpu(positions.narrow(0, 0, 0)), kFrequencies32).cos_TD.size(0), 0);
 }
 
+TEST_F(OpsGpu, RopeTableOfLargeHeadsIsThatOfTheCpu) {
+  const at::Tensor positions = at::tensor({0, 1, 17, 4095, 131071, 1 << 20}, at::kLong);
+  std::vector<double> frequencies;
+  for (int i = 0; i < 64; ++i) frequencies.push_back(std::pow(500000.0, -i / 64.0));
+  const RopeTable cpu = make_rope_table(positions, frequencies, 1.25);
+  const RopeTable gpu = make_rope_table(on_gpu(positions), frequencies, 1.25);
+  EXPECT_LE(max_abs_diff(cpu.cos_TD, gpu.cos_TD.cpu()), 0x1p-23);
+  EXPECT_LE(max_abs_diff(cpu.sin_TD, gpu.sin_TD.cpu()), 0x1p-23);
+}
+
 TEST_F(OpsGpu, Rope) {
   at::manual_seed(4);
   for (const int64_t half : {1, 5, 8, 32}) {

@@ -5,22 +5,16 @@
 #include <memory>
 #include <random>
 
-#include "longgen/attention/gpu_plugin.h"
 #include "longgen/generate/score.h"
 #include "longgen/generate/session.h"
-#include "longgen/model/rope_frequencies.h"
+#include "tests/gpu/gpu_test.h"
 #include "tests/numerics/attend_cases.h"
 #include "tests/unit/model/test_support.h"
 
 namespace longgen {
 namespace {
 
-class SessionGpuTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!load_gpu_plugin().empty()) GTEST_SKIP() << load_gpu_plugin();
-  }
-};
+using SessionGpuTest = GpuTest;
 
 std::vector<int32_t> some_ids(int64_t count) {
   std::vector<int32_t> ids;
@@ -183,26 +177,19 @@ TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
     PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
     SequenceCache cache(layout, pool);
     CachedContext context;
-    const auto frequencies = rope_frequencies(model.config.rope, 64);
-    const torch::Tensor on_gpu = torch::tensor(frequencies, torch::kDouble).to(torch::kCUDA);
-    const auto eager = [&](size_t first, size_t count, bool own_table) {
+    const auto eager = [&](size_t first, size_t count) {
+      const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
       const torch::Tensor tokens =
-          torch::tensor(std::vector<int32_t>(ids.begin() + first, ids.begin() + first + count))
-              .to(torch::kLong)
-              .to(torch::kCUDA);
+          torch::tensor(std::vector<int32_t>(begin, begin + static_cast<std::ptrdiff_t>(count)))
+              .to(torch::kLong);
       LG_CHECK(context.begin({{&cache, static_cast<int64_t>(count)}}), "the pool is full");
-      RopeTable table = model.gpu.rope(context);
-      if (own_table) {
-        gpu_cache().rope_table(context.positions_T().to(torch::kCUDA), on_gpu,
-                               model.config.rope.attention_factor, table.cos_TD, table.sin_TD);
-      }
-      const torch::Tensor hidden = model.gpu.forward(tokens, context, table);
+      const torch::Tensor hidden = model.gpu.forward(on_gpu(tokens), context);
       context.commit();
       return model.gpu.logits(hidden.slice(0, -1)).view({-1}).cpu();
     };
-    EXPECT_TRUE(by_graph[0].equal(eager(0, prompt, false)));
+    EXPECT_TRUE(by_graph[0].equal(eager(0, prompt)));
     for (size_t i = prompt; i < ids.size(); ++i) {
-      ASSERT_TRUE(by_graph[i - prompt + 1].equal(eager(i, 1, true))) << i;
+      ASSERT_TRUE(by_graph[i - prompt + 1].equal(eager(i, 1))) << i;
     }
   }
 }

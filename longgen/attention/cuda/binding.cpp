@@ -13,6 +13,7 @@
 
 #include "longgen/attention/cuda/backward.h"
 #include "longgen/attention/cuda/forward.h"
+#include "longgen/attention/cuda/head_rows.h"
 #include "longgen/attention/cuda/work_cache.h"
 #include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
@@ -21,8 +22,7 @@ namespace longgen::cuda {
 namespace {
 
 std::string shapes(const at::Tensor& q, const at::Tensor& k) {
-  return detail::concat("\n  q ", q.sizes(), " ", q.scalar_type(), " ", q.device(), " | k ",
-                        k.sizes());
+  return detail::concat("\n  ", describe("q", q), " | k ", k.sizes());
 }
 
 void check_error(cudaError_t error, const at::Tensor& q, const at::Tensor& k) {
@@ -48,48 +48,51 @@ void check_cuda(const at::Tensor& q, const at::Tensor& k, double scale) {
            "[attend] at most 2^30 tokens in a call.", shapes(q, k));
 }
 
-/// The copy engine reads rows that start at multiples of 16 bytes.
-at::Tensor aligned(const at::Tensor& x) {
-  constexpr int64_t kValues = 8;
-  const bool good = x.stride(2) == 1 && x.stride(0) % kValues == 0 && x.stride(1) % kValues == 0 &&
-                    x.stride(0) > 0 && x.stride(1) > 0 &&
-                    reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
-  return good ? x : x.contiguous();
-}
-
-HeadRows head_rows(const at::Tensor& x) {
-  return {const_cast<void*>(x.const_data_ptr()), x.stride(0), x.stride(1)};
-}
-
-AttendProblem make_problem(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           const Pattern& pattern, const DeviceWork& work, double scale,
-                           const at::Tensor& counters) {
-  return {head_rows(q),
-          head_rows(k),
-          head_rows(v),
-          q.size(0),
-          k.size(0),
-          static_cast<int>(q.size(1)),
-          static_cast<int>(k.size(1)),
-          static_cast<int>(q.size(2)),
-          static_cast<float>(scale),
-          block_pattern(pattern),
-          work.sequences,
-          work.tiles,
-          work.num_tiles,
-          counters.data_ptr<int>()};
-}
-
 at::Tensor new_counters(const at::Tensor& q) {
   return at::zeros({kNumCounters}, q.options().dtype(at::kInt));
 }
 
-/// Whether cuDNN's causal attention is what is asked for. It refuses the shortest sequences.
-bool is_causal_whole(const at::Tensor& q, const at::Tensor& k, const Pattern& pattern,
-                     const at::Tensor& doc_starts) {
-  const bool one_document = !doc_starts.defined() || doc_starts.numel() == 1;
-  return pattern.is_full() && one_document && q.size(0) == k.size(0) && q.size(0) >= kTileRows;
-}
+/// What the op and its gradient are given, checked and as the kernels take it.
+struct Call {
+  Call(const at::Tensor& q_in, const at::Tensor& k_in, const at::Tensor& v_in, Pattern pattern_in,
+       const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale_in)
+      : doc_starts(doc_starts_in.value_or(at::Tensor())), pattern(std::move(pattern_in)) {
+    check_attend(q_in, k_in, v_in, doc_starts);
+    scale = attend_scale(q_in, scale_in);
+    check_cuda(q_in, k_in, scale);
+    q = aligned(q_in), k = aligned(k_in), v = aligned(v_in);
+  }
+
+  /// Whether cuDNN's causal attention is what is asked for. It refuses the shortest sequences.
+  bool is_causal_whole() const {
+    const bool one_document = !doc_starts.defined() || doc_starts.numel() == 1;
+    return pattern.is_full() && one_document && q.size(0) == k.size(0) && q.size(0) >= kTileRows;
+  }
+  std::shared_ptr<const DeviceWork> work(bool with_keys) const {
+    return device_work(q.size(0), k.size(0), doc_starts, pattern, static_cast<int>(k.size(1)),
+                       with_keys, q.device());
+  }
+  AttendProblem problem(const DeviceWork& work, const at::Tensor& counters) const {
+    return {head_rows(q),
+            head_rows(k),
+            head_rows(v),
+            q.size(0),
+            k.size(0),
+            static_cast<int>(q.size(1)),
+            static_cast<int>(k.size(1)),
+            static_cast<int>(q.size(2)),
+            static_cast<float>(scale),
+            block_pattern(pattern),
+            work.sequences,
+            work.tiles,
+            work.num_tiles,
+            counters.data_ptr<int>()};
+  }
+
+  at::Tensor q, k, v, doc_starts;
+  Pattern pattern;
+  double scale;
+};
 
 /// (T, heads, D) as cuDNN's (1, heads, T, D), and back.
 at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }
@@ -109,26 +112,21 @@ std::tuple<at::Tensor, at::Tensor> attend_cuda(const at::Tensor& q_in, const at:
                                                const at::Tensor& v_in, int64_t sink_blocks,
                                                int64_t window_blocks, int64_t stride_blocks,
                                                at::IntArrayRef stride_offsets,
-                                               const std::optional<at::Tensor>& doc_starts_in,
-                                               std::optional<double> scale_in) {
-  const at::Tensor doc_starts = doc_starts_in.value_or(at::Tensor());
-  check_attend(q_in, k_in, v_in, doc_starts);
-  const double scale = attend_scale(q_in, scale_in);
-  check_cuda(q_in, k_in, scale);
-  const c10::cuda::CUDAGuard guard(q_in.device());
-  const Pattern pattern = Pattern::from_op(sink_blocks, window_blocks, stride_blocks,
-                                           stride_offsets.vec(), k_in.size(1));
-  const at::Tensor q = aligned(q_in), k = aligned(k_in), v = aligned(v_in);
-  if (q.size(0) > 0 && is_causal_whole(q, k, pattern, doc_starts))
-    return attend_cudnn(q, k, v, scale);
+                                               const std::optional<at::Tensor>& doc_starts,
+                                               std::optional<double> scale) {
+  const Call call(q_in, k_in, v_in,
+                  Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(),
+                                   k_in.size(1)),
+                  doc_starts, scale);
+  const at::Tensor &q = call.q, &k = call.k;
+  const c10::cuda::CUDAGuard guard(q.device());
+  if (q.size(0) > 0 && call.is_causal_whole()) return attend_cudnn(q, k, call.v, call.scale);
   const at::Tensor out = at::empty(q.sizes(), q.options());
   const at::Tensor lse = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
   if (q.size(0) == 0) return {out, lse};
-  const auto work = device_work(q.size(0), k.size(0), doc_starts, pattern,
-                                static_cast<int>(k.size(1)), /*with_keys=*/false, q.device());
+  const auto work = call.work(/*with_keys=*/false);
   const at::Tensor counters = new_counters(q);
-  const auto problem = make_problem(q, k, v, pattern, *work, scale, counters);
-  check_error(attend_forward(problem, out.data_ptr(), lse.data_ptr<float>(),
+  check_error(attend_forward(call.problem(*work, counters), out.data_ptr(), lse.data_ptr<float>(),
                              c10::cuda::getCurrentCUDAStream()),
               q, k);
   return {out, lse};
@@ -151,32 +149,29 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cuda(
     const at::Tensor& grad_in, const at::Tensor& q_in, const at::Tensor& k_in,
     const at::Tensor& v_in, const at::Tensor& out_in, const at::Tensor& lse_in, int64_t sink_blocks,
     int64_t window_blocks, int64_t stride_blocks, at::IntArrayRef stride_offsets,
-    const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale_in) {
-  const at::Tensor doc_starts = doc_starts_in.value_or(at::Tensor());
-  check_attend(q_in, k_in, v_in, doc_starts);
-  const double scale = attend_scale(q_in, scale_in);
-  check_cuda(q_in, k_in, scale);
-  const c10::cuda::CUDAGuard guard(q_in.device());
-  const Pattern pattern = Pattern::from_op(sink_blocks, window_blocks, stride_blocks,
-                                           stride_offsets.vec(), k_in.size(1));
-  const at::Tensor q = aligned(q_in), k = aligned(k_in), v = aligned(v_in), out = aligned(out_in),
-                   grad_out = aligned(grad_in), lse = lse_in.contiguous();
-  if (q.size(0) > 0 && is_causal_whole(q, k, pattern, doc_starts)) {
-    return attend_backward_cudnn(grad_out, q, k, v, out, lse, scale);
+    const std::optional<at::Tensor>& doc_starts, std::optional<double> scale) {
+  const Call call(q_in, k_in, v_in,
+                  Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(),
+                                   k_in.size(1)),
+                  doc_starts, scale);
+  const at::Tensor &q = call.q, &k = call.k, &v = call.v;
+  const c10::cuda::CUDAGuard guard(q.device());
+  const at::Tensor out = aligned(out_in), grad_out = aligned(grad_in), lse = lse_in.contiguous();
+  if (q.size(0) > 0 && call.is_causal_whole()) {
+    return attend_backward_cudnn(grad_out, q, k, v, out, lse, call.scale);
   }
   const at::Tensor grad_q = at::empty(q.sizes(), q.options()),
                    grad_k = at::empty(k.sizes(), k.options()),
                    grad_v = at::empty(v.sizes(), v.options());
   if (q.size(0) == 0) return {grad_q, grad_k.zero_(), grad_v.zero_()};
-  const auto work = device_work(q.size(0), k.size(0), doc_starts, pattern,
-                                static_cast<int>(k.size(1)), /*with_keys=*/true, q.device());
+  const auto work = call.work(/*with_keys=*/true);
   const auto floats = [&](int64_t count) {
     return at::empty({count}, q.options().dtype(at::kFloat));
   };
   const at::Tensor statistics = floats(q.size(1) * 2 * work->num_tiles * kStatisticsOfBlock);
   const at::Tensor partials = floats(int64_t{work->num_slots} * 2 * 2 * kBlock * q.size(2));
   const at::Tensor counters = new_counters(q);
-  const BackwardProblem problem = {make_problem(q, k, v, pattern, *work, scale, counters),
+  const BackwardProblem problem = {call.problem(*work, counters),
                                    head_rows(grad_out),
                                    head_rows(out),
                                    lse.const_data_ptr<float>(),

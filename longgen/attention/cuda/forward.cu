@@ -3,78 +3,39 @@
 // keys and the output of the last ones together; while one warpgroup computes its softmax, the tensor cores have the products
 // of the other.
 #include "longgen/attention/cuda/forward.h"
-#include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/query_tiles.cuh"
-#include "longgen/attention/cuda/softmax.cuh"
 #include "longgen/attention/cuda/tensor_map.h"
 
 namespace longgen::cuda {
 namespace {
 
 template <int kHeadSize>
-struct Shared {
-  using Bytes = TileBytes<kHeadSize>;
-  static constexpr int kStages = kHeadSize == 64 ? 4 : 2;
-  alignas(1024) uint8_t q[2][Bytes::kRows64];
-  alignas(1024) uint8_t k[kStages][Bytes::kStage];
-  alignas(1024) uint8_t v[kStages][Bytes::kStage];
-  Work work[2];  // of this tile and the next; made by the producer, so that it takes no registers of the consumers
-  uint64_t q_full, q_empty;
-  uint64_t k_full[kStages], k_empty[kStages];
-  uint64_t v_full[kStages], v_empty[kStages];
+struct Shared : TileStages<kHeadSize> {
+  alignas(1024) uint8_t q[2][TileBytes<kHeadSize>::kRows64];
 };
 
 struct ForwardArguments {
-  CUtensorMap q_map, k_map, v_map;
+  QkvMaps maps;
   AttendProblem problem;
   __nv_bfloat16* out;
   float* lse;
 };
 
 template <int kHeadSize>
-__device__ void produce(const ForwardArguments& a, Shared<kHeadSize>& shared) {
-  const AttendProblem& problem = a.problem;
-  const int num_items = problem.num_tiles * problem.num_heads;
-  Ring<Shared<kHeadSize>::kStages> ring;
-  uint32_t q_phase = 0;
-  for (int item = blockIdx.x;;) {
-    barrier_wait(&shared.q_empty, q_phase ^ 1);
-    if (item >= num_items) {
-      shared.work[q_phase].head = -1;  // no more
-      barrier_arrive(&shared.q_full);
-      return;
-    }
-    const Work work = Work::of(problem, item);
-    shared.work[q_phase] = work;
-    q_phase ^= 1;
-    barrier_expect(&shared.q_full, 2 * TileBytes<kHeadSize>::kRows64);
-    load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
-    item = take_item(problem.counters);
-    for (int step = 0; step < work.num_steps(); ++step) {
-      barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
-      load_keys<kHeadSize>(shared.k[ring.stage], &a.k_map, &shared.k_full[ring.stage], work, step);
-      barrier_wait(&shared.v_empty[ring.stage], ring.phase ^ 1);
-      load_keys<kHeadSize>(shared.v[ring.stage], &a.v_map, &shared.v_full[ring.stage], work, step);
-      ring.next();
-    }
-  }
+__device__ __forceinline__ void produce(const ForwardArguments& a, Shared<kHeadSize>& shared) {
+  produce_tiles<kHeadSize>(a.problem, &a.maps.k, &a.maps.v, shared, sizeof(shared.q), [&](const Work& work) {
+    load_query_rows<kHeadSize>(shared.q, &a.maps.q, &shared.q_full, work);
+  });
 }
 
 template <int kHeadSize>
-struct Consumer {
-  static constexpr int kStages = Shared<kHeadSize>::kStages;
+struct Consumer : ConsumerThread {
   const ForwardArguments& a;
   Shared<kHeadSize>& shared;
-  const int group, lane, row;  // row: of the thread, within its 64
-  Ring<kStages> k_ring, v_ring;
+  Ring<Shared<kHeadSize>::kStages> k_ring, v_ring;
   uint32_t q_phase = 0;
 
-  __device__ Consumer(const ForwardArguments& arguments, Shared<kHeadSize>& s)
-      : a(arguments),
-        shared(s),
-        group(static_cast<int>(threadIdx.x) / 128 - 1),
-        lane(threadIdx.x % 32),
-        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
+  __device__ Consumer(const ForwardArguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
 
   // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the products: 353 against
   // 322 TFLOP/s. With heads of 128 turns cost more than they gain: 549 against 557 (sink 1 + window 16, 131,072 tokens, 32
@@ -87,18 +48,9 @@ struct Consumer {
     if constexpr (kTakeTurns) named_barrier_arrive(2 - group, kConsumerThreads);
   }
 
-  __device__ __forceinline__ void release(uint64_t* empty) const {
-    if (lane == 0) barrier_arrive(empty);
-  }
-
   __device__ void run() {
     if (group == 1) your_turn();
-    while (true) {
-      barrier_wait(&shared.q_full, q_phase);
-      const Work& work = shared.work[q_phase];
-      if (work.head < 0) return;
-      tile(work);
-    }
+    consume_tiles<kHeadSize>(shared, q_phase, [this](const Work& work) { tile(work); });
   }
 
   /// Registers of a tile.
@@ -113,7 +65,7 @@ struct Consumer {
   };
 
   /// Steps with one block of interest are computed as such. With heads of 64 the compiler would run out of registers for
-  /// the four kinds of steps (it then waits after every product): the other block is masked.
+  /// the kinds of steps (it then waits after every product): the other block is masked.
   static constexpr bool kHalfSteps = kHeadSize == 128;
 
   __device__ __forceinline__ StepViews views(const Work& work, int step) const {
@@ -161,7 +113,7 @@ struct Consumer {
 
   __device__ __forceinline__ void tile(const Work& work) {
     const int steps = work.num_steps();
-    State s(a.problem.scale * 1.4426950408889634f);
+    State s(a.problem.scale * kLog2E);
     const StepViews seen = views(work, 0);
     barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
     const bool was_half = kHalfSteps && seen.is_half();
@@ -214,27 +166,12 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(const __grid_const
   extern __shared__ uint8_t memory[];
   auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
   if (threadIdx.x == 0) {
-    prefetch_map(&a.q_map);
-    prefetch_map(&a.k_map);
-    prefetch_map(&a.v_map);
-    barrier_init(&shared.q_full, 1);
-    barrier_init(&shared.q_empty, kConsumerWarps);
-    for (int stage = 0; stage < Shared<kHeadSize>::kStages; ++stage) {
-      barrier_init(&shared.k_full[stage], 1);
-      barrier_init(&shared.k_empty[stage], kConsumerWarps);
-      barrier_init(&shared.v_full[stage], 1);
-      barrier_init(&shared.v_empty[stage], kConsumerWarps);
-    }
-    fence_barrier_init();
+    prefetch_map(&a.maps.q);
+    prefetch_map(&a.maps.k);
+    prefetch_map(&a.maps.v);
   }
-  __syncthreads();
-  if (threadIdx.x < 128) {
-    give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared);
-  } else {
-    take_registers<240>();
-    Consumer<kHeadSize>(a, shared).run();
-  }
+  run_warpgroups(
+      shared, [&] { produce<kHeadSize>(a, shared); }, [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
 template <int kHeadSize>
@@ -243,12 +180,8 @@ cudaError_t launch(const AttendProblem& problem, void* out, float* lse, cudaStre
   a.problem = problem;
   a.out = static_cast<__nv_bfloat16*>(out);
   a.lse = lse;
-  for (const cudaError_t error :
-       {make_tensor_map(problem.q, problem.num_rows, problem.num_heads, kHeadSize, kBlock, a.q_map),
-        make_tensor_map(problem.k, problem.num_keys, problem.num_kv_heads, kHeadSize, kBlock, a.k_map),
-        make_tensor_map(problem.v, problem.num_keys, problem.num_kv_heads, kHeadSize, kBlock, a.v_map)}) {
-    if (error != cudaSuccess) return error;
-  }
+  const cudaError_t error = make_tensor_maps(problem, a.maps);
+  if (error != cudaSuccess) return error;
   return launch_persistent<Shared<kHeadSize>>(forward_kernel<kHeadSize>, a, problem.num_tiles * problem.num_heads, kThreads,
                                               stream);
 }

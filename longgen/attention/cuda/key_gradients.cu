@@ -4,7 +4,6 @@
 //   dv += p^T grad_out     dk += (p * (grad_out v^T - delta))^T q
 // Long columns (sinks, strided blocks) come in pieces with fp32 partial sums, which a second kernel adds up in order.
 #include "longgen/attention/cuda/backward.h"
-#include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/query_tiles.cuh"
 #include "longgen/attention/cuda/tensor_map.h"
 
@@ -23,20 +22,22 @@ struct Shared {
   int item;  // that k and v belong to; -1: no more
   uint64_t kv_full, kv_empty;
   uint64_t full[kStages], empty[kStages];
+
+  __device__ __forceinline__ void init_barriers() {
+    barrier_init(&kv_full, 1);
+    barrier_init(&kv_empty, kConsumerWarps);
+    for (int stage = 0; stage < kStages; ++stage) {
+      barrier_init(&full[stage], 1);
+      barrier_init(&empty[stage], kConsumerWarps);
+    }
+  }
 };
 
 struct Arguments {
-  CUtensorMap q_map, k_map, v_map, grad_out_map;
+  QkvMaps maps;
+  CUtensorMap grad_out_map;
   BackwardProblem problem;
 };
-
-template <int kHeadSize>
-__device__ __forceinline__ void load_block(uint8_t* to, const CUtensorMap* map, uint64_t* full, int head, int row) {
-#pragma unroll
-  for (int panel = 0; panel < TileBytes<kHeadSize>::kPanels; ++panel) {
-    copy_box_3d(to + panel * kBlockPanelBytes, map, full, panel * kPanelColumns, head, row);
-  }
-}
 
 template <int kHeadSize>
 class Producer {
@@ -69,8 +70,8 @@ class Producer {
     barrier_expect(&shared_.kv_full, 4 * Bytes::kRows64);
     for (int half = 0; half < 2; ++half) {
       const int block = item.blocks[half] < 0 ? item.blocks[0] : item.blocks[half];
-      load_block<kHeadSize>(shared_.k[half], &a_.k_map, &shared_.kv_full, item.kv_head, block * kBlock + shift);
-      load_block<kHeadSize>(shared_.v[half], &a_.v_map, &shared_.kv_full, item.kv_head, block * kBlock + shift);
+      load_block<kHeadSize>(shared_.k[half], kBlockPanelBytes, &a_.maps.k, &shared_.kv_full, item.kv_head, block * kBlock + shift);
+      load_block<kHeadSize>(shared_.v[half], kBlockPanelBytes, &a_.maps.v, &shared_.kv_full, item.kv_head, block * kBlock + shift);
     }
   }
 
@@ -79,8 +80,8 @@ class Producer {
     barrier_wait(&shared_.empty[ring_.stage], ring_.phase ^ 1);
     barrier_expect(full, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
     const int row = block * kBlock + rows.row_shift;
-    load_block<kHeadSize>(shared_.q[ring_.stage], &a_.q_map, full, head, row);
-    load_block<kHeadSize>(shared_.grad_out[ring_.stage], &a_.grad_out_map, full, head, row);
+    load_block<kHeadSize>(shared_.q[ring_.stage], kBlockPanelBytes, &a_.maps.q, full, head, row);
+    load_block<kHeadSize>(shared_.grad_out[ring_.stage], kBlockPanelBytes, &a_.grad_out_map, full, head, row);
     const int64_t at = static_cast<int64_t>(head) * 2 * p_.num_tiles + rows.first_block + block;
     copy_bytes(shared_.statistics[ring_.stage], a_.problem.statistics + at * kStatisticsOfBlock,
                kStatisticsOfBlock * sizeof(float), full);
@@ -133,25 +134,14 @@ __device__ __forceinline__ void issue_fragments_times_rows(float (&result)[kHead
 }
 
 template <int kHeadSize>
-struct Consumer {
-  static constexpr int kStages = Shared<kHeadSize>::kStages;
+struct Consumer : ConsumerThread {  // rows are keys
   const Arguments& a;
   Shared<kHeadSize>& shared;
-  const int group, lane, row;  // row: of the thread's key, within its 64
-  Ring<kStages> ring;
+  Ring<Shared<kHeadSize>::kStages> ring;
   uint32_t kv_phase = 0;
   uint64_t* in_use = nullptr;  // the barrier of a stage that products under way still read
 
-  __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s)
-      : a(arguments),
-        shared(s),
-        group(static_cast<int>(threadIdx.x) / 128 - 1),
-        lane(threadIdx.x % 32),
-        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
-
-  __device__ __forceinline__ void release(uint64_t* empty) const {
-    if (lane == 0) barrier_arrive(empty);
-  }
+  __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
 
   /// Of a query: pairs of neighbouring columns, from shared memory.
   __device__ __forceinline__ float2 statistic(int first, int i) const {
@@ -159,7 +149,7 @@ struct Consumer {
   }
 
   __device__ __forceinline__ void probabilities(float (&scores)[32], bool diagonal) const {
-    const float scale = a.problem.attend.scale * 1.4426950408889634f;
+    const float scale = a.problem.attend.scale * kLog2E;
 #pragma unroll
     for (int i = 0; i < 32; i += 4) {
       const float2 lse = statistic(0, i);
@@ -286,23 +276,8 @@ template <int kHeadSize>
 __global__ void __launch_bounds__(kThreads, 1) key_gradients_kernel(const __grid_constant__ Arguments a) {
   extern __shared__ uint8_t memory[];
   auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
-  if (threadIdx.x == 0) {
-    barrier_init(&shared.kv_full, 1);
-    barrier_init(&shared.kv_empty, kConsumerWarps);
-    for (int stage = 0; stage < Shared<kHeadSize>::kStages; ++stage) {
-      barrier_init(&shared.full[stage], 1);
-      barrier_init(&shared.empty[stage], kConsumerWarps);
-    }
-    fence_barrier_init();
-  }
-  __syncthreads();
-  if (threadIdx.x < 128) {
-    give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) Producer<kHeadSize>(a, shared).run();
-  } else {
-    take_registers<240>();
-    Consumer<kHeadSize>(a, shared).run();
-  }
+  run_warpgroups(
+      shared, [&] { Producer<kHeadSize>(a, shared).run(); }, [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
 /// Adds up partial sums: one thread block for 8 rows of a key block.
@@ -333,11 +308,9 @@ cudaError_t launch(const BackwardProblem& problem, cudaStream_t stream) {
   const AttendProblem& p = problem.attend;
   Arguments a = {};
   a.problem = problem;
-  for (const cudaError_t error : {make_tensor_map(p.q, p.num_rows, p.num_heads, kHeadSize, kBlock, a.q_map),
-                                  make_tensor_map(p.k, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.k_map),
-                                  make_tensor_map(p.v, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.v_map),
-                                  make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock,
-                                                  a.grad_out_map)}) {
+  for (const cudaError_t error :
+       {make_tensor_maps(p, a.maps),
+        make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.grad_out_map)}) {
     if (error != cudaSuccess) return error;
   }
   const cudaError_t error =

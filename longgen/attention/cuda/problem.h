@@ -28,7 +28,8 @@ struct TileOfRows {
   int sequence, index;
 };
 
-/// (rows, heads, head size) in bf16; strides in elements, the last one is 1.
+/// (rows, heads, head size) in bf16; strides in elements, multiples of 8, the last one is 1. Rows
+/// start at multiples of 16 bytes.
 struct HeadRows {
   void* data;
   int64_t row_stride, head_stride;

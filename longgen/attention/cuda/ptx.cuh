@@ -72,8 +72,21 @@ __device__ __forceinline__ void prefetch_map(const CUtensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
 
-/// Ordinary writes to shared memory before it are seen by tensor cores and copy engine after it.
-__device__ __forceinline__ void fence_shared_for_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+// ---- stages: a producer fills them in turn, consumers empty them in turn ----
+
+/// Position in a ring of stages. Consumers wait for phase `phase` of a stage's full barrier, the producer for the other
+/// phase of its empty barrier.
+template <int kStages>
+struct Ring {
+  int stage = 0;
+  uint32_t phase = 0;
+  __device__ __forceinline__ void next() {
+    if (++stage == kStages) {
+      stage = 0;
+      phase ^= 1;
+    }
+  }
+};
 
 // ---- warpgroups ----
 

@@ -2,64 +2,32 @@
 // forward pass: for every 128 keys, dq += (p * (grad_out v^T - delta)) k with p = exp(scores - LSE) and delta = the sum over
 // the head of grad_out * out.
 #include "longgen/attention/cuda/backward.h"
-#include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/query_tiles.cuh"
 #include "longgen/attention/cuda/tensor_map.h"
 
 namespace longgen::cuda {
 namespace {
 
-constexpr float kLog2E = 1.4426950408889634f;
-
 template <int kHeadSize>
-struct Shared {
-  using Bytes = TileBytes<kHeadSize>;
-  static constexpr int kStages = kHeadSize == 64 ? 4 : 2;
-  alignas(1024) uint8_t q[2][Bytes::kRows64];
-  alignas(1024) uint8_t grad_out[2][Bytes::kRows64];
-  alignas(1024) uint8_t out[2][Bytes::kRows64];
-  alignas(1024) uint8_t k[kStages][Bytes::kStage];
-  alignas(1024) uint8_t v[kStages][Bytes::kStage];
-  Work work[2];  // of this tile and the next; made by the producer, so that it takes no registers of the consumers
-  uint64_t q_full, q_empty;
-  uint64_t k_full[kStages], k_empty[kStages];
-  uint64_t v_full[kStages], v_empty[kStages];
+struct Shared : TileStages<kHeadSize> {
+  alignas(1024) uint8_t q[2][TileBytes<kHeadSize>::kRows64];
+  alignas(1024) uint8_t grad_out[2][TileBytes<kHeadSize>::kRows64];
+  alignas(1024) uint8_t out[2][TileBytes<kHeadSize>::kRows64];
 };
 
 struct Arguments {
-  CUtensorMap q_map, k_map, v_map, grad_out_map, out_map;
+  QkvMaps maps;
+  CUtensorMap grad_out_map, out_map;
   BackwardProblem problem;
 };
 
 template <int kHeadSize>
-__device__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
-  const AttendProblem& problem = a.problem.attend;
-  const int num_items = problem.num_tiles * problem.num_heads;
-  Ring<Shared<kHeadSize>::kStages> ring;
-  uint32_t q_phase = 0;
-  for (int item = blockIdx.x;;) {
-    barrier_wait(&shared.q_empty, q_phase ^ 1);
-    if (item >= num_items) {
-      shared.work[q_phase].head = -1;  // no more
-      barrier_arrive(&shared.q_full);
-      return;
-    }
-    const Work work = Work::of(problem, item);
-    shared.work[q_phase] = work;
-    q_phase ^= 1;
-    barrier_expect(&shared.q_full, 6 * TileBytes<kHeadSize>::kRows64);
-    load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
+__device__ __forceinline__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
+  produce_tiles<kHeadSize>(a.problem.attend, &a.maps.k, &a.maps.v, shared, 3 * sizeof(shared.q), [&](const Work& work) {
+    load_query_rows<kHeadSize>(shared.q, &a.maps.q, &shared.q_full, work);
     load_query_rows<kHeadSize>(shared.grad_out, &a.grad_out_map, &shared.q_full, work);
     load_query_rows<kHeadSize>(shared.out, &a.out_map, &shared.q_full, work);
-    item = take_item(problem.counters);
-    for (int step = 0; step < work.num_steps(); ++step) {
-      barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
-      load_keys<kHeadSize>(shared.k[ring.stage], &a.k_map, &shared.k_full[ring.stage], work, step);
-      barrier_wait(&shared.v_empty[ring.stage], ring.phase ^ 1);
-      load_keys<kHeadSize>(shared.v[ring.stage], &a.v_map, &shared.v_full[ring.stage], work, step);
-      ring.next();
-    }
-  }
+  });
 }
 
 /// The sum of a[i] * b[i] over eight bf16.
@@ -76,24 +44,14 @@ __device__ __forceinline__ float dot_of_chunk(const uint4& a, const uint4& b) {
 }
 
 template <int kHeadSize>
-struct Consumer {
-  static constexpr int kStages = Shared<kHeadSize>::kStages;
+struct Consumer : ConsumerThread {
   const Arguments& a;
   Shared<kHeadSize>& shared;
-  const int group, lane, row;  // row: of the thread, within its 64
-  Ring<kStages> k_ring, v_ring;
+  Ring<Shared<kHeadSize>::kStages> k_ring, v_ring;
   uint32_t q_phase = 0;
 
-  __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s)
-      : a(arguments),
-        shared(s),
-        group(static_cast<int>(threadIdx.x) / 128 - 1),
-        lane(threadIdx.x % 32),
-        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
+  __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
 
-  __device__ __forceinline__ void release(uint64_t* empty) const {
-    if (lane == 0) barrier_arrive(empty);
-  }
   __device__ __forceinline__ void issue_scores(float (&scores)[64]) {
     barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
     issue_rows_times_keys<kHeadSize>(scores, shared.q[group], shared.k[k_ring.stage]);
@@ -153,12 +111,7 @@ struct Consumer {
   }
 
   __device__ void run() {
-    while (true) {
-      barrier_wait(&shared.q_full, q_phase);
-      const Work& work = shared.work[q_phase];
-      if (work.head < 0) return;
-      tile(work);
-    }
+    consume_tiles<kHeadSize>(shared, q_phase, [this](const Work& work) { tile(work); });
   }
 
   __device__ __forceinline__ void tile(const Work& work) {
@@ -209,25 +162,8 @@ template <int kHeadSize>
 __global__ void __launch_bounds__(kThreads, 1) query_gradient_kernel(const __grid_constant__ Arguments a) {
   extern __shared__ uint8_t memory[];
   auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
-  if (threadIdx.x == 0) {
-    barrier_init(&shared.q_full, 1);
-    barrier_init(&shared.q_empty, kConsumerWarps);
-    for (int stage = 0; stage < Shared<kHeadSize>::kStages; ++stage) {
-      barrier_init(&shared.k_full[stage], 1);
-      barrier_init(&shared.k_empty[stage], kConsumerWarps);
-      barrier_init(&shared.v_full[stage], 1);
-      barrier_init(&shared.v_empty[stage], kConsumerWarps);
-    }
-    fence_barrier_init();
-  }
-  __syncthreads();
-  if (threadIdx.x < 128) {
-    give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) produce<kHeadSize>(a, shared);
-  } else {
-    take_registers<240>();
-    Consumer<kHeadSize>(a, shared).run();
-  }
+  run_warpgroups(
+      shared, [&] { produce<kHeadSize>(a, shared); }, [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
 template <int kHeadSize>
@@ -235,12 +171,10 @@ cudaError_t launch_query_gradient(const BackwardProblem& problem, cudaStream_t s
   const AttendProblem& p = problem.attend;
   Arguments a = {};
   a.problem = problem;
-  for (const cudaError_t error : {make_tensor_map(p.q, p.num_rows, p.num_heads, kHeadSize, kBlock, a.q_map),
-                                  make_tensor_map(p.k, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.k_map),
-                                  make_tensor_map(p.v, p.num_keys, p.num_kv_heads, kHeadSize, kBlock, a.v_map),
-                                  make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock,
-                                                  a.grad_out_map),
-                                  make_tensor_map(problem.out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.out_map)}) {
+  for (const cudaError_t error :
+       {make_tensor_maps(p, a.maps),
+        make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.grad_out_map),
+        make_tensor_map(problem.out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.out_map)}) {
     if (error != cudaSuccess) return error;
   }
   return launch_persistent<Shared<kHeadSize>>(query_gradient_kernel<kHeadSize>, a, p.num_tiles * p.num_heads, kThreads, stream);

@@ -1,8 +1,9 @@
-// attention/cuda/query_tiles.cuh: what the kernels that walk over tiles of 128 query rows share: the forward pass and the
-// gradient of q. A CTA has a producer warpgroup, which keeps stages of 128 keys and values full, and two consumer
-// warpgroups of 64 query rows each.
+// attention/cuda/query_tiles.cuh: what the attention kernels share, above all those that walk over tiles of 128 query rows: the
+// forward pass and the gradient of q. A CTA has a producer warpgroup, which keeps stages of 128 keys and values full, and two
+// consumer warpgroups of 64 query rows each.
 #pragma once
 
+#include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/problem.h"
 #include "longgen/attention/cuda/softmax.cuh"
 #include "longgen/attention/cuda/tiles.h"
@@ -25,16 +26,33 @@ struct TileBytes {
   static constexpr int kStage = kPanels * kKeyPanelBytes;      // 128 rows of two blocks, panel by panel
 };
 
-/// Position in a ring of stages.
-template <int kStages>
-struct Ring {
-  int stage = 0;
-  uint32_t phase = 0;
-  __device__ __forceinline__ void next() {
-    if (++stage == kStages) {
-      stage = 0;
-      phase ^= 1;
-    }
+/// The body of a kernel: after the barriers are made, one thread of the first warpgroup is the producer, the other two
+/// warpgroups are the consumers and have its registers.
+template <typename Shared, typename Produce, typename Consume>
+__device__ __forceinline__ void run_warpgroups(Shared& shared, const Produce& produce, const Consume& consume) {
+  if (threadIdx.x == 0) {
+    shared.init_barriers();
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (threadIdx.x < 128) {
+    give_up_registers<24>();
+    if (threadIdx.x < 32 && elect_one()) produce();
+  } else {
+    take_registers<240>();
+    consume();
+  }
+}
+
+/// Where a thread of a consumer warpgroup stands.
+struct ConsumerThread {
+  const int group = static_cast<int>(threadIdx.x) / 128 - 1;  // of the two consumer warpgroups
+  const int lane = threadIdx.x % 32;
+  const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;  // its first row of the warpgroup's 64
+
+  /// The warp no longer needs what the barrier guards.
+  __device__ __forceinline__ void release(uint64_t* empty) const {
+    if (lane == 0) barrier_arrive(empty);
   }
 };
 
@@ -66,6 +84,16 @@ struct Work {
   }
 };
 
+/// The 64 rows of one head from `row` on, panel_bytes from panel to panel.
+template <int kHeadSize>
+__device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const CUtensorMap* map, uint64_t* full, int head,
+                                           int row) {
+#pragma unroll
+  for (int panel = 0; panel < TileBytes<kHeadSize>::kPanels; ++panel) {
+    copy_box_3d(to + panel * panel_bytes, map, full, panel * kPanelColumns, head, row);
+  }
+}
+
 /// Both blocks of a step, from k or v.
 template <int kHeadSize>
 __device__ __forceinline__ void load_keys(uint8_t* stage, const CUtensorMap* map, uint64_t* full, const Work& work,
@@ -74,11 +102,7 @@ __device__ __forceinline__ void load_keys(uint8_t* stage, const CUtensorMap* map
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = work.block(step, half) * kBlock + work.rows.key_shift;
-#pragma unroll
-    for (int panel = 0; panel < TileBytes<kHeadSize>::kPanels; ++panel) {
-      copy_box_3d(stage + panel * kKeyPanelBytes + half * kBlockPanelBytes, map, full, panel * kPanelColumns, work.kv_head,
-                  row);
-    }
+    load_block<kHeadSize>(stage + half * kBlockPanelBytes, kKeyPanelBytes, map, full, work.kv_head, row);
   }
 }
 
@@ -88,11 +112,72 @@ __device__ __forceinline__ void load_query_rows(uint8_t (&to)[2][TileBytes<kHead
                                                 uint64_t* full, const Work& work) {
 #pragma unroll
   for (int group = 0; group < 2; ++group) {
-#pragma unroll
-    for (int panel = 0; panel < TileBytes<kHeadSize>::kPanels; ++panel) {
-      copy_box_3d(to[group] + panel * kBlockPanelBytes, map, full, panel * kPanelColumns, work.head,
-                  work.position + group * kBlock + work.rows.row_shift);
+    load_block<kHeadSize>(to[group], kBlockPanelBytes, map, full, work.head,
+                          work.position + group * kBlock + work.rows.row_shift);
+  }
+}
+
+/// In shared memory: the tile at work, whose rows the kernel keeps itself, and the stages of its keys and values.
+template <int kHeadSize>
+struct TileStages {
+  static constexpr int kStages = kHeadSize == 64 ? 4 : 2;
+  alignas(1024) uint8_t k[kStages][TileBytes<kHeadSize>::kStage];
+  alignas(1024) uint8_t v[kStages][TileBytes<kHeadSize>::kStage];
+  Work work[2];  // of this tile and the next; made by the producer, so that it takes no registers of the consumers
+  uint64_t q_full, q_empty;
+  uint64_t k_full[kStages], k_empty[kStages];
+  uint64_t v_full[kStages], v_empty[kStages];
+
+  __device__ __forceinline__ void init_barriers() {
+    barrier_init(&q_full, 1);
+    barrier_init(&q_empty, kConsumerWarps);
+    for (int stage = 0; stage < kStages; ++stage) {
+      barrier_init(&k_full[stage], 1);
+      barrier_init(&k_empty[stage], kConsumerWarps);
+      barrier_init(&v_full[stage], 1);
+      barrier_init(&v_empty[stage], kConsumerWarps);
     }
+  }
+};
+
+/// The producer: load_rows(work) fetches the rows of a tile, row_bytes in all, to the barrier q_full.
+template <int kHeadSize, typename LoadRows>
+__device__ __forceinline__ void produce_tiles(const AttendProblem& problem, const CUtensorMap* k_map, const CUtensorMap* v_map,
+                                              TileStages<kHeadSize>& shared, int row_bytes, const LoadRows& load_rows) {
+  const int num_items = problem.num_tiles * problem.num_heads;
+  Ring<TileStages<kHeadSize>::kStages> ring;
+  uint32_t q_phase = 0;
+  for (int item = blockIdx.x;;) {
+    barrier_wait(&shared.q_empty, q_phase ^ 1);
+    if (item >= num_items) {
+      shared.work[q_phase].head = -1;  // no more
+      barrier_arrive(&shared.q_full);
+      return;
+    }
+    const Work work = Work::of(problem, item);
+    shared.work[q_phase] = work;
+    q_phase ^= 1;
+    barrier_expect(&shared.q_full, row_bytes);
+    load_rows(work);
+    item = take_item(problem.counters);
+    for (int step = 0; step < work.num_steps(); ++step) {
+      barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
+      load_keys<kHeadSize>(shared.k[ring.stage], k_map, &shared.k_full[ring.stage], work, step);
+      barrier_wait(&shared.v_empty[ring.stage], ring.phase ^ 1);
+      load_keys<kHeadSize>(shared.v[ring.stage], v_map, &shared.v_full[ring.stage], work, step);
+      ring.next();
+    }
+  }
+}
+
+/// The consumers: tile(work) for every tile; it changes q_phase when it is done with the rows.
+template <int kHeadSize, typename Tile>
+__device__ __forceinline__ void consume_tiles(TileStages<kHeadSize>& shared, const uint32_t& q_phase, const Tile& tile) {
+  while (true) {
+    barrier_wait(&shared.q_full, q_phase);
+    const Work& work = shared.work[q_phase];
+    if (work.head < 0) return;
+    tile(work);
   }
 }
 

@@ -8,6 +8,8 @@
 
 namespace longgen::cuda {
 
+constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+
 __device__ __forceinline__ float quad_max(float x) {
   x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, 1));
   return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
@@ -53,7 +55,7 @@ struct RunningSoftmax {
   /// Factor of the output of row r, and its log-sum-exp; 0 and -inf for a row without a key. Whole quads call it.
   __device__ __forceinline__ float finish(int r, float& lse) {
     const float total = quad_sum(sum[r]);
-    lse = total > 0 ? (maximum[r] * scale_log2 + log2f(total)) * 0.6931471805599453f : -INFINITY;
+    lse = total > 0 ? (maximum[r] * scale_log2 + log2f(total)) * kLn2 : -INFINITY;
     return total > 0 ? 1.0f / total : 0.0f;
   }
 };

@@ -41,4 +41,14 @@ cudaError_t make_tensor_map(const HeadRows& rows, int64_t num_rows, int num_head
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
+cudaError_t make_tensor_maps(const AttendProblem& p, QkvMaps& maps) {
+  for (const cudaError_t error :
+       {make_tensor_map(p.q, p.num_rows, p.num_heads, p.head_size, kBlock, maps.q),
+        make_tensor_map(p.k, p.num_keys, p.num_kv_heads, p.head_size, kBlock, maps.k),
+        make_tensor_map(p.v, p.num_keys, p.num_kv_heads, p.head_size, kBlock, maps.v)}) {
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
+}
+
 }  // namespace longgen::cuda

@@ -13,4 +13,10 @@ namespace longgen::cuda {
 cudaError_t make_tensor_map(const HeadRows& rows, int64_t num_rows, int num_heads, int head_size,
                             int box_rows, CUtensorMap& map);
 
+/// Of q, k and v, in boxes of one block.
+struct QkvMaps {
+  CUtensorMap q, k, v;
+};
+cudaError_t make_tensor_maps(const AttendProblem& problem, QkvMaps& maps);
+
 }  // namespace longgen::cuda

@@ -19,20 +19,17 @@ namespace longgen::cuda {
 constexpr int kPanelColumns = 64;
 constexpr int kPanelRowBytes = 128;
 
-/// Where a tile lies, for an operand whose rows are the rows (or columns) of the result: one panel, 16 columns of it.
-/// `row` a multiple of 8.
-__device__ __forceinline__ uint64_t descriptor_of_rows(const void* panel) {
-  constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
-  constexpr uint64_t kAtomStride = uint64_t{1024 / 16} << 32;
-  return kSwizzle128 | kAtomStride | (uint64_t{1} << 16) | ((shared_address(panel) & 0x3FFFF) >> 4);
-}
-
-/// The same for an operand B that is summed over its rows: 16 rows of all its panels, panel_bytes apart.
+/// Where an operand B lies that is summed over its rows: 16 rows of all its panels, panel_bytes apart.
 __device__ __forceinline__ uint64_t descriptor_of_columns(const void* panel, int panel_bytes) {
   constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
   constexpr uint64_t kAtomStride = uint64_t{1024 / 16} << 32;
   return kSwizzle128 | kAtomStride | (static_cast<uint64_t>(panel_bytes / 16) << 16) |
          ((shared_address(panel) & 0x3FFFF) >> 4);
+}
+
+/// The same for an operand whose rows are the rows (or columns) of the result: one panel, 16 columns of it.
+__device__ __forceinline__ uint64_t descriptor_of_rows(const void* panel) {
+  return descriptor_of_columns(panel, 16);  // no second panel: the hardware ignores its distance
 }
 
 /// Bytes, for steps from a descriptor: 16 columns on within a panel, and whole panels or rows.

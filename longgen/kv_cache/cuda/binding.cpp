@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "longgen/attention/cuda/head_rows.h"
 #include "longgen/attention/gpu_parts.h"
+#include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
 #include "longgen/kv_cache/cuda/device_memory.h"
 #include "longgen/kv_cache/cuda/graph.h"
@@ -17,11 +19,7 @@
 namespace longgen::cuda {
 namespace {
 
-static_assert(kBlockTokens == Pattern::kBlock);
-
-std::string describe(const char* name, const at::Tensor& x) {
-  return detail::concat(name, " ", x.sizes(), " ", x.scalar_type(), " ", x.device());
-}
+static_assert(kBlock == Pattern::kBlock);
 
 void check_error(cudaError_t error, const char* operation) {
   LG_CHECK(error == cudaSuccess, "[", operation, "] CUDA: ", cudaGetErrorString(error), ".");
@@ -35,18 +33,6 @@ void check_heads(const char* name, const at::Tensor& x, int64_t rows) {
                x.scalar_type() == at::kBFloat16 && x.is_cuda(),
            "[kv cache] on a GPU expected ", rows, " rows of heads of 64 or 128, bfloat16, found ",
            describe(name, x), ".");
-}
-
-/// The kernels read 16 bytes at a time.
-at::Tensor aligned(const at::Tensor& x) {
-  const bool good = x.stride(2) == 1 && x.stride(0) % kChunkValues == 0 &&
-                    x.stride(1) % kChunkValues == 0 &&
-                    reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kChunkBytes == 0;
-  return good ? x : x.clone(at::MemoryFormat::Contiguous);
-}
-
-StridedHeads heads_of(const at::Tensor& x) {
-  return {x.const_data_ptr(), x.stride(0), x.stride(1)};
 }
 
 PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
@@ -77,8 +63,8 @@ class CudaCache : public GpuCache {
              "[kv cache] k and v must have ", tables.num_kv_heads(), " heads, found ",
              describe("k", k_TKD), " and ", describe("v", v_TKD), ".");
     const at::Tensor k = aligned(k_TKD), v = aligned(v_TKD);
-    const WriteArguments arguments = {heads_of(k),
-                                      heads_of(v),
+    const WriteArguments arguments = {head_rows(k),
+                                      head_rows(v),
                                       pages.memory,
                                       pages.page_bytes,
                                       tables.runs(),
@@ -103,7 +89,7 @@ class CudaCache : public GpuCache {
                             at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
     grow(workspace, shape, q.device());
     const DecodeArguments arguments = {paged_keys(pages, tables),
-                                       heads_of(q),
+                                       head_rows(q),
                                        out.data_ptr(),
                                        workspace.partials.data_ptr<float>(),
                                        workspace.counters.data_ptr<int32_t>(),
@@ -112,24 +98,6 @@ class CudaCache : public GpuCache {
                                        static_cast<float>(scale)};
     check_error(decode(arguments, shape, stream()), "attend_paged");
     return out;
-  }
-
-  void rope_table(const at::Tensor& positions_T, const at::Tensor& frequencies, double factor,
-                  const at::Tensor& cos_TD, const at::Tensor& sin_TD) const override {
-    const int64_t num_tokens = positions_T.numel(), half = frequencies.numel();
-    LG_CHECK(positions_T.scalar_type() == at::kLong && frequencies.scalar_type() == at::kDouble &&
-                 cos_TD.scalar_type() == at::kFloat && sin_TD.scalar_type() == at::kFloat &&
-                 cos_TD.numel() == num_tokens * half && sin_TD.numel() == num_tokens * half &&
-                 positions_T.is_cuda() && frequencies.is_cuda() && positions_T.is_contiguous() &&
-                 frequencies.is_contiguous() && cos_TD.is_contiguous() && sin_TD.is_contiguous(),
-             "[rope_table] expected contiguous GPU tensors, found ",
-             describe("positions", positions_T), ", ", describe("frequencies", frequencies), ", ",
-             describe("cos", cos_TD), ", ", describe("sin", sin_TD), ".");
-    check_error(
-        cuda::rope_table(positions_T.const_data_ptr<int64_t>(), num_tokens,
-                         frequencies.const_data_ptr<double>(), static_cast<int>(half), factor,
-                         cos_TD.data_ptr<float>(), sin_TD.data_ptr<float>(), stream()),
-        "rope_table");
   }
 
   std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const override {

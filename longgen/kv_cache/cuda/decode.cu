@@ -29,7 +29,7 @@ struct Sizes {
   static constexpr int kConsumers = 32 * kWarps;
   static constexpr int kThreads = kConsumers + 32;
   static constexpr int kRingBytes = (160 << 10) / ctas_per_multiprocessor(kRowTiles);
-  static constexpr int kRows = kRowTiles * kTileRows;
+  static constexpr int kRows = kRowTiles * kDecodeRows;
   static constexpr int kSideBytes = side_bytes(kHeadSize);
   static constexpr int kSlots = kRingBytes / kSideBytes;
   static constexpr int kColumnGroups = kHeadSize / 8;
@@ -41,24 +41,11 @@ struct Shared {
   using Size = Sizes<kHeadSize, kRowTiles>;
   alignas(128) uint8_t ring[Size::kSlots][Size::kSideBytes];  // K, V, K, V, ...
   alignas(128) uint8_t q[Size::kRows * kHeadSize * 2];        // panels of kRows rows
-  alignas(128) float merge[kRowTiles][2][kTileRows * kHeadSize];
-  float2 stats[Size::kWarps][kTileRows];  // maximum and sum
+  alignas(128) float merge[kRowTiles][2][kDecodeRows * kHeadSize];
+  float2 stats[Size::kWarps][kDecodeRows];  // maximum and sum
   uint64_t full[Size::kSlots], empty[Size::kSlots];
   PassBlock blocks[Size::kSlots];  // what the ring holds
   int is_last;
-};
-
-/// A place in the ring.
-template <int kSlots>
-struct Slot {
-  int index = 0;
-  uint32_t phase = 0;
-  __device__ __forceinline__ void next() {
-    if (++index == kSlots) {
-      index = 0;
-      phase ^= 1;
-    }
-  }
 };
 
 template <int kHeadSize, int kRowTiles>
@@ -66,7 +53,7 @@ __device__ __forceinline__ void produce(const PagedKeys& keys, Shared<kHeadSize,
                                         int begin, int end) {
   using Size = Sizes<kHeadSize, kRowTiles>;
   const int lane = threadIdx.x % 32;
-  Slot<Size::kSlots> slot;
+  Ring<Size::kSlots> slot;
   PassBlock next = {};
   if (begin + lane < end) next = keys.blocks[begin + lane];
   for (int base = begin; base < end; base += 32) {
@@ -79,11 +66,11 @@ __device__ __forceinline__ void produce(const PagedKeys& keys, Shared<kHeadSize,
 #pragma unroll
       for (int side = 0; side < 2; ++side) {
         if (lane == 0) {
-          barrier_wait(&shared.empty[slot.index], slot.phase ^ 1);
-          shared.blocks[slot.index] = block;
-          barrier_expect(&shared.full[slot.index], Size::kSideBytes);
-          copy_bytes(shared.ring[slot.index], from + side * Size::kSideBytes, Size::kSideBytes,
-                     &shared.full[slot.index]);
+          barrier_wait(&shared.empty[slot.stage], slot.phase ^ 1);
+          shared.blocks[slot.stage] = block;
+          barrier_expect(&shared.full[slot.stage], Size::kSideBytes);
+          copy_bytes(shared.ring[slot.stage], from + side * Size::kSideBytes, Size::kSideBytes,
+                     &shared.full[slot.stage]);
         }
         slot.next();
       }
@@ -92,15 +79,15 @@ __device__ __forceinline__ void produce(const PagedKeys& keys, Shared<kHeadSize,
 }
 
 template <int kHeadSize, int kRowTiles>
-struct Consumer : DecodeTile<kHeadSize, kRowTiles * kTileRows> {
+struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   using Size = Sizes<kHeadSize, kRowTiles>;
-  using Tile = DecodeTile<kHeadSize, kRowTiles * kTileRows>;
+  using Tile = DecodeTile<kHeadSize, kRowTiles * kDecodeRows>;
   using Tile::lane, Tile::tile, Tile::quarter, Tile::lane_row;
   using Tile::position, Tile::out, Tile::top, Tile::sum;
   const Kernel& p;
   Shared<kHeadSize, kRowTiles>& shared;
   const Shares& shares;
-  Slot<Size::kSlots> slot;
+  Ring<Size::kSlots> slot;
 
   // Of the pair at work.
   PassSequence sequence;
@@ -142,8 +129,8 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kTileRows> {
   __device__ __forceinline__ void start(int pair) {
     sequence = p.a.keys.sequences[pair / p.a.keys.num_kv_heads];
     kv_head = pair % p.a.keys.num_kv_heads;
-    this->first_query_block = sequence.first_position / kBlockTokens;
-    this->last_query_block = (sequence.first_position + sequence.num_rows - 1) / kBlockTokens;
+    this->first_query_block = sequence.first_position / kBlock;
+    this->last_query_block = (sequence.first_position + sequence.num_rows - 1) / kBlock;
     for (int i = threadIdx.x; i < Size::kRows * Size::kColumnGroups; i += Size::kConsumers) {
       const int row = i / Size::kColumnGroups, chunk = i % Size::kColumnGroups;
       uint4 values = make_uint4(0, 0, 0, 0);
@@ -165,22 +152,22 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kTileRows> {
 
   __device__ __forceinline__ void release() {
     __syncwarp();
-    if (lane == 0) barrier_arrive(&shared.empty[slot.index]);
+    if (lane == 0) barrier_arrive(&shared.empty[slot.stage]);
     slot.next();
   }
 
   /// One block of keys, of which this warp takes 16.
   __device__ __forceinline__ void step() {
-    barrier_wait(&shared.full[slot.index], slot.phase);
-    const PassBlock block = shared.blocks[slot.index];
+    barrier_wait(&shared.full[slot.stage], slot.phase);
+    const PassBlock block = shared.blocks[slot.stage];
     float scores[2][4] = {};
-    this->multiply_keys(scores, shared_address(shared.q), shared_address(shared.ring[slot.index]));
+    this->multiply_keys(scores, shared_address(shared.q), shared_address(shared.ring[slot.stage]));
     release();
     this->mask(scores, block, p.a.keys.window_blocks, p.scale_log2);
     uint32_t weights[4];
     this->soften(scores, weights);
-    barrier_wait(&shared.full[slot.index], slot.phase);
-    this->multiply_values(weights, shared_address(shared.ring[slot.index]));
+    barrier_wait(&shared.full[slot.stage], slot.phase);
+    this->multiply_values(weights, shared_address(shared.ring[slot.stage]));
     release();
   }
 
@@ -217,9 +204,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kTileRows> {
   __device__ __forceinline__ void merge(float* to) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float& s = sum[half];
-      s += __shfl_xor_sync(kAllLanes, s, 1);
-      s += __shfl_xor_sync(kAllLanes, s, 2);
+      const float s = quad_sum(sum[half]);
       if (lane % 4 == 0) {
         shared.stats[threadIdx.x / 32][half * 8 + lane / 4] = make_float2(top[half], s);
       }
@@ -414,8 +399,8 @@ cudaError_t launch(const Kernel& kernel, const DecodeShape& shape, cudaStream_t 
 
 DecodeShape::DecodeShape(int64_t max_tokens, int group, int head_size, int num_multiprocessors) {
   const int64_t rows = max_tokens * group;
-  row_tiles = rows > kTileRows ? 2 : 1;
-  const int64_t cta_rows = row_tiles * kTileRows;
+  row_tiles = rows > kDecodeRows ? 2 : 1;
+  const int64_t cta_rows = row_tiles * kDecodeRows;
   row_groups = static_cast<int>((rows + cta_rows - 1) / cta_rows);
   const int ctas = ctas_per_multiprocessor(row_tiles) * num_multiprocessors;
   shares = (ctas + row_groups - 1) / row_groups;
@@ -426,7 +411,6 @@ DecodeShape::DecodeShape(int64_t max_tokens, int group, int head_size, int num_m
 cudaError_t decode(const DecodeArguments& arguments, const DecodeShape& shape,
                    cudaStream_t stream) {
   if (shape.row_groups == 0 || arguments.keys.num_sequences == 0) return cudaSuccess;
-  constexpr float kLog2E = 1.4426950408889634f;
   const Kernel kernel = {arguments, arguments.num_heads / arguments.keys.num_kv_heads,
                          arguments.scale * kLog2E};
   if (arguments.head_size == 64) {

@@ -4,14 +4,14 @@
 
 #include <cuda_bf16.h>
 
-#include "longgen/attention/cuda/ptx.cuh"
+#include "longgen/attention/cuda/softmax.cuh"
 #include "longgen/kv_cache/cuda/mma.cuh"
 #include "longgen/kv_cache/cuda/page_format.h"
 #include "longgen/kv_cache/pass_rows.h"
 
 namespace longgen::cuda {
 
-constexpr int kTileRows = 16;
+constexpr int kDecodeRows = 16;
 constexpr int kTileWarps = 4;  // each for 16 keys of a block
 constexpr unsigned kAllLanes = 0xffffffff;
 
@@ -33,7 +33,7 @@ struct DecodeTile {
 
   /// Row of the CTA that this lane holds.
   __device__ __forceinline__ int lane_row(int half) const {
-    return tile * kTileRows + half * 8 + lane / 4;
+    return tile * kDecodeRows + half * 8 + lane / 4;
   }
 
   __device__ __forceinline__ void clear() {
@@ -62,11 +62,11 @@ struct DecodeTile {
     // Matrices of keys: 0 to 7 and 8 to 15, each with columns 0 to 7 and 8 to 15. Of queries: rows
     // first, then columns.
     const int key = quarter * 16 + lane / 16 * 8 + lane % 8, key_high = lane / 8 % 2;
-    const int row = tile * kTileRows + lane / 8 % 2 * 8 + lane % 8, row_high = lane / 16;
+    const int row = tile * kDecodeRows + lane / 8 % 2 * 8 + lane % 8, row_high = lane / 16;
 #pragma unroll
     for (int i = 0; i < kHeadSize / 16; ++i) {
       uint32_t k[4], q[4];
-      load_matrices(k, chunk_address<kBlockTokens>(keys, key, key_high, i));
+      load_matrices(k, chunk_address<kBlock>(keys, key, key_high, i));
       load_matrices(q, chunk_address<kRows>(queries, row, row_high, i));
       multiply_add(scores[0], q, k[0], k[1]);
       multiply_add(scores[1], q, k[2], k[3]);
@@ -78,14 +78,14 @@ struct DecodeTile {
                                        float scale_log2) const {
     const bool all_seen = block.block() < first_query_block &&
                           (block.lives_on() || last_query_block - block.block() < window);
-    const int first_key = block.block() * kBlockTokens + quarter * 16 + lane % 4 * 2;
+    const int first_key = block.block() * kBlock + quarter * 16 + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       float& score = scores[i / 4][i % 4];
       score *= scale_log2;
       const int key = first_key + i / 4 * 8 + i % 2, query = position[i % 4 / 2];
       const bool seen =
-          key <= query && (block.lives_on() || query / kBlockTokens - block.block() < window);
+          key <= query && (block.lives_on() || query / kBlock - block.block() < window);
       if (!all_seen && !seen) score = -INFINITY;
     }
   }
@@ -97,11 +97,9 @@ struct DecodeTile {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int i = 2 * half;
-      float highest =
+      const float highest =
           fmaxf(fmaxf(scores[0][i], scores[0][i + 1]), fmaxf(scores[1][i], scores[1][i + 1]));
-      highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, 1));
-      highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, 2));
-      new_top[half] = fmaxf(top[half], highest);
+      new_top[half] = fmaxf(top[half], quad_max(highest));
       higher = higher || new_top[half] > top[half];
     }
     if (__any_sync(kAllLanes, higher)) {  // rare after the first blocks
@@ -131,7 +129,7 @@ struct DecodeTile {
 #pragma unroll
     for (int i = 0; i < kHeadSize / 16; ++i) {
       uint32_t v[4];  // keys 0 to 7 and 8 to 15 of 8 columns, then of the next 8
-      load_matrices_transposed(v, chunk_address<kBlockTokens>(values, key, high, i));
+      load_matrices_transposed(v, chunk_address<kBlock>(values, key, high, i));
       multiply_add(out[2 * i], weights, v[0], v[1]);
       multiply_add(out[2 * i + 1], weights, v[2], v[3]);
     }

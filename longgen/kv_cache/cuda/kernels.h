@@ -7,16 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "longgen/attention/cuda/problem.h"
 #include "longgen/kv_cache/pass_rows.h"
 
 namespace longgen::cuda {
-
-/// (rows, heads, head size) in bf16; strides in values, multiples of 8, the last one is 1. Rows
-/// begin at multiples of 16 bytes.
-struct StridedHeads {
-  const void* data;
-  int64_t row_stride, head_stride;
-};
 
 /// Keys and values of one layer: what a kernel that reads pages must know (see GpuCache,
 /// PassTables). The blocks of sequence n and KV head k are blocks[starts[n * K + k]] up to
@@ -31,7 +25,7 @@ struct PagedKeys {
 };
 
 struct WriteArguments {
-  StridedHeads k, v;
+  HeadRows k, v;
   std::byte* memory;
   int64_t page_bytes;
   const PassRun* runs;
@@ -42,7 +36,7 @@ cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream);
 
 struct DecodeArguments {
   PagedKeys keys;
-  StridedHeads q;
+  HeadRows q;
   void* out;        // (T, H, D) bf16, contiguous
   float* partials;  // DecodeShape::num_partials
   int* counters;    // DecodeShape::num_counters, zero before and after
@@ -60,9 +54,5 @@ struct DecodeShape {
   int64_t num_partials, num_counters;
 };
 cudaError_t decode(const DecodeArguments& arguments, const DecodeShape& shape, cudaStream_t stream);
-
-/// cos and sin (T, half) of position * frequency, times factor.
-cudaError_t rope_table(const int64_t* positions, int64_t num_tokens, const double* frequencies,
-                       int half, double factor, float* cos, float* sin, cudaStream_t stream);
 
 }  // namespace longgen::cuda

@@ -1,9 +1,10 @@
 // kv_cache/cuda/mma.cuh: products of 16 rows by a warp (PTX mma.m16n8k16, bf16, sums in fp32).
 //
 // Lane l holds, with g = l / 4 and t = l % 4:
-//   a (16, 16)   a[0] row g, columns 2t, 2t + 1;  a[1] row g + 8;  a[2], a[3] the same, 8 columns
-//   on b (16, 8)    b[0] rows 2t, 2t + 1 of column g;  b[1] 8 rows on d (16, 8)    d[0], d[1] row
-//   g, columns 2t, 2t + 1;  d[2], d[3] row g + 8
+//   a (16, 16)   a[0] row g, columns 2t, 2t + 1;  a[1] row g + 8;
+//                a[2], a[3] the same, 8 columns on
+//   b (16, 8)    b[0] rows 2t, 2t + 1 of column g;  b[1] 8 rows on
+//   d (16, 8)    d[0], d[1] row g, columns 2t, 2t + 1;  d[2], d[3] row g + 8
 // so that two results d side by side, rounded to bf16, are an operand a.
 #pragma once
 

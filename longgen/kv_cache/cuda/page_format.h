@@ -7,18 +7,19 @@
 // wgmma reads it as it is. Places of tokens that are not written yet are zero.
 #pragma once
 
+#include "longgen/attention/cuda/problem.h"
+
 namespace longgen::cuda {
 
-constexpr int kBlockTokens = 64;
-constexpr int kPanelBytes = kBlockTokens * 128;
+constexpr int kPanelBytes = kBlock * 128;
 constexpr int kChunkBytes = 16;
 constexpr int kChunkValues = 8;
 
 /// Bytes of K, or of V, of one block of one KV head of one layer.
-constexpr int side_bytes(int head_size) { return kBlockTokens * head_size * 2; }
+constexpr int side_bytes(int head_size) { return kBlock * head_size * 2; }
 
 /// Where values [8 * chunk, 8 * chunk + 8) of row `row` lie in panels of `rows` rows.
-constexpr int chunk_offset(int row, int chunk, int rows = kBlockTokens) {
+constexpr int chunk_offset(int row, int chunk, int rows = kBlock) {
   return chunk / 8 * rows * 128 + row * 128 + ((chunk % 8) ^ (row % 8)) * kChunkBytes;
 }
 

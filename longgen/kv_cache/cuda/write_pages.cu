@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-__device__ __forceinline__ uint4 load_chunk(const StridedHeads& x, int64_t row, int head,
+__device__ __forceinline__ uint4 load_chunk(const HeadRows& x, int64_t row, int head,
                                             int chunk) {
   const auto* values = static_cast<const uint16_t*>(x.data) + row * x.row_stride +
                        head * x.head_stride + chunk * kChunkValues;
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads) write_kernel(const WriteArguments a)
   std::byte* const keys = a.memory + page * a.page_bytes;
   std::byte* const values = keys + side_bytes(a.head_size);
   // Whoever begins a block clears the rest of it: 0 * NaN would be NaN.
-  const int end = run.first_place == 0 ? kBlockTokens : run.first_place + run.num_rows;
+  const int end = run.first_place == 0 ? kBlock : run.first_place + run.num_rows;
   const int chunks = a.head_size / kChunkValues;
   for (int i = threadIdx.x; i < (end - run.first_place) * chunks; i += kThreads) {
     const int row = i / chunks, chunk = i % chunks;
