@@ -197,8 +197,9 @@ void add_bench(CommandSet& commands) {
       ->delimiter(',');
   add_count_option(app, "--rounds", command->rounds, 1,
                    "measurements of each variant, of which the median counts (default 3)");
-  add_count_option(app, "--chunk", command->chunk, 1,
-                   "tokens of the prompt that pass the layers at once (default 512)");
+  add_count_option(
+      app, "--chunk", command->chunk, 0,
+      "tokens of the prompt that pass the layers at once (default 512, on a GPU 8192)");
   app->add_option("--measure", command->only)->group("");
   add_model_options(app, command->model_options);
   add_json_flag(app, command->json);

@@ -25,7 +25,7 @@ void add_eval_options(CLI::App* app, EvalCommand& command) {
   app->add_option("--out", command.out, "folder for JSON, CSV and pictures (default: none)")
       ->option_text("DIR");
   add_count_option(app, "--chunk", command.chunk, 1,
-                   "tokens that pass the layers at once (default 512)");
+                   "tokens that pass the layers at once (default 512, on a GPU 8192)");
   add_model_options(app, command.model_options);
   add_json_flag(app, command.json);
   add_quiet_flag(app, command.quiet);

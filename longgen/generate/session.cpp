@@ -41,13 +41,15 @@ std::unique_ptr<PageMemory> page_memory(const Decoder& decoder) {
 
 }  // namespace
 
+int64_t default_prefill_chunk(at::Device device) { return device.is_cuda() ? 8192 : 512; }
+
 Session::Session(const Decoder& decoder, int64_t chunk)
     : decoder_(decoder),
-      chunk_(chunk),
+      chunk_(chunk == kDefaultPrefillChunk ? default_prefill_chunk(decoder.device()) : chunk),
       layout_(decoder.config(), static_cast<int64_t>(c10::elementSize(decoder.dtype()))),
       pool_(layout_.page_bytes(), std::nullopt, page_memory(decoder)),
       cache_(layout_, pool_) {
-  LG_CHECK(chunk >= 1, "[session] expected a chunk of at least 1 token, found ", chunk, ".");
+  LG_CHECK(chunk_ >= 1, "[session] expected a chunk of at least 1 token, found ", chunk, ".");
 }
 
 void Session::append(std::span<const int32_t> tokens, const OnHidden& visit,

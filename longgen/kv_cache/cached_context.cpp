@@ -19,8 +19,6 @@ namespace {
 constexpr int64_t kBlock = Pattern::kBlock;
 // Fewer tokens than this are written by the calling thread: waking the others takes longer.
 constexpr int64_t kFewTokens = 32;
-// Up to here the kernel that reads pages takes the time of reading them, whatever it computes.
-constexpr int64_t kFewGpuTokens = 16;
 
 PageBlock page_block(const SequenceCache& cache, int64_t layer, int64_t kv_head,
                      int64_t key_block) {
@@ -176,7 +174,7 @@ at::Tensor CachedContext::attend(int64_t layer, const at::Tensor& q_THD, const a
 
 /// Is the pass the first chunks of its sequences, and worth a kernel made for many rows?
 bool CachedContext::begins_sequences() const {
-  return tables_.max_tokens() > kFewGpuTokens &&
+  return tables_.max_tokens() > GpuCache::kFewTokens &&
          std::all_of(sequences_.begin(), sequences_.end(),
                      [](const cpu::Sequence& sequence) { return sequence.first_position == 0; });
 }
@@ -199,7 +197,7 @@ at::Tensor CachedContext::attend_on_gpu(int64_t layer, const at::Tensor& q_THD,
   const SequenceCache& cache = *parts_.front().cache;
   const KvLayout::Slot slot = cache.layout().slot(layer);
   const LayerPages pages = {cache.pool().address(0) + slot.index * cache.layout().block_bytes(),
-                            cache.pool().page_bytes(), slot.group, pattern.window_blocks()};
+                            cache.pool().page_bytes(), slot.group, pattern};
   gpu_cache().write(pages, tables_, k_TKD, v_TKD);
   // A first chunk need not read its own keys back from the pages.
   if (begins_sequences()) {

@@ -17,10 +17,10 @@ namespace longgen {
 
 /// K and V of one layer in the pages of a pool, as cuda/page_format.h says.
 struct LayerPages {
-  std::byte* memory;      ///< of the layer in page 0; 16-byte aligned
-  int64_t page_bytes;     ///< from page to page
-  int64_t group;          ///< of PassTables
-  int64_t window_blocks;  ///< of the layer's pattern; any number for a full layer
+  std::byte* memory;   ///< of the layer in page 0; 16-byte aligned
+  int64_t page_bytes;  ///< from page to page
+  int64_t group;       ///< of PassTables
+  Pattern pattern;
 };
 
 /// Partial results of attend(). Grows to what is needed and is kept for the next call; one at a
@@ -53,11 +53,14 @@ class GpuCache {
                      const at::Tensor& v_TKD) const = 0;
 
   /// softmax(scale q k^T) v over the keys in the pages that q's rows see, q (T, H, D) bf16; returns
-  /// (T, H, D). Rows that see no key give zeros. Made for few tokens of each sequence, right for
-  /// any number. Two runs are bit-equal; another set of sequences in the pass rounds differently.
+  /// (T, H, D). Rows that see no key give zeros. Up to kFewTokens of each sequence take the time of
+  /// reading their pages; more are computed in tiles, as without a cache. Two runs are bit-equal;
+  /// another set of sequences in the pass rounds differently.
   virtual at::Tensor attend(const LayerPages& pages, const PassTables& tables,
                             const at::Tensor& q_THD, double scale,
                             AttendWorkspace& workspace) const = 0;
+
+  static constexpr int64_t kFewTokens = 16;
 
   /// Calls run() twice, once to warm up, once to record it. What it allocates and does not free
   /// stays reserved for the graph. It must not wait for the GPU.

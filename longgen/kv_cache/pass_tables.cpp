@@ -14,14 +14,17 @@ constexpr int64_t kBlock = Pattern::kBlock;
 // 4 MiB: the tables of one sequence of a million tokens with 32 KV heads and one full group.
 constexpr int64_t kFixedValues = int64_t{1} << 20;
 
-/// Blocks that the new tokens of a part stand in: [first, end).
-struct NewBlocks {
-  explicit NewBlocks(const PassPart& part)
-      : first(part.cache->length() / kBlock),
-        end(part.num_tokens > 0 ? (part.cache->length() + part.num_tokens - 1) / kBlock + 1
-                                : first) {}
+/// The blocks, or tiles, of `size` positions that the new tokens of a part stand in: [first, end).
+struct NewPieces {
+  NewPieces(const PassPart& part, int64_t size)
+      : first(part.cache->length() / size),
+        end(part.num_tokens > 0 ? (part.cache->length() + part.num_tokens - 1) / size + 1 : first) {
+  }
   int64_t first, end;
 };
+
+NewPieces new_blocks(const PassPart& part) { return {part, kBlock}; }
+NewPieces new_tiles(const PassPart& part) { return {part, cuda::kTileRows}; }
 
 int64_t count_blocks(const SequenceCache& cache) {
   int64_t count = 0;
@@ -58,6 +61,7 @@ PassTables PassTables::make(const std::vector<PassPart>& parts, bool pinned) {
   tables.memory_ =
       at::empty({tables.num_values()}, at::TensorOptions().dtype(at::kInt).pinned_memory(pinned));
   tables.fill_rows(parts);
+  tables.fill_tiles(parts);
   tables.fill_blocks(parts);
   return tables;
 }
@@ -74,7 +78,8 @@ void PassTables::set_sizes(const std::vector<PassPart>& parts) {
     LG_CHECK(part.cache->length() + part.num_tokens <= kMaxPositions,
              "[kv cache] on a GPU a sequence has at most ", kMaxPositions, " tokens, found ",
              part.cache->length() + part.num_tokens, ".");
-    num_runs_ += NewBlocks(part).end - NewBlocks(part).first;
+    num_runs_ += new_blocks(part).end - new_blocks(part).first;
+    num_tiles_ += new_tiles(part).end - new_tiles(part).first;
     num_rows_ += part.num_tokens;
     num_blocks += count_blocks(*part.cache);
     max_tokens_ = std::max(max_tokens_, part.num_tokens);
@@ -82,8 +87,9 @@ void PassTables::set_sizes(const std::vector<PassPart>& parts) {
   places_.runs = 4 * num_sequences_;
   places_.run_pages = places_.runs + 4 * num_runs_;
   places_.starts = places_.run_pages + num_groups_ * num_kv_heads_ * num_runs_;
-  places_.blocks = places_.starts + num_groups_ * (num_sequences_ * num_kv_heads_ + 1);
-  places_.blocks += places_.blocks % 2;  // blocks are read as 8 bytes
+  places_.tiles = places_.starts + num_groups_ * (num_sequences_ * num_kv_heads_ + 1);
+  places_.tiles += places_.tiles % 2;  // tiles and blocks are read as 8 bytes
+  places_.blocks = places_.tiles + 2 * num_tiles_;
   places_.end = places_.blocks + 2 * num_blocks;
 }
 
@@ -95,13 +101,23 @@ void PassTables::fill_rows(const std::vector<PassPart>& parts) const {
     const int64_t length = part.cache->length(), end = length + part.num_tokens;
     *sequence++ = {static_cast<int32_t>(first_row), static_cast<int32_t>(part.num_tokens),
                    static_cast<int32_t>(length), 0};
-    const NewBlocks blocks(part);
+    const NewPieces blocks = new_blocks(part);
     for (int64_t j = blocks.first; j < blocks.end; ++j) {
       const int64_t from = std::max(length, j * kBlock), to = std::min(end, (j + 1) * kBlock);
       *run++ = {static_cast<int32_t>(first_row + from - length), static_cast<int32_t>(to - from),
                 static_cast<int32_t>(from - j * kBlock), 0};
     }
     first_row += part.num_tokens;
+  }
+}
+
+void PassTables::fill_tiles(const std::vector<PassPart>& parts) const {
+  auto* tile = reinterpret_cast<cuda::TileOfRows*>(data() + places_.tiles);
+  for (size_t n = 0; n < parts.size(); ++n) {
+    const NewPieces tiles = new_tiles(parts[n]);
+    for (int64_t index = tiles.first; index < tiles.end; ++index) {
+      *tile++ = {static_cast<int>(n), static_cast<int>(index)};
+    }
   }
 }
 
@@ -113,7 +129,7 @@ void PassTables::fill_blocks(const std::vector<PassPart>& parts) const {
   for (int64_t group = 0; group < num_groups_; ++group) {
     for (int64_t head = 0; head < num_kv_heads_; ++head) {
       for (const PassPart& part : parts) {
-        const NewBlocks blocks(part);
+        const NewPieces blocks = new_blocks(part);
         const auto& pages = part.cache->pages(group, head);
         run_page = std::copy(pages.begin() + blocks.first, pages.begin() + blocks.end, run_page);
       }
@@ -153,6 +169,7 @@ bool FixedPassTables::update(const std::vector<PassPart>& parts) {
   on_host_ = PassTables::make(parts, /*pinned=*/true);
   page_changes_ = std::move(changes);
   const bool fits = on_gpu_.memory_.defined() && on_gpu_.num_runs_ == on_host_.num_runs_ &&
+                    on_gpu_.num_tiles_ == on_host_.num_tiles_ &&
                     on_gpu_.num_sequences_ == on_host_.num_sequences_ &&
                     on_host_.num_values() <= on_gpu_.memory_.numel();
   // Recording a graph anew takes longer than hundreds of steps, so that there is room to grow.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "longgen/attention/cuda/problem.h"
 #include "longgen/kv_cache/pass_rows.h"
 #include "longgen/kv_cache/sequence_cache.h"
 
@@ -38,6 +39,7 @@ class PassTables {
   int64_t num_sequences() const { return num_sequences_; }
   int64_t num_kv_heads() const { return num_kv_heads_; }
   int64_t num_runs() const { return num_runs_; }
+  int64_t num_tiles() const { return num_tiles_; }
   int64_t num_rows() const { return num_rows_; }
   /// The most tokens of one sequence.
   int64_t max_tokens() const { return max_tokens_; }
@@ -52,6 +54,10 @@ class PassTables {
   const int32_t* starts(int64_t group) const {
     return data() + places_.starts + group * (num_sequences_ * num_kv_heads_ + 1);
   }
+  /// Tiles of query rows at multiples of cuda::kTileRows positions; those of a sequence ascend.
+  const cuda::TileOfRows* tiles() const {
+    return reinterpret_cast<cuda::TileOfRows*>(data() + places_.tiles);
+  }
   /// Of each sequence and KV head in ascending order.
   const PassBlock* blocks() const { return reinterpret_cast<PassBlock*>(data() + places_.blocks); }
 
@@ -59,16 +65,17 @@ class PassTables {
   friend class FixedPassTables;
   /// Indices of numbers.
   struct Places {
-    int64_t runs, run_pages, starts, blocks, end;
+    int64_t runs, run_pages, starts, tiles, blocks, end;
   };
   int32_t* data() const { return memory_.data_ptr<int32_t>(); }
   void set_sizes(const std::vector<PassPart>& parts);
   void fill_rows(const std::vector<PassPart>& parts) const;
+  void fill_tiles(const std::vector<PassPart>& parts) const;
   void fill_blocks(const std::vector<PassPart>& parts) const;
 
   at::Tensor memory_;
   int64_t num_sequences_ = 0, num_kv_heads_ = 0, num_groups_ = 0;
-  int64_t num_runs_ = 0, num_rows_ = 0, max_tokens_ = 0;
+  int64_t num_runs_ = 0, num_tiles_ = 0, num_rows_ = 0, max_tokens_ = 0;
   Places places_ = {};
 };
 

@@ -157,11 +157,27 @@ TEST_F(KvCacheGpuTest, ManySequences) {
   }
 }
 
-// Whole chunks of a prompt go through the same kernel where no other one takes them.
-TEST_F(KvCacheGpuTest, ManyTokens) {
+// More than kFewTokens tokens are computed in tiles.
+TEST_F(KvCacheGpuTest, ChunksOfPrompts) {
   for (const std::string& pattern : patterns()) {
-    expect_like_reference({6, 2, 128, pattern}, {{0, 200}, {1500, 300}});
-    expect_like_reference({6, 2, 64, pattern}, {{700, 513}});
+    for (const auto& [num_heads, num_kv_heads] : head_counts()) {
+      for (const int64_t head_size : {64, 128}) {
+        const LayerShape shape = {num_heads, num_kv_heads, head_size, pattern};
+        expect_like_reference(shape, {{1500, 300}});
+        expect_like_reference(shape,
+                              {{0, 129}, {63, 1}, {2000, 513}, {64, 0}, {127, 66}, {4095, 2}});
+      }
+    }
+  }
+}
+
+TEST_F(KvCacheGpuTest, ChunksOfAwkwardSizesAtAwkwardPlaces) {
+  for (const std::string pattern : {"full", "sink=1,window=1,stride=3"}) {
+    for (const int64_t length : {0, 1, 63, 64, 65, 127, 128, 191, 1000}) {
+      for (const int64_t num_tokens : {17, 63, 64, 65, 127, 128, 129, 255, 640}) {
+        expect_like_reference({4, 2, 64, pattern}, {{length, num_tokens}}, 77);
+      }
+    }
   }
 }
 
@@ -193,14 +209,17 @@ TEST_F(KvCacheGpuTest, RowsThatSeeNothingAreZero) {
 
 TEST_F(KvCacheGpuTest, TwoRunsAreBitEqual) {
   const LayerShape shape = {8, 2, 128, "full"};
-  const std::vector<Part> parts = {{5000, 1}, {77, 3}, {2000, 1}};
-  const auto sequences = random_sequences(shape, parts);
-  std::vector<torch::Tensor> outs;
-  for (int run = 0; run < 2; ++run) {
-    PagedLayer layer(shape, 3);
-    outs.push_back(run_pass(layer, sequences, parts, run == 0 ? 500 : 123));
+  const std::vector<std::vector<Part>> passes = {{{5000, 1}, {77, 3}, {2000, 1}},
+                                                 {{3000, 700}, {77, 3}, {2000, 64}}};
+  for (const std::vector<Part>& parts : passes) {
+    const auto sequences = random_sequences(shape, parts);
+    std::vector<torch::Tensor> outs;
+    for (int run = 0; run < 2; ++run) {
+      PagedLayer layer(shape, 3);
+      outs.push_back(run_pass(layer, sequences, parts, run == 0 ? 500 : 123));
+    }
+    EXPECT_TRUE(outs[0].equal(outs[1]));
   }
-  EXPECT_TRUE(outs[0].equal(outs[1]));
 }
 
 TEST_F(KvCacheGpuTest, PagesHoldRowsInPanelsAndZerosBehindThem) {

@@ -52,7 +52,7 @@ class PagedLayer {
     for (const PassPart& part : parts) part.cache->commit();
   }
   LayerPages pages() const {
-    return {pool_.address(0), pool_.page_bytes(), 0, pattern_.window_blocks()};
+    return {pool_.address(0), pool_.page_bytes(), 0, pattern_};
   }
 
   /// All pages that exist, (pages, values) bf16.

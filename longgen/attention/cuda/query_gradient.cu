@@ -23,7 +23,8 @@ struct Arguments {
 
 template <int kHeadSize>
 __device__ __forceinline__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
-  produce_tiles<kHeadSize>(a.problem.attend, &a.maps.k, &a.maps.v, shared, 3 * sizeof(shared.q), [&](const Work& work) {
+  const TensorSource keys(a.problem.attend, &a.maps.k, &a.maps.v);
+  produce_tiles<kHeadSize>(a.problem.attend, keys, shared, 3 * sizeof(shared.q), [&](const Work& work) {
     load_query_rows<kHeadSize>(shared.q, &a.maps.q, &shared.q_full, work);
     load_query_rows<kHeadSize>(shared.grad_out, &a.grad_out_map, &shared.q_full, work);
     load_query_rows<kHeadSize>(shared.out, &a.out_map, &shared.q_full, work);

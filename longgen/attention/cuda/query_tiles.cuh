@@ -62,12 +62,13 @@ struct Work {
   int head, kv_head, position;  // of the tile's first row
   KeyBlocks blocks;
 
-  __device__ __forceinline__ static Work of(const AttendProblem& p, int item) {
+  template <typename Source>
+  __device__ __forceinline__ static Work of(const AttendProblem& p, const Source& source, int item) {
     // Heads one after the other, so that CTAs share keys in L2; late tiles first: with strided blocks or full layers they
     // are the longest.
     const int head = item / p.num_tiles;
     const TileOfRows tile = p.tiles[p.num_tiles - 1 - item % p.num_tiles];
-    const SequenceRows rows = p.sequences[tile.sequence];
+    const SequenceRows rows = source.rows_of(tile.sequence);
     const int position = tile.index * kTileRows;
     const int first = max(position, rows.begin) / kBlock;
     const int last = (min(position + kTileRows, rows.end) - 1) / kBlock;
@@ -94,17 +95,34 @@ __device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const C
   }
 }
 
-/// Both blocks of a step, from k or v.
-template <int kHeadSize>
-__device__ __forceinline__ void load_keys(uint8_t* stage, const CUtensorMap* map, uint64_t* full, const Work& work,
-                                          int step) {
-  barrier_expect(full, TileBytes<kHeadSize>::kStage);
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = work.block(step, half) * kBlock + work.rows.key_shift;
-    load_block<kHeadSize>(stage + half * kBlockPanelBytes, kKeyPanelBytes, map, full, work.kv_head, row);
+/// Where produce_tiles() finds keys and values: in two tensors. Other sources have the same functions.
+class TensorSource {
+ public:
+  __device__ TensorSource(const AttendProblem& problem, const CUtensorMap* k, const CUtensorMap* v)
+      : sequences_(problem.sequences), k_(k), v_(v) {}
+
+  __device__ __forceinline__ SequenceRows rows_of(int sequence) const { return sequences_[sequence]; }
+  /// The next calls are about this tile.
+  __device__ __forceinline__ void begin(const Work& work) {
+    key_shift_ = work.rows.key_shift;
+    kv_head_ = work.kv_head;
   }
-}
+  /// What load() must know of a block; asked for one step ahead.
+  __device__ __forceinline__ int place_of(int block) const { return block * kBlock + key_shift_; }
+  template <int kHeadSize>
+  __device__ __forceinline__ void load_k(uint8_t* to, uint64_t* full, int place) const {
+    load_block<kHeadSize>(to, kKeyPanelBytes, k_, full, kv_head_, place);
+  }
+  template <int kHeadSize>
+  __device__ __forceinline__ void load_v(uint8_t* to, uint64_t* full, int place) const {
+    load_block<kHeadSize>(to, kKeyPanelBytes, v_, full, kv_head_, place);
+  }
+
+ private:
+  const SequenceRows* sequences_;
+  const CUtensorMap *k_, *v_;
+  int key_shift_ = 0, kv_head_ = 0;
+};
 
 /// The 64 rows of each warpgroup, from a tensor of query rows. The barrier gets 2 * kRows64 bytes.
 template <int kHeadSize>
@@ -141,9 +159,10 @@ struct TileStages {
 };
 
 /// The producer: load_rows(work) fetches the rows of a tile, row_bytes in all, to the barrier q_full.
-template <int kHeadSize, typename LoadRows>
-__device__ __forceinline__ void produce_tiles(const AttendProblem& problem, const CUtensorMap* k_map, const CUtensorMap* v_map,
-                                              TileStages<kHeadSize>& shared, int row_bytes, const LoadRows& load_rows) {
+template <int kHeadSize, typename Source, typename LoadRows>
+__device__ __forceinline__ void produce_tiles(const AttendProblem& problem, Source source, TileStages<kHeadSize>& shared,
+                                              int row_bytes, const LoadRows& load_rows) {
+  constexpr int kStageBytes = TileBytes<kHeadSize>::kStage;
   const int num_items = problem.num_tiles * problem.num_heads;
   Ring<TileStages<kHeadSize>::kStages> ring;
   uint32_t q_phase = 0;
@@ -154,17 +173,29 @@ __device__ __forceinline__ void produce_tiles(const AttendProblem& problem, cons
       barrier_arrive(&shared.q_full);
       return;
     }
-    const Work work = Work::of(problem, item);
+    const Work work = Work::of(problem, source, item);
     shared.work[q_phase] = work;
     q_phase ^= 1;
     barrier_expect(&shared.q_full, row_bytes);
     load_rows(work);
     item = take_item(problem.counters);
+    source.begin(work);
+    int next[2] = {source.place_of(work.block(0, 0)), source.place_of(work.block(0, 1))};
     for (int step = 0; step < work.num_steps(); ++step) {
+      const int places[2] = {next[0], next[1]};
+      for (int half = 0; half < 2 && step + 1 < work.num_steps(); ++half) {
+        next[half] = source.place_of(work.block(step + 1, half));
+      }
+      uint8_t *const k = shared.k[ring.stage], *const v = shared.v[ring.stage];
+      uint64_t *const k_full = &shared.k_full[ring.stage], *const v_full = &shared.v_full[ring.stage];
       barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
-      load_keys<kHeadSize>(shared.k[ring.stage], k_map, &shared.k_full[ring.stage], work, step);
+      barrier_expect(k_full, kStageBytes);
+      source.template load_k<kHeadSize>(k, k_full, places[0]);
+      source.template load_k<kHeadSize>(k + kBlockPanelBytes, k_full, places[1]);
       barrier_wait(&shared.v_empty[ring.stage], ring.phase ^ 1);
-      load_keys<kHeadSize>(shared.v[ring.stage], v_map, &shared.v_full[ring.stage], work, step);
+      barrier_expect(v_full, kStageBytes);
+      source.template load_v<kHeadSize>(v, v_full, places[0]);
+      source.template load_v<kHeadSize>(v + kBlockPanelBytes, v_full, places[1]);
       ring.next();
     }
   }

@@ -38,6 +38,7 @@ LG_DEVICE BlockView view_of(const BlockPattern& pattern, int i, int j, int kv_he
 struct KeyBlocks {
   int last, num_near, stride, last_strided, num_strided, num_sinks;
 
+  KeyBlocks() = default;
   LG_DEVICE KeyBlocks(const BlockPattern& pattern, int first, int last_block, int kv_head) {
     last = last_block;
     const int near = greater(first - greater(pattern.window_blocks, 1) + 1, 0);
@@ -60,6 +61,12 @@ struct KeyBlocks {
     n -= num_near;
     if (n < num_strided) return last_strided - n * stride;
     return num_sinks - 1 - (n - num_strided);
+  }
+  /// The n with operator[](n) == block; block must be one of these.
+  LG_DEVICE int find(int block) const {
+    if (block > last - num_near) return last - block;
+    if (block >= num_sinks) return num_near + (last_strided - block) / stride;
+    return count() - 1 - block;
   }
 };
 

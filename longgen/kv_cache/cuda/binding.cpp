@@ -4,9 +4,9 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "longgen/attention/cuda/head_rows.h"
+#include "longgen/attention/cuda/work_lists.h"
 #include "longgen/attention/gpu_parts.h"
 #include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
@@ -36,9 +36,6 @@ void check_heads(const char* name, const at::Tensor& x, int64_t rows) {
 }
 
 PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
-  // A window of more blocks than any sequence has sees everything, as a full layer does.
-  const int64_t window =
-      pages.window_blocks < 0 ? std::numeric_limits<int32_t>::max() : pages.window_blocks;
   return {pages.memory,
           pages.page_bytes,
           tables.sequences(),
@@ -46,7 +43,7 @@ PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
           tables.blocks(),
           static_cast<int>(tables.num_sequences()),
           static_cast<int>(tables.num_kv_heads()),
-          static_cast<int>(std::min<int64_t>(window, std::numeric_limits<int32_t>::max()))};
+          block_pattern(pages.pattern).window_blocks};
 }
 
 class CudaCache : public GpuCache {
@@ -83,6 +80,39 @@ class CudaCache : public GpuCache {
              tables.num_kv_heads(), ".");
     const at::Tensor q = aligned(q_THD);
     const at::Tensor out = at::empty(q.sizes(), q.options());
+    if (tables.max_tokens() > kFewTokens) {
+      attend_tiles(pages, tables, q, scale, out);
+    } else {
+      attend_rows(pages, tables, q, scale, workspace, out);
+    }
+    return out;
+  }
+
+  std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const override {
+    return record_graph(run);
+  }
+
+ private:
+  static void attend_tiles(const LayerPages& pages, const PassTables& tables, const at::Tensor& q,
+                           double scale, const at::Tensor& out) {
+    const at::Tensor counters = at::zeros({kNumCounters}, q.options().dtype(at::kInt));
+    AttendProblem problem = {};
+    problem.q = head_rows(q);
+    problem.num_rows = q.size(0);
+    problem.num_heads = static_cast<int>(q.size(1));
+    problem.num_kv_heads = static_cast<int>(tables.num_kv_heads());
+    problem.head_size = static_cast<int>(q.size(2));
+    problem.scale = static_cast<float>(scale);
+    problem.pattern = block_pattern(pages.pattern);
+    problem.tiles = tables.tiles();
+    problem.num_tiles = static_cast<int>(tables.num_tiles());
+    problem.counters = counters.data_ptr<int>();
+    check_error(prefill(problem, paged_keys(pages, tables), out.data_ptr(), stream()),
+                "attend_paged");
+  }
+
+  static void attend_rows(const LayerPages& pages, const PassTables& tables, const at::Tensor& q,
+                          double scale, AttendWorkspace& workspace, const at::Tensor& out) {
     const auto num_heads = static_cast<int>(q.size(1)), head_size = static_cast<int>(q.size(2));
     const DecodeShape shape(tables.max_tokens(),
                             num_heads / static_cast<int>(tables.num_kv_heads()), head_size,
@@ -97,14 +127,8 @@ class CudaCache : public GpuCache {
                                        head_size,
                                        static_cast<float>(scale)};
     check_error(decode(arguments, shape, stream()), "attend_paged");
-    return out;
   }
 
-  std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const override {
-    return record_graph(run);
-  }
-
- private:
   static void grow(AttendWorkspace& workspace, const DecodeShape& shape, at::Device device) {
     const auto on_gpu = at::TensorOptions().device(device);
     const auto has = [](const at::Tensor& x, int64_t count) {

@@ -34,6 +34,12 @@ struct WriteArguments {
 };
 cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream);
 
+/// Many query tokens: out (num_rows, H, D) bf16, contiguous. Of the problem k, v, num_keys and
+/// sequences are not read; its tiles are those of PassTables.
+cudaError_t prefill(const AttendProblem& problem, const PagedKeys& keys, void* out,
+                    cudaStream_t stream);
+
+/// Few query tokens.
 struct DecodeArguments {
   PagedKeys keys;
   HeadRows q;

@@ -6,6 +6,8 @@
 #include <limits>
 #include <memory>
 
+#include "longgen/attention/cuda/tiles.h"
+#include "longgen/attention/cuda/work_lists.h"
 #include "longgen/base/check.h"
 #include "tests/unit/kv_cache/brute_force.h"
 
@@ -73,6 +75,42 @@ void expect_runs(const PassTables& tables, const std::vector<PassPart>& parts) {
   EXPECT_EQ(row, tables.num_rows());
 }
 
+/// The kernel of prefill finds a block in the list by arithmetic.
+void expect_found(const PassTables& tables, const std::vector<PassPart>& parts) {
+  const KvLayout& layout = parts[0].cache->layout();
+  for (int64_t group = 0; group < layout.num_groups(); ++group) {
+    const cuda::BlockPattern pattern = cuda::block_pattern(layout.pattern(group));
+    for (size_t n = 0; n < parts.size(); ++n) {
+      if (parts[n].num_tokens == 0) continue;
+      const int64_t begin = parts[n].cache->length(), end = begin + parts[n].num_tokens;
+      for (int64_t head = 0; head < kHeads; ++head) {
+        const cuda::KeyBlocks listed(pattern, static_cast<int>(begin / kBlock),
+                                     static_cast<int>((end - 1) / kBlock), static_cast<int>(head));
+        const int32_t* const start = tables.starts(group) + static_cast<int64_t>(n) * kHeads + head;
+        ASSERT_EQ(listed.count(), start[1] - start[0]);
+        for (int32_t at = start[0]; at < start[1]; ++at) {
+          EXPECT_EQ(listed.find(tables.blocks()[at].block()), start[1] - 1 - at);
+        }
+      }
+    }
+  }
+}
+
+/// Every new token in one tile, in order.
+void expect_tiles(const PassTables& tables, const std::vector<PassPart>& parts) {
+  const cuda::TileOfRows* tile = tables.tiles();
+  for (size_t n = 0; n < parts.size(); ++n) {
+    const int64_t end = parts[n].cache->length() + parts[n].num_tokens;
+    for (int64_t position = parts[n].cache->length(); position < end; ++tile) {
+      ASSERT_LT(tile - tables.tiles(), tables.num_tiles());
+      EXPECT_EQ(tile->sequence, static_cast<int>(n));
+      EXPECT_EQ(tile->index, position / cuda::kTileRows);
+      position = (int64_t{tile->index} + 1) * cuda::kTileRows;
+    }
+  }
+  EXPECT_EQ(tile - tables.tiles(), tables.num_tiles());
+}
+
 TEST(PassTables, ListWhatTheCachesHold) {
   std::mt19937_64 random(3);
   for (const std::string& sparse : sparse_patterns()) {
@@ -96,6 +134,8 @@ TEST(PassTables, ListWhatTheCachesHold) {
       EXPECT_EQ(tables.max_tokens(), most);
       EXPECT_EQ(tables.memory().numel(), tables.num_values());
       expect_blocks(tables, parts);
+      expect_found(tables, parts);
+      expect_tiles(tables, parts);
       expect_runs(tables, parts);
       for (const PassPart& part : parts) part.cache->commit();
     }
