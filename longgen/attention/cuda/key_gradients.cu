@@ -13,19 +13,21 @@ namespace {
 template <int kHeadSize>
 struct Shared {
   using Bytes = TileBytes<kHeadSize>;
-  static constexpr int kStages = kHeadSize == 64 ? 6 : 4;
-  alignas(1024) uint8_t k[2][Bytes::kRows64];
-  alignas(1024) uint8_t v[2][Bytes::kRows64];
+  static constexpr int kStages = kHeadSize == 64 ? 6 : 3;
+  alignas(1024) uint8_t k[2][2][Bytes::kRows64];  // of this item and the next, of both blocks
+  alignas(1024) uint8_t v[2][2][Bytes::kRows64];
   alignas(1024) uint8_t q[kStages][Bytes::kRows64];
   alignas(1024) uint8_t grad_out[kStages][Bytes::kRows64];
   alignas(16) float statistics[kStages][kStatisticsOfBlock];
-  int item;  // that k and v belong to; -1: no more
-  uint64_t kv_full, kv_empty;
+  int item[2];  // that k and v belong to; -1: no more
+  uint64_t kv_full[2], kv_empty[2];
   uint64_t full[kStages], empty[kStages];
 
   __device__ __forceinline__ void init_barriers() {
-    barrier_init(&kv_full, 1);
-    barrier_init(&kv_empty, kConsumerWarps);
+    for (int i = 0; i < 2; ++i) {
+      barrier_init(&kv_full[i], 1);
+      barrier_init(&kv_empty[i], kConsumerWarps);
+    }
     for (int stage = 0; stage < kStages; ++stage) {
       barrier_init(&full[stage], 1);
       barrier_init(&empty[stage], kConsumerWarps);
@@ -45,37 +47,47 @@ class Producer {
   __device__ Producer(const Arguments& arguments, Shared<kHeadSize>& s) : a_(arguments), p_(arguments.problem.attend), shared_(s) {}
 
   __device__ void run() {
-    int item = blockIdx.x;
-    while (item < a_.problem.num_items) {
-      const KeyItem next = a_.problem.items[item];
-      load(next, item);
-      item = take_item(p_.counters + 1);
+    for (int index = blockIdx.x; index < a_.problem.num_items;) {
+      const KeyItem item = a_.problem.items[index];
+      load_keys(item, index);
+      index = take_item(p_.counters + 1);
+      load_queries(item);
     }
     hand_over(-1);
-    barrier_arrive(&shared_.kv_full);
+    barrier_arrive(&shared_.kv_full[kv_ring_.stage]);
   }
 
  private:
   using Bytes = TileBytes<kHeadSize>;
 
   __device__ __forceinline__ void hand_over(int item) {
-    barrier_wait(&shared_.kv_empty, kv_phase_ ^ 1);
-    kv_phase_ ^= 1;
-    shared_.item = item;
+    barrier_wait(&shared_.kv_empty[kv_ring_.stage], kv_ring_.phase ^ 1);
+    shared_.item[kv_ring_.stage] = item;
   }
 
   __device__ __forceinline__ void load_keys(const KeyItem& item, int index) {
     const int shift = p_.sequences[item.sequence].key_shift;
     hand_over(index);
-    barrier_expect(&shared_.kv_full, 4 * Bytes::kRows64);
+    uint64_t* const full = &shared_.kv_full[kv_ring_.stage];
+    barrier_expect(full, 4 * Bytes::kRows64);
     for (int half = 0; half < 2; ++half) {
-      const int block = item.blocks[half] < 0 ? item.blocks[0] : item.blocks[half];
-      load_block<kHeadSize>(shared_.k[half], kBlockPanelBytes, &a_.maps.k, &shared_.kv_full, item.kv_head, block * kBlock + shift);
-      load_block<kHeadSize>(shared_.v[half], kBlockPanelBytes, &a_.maps.v, &shared_.kv_full, item.kv_head, block * kBlock + shift);
+      const int row = (item.blocks[half] < 0 ? item.blocks[0] : item.blocks[half]) * kBlock + shift;
+      load_block<kHeadSize>(shared_.k[kv_ring_.stage][half], kBlockPanelBytes, &a_.maps.k, full, item.kv_head, row);
+      load_block<kHeadSize>(shared_.v[kv_ring_.stage][half], kBlockPanelBytes, &a_.maps.v, full, item.kv_head, row);
+    }
+    kv_ring_.next();
+  }
+
+  __device__ __forceinline__ void load_queries(const KeyItem& item) {
+    const SequenceRows rows = p_.sequences[item.sequence];
+    const int heads_per_group = p_.num_heads / p_.num_kv_heads, first_head = item.kv_head * heads_per_group;
+    const int per_head = item.end_query - item.first_query;
+    for (int i = 0; i < heads_per_group * per_head; ++i) {
+      load_query_block(rows, first_head + i / per_head, item.first_query + i % per_head);
     }
   }
 
-  __device__ __forceinline__ void load_queries(const SequenceRows& rows, int head, int block) {
+  __device__ __forceinline__ void load_query_block(const SequenceRows& rows, int head, int block) {
     uint64_t* const full = &shared_.full[ring_.stage];
     barrier_wait(&shared_.empty[ring_.stage], ring_.phase ^ 1);
     barrier_expect(full, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
@@ -88,23 +100,11 @@ class Producer {
     ring_.next();
   }
 
-  /// The first queries of an item are on their way while the consumers still need the keys of the last one.
-  __device__ __forceinline__ void load(const KeyItem& item, int index) {
-    const SequenceRows rows = p_.sequences[item.sequence];
-    const int heads_per_group = p_.num_heads / p_.num_kv_heads, first_head = item.kv_head * heads_per_group;
-    const int per_head = item.end_query - item.first_query;
-    if (per_head == 0) load_keys(item, index);
-    for (int i = 0; i < heads_per_group * per_head; ++i) {
-      load_queries(rows, first_head + i / per_head, item.first_query + i % per_head);
-      if (i == 0) load_keys(item, index);
-    }
-  }
-
   const Arguments& a_;
   const AttendProblem& p_;
   Shared<kHeadSize>& shared_;
   Ring<Shared<kHeadSize>::kStages> ring_;
-  uint32_t kv_phase_ = 0;
+  Ring<2> kv_ring_;
 };
 
 /// result (64 keys, 64 queries) = keys queries^T, not waited for.
@@ -138,7 +138,7 @@ struct Consumer : ConsumerThread {  // rows are keys
   const Arguments& a;
   Shared<kHeadSize>& shared;
   Ring<Shared<kHeadSize>::kStages> ring;
-  uint32_t kv_phase = 0;
+  Ring<2> kv_ring;
   uint64_t* in_use = nullptr;  // the barrier of a stage that products under way still read
 
   __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
@@ -166,14 +166,17 @@ struct Consumer : ConsumerThread {  // rows are keys
     }
   }
 
-  __device__ __forceinline__ void gradients(float (&p)[32], const float (&grad_p)[32]) const {
+  /// In place of the gradients of the probabilities, those of the scores. p as fragments, which cost half the registers:
+  /// rounded, as the other product sees them.
+  __device__ __forceinline__ void gradients(float (&grad_p)[32], const uint32_t (&p)[4][4]) const {
 #pragma unroll
     for (int i = 0; i < 32; i += 4) {
       const float2 delta = statistic(kBlock, i);
-      p[i] *= grad_p[i] - delta.x;
-      p[i + 1] *= grad_p[i + 1] - delta.y;
-      p[i + 2] *= grad_p[i + 2] - delta.x;
-      p[i + 3] *= grad_p[i + 3] - delta.y;
+      const float2 upper = unpack_bf16(p[i / 8][i % 8 / 2]), lower = unpack_bf16(p[i / 8][i % 8 / 2 + 1]);
+      grad_p[i] = upper.x * (grad_p[i] - delta.x);
+      grad_p[i + 1] = upper.y * (grad_p[i + 1] - delta.y);
+      grad_p[i + 2] = lower.x * (grad_p[i + 2] - delta.x);
+      grad_p[i + 3] = lower.y * (grad_p[i + 3] - delta.y);
     }
   }
 
@@ -190,27 +193,26 @@ struct Consumer : ConsumerThread {  // rows are keys
   __device__ __forceinline__ void query_block(BlockView view, float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
     float scores[32], grad_p[32];
     uint32_t p[4][4], grad_s[4][4];
-    issue_keys_times_queries<kHeadSize>(scores, shared.k[group], shared.q[ring.stage]);
+    issue_keys_times_queries<kHeadSize>(scores, shared.k[kv_ring.stage][group], shared.q[ring.stage]);
     wgmma_wait<1>(grad_v);
     wgmma_wait<1>(grad_k);
     if (in_use != nullptr) release(in_use);
-    issue_keys_times_queries<kHeadSize>(grad_p, shared.v[group], shared.grad_out[ring.stage]);
+    issue_keys_times_queries<kHeadSize>(grad_p, shared.v[kv_ring.stage][group], shared.grad_out[ring.stage]);
     wgmma_wait<1>(scores);
     probabilities(scores, view == BlockView::diagonal);
     round_to_fragments<4>(scores, p);
     issue_fragments_times_rows<kHeadSize>(grad_v, p, shared.grad_out[ring.stage]);
     wgmma_wait<1>(grad_p);
-    gradients(scores, grad_p);
-    round_to_fragments<4>(scores, grad_s);
+    gradients(grad_p, p);
+    round_to_fragments<4>(grad_p, grad_s);
     issue_fragments_times_rows<kHeadSize>(grad_k, grad_s, shared.q[ring.stage]);
     in_use = &shared.empty[ring.stage];
   }
 
   __device__ void run() {
     while (true) {
-      barrier_wait(&shared.kv_full, kv_phase);
-      kv_phase ^= 1;
-      const int item = shared.item;
+      barrier_wait(&shared.kv_full[kv_ring.stage], kv_ring.phase);
+      const int item = shared.item[kv_ring.stage];
       if (item < 0) return;
       work(a.problem.items[item]);
     }
@@ -224,7 +226,8 @@ struct Consumer : ConsumerThread {  // rows are keys
     for (int i = 0; i < kHeadSize / 2; ++i) grad_k[i] = grad_v[i] = 0;
     for (int h = 0; h < problem.num_heads / problem.num_kv_heads; ++h) {
       for (int query = item.first_query; query < item.end_query; ++query) {
-        const BlockView view = block < 0 ? BlockView::none : view_of(problem.pattern, query, block, item.kv_head);
+        const bool mine = block >= 0 && (!item.is_shared() || (query - item.first_query) % 2 == group);
+        const BlockView view = mine ? view_of(problem.pattern, query, block, item.kv_head) : BlockView::none;
         barrier_wait(&shared.full[ring.stage], ring.phase);
         if (view == BlockView::none) {
           settle(grad_k, grad_v);  // the producer must not wait for a stage while this warpgroup waits for it
@@ -237,7 +240,8 @@ struct Consumer : ConsumerThread {  // rows are keys
     }
     settle(grad_k, grad_v);
     __syncwarp();  // all lanes have read which item it was
-    release(&shared.kv_empty);
+    release(&shared.kv_empty[kv_ring.stage]);
+    kv_ring.next();
     if (item.slot >= 0) {
       store_partial(item, grad_k, grad_v);
     } else if (block >= 0) {
@@ -290,9 +294,9 @@ __global__ void __launch_bounds__(kHeadSize) sum_kernel(const __grid_constant__ 
     const int row = blockIdx.y * 8 + r, position = sum.block * kBlock + row;
     if (position >= rows.end) return;
     float grad_k = 0, grad_v = 0;
-    for (int slot = sum.first_slot; slot < sum.first_slot + sum.num_slots; ++slot) {
-      const float* from = problem.partials +
-                          (static_cast<int64_t>(slot) * 2 + sum.half) * 2 * kBlock * kHeadSize + row * kHeadSize + threadIdx.x;
+    for (int i = 0; i < sum.num_partials; ++i) {
+      const int64_t partial = sum.first_partial + static_cast<int64_t>(i) * sum.step;
+      const float* const from = problem.partials + partial * 2 * kBlock * kHeadSize + row * kHeadSize + threadIdx.x;
       grad_k += from[0];
       grad_v += from[kBlock * kHeadSize];
     }

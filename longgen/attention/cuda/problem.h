@@ -3,6 +3,12 @@
 
 #include <cstdint>
 
+#ifdef __CUDACC__
+#define LG_DEVICE __host__ __device__ __forceinline__
+#else
+#define LG_DEVICE inline
+#endif
+
 namespace longgen::cuda {
 
 constexpr int kBlock = 64;        // tokens of a block (Pattern::kBlock)
@@ -41,15 +47,16 @@ struct KeyItem {
   int sequence, kv_head;
   int blocks[2];  // -1: none
   int first_query, end_query;
-  int slot;  // -1: writes the result; otherwise fp32 partial sums to this place
+  int slot;  // -1: writes the result; otherwise fp32 partial sums to places 2 * slot, 2 * slot + 1
+
+  /// One block for both warpgroups, which take its query blocks by turns.
+  LG_DEVICE bool is_shared() const { return blocks[0] == blocks[1]; }
 };
 
-/// Blocks whose column is divided: the sum of slots [first_slot, first_slot + num_slots), in this
-/// order.
+/// A block whose column is divided: the sum of partial sums first_partial, + step, + 2 * step, ...
 struct KeySum {
   int sequence, kv_head, block;
-  int half;  // which of the two of its items
-  int first_slot, num_slots;
+  int first_partial, num_partials, step;
 };
 
 struct AttendProblem {

@@ -4,12 +4,6 @@
 
 #include "longgen/attention/cuda/problem.h"
 
-#ifdef __CUDACC__
-#define LG_DEVICE __host__ __device__ __forceinline__
-#else
-#define LG_DEVICE inline
-#endif
-
 namespace longgen::cuda {
 
 LG_DEVICE int lesser(int a, int b) { return a < b ? a : b; }

@@ -39,6 +39,8 @@ std::vector<KeyItem> make_pairs(const SequenceRows& rows, const Pattern& pattern
       pair = {sequence, kv_head, {block, -1}, first, end, -1};
     }
   }
+  // A long column without a partner would leave one warpgroup without work.
+  if (open[true]) open[true]->blocks[1] = open[true]->blocks[0];
   for (const std::optional<KeyItem>& pair : open) {
     if (pair) pairs.push_back(*pair);
   }
@@ -47,15 +49,20 @@ std::vector<KeyItem> make_pairs(const SequenceRows& rows, const Pattern& pattern
 
 void add_pieces(const KeyItem& pair, int64_t piece, KeyWork& work) {
   const int64_t length = length_of(pair);
-  if (length <= piece) {
+  if (length <= piece && !pair.is_shared()) {
     work.items.push_back(pair);
     return;
   }
   const int64_t count = (length + piece - 1) / piece;
-  for (int half = 0; half < 2; ++half) {
-    if (pair.blocks[half] < 0) continue;
-    work.sums.push_back({pair.sequence, pair.kv_head, pair.blocks[half], half, work.num_slots,
-                         static_cast<int>(count)});
+  const int num_pieces = static_cast<int>(count), first = 2 * work.num_slots;
+  if (pair.is_shared()) {
+    work.sums.push_back({pair.sequence, pair.kv_head, pair.blocks[0], first, 2 * num_pieces, 1});
+  } else {
+    for (int half = 0; half < 2; ++half) {
+      if (pair.blocks[half] < 0) continue;
+      work.sums.push_back(
+          {pair.sequence, pair.kv_head, pair.blocks[half], first + half, num_pieces, 2});
+    }
   }
   for (int64_t i = 0; i < count; ++i) {
     KeyItem item = pair;

@@ -110,27 +110,28 @@ struct Covered {
 
 Covered covered(const KeyWork& work, const BlockPattern& pattern) {
   Covered found;
-  std::map<std::pair<int, int>, int> slot_uses;
+  std::map<int, int> partials;
   for (const KeyItem& item : work.items) {
     for (int half = 0; half < 2; ++half) {
       const int block = item.blocks[half];
       if (block < 0) continue;
       if (item.slot < 0) ++found.results[{item.sequence, item.kv_head, block}];
-      if (item.slot >= 0) ++slot_uses[{item.slot, half}];
+      if (item.slot >= 0) ++partials[2 * item.slot + half];
       for (int i = item.first_query; i < item.end_query; ++i) {
         if (view_of(pattern, i, block, item.kv_head) == BlockView::none) continue;
+        if (item.is_shared() && (i - item.first_query) % 2 != half) continue;
         ++found.pairs[{item.sequence, item.kv_head, i, block}];
       }
     }
   }
   for (const KeySum& sum : work.sums) {
     ++found.results[{sum.sequence, sum.kv_head, sum.block}];
-    for (int slot = sum.first_slot; slot < sum.first_slot + sum.num_slots; ++slot) {
-      EXPECT_EQ((slot_uses[{slot, sum.half}]), 1);
-      slot_uses.erase({slot, sum.half});
+    for (int i = 0; i < sum.num_partials; ++i) {
+      EXPECT_EQ(partials[sum.first_partial + i * sum.step], 1);
+      partials.erase(sum.first_partial + i * sum.step);
     }
   }
-  EXPECT_TRUE(slot_uses.empty()) << "partial sums that nobody adds up";
+  EXPECT_TRUE(partials.empty()) << "partial sums that nobody adds up";
   return found;
 }
 
