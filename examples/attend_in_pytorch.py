@@ -3,7 +3,8 @@ torch. In the root of a built checkout (torch must be the version that longgen w
 
     .venv/bin/python examples/attend_in_pytorch.py build/release/libraries/attention/liblonggen_ops.so
 
---device cuda (H100, H200; bfloat16) also loads liblonggen_cuda.so, which lies beside that library.
+`scripts/setup.sh --tests` installs torch for Python (the programs need only its libraries). --device cuda (H100, H200;
+bfloat16) also loads liblonggen_cuda.so, which lies beside liblonggen_ops.so.
 """
 import argparse
 import pathlib
