@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "longgen/base/check.h"
+#include "longgen/base/folder_lock.h"
 
 namespace longgen {
 namespace {
@@ -41,9 +44,15 @@ class Fd {
   int fd_;
 };
 
+/// Followed by the number of the process.
+std::string temporary_prefix(const fs::path& target) {
+  return "." + target.filename().string() + ".tmp.";
+}
+
+constexpr std::string_view kAside = ".old";  // follows that number
+
 fs::path temporary_beside(const fs::path& target) {
-  return target.parent_path() /
-         ("." + target.filename().string() + ".tmp." + std::to_string(::getpid()));
+  return target.parent_path() / (temporary_prefix(target) + std::to_string(::getpid()));
 }
 
 /// "dir/" and "dir" name the same folder; an empty file name would break the temporary's name.
@@ -53,6 +62,56 @@ fs::path without_trailing_slash(fs::path path) {
 
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+/// Whether a folder has the name of one that some process wrote for the target, without ".old".
+bool is_temporary_of(const fs::path& target, std::string_view name) {
+  const std::string prefix = temporary_prefix(target);
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
+  return !name.empty() && name.size() <= 10 &&
+         name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+void remove_unless_locked(const fs::path& folder) {
+  const FolderLock lock(folder);
+  std::error_code ignored;
+  if (lock.held()) fs::remove_all(folder, ignored);
+}
+
+/// What AtomicDirectory promises of processes that were killed.
+void remove_leftovers(const fs::path& target) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_of(target), error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    if (name.ends_with(kAside)) name.resize(name.size() - kAside.size());
+    if (is_temporary_of(target, name)) found.push_back(folder_of(target) / name);
+  }
+  for (const fs::path& temporary : found) {
+    const fs::path aside = temporary.string() + std::string(kAside);
+    // Killed between the two renames: they hold the new folder and the old one, and nothing else
+    // does.
+    if (fs::exists(aside, error) && !fs::exists(target, error)) continue;
+    remove_unless_locked(temporary);
+    remove_unless_locked(aside);
+  }
+}
+
+/// Makes the folder and locks it. Another process may take it for a leftover before it is locked:
+/// then it is made again.
+std::unique_ptr<FolderLock> make_locked(const fs::path& folder, const fs::path& target) {
+  std::error_code error;
+  for (int i = 0; i < 100; ++i) {
+    fs::create_directories(folder, error);
+    LG_CHECK(!error, target.string(), ": cannot be created: ", error.message(), ".");
+    auto lock = std::make_unique<FolderLock>(folder);
+    if (!lock->held_by_another() && lock->is_on(folder)) return lock;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  LG_FAIL(target.string(), ": is being written by another process, in ", folder.string(),
+          ". Wait for it, or choose another name.");
 }
 
 }  // namespace
@@ -136,10 +195,10 @@ AtomicDirectory::AtomicDirectory(fs::path target, bool replace)
            ": exists already. Choose another name or pass --force to replace it.");
   LG_CHECK(!fs::exists(target_) || fs::is_directory(target_), target_.string(),
            ": expected a folder, found a file.");
-  std::error_code error;
-  fs::remove_all(temporary_, error);
-  fs::create_directories(temporary_, error);
-  LG_CHECK(!error, target_.string(), ": cannot be created: ", error.message(), ".");
+  remove_leftovers(target_);
+  lock_ = make_locked(temporary_, target_);
+  // Where the file system has no locks, an earlier process of the same number may have left files.
+  for (const auto& entry : fs::directory_iterator(temporary_)) fs::remove_all(entry.path());
 }
 
 AtomicDirectory::~AtomicDirectory() {
@@ -150,7 +209,8 @@ AtomicDirectory::~AtomicDirectory() {
 void AtomicDirectory::commit() {
   for (const auto& entry : fs::recursive_directory_iterator(temporary_)) sync_path(entry.path());
   sync_path(temporary_);
-  const fs::path aside = temporary_.string() + ".old";
+  const fs::path aside = temporary_.string() + std::string(kAside);
+  const FolderLock aside_lock(target_);  // until it is gone, no other process may remove it
   std::error_code error;
   if (fs::exists(target_)) {
     fs::rename(target_, aside, error);
@@ -159,6 +219,7 @@ void AtomicDirectory::commit() {
   fs::rename(temporary_, target_, error);
   LG_CHECK(!error, target_.string(), ": cannot be put in place: ", error.message(), ".");
   committed_ = true;
+  lock_.reset();
   sync_path(folder_of(target_));
   fs::remove_all(aside, error);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,8 @@
 namespace longgen {
 
 namespace fs = std::filesystem;
+
+class FolderLock;
 
 /// Reads a whole file. Throws Error when it is missing, unreadable or larger than max_bytes.
 std::string read_file(const fs::path& path, int64_t max_bytes = int64_t{1} << 30);
@@ -63,6 +66,11 @@ class AtomicFile {
 /// renames it into place. An existing target is replaced only when `replace` is set (it is moved
 /// aside first and removed last, so that at every moment one complete folder exists); otherwise the
 /// constructor throws when the target exists.
+///
+/// A process that is killed leaves its folder, .TARGET.tmp.PID, and perhaps .TARGET.tmp.PID.old,
+/// what it moved aside. The next one that writes the same target removes both. It leaves alone what
+/// a living process has locked (FolderLock), all of them where the file system has no locks, and,
+/// where the target is missing, those of a process that was killed while it replaced it.
 class AtomicDirectory {
  public:
   AtomicDirectory(fs::path target, bool replace);
@@ -76,6 +84,7 @@ class AtomicDirectory {
 
  private:
   fs::path target_, temporary_;
+  std::unique_ptr<FolderLock> lock_;
   bool committed_ = false;
 };
 

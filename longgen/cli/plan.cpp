@@ -42,6 +42,8 @@ int plan(PlanCommand& command) {
   if (command.memory_bytes > 0) request.device.memory_bytes = command.memory_bytes;
   request.format = parse_number_format(command.dtype);
   request.training.recompute = parse_recomputation(command.recompute);
+  // As linear_cross_entropy() chooses them.
+  request.training.chunk_rows = request.device.name == "cpu" ? 512 : 4096;
   const Plan result = make_plan(request);
   Output output;
   output.write(command.json ? dump_json(to_json(result)) + "\n" : to_text(result));

@@ -43,7 +43,7 @@ void check_tokens(int64_t num_tokens) {
            num_tokens, ".");
 }
 
-/// The rule of page_layout.h. Divisors of both classes waste nothing, so G = 1 always passes.
+/// The rule of page_layout.h. Sizes that divide both classes waste nothing, so 1 always passes.
 int64_t choose_group_size(int64_t num_full, int64_t num_sparse) {
   const auto slots = [](int64_t layers, int64_t size) { return ceil_div(layers, size) * size; };
   const auto fits = [](int64_t slots_taken, int64_t layers) {
@@ -54,7 +54,11 @@ int64_t choose_group_size(int64_t num_full, int64_t num_sparse) {
          !fits(slots(num_full, size) + slots(num_sparse, size), num_full + num_sparse)) {
     --size;
   }
-  return size;
+  // The smallest size that makes as many groups of each class.
+  const auto needed = [&](int64_t layers) {
+    return layers == 0 ? 0 : ceil_div(layers, ceil_div(layers, size));
+  };
+  return std::max(needed(num_full), needed(num_sparse));
 }
 
 }  // namespace

@@ -22,10 +22,12 @@ struct KvShape {
 /// one block (Pattern::kBlock tokens) of one KV head for the G layers of one group, so all pages of
 /// a model have one size. The last group of a class may have unused slots (padding).
 ///
-/// G is the largest size whose padding takes at most 1/16 of what the layers need, at every context
-/// length. With G layers a page, a class of N layers takes ceil(N / G) * G slots. The share lost is
-/// worst either while all blocks are live (all slots over all layers) or at long context, where the
-/// full class is nearly everything (its slots over its layers), so these two are held to 1/16.
+/// G makes the fewest groups (page tables) whose padding takes at most 1/16 of what the layers
+/// need, at every context length; of the sizes that make as few, it is the smallest, which needs
+/// the fewest bytes at every length, because all of them make as many groups of each class. With G
+/// layers a page, a class of N layers takes ceil(N / G) * G slots. The share lost is worst either
+/// while all blocks are live (all slots over all layers) or at long context, where the full class
+/// is nearly everything (its slots over its layers), so these two are held to 1/16.
 /// One third full of 30 layers: G = 10, one full group and two sparse ones. 11 full of 32: G = 11,
 /// one slot unused. All full: G = all layers. 1 full of 30: G = 1.
 class KvLayout {

@@ -18,7 +18,24 @@ using namespace recipe_fields;
 
 constexpr int64_t kMaxBytes = 1 << 20;
 
+// toml++ calls itself once for each part of a dotted key, and limits only the nesting of values (to
+// 256): a.a.a... in a line of 64 KiB would overflow the stack. A key cannot go on in the next line.
+constexpr std::ptrdiff_t kMaxDots = 100;
+
+std::ptrdiff_t num_dots(std::string_view text) { return std::count(text.begin(), text.end(), '.'); }
+
+void check_dots(std::string_view text, const std::string& source) {
+  for (int64_t line = 1; !text.empty(); ++line) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1);
+    const auto dots = num_dots(text.substr(0, end + 1));
+    LG_CHECK(dots <= kMaxDots, source, ": line ", line, ": expected at most ", kMaxDots,
+             " dots in a line, found ", dots, ".");
+    text.remove_prefix(end + 1);
+  }
+}
+
 toml::table parse_toml(std::string_view text, const std::string& source) {
+  check_dots(text, source);
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
@@ -129,8 +146,10 @@ class RecipeParser {
   /// A table with the one key "value".
   static toml::table override_value(const std::string& value, const std::string& where) {
     try {
-      toml::table table = toml::parse("value = " + value);
-      if (table.size() == 1) return table;
+      if (num_dots(value) <= kMaxDots) {
+        toml::table table = toml::parse("value = " + value);
+        if (table.size() == 1) return table;
+      }
     } catch (const toml::parse_error&) {
       // Not TOML: plain text.
     }

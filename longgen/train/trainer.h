@@ -35,10 +35,11 @@ struct TrainSummary {
 
 /// Files in model.output (run_directory.h): recipe.toml, metrics.jsonl, tensorboard/, checkpoints/
 /// and, at the end, model/. On one machine with one number of threads the weights at the end are
-/// the same to the bit whether or not the run was killed and resumed. A step whose loss or gradient
-/// norm is not finite changes no weight, and a warning says so. Until the model, the data and, to
-/// resume, a checkpoint have been read, nothing of an earlier run is touched. Throws Error naming
-/// the recipe's key or the file.
+/// the same to the bit whether or not the run was killed and resumed; on a GPU not where a full
+/// layer attends within a single document, for which cuDNN's gradients differ from run to run. A
+/// step whose loss or gradient norm is not finite changes no weight, and a warning says so. Until
+/// the model, the data and, to resume, a checkpoint have been read, nothing of an earlier run is
+/// touched. Throws Error naming the recipe's key or the file.
 TrainSummary train(const Recipe& recipe, const TrainOptions& options);
 
 }  // namespace longgen

@@ -54,6 +54,18 @@ class EvalTest(CliCase):
         self.assertEqual([bucket["end"] for bucket in printed["models"][0]["buckets"]], [64, 128, 256])
         self.assertIn(f"written: {self.out}/perplexity.*", err)
 
+    def test_a_gpu_that_cannot_be_used_is_an_error(self):
+        model = self.models[0]
+        message, out = self.error("score", model, "--device", "cuda", "--dtype", "float32")
+        self.assertIn("--dtype float32: on a GPU longgen computes in bfloat16", message)
+        self.assertEqual(out, "")
+        version, _ = self.run_program("--version")
+        if "GPU: none, " in version:
+            reason = version.rsplit("GPU: none, ", 1)[1].strip()
+            message, out = self.error("score", model, "--device", "cuda")
+            self.assertEqual(message, f"--device cuda: {reason} Use --device cpu.")
+            self.assertEqual(out, "")
+
 
 if __name__ == "__main__":
     CliCase.PROGRAM = os.path.abspath(sys.argv.pop(1))

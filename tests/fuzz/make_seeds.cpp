@@ -1,5 +1,5 @@
 // Writes small files that are right, for the fuzzers to start from: make_fuzz_seeds OUT_DIR fills
-// OUT_DIR/gguf, OUT_DIR/safetensors and OUT_DIR/tokenizer.
+// OUT_DIR/gguf, OUT_DIR/safetensors, OUT_DIR/tokenizer and OUT_DIR/recipe.
 #include <iostream>
 
 #include "longgen/base/check.h"
@@ -10,6 +10,7 @@ namespace longgen {
 namespace {
 
 using V = GgufValueType;
+using namespace std::string_literals;
 
 std::string gguf_of_every_value() {
   GgufBuilder builder;
@@ -47,8 +48,47 @@ std::string safetensors_of_two() {
                            "0123456789");
 }
 
+/// The second one with overrides, as recipe_fuzz.cpp reads them.
+void write_recipes(const fs::path& directory) {
+  write_file(directory / "every_section", R"([model]
+path = "in"
+output = "out"
+[architecture]
+layers = [0, 5, 6]
+sparse = "sink=1,window=16,stride=4"
+context = "32K"
+rope = 5e5
+[data]
+path = 'tokens'
+sequence_length = 16384
+packing = "whole"
+mask = "none"
+seed = 9223372036854775807
+[train]
+batch_size = 8
+accumulation = 4
+tokens = "20M"
+learning_rate = 3e-4  # of the peak
+schedule = "linear"
+precision = "bfloat16"
+recompute = "layers_keep_attention"
+[eval]
+every = 0
+[save]
+keep = 3
+[log]
+tensorboard = false
+)");
+  write_file(directory / "overrides", R"(model = { path = "in", output = "o" }
+architecture.context = 4096
+data.path = "d"
+train.steps = 10
+)"
+                                      "\0train.steps=20\0model.path=a b\0architecture.rope=yarn"s);
+}
+
 void write_seeds(const fs::path& directory) {
-  for (const char* name : {"gguf", "safetensors", "tokenizer"}) {
+  for (const char* name : {"gguf", "safetensors", "tokenizer", "recipe"}) {
     fs::create_directories(directory / name);
   }
   write_file(directory / "gguf/values", gguf_of_every_value());
@@ -68,6 +108,7 @@ void write_seeds(const fs::path& directory) {
   write_file(directory / "tokenizer/template",
              "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
              "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+  write_recipes(directory / "recipe");
 }
 
 }  // namespace

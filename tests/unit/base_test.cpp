@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -78,6 +80,102 @@ TEST_F(FilesTest, AtomicDirectoryAppearsWholeOrNotAtAll) {
   }
   EXPECT_EQ(read_file(dir_ / "model/x"), "2");
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_), {}), 1);
+}
+
+/// A process that has begun to write a folder and never ends by itself.
+class Writer {
+ public:
+  explicit Writer(const fs::path& target) {
+    int ends[2];
+    if (::pipe(ends) != 0) throw Error("no pipe");
+    process_ = ::fork();
+    if (process_ == 0) {
+      AtomicDirectory out(target, true);
+      write_file(out.path() / "x", "half");
+      if (::write(ends[1], "!", 1) != 1) ::_exit(1);
+      for (;;) ::pause();
+    }
+    ::close(ends[1]);
+    char begun = 0;
+    EXPECT_EQ(::read(ends[0], &begun, 1), 1) << "the writer ended";
+    ::close(ends[0]);
+    folder = target.parent_path() /
+             ("." + target.filename().string() + ".tmp." + std::to_string(process_));
+  }
+  ~Writer() { kill(); }
+  void kill() {
+    if (process_ == 0) return;
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+    process_ = 0;
+  }
+  fs::path folder;
+
+ private:
+  pid_t process_;
+};
+
+TEST_F(FilesTest, TheNextWriterRemovesWhatAKilledOneLeft) {
+  Writer killed(dir_ / "model"), living(dir_ / "model"), of_another(dir_ / "model2");
+  killed.kill();
+  of_another.kill();
+  EXPECT_TRUE(fs::exists(killed.folder));
+  {
+    AtomicDirectory out(dir_ / "model", false);
+    EXPECT_FALSE(fs::exists(killed.folder));
+    out.commit();
+  }
+  EXPECT_EQ(read_file(living.folder / "x"), "half");
+  EXPECT_TRUE(fs::exists(of_another.folder));
+  living.kill();
+  AtomicDirectory(dir_ / "model", true);
+  EXPECT_FALSE(fs::exists(living.folder));
+}
+
+TEST_F(FilesTest, TwoWritersOfOneNameAtATimeAreAnError) {
+  AtomicDirectory out(dir_ / "model", false);
+  write_file(out.path() / "x", "1");
+  EXPECT_NE(error_of([&] {
+              AtomicDirectory(dir_ / "model", false);
+            }).find("model: is being written by another process, in "),
+            std::string::npos);
+  out.commit();
+  EXPECT_EQ(read_file(dir_ / "model/x"), "1");
+}
+
+TEST_F(FilesTest, OnlyNamesOfTemporaryFoldersOfTheTargetAreRemoved) {
+  const std::vector<std::string> others = {
+      "model.tmp.12",      ".model.tmp.",          ".model.tmp.12x",   ".model.tmp.-12",
+      ".model.tmp.12.new", ".model.tmp.12.old2",   ".model.tmp.old",   ".model2.tmp.12",
+      ".xmodel.tmp.12",    ".model.tmp.12.tmp.13", ".model.tmp12",     ".model.tmp.12345678901",
+      ".Model.tmp.12",     ".model.tmp.1 2",       ".model.old.tmp.12"};
+  for (const std::string& name : others) fs::create_directories(dir_ / name / "sub");
+  write_file(dir_ / ".model.tmp.14", "a file");
+  fs::create_directories(dir_ / "kept/sub");
+  fs::create_directory_symlink("kept", dir_ / ".model.tmp.15");
+  fs::create_directories(dir_ / "model");
+  for (const char* leftover : {".model.tmp.12", ".model.tmp.13.old"}) {
+    fs::create_directories(dir_ / leftover / "sub");
+  }
+  AtomicDirectory(dir_ / "model", true);
+  EXPECT_FALSE(fs::exists(dir_ / ".model.tmp.12"));
+  EXPECT_FALSE(fs::exists(dir_ / ".model.tmp.13.old"));
+  for (const std::string& name : others) EXPECT_TRUE(fs::exists(dir_ / name / "sub")) << name;
+  EXPECT_TRUE(fs::exists(dir_ / ".model.tmp.14"));
+  EXPECT_TRUE(fs::exists(dir_ / "kept/sub"));
+}
+
+TEST_F(FilesTest, AProcessKilledBetweenItsTwoRenamesLosesNothing) {
+  const fs::path made = dir_ / ".model.tmp.12", aside = dir_ / ".model.tmp.12.old";
+  fs::create_directories(made);
+  fs::create_directories(aside);
+  {
+    AtomicDirectory out(dir_ / "model", false);
+    EXPECT_TRUE(fs::exists(made) && fs::exists(aside)) << "no other place has what they hold";
+    out.commit();
+  }
+  AtomicDirectory(dir_ / "model", true);
+  EXPECT_FALSE(fs::exists(made) || fs::exists(aside));
 }
 
 TEST_F(FilesTest, NamesThatClimbOutAreRefused) {

@@ -19,7 +19,7 @@ SOURCES = {".cpp", ".cc", ".cu"}
 HEADERS = {".h", ".hpp", ".cuh"}
 ALL_OF_TORCH = {"torch/torch.h", "torch/all.h", "torch/extension.h"}
 TORCH = ("ATen/", "c10/", "torch/")
-KEYWORDS = {"TORCH", "SHARED", "EXACT", "SOURCES", "DEPS", "LIBS"}
+KEYWORDS = {"TORCH", "SHARED", "EXACT", "SOURCES", "DEPS", "LIBS", "FLAGS"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"\n]+)[>"]', re.MULTILINE)
 # What a comment could hide: comments go, strings (in which // may stand) stay.
 NO_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
@@ -57,7 +57,8 @@ def folder_order(root):
 
 
 def library(words, folder, uses_torch):
-    """The target of longgen_library(NAME [TORCH] SOURCES ... DEPS ... LIBS ...), and of longgen_cuda_part(...)."""
+    """The target of longgen_library(NAME [TORCH] SOURCES ... DEPS ... LIBS ...), longgen_cuda_part(...) or
+    longgen_isa_kernels(...)."""
     target = Target("longgen_" + words[0], folder, uses_torch)
     key = ""
     for word in words[1:]:
@@ -71,15 +72,15 @@ def library(words, folder, uses_torch):
 
 
 def read_folder(root, folder):
-    """The targets of one folder; sources of object libraries count for the library that links their objects."""
+    """The targets of one folder; sources of longgen_isa_kernels() count for the library that links their objects."""
     targets, objects, links = [], [], {}
     for command, words in cmake_calls(root / "longgen" / folder / "CMakeLists.txt"):
         if command == "longgen_library":
             targets.append(library(words, folder, "TORCH" in words))
         elif command == "longgen_cuda_part":
             targets.append(library(words, folder, uses_torch=True))
-        elif command == "add_library" and "OBJECT" in words:
-            objects += words[words.index("OBJECT") + 1:]
+        elif command == "longgen_isa_kernels":
+            objects += library(words, folder, uses_torch=False).sources
         elif command == "add_executable":
             target = Target(words[0], folder, uses_torch=True)
             target.sources = words[1:]
@@ -209,15 +210,15 @@ class Tree:
             self.faults.append(where + " of " + target.name + ", but " + owner.name + " does not depend on it")
 
 
-# A tree without faults: two targets in a folder, an object library, headers without a source, a chain of dependencies.
+# A tree without faults: two targets in a folder, kernels for each instruction set, headers without a source, a chain of dependencies.
 GOOD = {
     "CMakeLists.txt": "# bottom first\nset(folders base shape model cli)\nforeach(folder ${folders})\nendforeach()\n",
     "base/CMakeLists.txt": "longgen_library(base\n  SOURCES check.cpp  # errors\n  LIBS fmt::fmt)\n",
     "base/check.h": "#pragma once\n#include <string>\n",
     "base/check.cpp": '#include "longgen/base/check.h"\n',
     "shape/CMakeLists.txt": "longgen_library(shape SOURCES shape.cpp DEPS base)\n"
-                            "add_library(longgen_loops_${isa} OBJECT fast/loops.cpp)\n"
-                            "longgen_library(attend TORCH SHARED SOURCES attend.cpp ${objects} DEPS shape)\n"
+                            "longgen_isa_kernels(loops SOURCES fast/loops.cpp FLAGS -funroll-loops)\n"
+                            "longgen_library(attend TORCH SHARED SOURCES attend.cpp ${loops_objects} DEPS shape)\n"
                             "if(LONGGEN_HAS_CUDA)\n"
                             "  longgen_cuda_part(shape_cuda EXACT SOURCES cuda/binding.cpp cuda/loops.cu DEPS attend)\n"
                             "endif()\n",

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace longgen::cpu {
 
@@ -57,6 +58,9 @@ struct TileKernels {
                        const float* delta, float scale);
 };
 
+/// The fastest kernels that this processor runs.
 const TileKernels& tile_kernels();
+/// All that it runs, fastest first.
+const std::vector<const TileKernels*>& supported_tile_kernels();
 
 }  // namespace longgen::cpu

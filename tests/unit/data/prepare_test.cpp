@@ -297,6 +297,9 @@ TEST_F(PrepareTest, AKilledRunLeavesNothingOrTheOldDataset) {
   EXPECT_EQ(texts_of(TokenDataset::open(o.output, kTrainSplit, true)), (Texts{"old"}));
   PrepareOptions again = options({dir_ / "b.txt"});
   EXPECT_EQ(prepare_dataset(byte_encoder(), again).train.num_documents, 1);
+  for (const auto& entry : fs::directory_iterator(o.output.parent_path())) {
+    EXPECT_EQ(entry.path().filename().string().find(".tmp."), std::string::npos) << entry.path();
+  }
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ TEST(PageLayout, GroupsByTheRule) {
            {24, 8, 8, 3},    //
            {32, 11, 11, 3},  // 21 sparse layers in 22 slots
            {17, 6, 6, 3},    // 11 in 12
+           {80, 27, 27, 3},  // 28 would pass, but leave a slot of the full group unused
            {64, 21, 22, 3},  // one free slot in the full group, one in the second sparse one
            {28, 9, 1,
             28},  // 9 would leave 8 of 36 slots unused, 3 would leave 2 of 30: more than 1/16
@@ -73,6 +74,27 @@ TEST(PageLayout, PaddingIsAtMostOneSixteenthAtEveryLength) {
         EXPECT_GE(layout.kv_bytes(tokens), needed);
         EXPECT_LE(layout.kv_bytes(tokens), needed + needed / 16)
             << num_full << " of " << num_layers << " full, " << tokens << " tokens";
+      }
+    }
+  }
+}
+
+TEST(PageLayout, NoOtherSizeWithAsFewGroupsNeedsFewerBytes) {
+  const Pattern full = Pattern(), sparse = Pattern::sparse(1, 16);
+  for (int64_t num_layers = 1; num_layers <= 80; ++num_layers) {
+    for (int64_t num_full = 0; num_full <= num_layers; ++num_full) {
+      const KvLayout layout = layout_of(num_layers, num_full, "sink", 1);
+      for (int64_t size = 1; size <= num_layers; ++size) {
+        const int64_t full_groups = (num_full + size - 1) / size;
+        const int64_t sparse_groups = (num_layers - num_full + size - 1) / size;
+        if (full_groups + sparse_groups != layout.num_groups()) continue;
+        for (int64_t tokens : {64, 1025, 131072}) {
+          const int64_t bytes = layout.block_bytes() * size *
+                                (full_groups * full.live_blocks(tokens, 0) +
+                                 sparse_groups * sparse.live_blocks(tokens, 0));
+          EXPECT_LE(layout.kv_bytes(tokens), bytes)
+              << num_full << " of " << num_layers << " full, groups of " << size;
+        }
       }
     }
   }

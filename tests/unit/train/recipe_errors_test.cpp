@@ -201,6 +201,14 @@ TEST(RecipeErrorsTest, TextThatIsNotToml) {
   EXPECT_TRUE(contains(message("a = " + std::string(100000, '[')), "not valid TOML: "));
   EXPECT_TRUE(contains(message(std::string(100000, '{')), "not valid TOML: "));
   EXPECT_TRUE(contains(message("x = 99999999999999999999\n"), "not valid TOML: "));
+  // A key of very many parts would overflow the stack of the TOML reader.
+  std::string deep = "train";
+  for (int i = 0; i < 100000; ++i) deep += ".a";
+  EXPECT_EQ(message("\n" + deep + " = 1\n"),
+            "r.toml: line 2: expected at most 100 dots in a line, found 100000.");
+  EXPECT_EQ(message("[" + deep + "]"),
+            "r.toml: line 1: expected at most 100 dots in a line, found 100000.");
+  EXPECT_EQ(set_message({"model.path={" + deep + " = 1}"}), "");
   // In --set, text that is not TOML is a path like any other.
   EXPECT_EQ(set_message({"model.path=" + std::string(100000, '[')}), "");
 }

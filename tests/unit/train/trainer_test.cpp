@@ -80,6 +80,14 @@ TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
   EXPECT_NEAR(metric(dir_ / "run", "loss")[0].get<double>(), loss, 1e-6 * loss);
 }
 
+TEST_F(Trainer, OnAGpuOnlyBfloat16IsTaken) {
+  const std::string text =
+      error_of([&] { train(tiny_recipe(dir_), {.show_progress = false, .on_gpu = true}); });
+  EXPECT_TRUE(contains(text, "test.toml: train.precision: on a GPU training computes in bfloat16"));
+  EXPECT_TRUE(contains(text, "--set train.precision=bfloat16"));
+  EXPECT_FALSE(fs::exists(dir_ / "run"));
+}
+
 TEST_F(Trainer, OverfitsFourSequences) {
   std::mt19937 random(3);
   std::vector<std::string> texts;

@@ -1,0 +1,23 @@
+#include "longgen/base/cpu_features.h"
+
+namespace longgen {
+
+bool machine_runs(InstructionSet set) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  switch (set) {
+    case InstructionSet::baseline:
+      return true;
+    case InstructionSet::avx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case InstructionSet::avx512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  }
+  return false;
+#else
+  return set == InstructionSet::baseline;
+#endif
+}
+
+}  // namespace longgen
