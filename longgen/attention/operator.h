@@ -35,6 +35,10 @@ std::string describe(const char* name, const at::Tensor& x);
 void check_attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
                   const at::Tensor& doc_starts);
 
+/// The same for what attend_backward() is given besides.
+void check_attend_backward(const at::Tensor& q_THD, const at::Tensor& grad_out,
+                           const at::Tensor& out, const at::Tensor& lse);
+
 /// 1 / sqrt(D) if not given.
 double attend_scale(const at::Tensor& q_THD, std::optional<double> scale);
 

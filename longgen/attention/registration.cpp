@@ -78,9 +78,16 @@ void check_doc_starts(const at::Tensor& doc_starts, int64_t num_queries, int64_t
   }
 }
 
-/// What attend_backward is given besides: a Python program may call it with anything.
-void check_gradient(const at::Tensor& q, const at::Tensor& grad_out, const at::Tensor& out,
-                    const at::Tensor& lse) {
+}  // namespace
+
+void check_attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
+                  const at::Tensor& doc_starts) {
+  check_shapes(q_THD, k_SKD, v_SKD);
+  if (doc_starts.defined()) check_doc_starts(doc_starts, q_THD.size(0), k_SKD.size(0));
+}
+
+void check_attend_backward(const at::Tensor& q, const at::Tensor& grad_out, const at::Tensor& out,
+                           const at::Tensor& lse) {
   for (const at::Tensor* x : {&grad_out, &out}) {
     LG_CHECK(x->sym_sizes() == q.sym_sizes() && x->scalar_type() == q.scalar_type() &&
                  x->device() == q.device(),
@@ -91,14 +98,6 @@ void check_gradient(const at::Tensor& q, const at::Tensor& grad_out, const at::T
                lse.scalar_type() == at::kFloat && lse.device() == q.device(),
            "[attend_backward] lse must be (heads, tokens) in float32.\n  ", describe("q", q), " | ",
            describe("lse", lse));
-}
-
-}  // namespace
-
-void check_attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tensor& v_SKD,
-                  const at::Tensor& doc_starts) {
-  check_shapes(q_THD, k_SKD, v_SKD);
-  if (doc_starts.defined()) check_doc_starts(doc_starts, q_THD.size(0), k_SKD.size(0));
 }
 
 double attend_scale(const at::Tensor& q_THD, std::optional<double> scale) {
@@ -134,7 +133,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(
     const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale) {
   const at::Tensor doc_starts = doc_starts_in.value_or(at::Tensor());
   check_attend(q_in, k_in, v_in, doc_starts);
-  check_gradient(q_in, grad_in, out_in, lse_in);
+  check_attend_backward(q_in, grad_in, out_in, lse_in);
   const at::Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                    v = with_contiguous_rows(v_in);
   const at::Tensor grad = with_contiguous_rows(grad_in), out = with_contiguous_rows(out_in),
@@ -163,7 +162,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_meta(
     const at::Tensor& out, const at::Tensor& lse, int64_t, int64_t, int64_t, at::IntArrayRef,
     const std::optional<at::Tensor>&, std::optional<double>) {
   check_shapes(q, k, v);
-  check_gradient(q, grad_out, out, lse);
+  check_attend_backward(q, grad_out, out, lse);
   return {at::empty_symint(q.sym_sizes(), q.options()),
           at::empty_symint(k.sym_sizes(), k.options()),
           at::empty_symint(v.sym_sizes(), v.options())};

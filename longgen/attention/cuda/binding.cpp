@@ -141,8 +141,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cudnn(
       heads_first(grad), heads_first(q), heads_first(k), heads_first(v), heads_first(out),
       lse.view({1, q.size(1), num_rows, 1}), no_dropout, no_dropout, /*attn_bias=*/{},
       /*cum_seq_q=*/{}, /*cum_seq_k=*/{}, num_rows, num_rows, 0.0, /*is_causal=*/true, scale);
-  return {rows_first(std::get<0>(grads)), rows_first(std::get<1>(grads)),
-          rows_first(std::get<2>(grads))};
+  return {rows_first(std::get<0>(grads)).contiguous(), rows_first(std::get<1>(grads)).contiguous(),
+          rows_first(std::get<2>(grads)).contiguous()};
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cuda(
@@ -154,6 +154,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cuda(
                   Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(),
                                    k_in.size(1)),
                   doc_starts, scale);
+  check_attend_backward(q_in, grad_in, out_in, lse_in);
   const at::Tensor &q = call.q, &k = call.k, &v = call.v;
   const c10::cuda::CUDAGuard guard(q.device());
   const at::Tensor out = aligned(out_in), grad_out = aligned(grad_in), lse = lse_in.contiguous();
