@@ -1,18 +1,41 @@
 #!/usr/bin/env bash
 # Runs the tests that need a GPU, from a build or from a bundle (scripts/bundle.sh). Prints a gtest summary for each
-# program; without a GPU the cases are skipped, with the reason. Usage: scripts/test_gpu.sh [FOLDER]
-#   FOLDER   of the test programs; default: the bundle that this script lies in, or build/release/tests/gpu
+# program; without a GPU the cases are skipped, with the reason. Usage: scripts/test_gpu.sh [--sanitize] [FOLDER]
+#   --sanitize   instead, some small cases under compute-sanitizer (CUDA toolkit): memcheck, racecheck, synccheck
+#   FOLDER       of the test programs; default: the bundle that this script lies in, or build/release/tests/gpu
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+sanitize=false
+if [ "${1:-}" = --sanitize ]; then
+  sanitize=true
+  shift
+  PATH=$PATH:/usr/local/cuda/bin
+  command -v compute-sanitizer > /dev/null || { echo "[test_gpu] compute-sanitizer is not on PATH: it comes with the CUDA toolkit"; exit 1; }
+fi
 folder=${1:-}
 if [ -z "$folder" ]; then
   folder=$here
   [ -x "$folder/ops_gpu_test" ] || folder=$here/../build/release/tests/gpu
 fi
+# Of each program the cases that are small enough for racecheck, which takes a thousand times as long.
+declare -A small_cases=(
+  [attend_gpu_test]='*BitEqual/37:*BitEqual/38:*BitEqual/40:*BitEqual/122:*BitEqual/123:*BitEqual/131'
+  [ops_gpu_test]='*RmsNorm:*Rope:*SplitRotated:*SwiGlu:*LinearCrossEntropy:*EmbeddingGradient:*SumOfSquares'
+  [kv_cache_gpu_test]='*RowsThatSee*:*PagesHold*:*ContextIsLike*'
+  [train_gpu_test]='OptimizerGpu.*'
+)
 status=0
 for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test; do
   [ -x "$folder/$program" ] || { echo "[test_gpu] $folder/$program is missing: build with nvcc on PATH"; exit 1; }
-  echo "[test_gpu] $program"
-  "$folder/$program" --gtest_brief=1 || status=1
+  if ! $sanitize; then
+    echo "[test_gpu] $program"
+    "$folder/$program" --gtest_brief=1 || status=1
+    continue
+  fi
+  for tool in memcheck racecheck synccheck; do
+    echo "[test_gpu] $program, $tool"
+    compute-sanitizer --tool "$tool" --error-exitcode 1 --print-limit 3 \
+      "$folder/$program" --gtest_brief=1 --gtest_filter="${small_cases[$program]}" || status=1
+  done
 done
 exit $status

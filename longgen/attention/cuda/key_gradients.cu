@@ -239,7 +239,6 @@ struct Consumer : ConsumerThread {  // rows are keys
       }
     }
     settle(grad_k, grad_v);
-    __syncwarp();  // all lanes have read which item it was
     release(&shared.kv_empty[kv_ring.stage]);
     kv_ring.next();
     if (item.slot >= 0) {

@@ -52,6 +52,7 @@ struct ConsumerThread {
 
   /// The warp no longer needs what the barrier guards.
   __device__ __forceinline__ void release(uint64_t* empty) const {
+    __syncwarp();
     if (lane == 0) barrier_arrive(empty);
   }
 };
