@@ -26,14 +26,16 @@ void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::T
 }
 
 /// sum (V, E) += each row of grad at its token. ATen's index_add_() adds with atomics on a GPU, in
-/// another order in every run.
+/// another order in every run. The rows of a token are added in fp32.
 void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_T,
                             at::Tensor& sum_VE) {
+  at::Tensor wide_VE = sum_VE.to(at::kFloat);  // itself, where it is fp32
   if (sum_VE.is_cuda() && gpu::has_kernels()) {
-    gpu::embedding_backward(grad_TE, tokens_T, sum_VE);
+    gpu::embedding_backward(grad_TE, tokens_T, wide_VE);
   } else {
-    sum_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
+    wide_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
   }
+  if (!wide_VE.is_same(sum_VE)) sum_VE.copy_(wide_VE);
 }
 
 class Pass {

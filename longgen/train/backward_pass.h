@@ -24,8 +24,8 @@ struct BackwardOptions {
   double loss_scale = 1;
 };
 
-/// Adds the gradients of every parameter to `gradients` (fp32, shaped as the decoder's weights,
-/// which must require gradients) and returns the sum of the losses. Memory grows with T by one (T,
+/// Adds the gradients of every parameter to `gradients` (fp32, or bf16 with every sum rounded to it;
+/// shaped as the decoder's weights, which must require gradients) and returns the sum of the losses. Memory grows with T by one (T,
 /// E) tensor a layer (kLayers), with no graph of more than one layer at a time. The three ways of
 /// recomputing give the same bits.
 double backward_pass(const Decoder& decoder, const MicroBatch& batch,

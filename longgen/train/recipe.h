@@ -19,10 +19,7 @@ enum class DocumentMask {
   kDocuments,  ///< each document is a sequence of its own: Sample::doc_starts goes to attention
   kNone,       ///< the sample is one sequence: documents see those before them
 };
-enum class Precision {
-  kFloat32,
-  kBfloat16,  ///< bf16 compute; master weights and optimizer states stay fp32
-};
+enum class Precision { kFloat32, kBfloat16 };
 /// What the forward pass keeps for the backward pass.
 enum class Recompute {
   kLayers,               ///< the input of each layer; the layer is computed again
@@ -68,7 +65,10 @@ struct Recipe {
     double weight_decay = 0.1;
     double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
     double clip_norm = 1;  ///< 0: gradients are not clipped
-    Precision precision = Precision::kFloat32;
+    Precision precision = Precision::kFloat32;  ///< of the computation
+    /// Of the weights that the optimizer changes, gradients and moments. kBfloat16 only with
+    /// precision kBfloat16: there are no masters, updates are rounded stochastically.
+    Precision states = Precision::kFloat32;
     Recompute recompute = Recompute::kLayers;
     int64_t loss_chunk_rows = 0;  ///< 0: what suits the device (kChunkRowsOfDevice)
     int64_t seed = 0;             ///< of whatever training draws besides the order of the samples

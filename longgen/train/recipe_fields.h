@@ -99,6 +99,7 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"train.eps"}, r.train.eps, Number{.low = 0, .high = 1, .above_low = true});
   visit(Key{"train.clip_norm"}, r.train.clip_norm, Number{0, 1e6});
   visit(Key{"train.precision"}, r.train.precision, kPrecisions);
+  visit(Key{"train.states"}, r.train.states, kPrecisions);
   visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputes);
   visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{0, kMaxLength});
   visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});

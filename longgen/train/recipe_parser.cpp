@@ -174,6 +174,14 @@ void check_steps(Recipe& recipe) {
            ".");
 }
 
+void check_states(const Recipe& recipe) {
+  const Recipe::Train& train = recipe.train;
+  LG_CHECK(train.states == Precision::kFloat32 || train.precision == Precision::kBfloat16,
+           recipe.where("train.states"),
+           ": weights in bfloat16 are computed with in bfloat16: expected \"float32\" with "
+           "train.precision = \"float32\", found \"bfloat16\".");
+}
+
 }  // namespace
 
 Recipe parse_recipe(std::string_view text, const std::string& source,
@@ -189,6 +197,7 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
            recipe.where("train.accumulation"), ": expected a divisor of train.batch_size, ",
            recipe.train.batch_size, ", found ", recipe.train.accumulation, ".");
   check_steps(recipe);
+  check_states(recipe);
   return recipe;
 }
 

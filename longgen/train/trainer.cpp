@@ -89,7 +89,7 @@ class Run {
   Run(const Recipe& recipe, const TrainOptions& options)
       : recipe_(recipe),
         options_(options),
-        is_bf16_(recipe.train.precision == Precision::kBfloat16),
+        has_masters_(recipe.train.precision != recipe.train.states),
         device_(options.on_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
         config_(hybrid_config(recipe)),
         dataset_(TokenDataset::open(recipe.data.path, "train")),
@@ -186,12 +186,14 @@ class Run {
       log_info(detail::concat("resumed after step ", state_.state.step));
     } else {
       state_.state = expected;
-      state_.masters = load_model(recipe_.model.path, {.device = device_}).weights();
+      state_.masters =
+          load_model(recipe_.model.path, {.dtype = states_dtype(recipe_), .device = device_})
+              .weights();
       state_.optimizer = make_adamw_state(state_.masters);
       directory_->clear();
     }
     open_logs(saved ? state_.state.step : MetricsLog::kNewRun);
-    gradients_ = zeros_like(state_.masters, at::kFloat);
+    gradients_ = zeros_like(state_.masters, states_dtype(recipe_));
     make_decoder();
   }
 
@@ -204,7 +206,7 @@ class Run {
   /// The decoder that computes: on the masters themselves, or on a bf16 copy.
   void make_decoder() {
     ModelWeights weights =
-        is_bf16_ ? converted(state_.masters, at::kBFloat16, device_) : state_.masters;
+        has_masters_ ? converted(state_.masters, at::kBFloat16, device_) : state_.masters;
     require_gradients(weights);
     decoder_.emplace(config_, std::move(weights));
   }
@@ -266,9 +268,10 @@ class Run {
                 .beta1 = recipe_.train.beta1,
                 .beta2 = recipe_.train.beta2,
                 .eps = recipe_.train.eps,
-                .weight_decay = recipe_.train.weight_decay},
+                .weight_decay = recipe_.train.weight_decay,
+                .seed = static_cast<uint64_t>(recipe_.train.seed)},
                state_.masters, state_.optimizer);
-    if (is_bf16_) copy_weights(state_.masters, decoder_->weights());
+    if (has_masters_) copy_weights(state_.masters, decoder_->weights());
   }
 
   void log_step(double loss, double norm, double rate, double seconds) {
@@ -334,7 +337,7 @@ class Run {
 
   const Recipe& recipe_;
   const TrainOptions& options_;
-  const bool is_bf16_;
+  const bool has_masters_;  // in fp32, beside the weights that compute
   const at::Device device_;
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointStore> store_;
@@ -359,8 +362,9 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
   LG_CHECK(!options.on_gpu || recipe.train.precision == Precision::kBfloat16,
            recipe.where("train.precision"),
            ": on a GPU training computes in bfloat16 (its kernels take nothing else; weights, "
-           "gradients and moments stay float32), found float32. Set train.precision = \"bfloat16\" "
-           "(--set train.precision=bfloat16), or use --device cpu.");
+           "gradients and moments stay float32 unless train.states says otherwise), found float32. "
+           "Set train.precision = \"bfloat16\" (--set train.precision=bfloat16), or use --device "
+           "cpu.");
   try {
     return Run(recipe, options).run();
   } catch (const c10::OutOfMemoryError&) {
@@ -369,7 +373,7 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
         "\n  Smaller parts of a step need less: a larger train.accumulation, down to one "
         "sequence at a time; then train.recompute = \"layers\", a smaller train.loss_chunk_rows, "
         "a shorter data.sequence_length. Weights, gradients and moments alone take 18 bytes a "
-        "parameter. `longgen plan` predicts all of it.");
+        "parameter, or 8 with train.states = \"bfloat16\". `longgen plan` predicts all of it.");
   }
 }
 

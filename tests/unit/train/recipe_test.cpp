@@ -59,6 +59,7 @@ TEST(RecipeTest, EveryKeyIsRead) {
     eps = 1e-300
     clip_norm = 0
     precision = "bfloat16"
+    states = "bfloat16"
     recompute = "layers_keep_attention"
     loss_chunk_rows = 7
     seed = 3
@@ -92,6 +93,7 @@ TEST(RecipeTest, EveryKeyIsRead) {
                 .eps = 1e-300,
                 .clip_norm = 0,
                 .precision = Precision::kBfloat16,
+                .states = Precision::kBfloat16,
                 .recompute = Recompute::kLayersKeepAttention,
                 .loss_chunk_rows = 7,
                 .seed = 3,
@@ -188,6 +190,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                           (value == other.end() ? "0.5" : value->second)};
     // These take no 0.5.
     if (key == "train.accumulation") overrides = {"train.batch_size=2", "train.accumulation=2"};
+    if (key == "train.states") overrides = {"train.precision=bfloat16", "train.states=bfloat16"};
     for (const char* ending : {"steps", "seed", "every", "keep", "sequences", "threads", "_rows"}) {
       if (key.ends_with(ending)) overrides = {key + "=3"};
     }
