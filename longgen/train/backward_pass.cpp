@@ -10,7 +10,8 @@
 namespace longgen {
 namespace {
 
-/// A layer's input, and its output with the graph between them where that is kept.
+/// A layer's input, undefined where it is offloaded, and its output with the graph between them
+/// where that is kept.
 struct LayerRun {
   at::Tensor input_TE, output_TE;
 };
@@ -52,28 +53,31 @@ class Pass {
         rope_(decoder.rope(context_)) {}
 
   double run() {
-    const at::Tensor last_TE = forward_layers();
     at::Tensor grad_TE;
-    const double loss = loss_and_gradient(last_TE, grad_TE);
-    for (int64_t i = decoder_.config().num_layers - 1; i >= 0; --i) grad_TE = layer(i, grad_TE);
+    const double loss = loss_and_gradient(forward_layers(), grad_TE);
+    for (int64_t i = last_layer(); i >= 0; --i) grad_TE = layer(i, grad_TE);
     add_embedding_gradient(grad_TE, tokens_T_, gradients_.embedding_VE);
     return loss;
   }
 
  private:
+  int64_t last_layer() const { return decoder_.config().num_layers - 1; }
+
   at::Tensor forward_layers() {
     at::Tensor x;
     {
       const at::NoGradGuard no_grad;
       x = decoder_.embed(tokens_T_);
     }
-    for (int64_t i = 0; i < decoder_.config().num_layers; ++i) {
+    for (int64_t i = 0; i <= last_layer(); ++i) {
       const bool keep_graph = options_.recompute == Recompute::kNone;
       const at::AutoGradMode mode(keep_graph);
       LayerRun run;
       run.input_TE = keep_graph ? leaf(x) : x;
+      if (options_.offload != nullptr && i < last_layer()) options_.offload->store(i, x);
       const at::Tensor y = decoder_.layer(i, run.input_TE, rope_, context_);
       if (keep_graph) run.output_TE = y;
+      if (options_.offload != nullptr && i < last_layer()) run.input_TE.reset();
       runs_.push_back(std::move(run));
       x = y.detach();
     }
@@ -93,13 +97,21 @@ class Pass {
     return loss.item<double>();
   }
 
+  /// Of a layer that is computed again. The next layer's begins to come back meanwhile.
+  at::Tensor input(int64_t index, at::Tensor kept_TE) {
+    if (options_.offload == nullptr) return kept_TE;
+    if (!kept_TE.defined()) kept_TE = options_.offload->take(index);
+    if (index > 0) options_.offload->fetch(index - 1);
+    return kept_TE;
+  }
+
   /// The gradient of a layer's input, from that of its output.
   at::Tensor layer(int64_t index, const at::Tensor& grad_TE) {
     const at::AutoGradMode mode(true);
     LayerRun run = std::move(runs_[index]);
     runs_[index] = {};
     if (!run.output_TE.defined()) {
-      run.input_TE = leaf(run.input_TE);
+      run.input_TE = leaf(input(index, std::move(run.input_TE)));
       run.output_TE = decoder_.layer(index, run.input_TE, rope_, context_);
       context_.forget(index);
     }

@@ -182,6 +182,15 @@ void check_states(const Recipe& recipe) {
            "train.precision = \"float32\", found \"bfloat16\".");
 }
 
+void check_offload(const Recipe& recipe) {
+  const Recipe::Train& train = recipe.train;
+  LG_CHECK(
+      train.offload == Offload::kNone || train.recompute != Recompute::kNone,
+      recipe.where("train.offload"),
+      ": with train.recompute = \"none\" everything stays on the GPU: expected \"none\", found "
+      "\"layer_inputs\".");
+}
+
 }  // namespace
 
 Recipe parse_recipe(std::string_view text, const std::string& source,
@@ -198,6 +207,7 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
            recipe.train.batch_size, ", found ", recipe.train.accumulation, ".");
   check_steps(recipe);
   check_states(recipe);
+  check_offload(recipe);
   return recipe;
 }
 

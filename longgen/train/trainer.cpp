@@ -193,6 +193,7 @@ class Run {
       directory_->clear();
     }
     open_logs(saved ? state_.state.step : MetricsLog::kNewRun);
+    if (recipe_.train.offload == Offload::kLayerInputs) offload_.emplace(device_);
     gradients_ = zeros_like(state_.masters, states_dtype(recipe_));
     make_decoder();
   }
@@ -234,7 +235,8 @@ class Run {
       loss += backward_pass(*decoder_, make_batch(some, recipe_.data.mask),
                             {.recompute = recipe_.train.recompute,
                              .loss_chunk_rows = recipe_.train.loss_chunk_rows,
-                             .loss_scale = 1.0 / static_cast<double>(targets)},
+                             .loss_scale = 1.0 / static_cast<double>(targets),
+                             .offload = offload_ ? &*offload_ : nullptr},
                             gradients_);
     }
     loss /= static_cast<double>(targets);
@@ -351,6 +353,7 @@ class Run {
   int64_t saved_step_ = -1;  // of the last checkpoint
   std::optional<Decoder> decoder_;
   ModelWeights gradients_;
+  std::optional<LayerOffload> offload_;
   std::optional<MetricsLog> metrics_;
   std::optional<EventFile> events_;
   TrainSummary summary_;
@@ -365,6 +368,9 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
            "gradients and moments stay float32 unless train.states says otherwise), found float32. "
            "Set train.precision = \"bfloat16\" (--set train.precision=bfloat16), or use --device "
            "cpu.");
+  LG_CHECK(options.on_gpu || recipe.train.offload == Offload::kNone, recipe.where("train.offload"),
+           ": layer inputs can be offloaded from a GPU only. Set train.offload = \"none\" (--set "
+           "train.offload=none), or use --device cuda.");
   try {
     return Run(recipe, options).run();
   } catch (const c10::OutOfMemoryError&) {
@@ -372,7 +378,8 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
         out_of_gpu_memory(),
         "\n  Smaller parts of a step need less: a larger train.accumulation, down to one "
         "sequence at a time; then train.recompute = \"layers\", a smaller train.loss_chunk_rows, "
-        "a shorter data.sequence_length. Weights, gradients and moments alone take 18 bytes a "
+        "train.offload = \"layer_inputs\", a shorter data.sequence_length. Weights, gradients and "
+        "moments alone take 18 bytes a "
         "parameter, or 8 with train.states = \"bfloat16\". `longgen plan` predicts all of it.");
   }
 }

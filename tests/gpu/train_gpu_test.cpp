@@ -92,6 +92,20 @@ TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
   expect_bits(with(Recompute::kLayersKeepAttention), none);
 }
 
+TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
+  const ModelConfig config = config_of(GetParam(), gpu_config());
+  const ModelWeights weights = bf16_weights(config);
+  const Outcome kept = run(config, weights, at::kBFloat16, kGpu);
+  LayerOffload offload(kGpu);
+  for (const Recompute recompute : {Recompute::kLayers, Recompute::kLayersKeepAttention}) {
+    for (int pass = 0; pass < 3; ++pass) {  // later ones use the host's memory again
+      expect_bits(
+          run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute, .offload = &offload}),
+          kept);
+    }
+  }
+}
+
 TEST_P(ModelGpu, ForwardAloneGivesTheLossOfTheTrainingPass) {
   const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = converted(bf16_weights(config), at::kBFloat16, kGpu);
@@ -185,6 +199,37 @@ TEST_F(TrainGpu, ARunMayMoveToTheCpu) {
   const TrainSummary resumed = train(recipe("moved"), {.resume = true, .show_progress = false});
   EXPECT_TRUE(resumed.finished);
   EXPECT_LT(resumed.last_loss, metric(dir_ / "moved", "loss")[0].get<double>());
+}
+
+TEST_F(TrainGpu, OffloadingChangesNoBit) {
+  const std::vector<std::string> parts = {"train.accumulation=2"};
+  train(recipe("kept", parts), kOnGpu);
+  train(recipe("offloaded", {"train.accumulation=2", "train.offload=layer_inputs"}), kOnGpu);
+  EXPECT_EQ(weights_file(dir_ / "offloaded"), weights_file(dir_ / "kept"));
+}
+
+/// A slow stream of large tensors: what is computed with must not come too early, and memory must
+/// not be used again before it is copied.
+TEST_F(TrainGpu, CopiesWaitForWhatTheyNeed) {
+  LayerOffload offload(kGpu);
+  constexpr int64_t kLayers = 12, kRows = 4096;
+  const at::TensorOptions options = at::TensorOptions(kGpu).dtype(at::kFloat);
+  const at::Tensor square = at::eye(kRows, options);
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int64_t i = 0; i < kLayers; ++i) {
+      at::Tensor x = at::full({kRows, kRows}, i + 100 * pass, options);
+      for (int k = 0; k < 4; ++k) x = at::mm(x, square);
+      offload.store(i, x);
+      x.reset();  // the next layer's may be written to its memory
+    }
+    offload.fetch(kLayers - 1);
+    for (int64_t i = kLayers - 1; i >= 0; --i) {
+      const at::Tensor x = offload.take(i);
+      if (i > 0) offload.fetch(i - 1);
+      const at::Tensor y = at::mm(x, square);
+      EXPECT_TRUE(y.eq(i + 100 * pass).all().item<bool>()) << i;
+    }
+  }
 }
 
 TEST_F(TrainGpu, StatesInBf16LearnAndResumeToTheBit) {

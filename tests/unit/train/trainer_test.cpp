@@ -89,11 +89,10 @@ TEST_F(Trainer, OverfitsFourSequences) {
   }
   write_dataset(dir_ / "data", dir_ / "model", texts);
   for (const char* states : {"float32", "bfloat16"}) {
-    const TrainSummary summary =
-        run({"data.sequence_length=129", "data.packing=whole", "train.batch_size=4",
-             "train.steps=400", "train.learning_rate=0.01", "train.weight_decay=0",
-             "log.tensorboard=false", "train.states=" + std::string(states),
-             "train.precision=" + std::string(states)});
+    const TrainSummary summary = run(
+        {"data.sequence_length=129", "data.packing=whole", "train.batch_size=4", "train.steps=400",
+         "train.learning_rate=0.01", "train.weight_decay=0", "log.tensorboard=false",
+         "train.states=" + std::string(states), "train.precision=" + std::string(states)});
     EXPECT_LT(summary.last_loss, 0.05) << states;
     EXPECT_GT(summary.first_loss, 4) << states;
   }
@@ -277,6 +276,9 @@ TEST_F(Trainer, MistakesNameTheKey) {
   EXPECT_TRUE(contains(error({"architecture.context=1M", "data.sequence_length=1M"}),
                        "fewer than one sample of 1048576"));
   EXPECT_TRUE(contains(error({"eval.every=1"}), "set eval.every = 0"));
+  EXPECT_TRUE(contains(error({"train.offload=layer_inputs"}),
+                       "--set train.offload=layer_inputs: layer inputs can be offloaded from a GPU "
+                       "only"));
 }
 
 TEST_F(Trainer, AnotherTokenizersDatasetIsRefused) {
