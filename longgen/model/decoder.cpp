@@ -1,12 +1,10 @@
 #include "longgen/model/decoder.h"
 
-#include <ATen/ops/add.h>
 #include <ATen/ops/embedding.h>
 
 #include "longgen/base/check.h"
 #include "longgen/model/rope_frequencies.h"
 #include "longgen/ops/linear.h"
-#include "longgen/ops/swiglu.h"
 
 namespace longgen {
 namespace {
@@ -57,8 +55,8 @@ AddedNorm Decoder::norm(Residual residual, const at::Tensor& weight_E) const {
   return add_rms_norm(residual.x_TE, residual.delta_TE, weight_E, eps);
 }
 
-Decoder::Residual Decoder::run_layer(int64_t index, Residual in, const RopeTable& table,
-                                     AttentionContext& context) const {
+AddedNorm Decoder::run_attention(int64_t index, Residual in, const RopeTable& table,
+                                 AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
 
   AddedNorm x = norm(std::move(in), w.attention_norm_E);
@@ -68,16 +66,18 @@ Decoder::Residual Decoder::run_layer(int64_t index, Residual in, const RopeTable
   const at::Tensor attended_THD =
       context.attend(index, heads.q_THD, heads.k_TKD, heads.v_TKD, config_.pattern(index));
 
-  x = norm({std::move(x.sum), project(attended_THD.flatten(1), w.output, w.output_bias)},
-           w.ffn_norm_E);
-  const at::Tensor gate_up = project(std::move(x.normed), w.gate_up, w.gate_up_bias);
-  return {std::move(x.sum), project(swiglu(gate_up), w.down, w.down_bias)};
+  return norm({std::move(x.sum), project(attended_THD.flatten(1), w.output, w.output_bias)},
+              w.ffn_norm_E);
 }
 
-at::Tensor Decoder::layer(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
-                          AttentionContext& context) const {
-  const Residual out = run_layer(index, {x_TE, {}}, table, context);
-  return at::add(out.x_TE, out.delta_TE);
+AddedNorm Decoder::attention(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
+                             AttentionContext& context) const {
+  return run_attention(index, {x_TE, {}}, table, context);
+}
+
+FeedForward Decoder::feed_forward_weights(int64_t index) const {
+  const LayerWeights& w = weights_.layers[index];
+  return {w.gate_up, w.gate_up_bias, w.down, w.down_bias};
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
@@ -92,7 +92,8 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
                             const RopeTable& table) const {
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
-    residual = run_layer(i, std::move(residual), table, context);
+    AddedNorm x = run_attention(i, std::move(residual), table, context);
+    residual = {std::move(x.sum), feed_forward(std::move(x.normed), feed_forward_weights(i))};
   }
   return norm(std::move(residual), weights_.final_norm_E).normed;
 }

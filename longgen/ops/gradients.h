@@ -48,6 +48,11 @@ at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& ta
 at::Tensor swiglu_forward(const at::Tensor& gate_up_TF);
 at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
 
+/// sum (M, N) += grad (T, M)^T x (T, N), where sum has the type of the two or is fp32 under bf16.
+/// On the CPU a bf16 product is rounded to bf16, but added in fp32, a slice of rows at a time so
+/// that the product stays small; cuBLAS adds to fp32 itself.
+void add_weight_gradient(const at::Tensor& grad_TM, const at::Tensor& x_TN, at::Tensor& sum_MN);
+
 /// On any device and dtype.
 struct CrossEntropyResult {
   at::Tensor loss;

@@ -1,6 +1,7 @@
 #include "longgen/train/backward_pass.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/full_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -10,10 +11,12 @@
 namespace longgen {
 namespace {
 
-/// A layer's input, undefined where it is offloaded, and its output with the graph between them
-/// where that is kept.
+/// What is kept of a layer: its input, undefined where it is offloaded; with Recompute::kNone also
+/// the attention's results with their graph, and what the feed-forward network keeps.
 struct LayerRun {
-  at::Tensor input_TE, output_TE;
+  at::Tensor input_TE;
+  AddedNorm attention;
+  std::vector<at::Tensor> gate_up;
 };
 
 at::Tensor leaf(const at::Tensor& x) { return x.detach().requires_grad_(true); }
@@ -24,6 +27,14 @@ void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::T
     at::Tensor slot = slots[i];
     if (gradients[first + i].defined()) slot.add_(gradients[first + i]);
   }
+}
+
+/// Of a layer without its feed-forward network.
+std::vector<at::Tensor> attention_tensors(LayerWeights layer) {
+  for (at::Tensor* tensor : {&layer.gate_up, &layer.gate_up_bias, &layer.down, &layer.down_bias}) {
+    tensor->reset();
+  }
+  return layer.tensors();
 }
 
 /// sum (V, E) += each row of grad at its token. ATen's index_add_() adds with atomics on a GPU, in
@@ -69,19 +80,28 @@ class Pass {
       const at::NoGradGuard no_grad;
       x = decoder_.embed(tokens_T_);
     }
-    for (int64_t i = 0; i <= last_layer(); ++i) {
-      const bool keep_graph = options_.recompute == Recompute::kNone;
-      const at::AutoGradMode mode(keep_graph);
-      LayerRun run;
-      run.input_TE = keep_graph ? leaf(x) : x;
-      if (options_.offload != nullptr && i < last_layer()) options_.offload->store(i, x);
-      const at::Tensor y = decoder_.layer(i, run.input_TE, rope_, context_);
-      if (keep_graph) run.output_TE = y;
-      if (options_.offload != nullptr && i < last_layer()) run.input_TE.reset();
-      runs_.push_back(std::move(run));
-      x = y.detach();
-    }
+    for (int64_t i = 0; i <= last_layer(); ++i) x = forward_layer(i, x);
     return x;
+  }
+
+  at::Tensor forward_layer(int64_t index, const at::Tensor& x) {
+    const bool keeps_all = options_.recompute == Recompute::kNone;
+    const bool offloads = options_.offload != nullptr && index < last_layer();
+    if (offloads) options_.offload->store(index, x);
+    LayerRun run;
+    AddedNorm attention;
+    {
+      const at::AutoGradMode mode(keeps_all);
+      if (!offloads) run.input_TE = keeps_all ? leaf(x) : x;
+      attention = decoder_.attention(index, offloads ? x : run.input_TE, rope_, context_);
+    }
+    if (keeps_all) run.attention = attention;
+    const at::NoGradGuard no_grad;
+    const at::Tensor delta =
+        feed_forward(std::move(attention.normed), decoder_.feed_forward_weights(index),
+                     keeps_all ? &run.gate_up : nullptr);
+    runs_.push_back(std::move(run));
+    return at::add(attention.sum, delta);
   }
 
   double loss_and_gradient(const at::Tensor& last_TE, at::Tensor& grad_TE) {
@@ -110,18 +130,37 @@ class Pass {
     const at::AutoGradMode mode(true);
     LayerRun run = std::move(runs_[index]);
     runs_[index] = {};
-    if (!run.output_TE.defined()) {
+    if (!run.attention.sum.defined()) {
       run.input_TE = leaf(input(index, std::move(run.input_TE)));
-      run.output_TE = decoder_.layer(index, run.input_TE, rope_, context_);
+      run.attention = decoder_.attention(index, run.input_TE, rope_, context_);
       context_.forget(index);
     }
+    const at::Tensor grad_normed_TE = feed_forward_gradient(index, grad_TE, run);
     std::vector<at::Tensor> inputs = {run.input_TE};
-    for (const at::Tensor& tensor : decoder_.weights().layers[index].tensors()) {
+    for (const at::Tensor& tensor : attention_tensors(decoder_.weights().layers[index])) {
       inputs.push_back(tensor);
     }
-    const auto found = torch::autograd::grad({run.output_TE}, inputs, {grad_TE});
-    add_gradients(gradients_.layers[index].tensors(), found, 1);
+    const auto found = torch::autograd::grad({run.attention.sum, run.attention.normed}, inputs,
+                                             {grad_TE, grad_normed_TE});
+    add_gradients(attention_tensors(gradients_.layers[index]), found, 1);
     return found[0];
+  }
+
+  /// By hand instead of by autograd: in chunks, and what comes out of the network is not computed
+  /// again, because nothing needs it.
+  at::Tensor feed_forward_gradient(int64_t index, const at::Tensor& grad_TE, LayerRun& run) {
+    const at::NoGradGuard no_grad;
+    const FeedForwardGradients found = feed_forward_backward(
+        grad_TE, run.attention.normed.detach(), decoder_.feed_forward_weights(index), run.gate_up);
+    run.gate_up.clear();
+    const LayerWeights& sums = gradients_.layers[index];
+    for (const auto& [slot, gradient] : {std::pair(sums.gate_up, found.weights.gate_up),
+                                         {sums.gate_up_bias, found.weights.gate_up_bias},
+                                         {sums.down, found.weights.down},
+                                         {sums.down_bias, found.weights.down_bias}}) {
+      if (slot.defined()) slot.add_(gradient);
+    }
+    return found.x_TE;
   }
 
   const Decoder& decoder_;

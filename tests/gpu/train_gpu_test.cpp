@@ -35,12 +35,13 @@ struct Outcome {
 };
 
 Outcome run(const ModelConfig& config, const ModelWeights& weights, at::ScalarType dtype,
-            at::Device device, const BackwardOptions& options = {}) {
+            at::Device device, const BackwardOptions& options = {},
+            const MicroBatch& batch = make_micro_batch()) {
   const ModelWeights moved = converted(weights, dtype, device);
   require_gradients(moved);
   const Decoder decoder(config, moved);
   ModelWeights gradients = zeros_like(moved, at::kFloat);
-  const double loss = backward_pass(decoder, make_micro_batch(), options, gradients);
+  const double loss = backward_pass(decoder, batch, options, gradients);
   return {loss, converted(gradients, at::kFloat, at::kCPU)};
 }
 
@@ -102,6 +103,30 @@ TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
       expect_bits(
           run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute, .offload = &offload}),
           kept);
+    }
+  }
+}
+
+// More rows than the feed-forward network takes at once.
+TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
+  const ModelConfig config = config_of(GetParam(), gpu_config());
+  const ModelWeights weights = bf16_weights(config);
+  std::vector<int64_t> starts;
+  for (int64_t t = 0; t < kFeedForwardRows + 700; t += 1000) starts.push_back(t);
+  const MicroBatch batch = packed_batch(kFeedForwardRows + 700, starts);
+  const Outcome none =
+      run(config, weights, at::kBFloat16, kGpu, {.recompute = Recompute::kNone}, batch);
+  LayerOffload offload(kGpu);
+  expect_bits(run(config, weights, at::kBFloat16, kGpu, {.offload = &offload}, batch), none);
+  // The sums over the chunks are made in fp32: as good as those of the CPU in bf16.
+  const Outcome truth = run(config, weights, at::kFloat, at::kCPU, {}, batch);
+  for (size_t layer = 0; layer < truth.gradients.layers.size(); ++layer) {
+    for (const auto part : {&LayerWeights::gate_up, &LayerWeights::down}) {
+      const at::Tensor& want = truth.gradients.layers[layer].*part;
+      // bf16 activations: an error of some roundings of each row, of which most cancel.
+      EXPECT_LE(distance(none.gradients.layers[layer].*part, want),
+                0x1p-5 * want.to(at::kDouble).norm().item<double>())
+          << layer;
     }
   }
 }

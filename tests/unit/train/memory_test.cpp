@@ -23,12 +23,16 @@ bool reset_peak() {
   return file.good();
 }
 
-/// How far the peak of a pass stands above what model and gradients take.
-int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
+Json shape(int64_t num_layers) {
   Json json = tiny_config();
   json["num_hidden_layers"] = num_layers;
   json["hidden_size"] = kWidth;
   json["vocab_size"] = kVocab;
+  return json;
+}
+
+/// How far the peak of a pass stands above what model and gradients take.
+int64_t growth_bytes(const Json& json, int64_t num_tokens, Recompute recompute) {
   ModelConfig config = parse_model_config(json.dump(), "config.json");
   config.layers = {{}, Pattern::parse("sink=0,window=1")};
   const ModelWeights weights = random_weights(config, at::kFloat, 1);
@@ -36,12 +40,16 @@ int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
   ModelWeights gradients = zeros_like(weights, at::kFloat);
   for (const NamedTensor& gradient : gradients.parameters()) gradient.tensor.fill_(0);  // in RAM
   const Decoder decoder(config, weights);
-  const at::Tensor tokens = at::arange(kTokens, at::kLong) % kVocab;
+  const at::Tensor tokens = at::arange(num_tokens, at::kLong) % json["vocab_size"].get<int64_t>();
   const MicroBatch batch = {tokens, tokens, at::zeros({1}, at::kLong)};
   EXPECT_TRUE(reset_peak());
   const int64_t before = peak_memory_bytes();
   backward_pass(decoder, batch, {.recompute = recompute, .loss_chunk_rows = 64}, gradients);
   return peak_memory_bytes() - before;
+}
+
+int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
+  return growth_bytes(shape(num_layers), kTokens, recompute);
 }
 
 class Memory : public ::testing::Test {
@@ -69,6 +77,18 @@ TEST_F(Memory, OfALayerItsInputStays) {
   const int64_t attention = of_a_layer(Recompute::kLayersKeepAttention);
   EXPECT_LT(attention, kLayerInputBytes * 5 / 2) << format_bytes(attention);
   EXPECT_GT(of_a_layer(Recompute::kNone), kLayerInputBytes * 5);
+}
+
+TEST_F(Memory, OfALongSequenceTheFeedForwardNetworksActivationsNeverExistAtOnce) {
+  constexpr int64_t kFfn = 1024, kManyTokens = 3 * kFeedForwardRows;
+  Json json = shape(1);
+  json["intermediate_size"] = kFfn;
+  json["vocab_size"] = 512;
+  // Gate, up, their product, and the gradients of all: five of them stand at once.
+  constexpr int64_t kOfAChunk = kFeedForwardRows * 5 * kFfn * 4;
+  const int64_t growth = growth_bytes(json, kManyTokens, Recompute::kLayers);
+  EXPECT_GT(growth, kOfAChunk);
+  EXPECT_LT(growth, 2 * kOfAChunk) << format_bytes(growth);
 }
 
 TEST_F(Memory, LogitsOfAllTokensNeverExist) {
