@@ -14,7 +14,7 @@ namespace {
 
 struct PlanCommand {
   std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink",
-                     recompute = "layers";
+                     recompute = "layers", states = "float32", offload = "none";
   int64_t memory_bytes = 0;
   PlanRequest request;
   bool json = false;
@@ -42,6 +42,8 @@ int plan(PlanCommand& command) {
   if (command.memory_bytes > 0) request.device.memory_bytes = command.memory_bytes;
   request.format = parse_number_format(command.dtype);
   request.training.recompute = parse_recomputation(command.recompute);
+  request.training.offload = parse_offloading(command.offload);
+  request.training.set_states(parse_number_format(command.states));
   const Plan result = make_plan(request);
   Output output;
   output.write(command.json ? dump_json(to_json(result)) + "\n" : to_text(result));
@@ -81,6 +83,12 @@ void add_plan(CommandSet& commands) {
                   "what training computes again: layers, layers_keep_attention or none (default "
                   "layers)")
       ->option_text("MODE");
+  app->add_option("--states", command->states,
+                  "numbers of masters, gradients and moments in training (default float32)")
+      ->option_text("float32|bfloat16");
+  app->add_option("--offload", command->offload,
+                  "what training keeps in the host's memory: none or layer_inputs (default none)")
+      ->option_text("WHAT");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return plan(*command); });
 }

@@ -37,9 +37,10 @@ class Decoder {
   // The parts of forward(), for training, which keeps layer inputs and recomputes layers.
   at::Tensor embed(const at::Tensor& tokens_T) const;
   RopeTable rope(const AttentionContext& context) const;
-  // A layer is x -> sum + feed_forward(normed), where {sum, normed} = attention(x).
-  AddedNorm attention(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
-                      AttentionContext& context) const;
+  // A layer is x -> sum + feed_forward(normed), where sum = x + attention(x) and normed is its
+  // norm.
+  at::Tensor attention(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
+                       AttentionContext& context) const;
   FeedForward feed_forward_weights(int64_t index) const;
   at::Tensor final_norm(const at::Tensor& x_TE) const;
 
@@ -49,7 +50,7 @@ class Decoder {
     at::Tensor x_TE, delta_TE;
   };
   AddedNorm norm(Residual residual, const at::Tensor& weight_E) const;
-  AddedNorm run_attention(int64_t index, Residual in, const RopeTable& rope,
+  at::Tensor attention_of(int64_t index, at::Tensor normed_TE, const RopeTable& rope,
                           AttentionContext& context) const;
 
   ModelConfig config_;

@@ -27,7 +27,7 @@ struct RmsNormGradients {
 /// Fills inverse_rms (rows, fp32) if it is not null.
 at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_N, double eps,
                             at::Tensor* inverse_rms);
-/// The same of x + delta. On a GPU only.
+/// The same of x + delta.
 AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
                                const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms);
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,

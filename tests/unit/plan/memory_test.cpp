@@ -97,10 +97,13 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
   for (const char* name : {"masters", "gradients", "Adam m", "Adam v"}) {
     EXPECT_EQ(plan.bytes(name), parameters * 4) << name;
   }
-  EXPECT_EQ(plan.bytes("layer inputs"), 7 * 1000 * 24 * 2);
-  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum + kGateUp + kProduct;
-  const int64_t output = 24, gradients = 24 + kGateUp + kProduct;
-  EXPECT_EQ(plan.bytes("layer working set"), 1000 * ((saved + output + gradients) * 2 + kFloats));
+  EXPECT_EQ(plan.bytes("layer inputs"), 6 * 1000 * 24 * 2);
+  EXPECT_EQ(plan.host_bytes, 0);
+  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum;
+  // In the feed-forward network: of output and input, of the product and of gate and up, with gate
+  // and up again.
+  const int64_t gradients = 24 + 24 + kProduct + kGateUp;
+  EXPECT_EQ(plan.bytes("layer working set"), 1000 * ((saved + gradients + kGateUp) * 2 + kFloats));
   EXPECT_EQ(plan.bytes("loss"), 128 * 100 * 2 + 100 * 24 * 4);
   EXPECT_EQ(training_memory(config, 50, kBfloat16, {}).bytes("loss"), 50 * 100 * 2 + 100 * 24 * 4);
 
@@ -110,8 +113,46 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
   EXPECT_EQ(kept.bytes("attention outputs"), 6 * 1000 * kAttended * 2 + lse);
   const MemoryPlan all =
       training_memory(config, 1000, kBfloat16, {.recompute = Recomputation::none});
-  EXPECT_EQ(all.bytes("activations"), 6 * 1000 * saved * 2 + lse);
+  EXPECT_EQ(all.bytes("activations"), 6 * 1000 * (saved + kGateUp) * 2 + lse);
   EXPECT_EQ(all.bytes("layer working set"), 1000 * (gradients * 2 + kFloats));
+}
+
+TEST(MemoryTest, OfManyTokensTheFeedForwardNetworkTakesAChunk) {
+  const ModelConfig config = tiny_config();
+  constexpr int64_t kTokens = 1'000'000, kRows = kPlannedFeedForwardRows;
+  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum;
+  // In the attention: of output and sum, of the attention's output and of q, k, v.
+  const int64_t gradients = 24 + 24 + kAttended + kQkv;
+  ASSERT_GT(kTokens * gradients, kTokens * 2 * 24 + kRows * 5 * kProduct);
+  EXPECT_EQ(training_memory(config, kTokens, kBfloat16, {}).bytes("layer working set"),
+            kTokens * ((saved + gradients) * 2 + kFloats));
+  const MemoryPlan prefill = serving_memory(config, tiny_hybrid(), kFloat32,
+                                            {.num_tokens = kTokens, .prefill_chunk = kTokens});
+  EXPECT_EQ(
+      prefill.bytes("prefill workspace"),
+      kTokens * ((3 * kSum + kQkv + kAttended) * 4 + kFloats) + kRows * (kGateUp + kProduct) * 4);
+}
+
+TEST(MemoryTest, OffloadedLayerInputsAreOnTheHostButForTwo) {
+  const ModelConfig config = tiny_config();
+  const MemoryPlan plan =
+      training_memory(config, 1000, kBfloat16, {.offload = Offloading::layer_inputs});
+  EXPECT_EQ(plan.bytes("layer inputs"), 2 * 1000 * 24 * 2);
+  EXPECT_EQ(plan.host_bytes, 5 * 1000 * 24 * 2);
+  EXPECT_EQ(error_text([] { parse_offloading("all"); }),
+            "[plan] offload: expected none or layer_inputs, found \"all\".");
+}
+
+TEST(MemoryTest, StatesInBf16TakeEightBytesAParameter) {
+  const ModelConfig config = preset("llama2-7b");
+  TrainingOptions options;
+  options.set_states(kBfloat16);
+  const MemoryPlan plan = training_memory(config, 64, kBfloat16, options);
+  int64_t states = 0;
+  for (const char* name : {"weights", "masters", "gradients", "Adam m", "Adam v"}) {
+    states += plan.bytes(name);
+  }
+  EXPECT_EQ(states, 8 * config.num_parameters());
 }
 
 TEST(MemoryTest, Float32WeightsAreTheirOwnMasters) {

@@ -5,6 +5,7 @@
 
 #include "longgen/base/process.h"
 #include "longgen/base/units.h"
+#include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "recipe_test_support.h"
 #include "tests/unit/sanitized.h"
@@ -89,6 +90,27 @@ TEST_F(Memory, OfALongSequenceTheFeedForwardNetworksActivationsNeverExistAtOnce)
   const int64_t growth = growth_bytes(json, kManyTokens, Recompute::kLayers);
   EXPECT_GT(growth, kOfAChunk);
   EXPECT_LT(growth, 2 * kOfAChunk) << format_bytes(growth);
+}
+
+static_assert(kPlannedFeedForwardRows == kFeedForwardRows);
+
+TEST_F(Memory, APassTakesWhatIsPlanned) {
+  // Where the feed-forward network is the fullest moment, in one chunk and in three. In the
+  // attention the CPU has temporaries of its own; tests/gpu holds that against the plan.
+  for (const auto& [ffn, tokens] : {std::pair(2048, 8192), {2048, 49152}}) {
+    Json json = shape(2);
+    json["hidden_size"] = 256;
+    json["intermediate_size"] = ffn;
+    json["vocab_size"] = 512;
+    const ModelConfig config = parse_model_config(json.dump(), "config.json");
+    const MemoryPlan plan =
+        training_memory(config, tokens, NumberFormat::float32, {.chunk_rows = 64});
+    const int64_t planned = plan.bytes("layer inputs") + plan.bytes("layer working set");
+    const int64_t growth = growth_bytes(json, tokens, Recompute::kLayers);
+    EXPECT_NEAR(static_cast<double>(growth) / static_cast<double>(planned), 1, 0.15)
+        << format_bytes(growth) << " of " << format_bytes(planned) << " planned, feed-forward "
+        << ffn << ", tokens " << tokens;
+  }
 }
 
 TEST_F(Memory, LogitsOfAllTokensNeverExist) {
