@@ -46,7 +46,7 @@ int64_t float_bytes_per_token(const ModelConfig& config) {
   return kFloatBytes * (config.head_size + config.num_heads);
 }
 
-/// That the feed-forward network takes at once.
+/// That the feed-forward network takes at once, at most.
 int64_t feed_forward_rows(int64_t num_tokens) {
   return std::min(num_tokens, kPlannedFeedForwardRows);
 }
@@ -61,21 +61,31 @@ int64_t forward_numbers(const Widths& w, int64_t num_tokens) {
                              product({feed_forward_rows(num_tokens), 3 * w.ffn})));
 }
 
-/// What the backward pass of one layer reads, but for its input: outputs of both norms, q, k, v
-/// before and after RoPE, the attention's output and the sum after it.
-int64_t saved_width(const Widths& w) {
-  return 3 * w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q;
+/// What the backward pass of a layer's attention reads, but for the layer's input: the output of
+/// the norm, v (where q and k have norms: all of q, k, v), q and k after their norms and after
+/// RoPE, and the attention's output.
+int64_t attention_width(const Widths& w) {
+  const int64_t before_rope = w.normed > 0 ? w.qkv() + w.normed : w.kv;
+  return w.model + before_rope + (w.q + w.kv) + w.q;
 }
 
-/// Beside it in the backward pass at its two fullest moments: in the feed-forward network the
-/// gradients of its output and input and, for the rows of a chunk, of gate, up and their product,
-/// with gate and up where they are computed again; in the attention the gradients of the layer's
-/// output, of the sum, of the attention's output and of q, k, v.
-int64_t gradient_numbers(const Widths& w, int64_t num_tokens, bool recomputes) {
-  const int64_t ffn = (recomputes ? 5 : 3) * w.ffn;
-  return std::max(
-      capped_sum(product({num_tokens, 2 * w.model}), product({feed_forward_rows(num_tokens), ffn})),
-      product({num_tokens, 2 * w.model + w.q + w.qkv()}));
+/// What the rest of the layer reads, but for gate and up: the sum after the attention, and its
+/// norm.
+int64_t rest_width(const Widths& w) { return 2 * w.model; }
+
+/// One layer in the backward pass, in numbers, at its fullest moment. In the feed-forward network:
+/// the gradients of its output and input and, for the rows of a chunk, of gate, up and their
+/// product, with gate and up where they are computed again; then the gradient of the sum instead.
+/// In the attention: the gradients of the sum, of the attention's output and of q, k, v. Beside
+/// these what is computed again.
+int64_t backward_numbers(const Widths& w, int64_t num_tokens, bool recomputes) {
+  const int64_t chunk = product({feed_forward_rows(num_tokens), (recomputes ? 5 : 3) * w.ffn});
+  const int64_t ffn =
+      capped_sum(product({num_tokens, (recomputes ? rest_width(w) : 0) + 2 * w.model}),
+                 std::max(chunk, product({num_tokens, w.model})));
+  const int64_t attention = product({num_tokens, w.model + w.q + w.qkv()});
+  const int64_t again = recomputes ? product({num_tokens, attention_width(w)}) : 0;
+  return capped_sum(again, std::max(ffn, attention));
 }
 
 int64_t parameter_bytes(const ModelConfig& config, NumberFormat format) {
@@ -97,9 +107,10 @@ void add_kept_activations(const ModelConfig& config, int64_t num_tokens, int64_t
     plan.items.push_back({"attention outputs",
                           capped_sum(product({config.num_layers, num_tokens, w.q, bytes}), lse)});
   } else if (recompute == Recomputation::none) {
-    plan.items.push_back({"activations", capped_sum(product({config.num_layers, num_tokens,
-                                                             saved_width(w) + 2 * w.ffn, bytes}),
-                                                    lse)});
+    plan.items.push_back(
+        {"activations", capped_sum(product({config.num_layers, num_tokens,
+                                            attention_width(w) + rest_width(w) + 2 * w.ffn, bytes}),
+                                   lse)});
   }
 }
 
@@ -167,10 +178,7 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
       {"Adam m", parameter_bytes(config, options.optimizer)},
       {"Adam v", parameter_bytes(config, options.optimizer)}};
   add_kept_activations(config, num_tokens, bytes, options, plan);
-  // With recomputation the layer's own activations come back and go again.
-  const bool recomputes = options.recompute != Recomputation::none;
-  const int64_t again = recomputes ? product({num_tokens, saved_width(w)}) : 0;
-  const int64_t numbers = capped_sum(again, gradient_numbers(w, num_tokens, recomputes));
+  const int64_t numbers = backward_numbers(w, num_tokens, options.recompute != Recomputation::none);
   plan.items.push_back(
       {"layer working set", capped_sum(product({numbers, bytes}),
                                        product({num_tokens, float_bytes_per_token(config)}))});

@@ -1,6 +1,11 @@
 // Training on the GPU: optimizer, loss and gradients of a whole model, runs and resuming them.
+#include <c10/core/CachingDeviceAllocator.h>
+
 #include <cmath>
 
+#include "longgen/base/units.h"
+#include "longgen/ops/gpu_memory.h"
+#include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/optimizer.h"
 #include "tests/gpu/gpu_test.h"
@@ -147,6 +152,43 @@ INSTANTIATE_TEST_SUITE_P(
                       ModelCase{"stride", "sink=1,window=1,stride=2", false, true},
                       ModelCase{"bias", "sink=1,window=4", false, false, true}),
     [](const auto& c) { return std::string(c.param.name); });
+
+using MemoryGpu = GpuTest;
+
+// Shapes of a 7B model at an eighth of its width, whose fullest moments are those at 128K tokens.
+TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
+  constexpr int64_t kTokens = 65536;
+  Json json = gpu_config();
+  json["num_hidden_layers"] = 4;
+  json["hidden_size"] = 512;
+  json["intermediate_size"] = 1376;
+  json["num_attention_heads"] = json["num_key_value_heads"] = 8;
+  const ModelConfig config = config_of({"", "sink=1,window=16"}, json);
+  std::vector<int64_t> starts;
+  for (int64_t t = 0; t < kTokens; t += 8192) starts.push_back(t);
+  const MicroBatch batch = packed_batch(kTokens, starts);
+  const ModelWeights weights = converted(bf16_weights(config), at::kBFloat16, kGpu);
+  require_gradients(weights);
+  const Decoder decoder(config, weights);
+  ModelWeights gradients = zeros_like(weights, at::kBFloat16);
+  LayerOffload offload(kGpu);
+  const auto growth = [&](LayerOffload* where) {
+    const int64_t before = gpu_memory().allocated;
+    c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(0);
+    backward_pass(decoder, batch, {.loss_chunk_rows = 64, .offload = where}, gradients);
+    return gpu_memory().peak_allocated - before;
+  };
+  growth(nullptr);  // libraries take their workspaces in the first pass
+  for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
+    const MemoryPlan plan =
+        training_memory(config, kTokens, NumberFormat::bfloat16, {.offload = mode});
+    const int64_t planned = plan.bytes("layer inputs") + plan.bytes("layer working set");
+    const int64_t found = growth(mode == Offloading::none ? nullptr : &offload);
+    EXPECT_NEAR(static_cast<double>(found) / static_cast<double>(planned), 1, 0.15)
+        << format_bytes(found) << " of " << format_bytes(planned) << " planned, offload "
+        << offloading_name(mode);
+  }
+}
 
 class TrainGpu : public GpuTest {
  protected:

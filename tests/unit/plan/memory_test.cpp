@@ -17,7 +17,7 @@ constexpr NumberFormat kBfloat16 = NumberFormat::bfloat16;
 
 // tiny_config(): E 24, F 40, H D 32, K D 16, V 100.
 constexpr int64_t kNorm = 24, kQkv = 32 + 16 + 16, kRotated = 32 + 16, kAttended = 32, kSum = 24;
-constexpr int64_t kGateUp = 80, kProduct = 40;
+constexpr int64_t kGateUp = 80, kProduct = 40, kValues = 16;
 constexpr int64_t kFloats = 4 * (8 + 4);  // bytes a token: cosines and sines, log-sum-exps
 
 std::vector<std::string> names_of(const MemoryPlan& plan) {
@@ -99,7 +99,7 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
   }
   EXPECT_EQ(plan.bytes("layer inputs"), 6 * 1000 * 24 * 2);
   EXPECT_EQ(plan.host_bytes, 0);
-  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum;
+  const int64_t saved = 2 * kNorm + kValues + kRotated + kAttended + kSum;
   // In the feed-forward network: of output and input, of the product and of gate and up, with gate
   // and up again.
   const int64_t gradients = 24 + 24 + kProduct + kGateUp;
@@ -120,12 +120,14 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
 TEST(MemoryTest, OfManyTokensTheFeedForwardNetworkTakesAChunk) {
   const ModelConfig config = tiny_config();
   constexpr int64_t kTokens = 1'000'000, kRows = kPlannedFeedForwardRows;
-  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum;
-  // In the attention: of output and sum, of the attention's output and of q, k, v.
-  const int64_t gradients = 24 + 24 + kAttended + kQkv;
-  ASSERT_GT(kTokens * gradients, kTokens * 2 * 24 + kRows * 5 * kProduct);
+  // The norm's gradient comes to the gradients of its output and of the layer's.
   EXPECT_EQ(training_memory(config, kTokens, kBfloat16, {}).bytes("layer working set"),
-            kTokens * ((saved + gradients) * 2 + kFloats));
+            kTokens * ((2 * kNorm + kValues + kRotated + kAttended + kSum + 3 * 24) * 2 + kFloats));
+  // Wide attention: of the sum, of the attention's output and of q, k, v.
+  ModelConfig wide = config;
+  wide.num_heads = wide.num_kv_heads = 20;  // H D = K D = 160
+  EXPECT_EQ(training_memory(wide, kTokens, kBfloat16, {}).bytes("layer working set"),
+            kTokens * ((kNorm + 160 + 2 * 160 + 160 + 24 + 160 + 3 * 160) * 2 + 4 * (8 + 20)));
   const MemoryPlan prefill = serving_memory(config, tiny_hybrid(), kFloat32,
                                             {.num_tokens = kTokens, .prefill_chunk = kTokens});
   EXPECT_EQ(
@@ -174,7 +176,8 @@ TEST(MemoryTest, HeadNormsKeepTheirOutputs) {
   };
   const int64_t without = working_set();
   config.qk_norm = true;
-  EXPECT_EQ(working_set() - without, 10 * kRotated * 4);
+  // Their inputs too, of which v alone stays otherwise.
+  EXPECT_EQ(working_set() - without, 10 * (kRotated + kQkv - kValues) * 4);
 }
 
 TEST(MemoryTest, GrowsWithTokensAndSequences) {
