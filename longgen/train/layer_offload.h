@@ -13,9 +13,9 @@ namespace longgen {
 
 /// Copies tensors of a GPU to the host and back on a stream of its own, while the current stream
 /// computes. On the GPU stand only the tensor that is being stored and the one that is being
-/// fetched. The host's memory is allocated in the first pass (some 0.3 s a GiB, because it is
-/// pinned; its allocator rounds up to powers of two) and used again by the later ones: keep one of
-/// these for a run. For GPUs only. One thread at a time.
+/// fetched. The host's memory is allocated in the first pass (slowly, because it is pinned; its
+/// allocator rounds up to powers of two) and used again by the later ones: keep one of these for a
+/// run. For GPUs only. One thread at a time.
 class LayerOffload {
  public:
   explicit LayerOffload(at::Device device);

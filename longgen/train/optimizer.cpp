@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "longgen/base/check.h"
+#include "longgen/base/stochastic_rounding.h"
 #include "longgen/ops/gpu_ops.h"
-#include "longgen/ops/stochastic_rounding.h"
 
 namespace longgen {
 namespace {

@@ -123,14 +123,14 @@ TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
       run(config, weights, at::kBFloat16, kGpu, {.recompute = Recompute::kNone}, batch);
   LayerOffload offload(kGpu);
   expect_bits(run(config, weights, at::kBFloat16, kGpu, {.offload = &offload}, batch), none);
-  // The sums over the chunks are made in fp32: as good as those of the CPU in bf16.
+  // No chunk is left out or taken twice: that would be an error of about a half.
   const Outcome truth = run(config, weights, at::kFloat, at::kCPU, {}, batch);
   for (size_t layer = 0; layer < truth.gradients.layers.size(); ++layer) {
     for (const auto part : {&LayerWeights::gate_up, &LayerWeights::down}) {
       const at::Tensor& want = truth.gradients.layers[layer].*part;
-      // bf16 activations: an error of some roundings of each row, of which most cancel.
+      // Of bf16 activations: some roundings of 2^-8.
       EXPECT_LE(distance(none.gradients.layers[layer].*part, want),
-                0x1p-5 * want.to(at::kDouble).norm().item<double>())
+                0x1p-4 * want.to(at::kDouble).norm().item<double>())
           << layer;
     }
   }
@@ -269,9 +269,11 @@ TEST_F(TrainGpu, ARunMayMoveToTheCpu) {
 }
 
 TEST_F(TrainGpu, OffloadingChangesNoBit) {
-  const std::vector<std::string> parts = {"train.accumulation=2"};
+  // Two sequences a micro-batch: cuDNN, which takes one alone, gives other bits in every run.
+  std::vector<std::string> parts = {"train.batch_size=4", "train.accumulation=2"};
   train(recipe("kept", parts), kOnGpu);
-  train(recipe("offloaded", {"train.accumulation=2", "train.offload=layer_inputs"}), kOnGpu);
+  parts.emplace_back("train.offload=layer_inputs");
+  train(recipe("offloaded", parts), kOnGpu);
   EXPECT_EQ(weights_file(dir_ / "offloaded"), weights_file(dir_ / "kept"));
 }
 

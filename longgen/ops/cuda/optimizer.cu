@@ -1,7 +1,7 @@
 // AdamW and the sum of squares of a tensor, fp32 or bf16.
+#include "longgen/base/stochastic_rounding.h"
 #include "longgen/ops/cuda/row_kernels.h"
 #include "longgen/ops/cuda/vectors.cuh"
-#include "longgen/ops/stochastic_rounding.h"
 
 namespace longgen::cuda {
 namespace {
@@ -81,8 +81,8 @@ void sum_squares(bool is_bf16, const void* x, int64_t count, double* sums, cudaS
   const unsigned blocks = num_blocks(count, kSquaresChunk);
   with_step(is_bf16, fits_wide(is_bf16, {x}, {count}), [&](auto step) {
     using S = decltype(step);
-    sum_squares_kernel<S><<<blocks, kThreads, 0, stream>>>(
-        static_cast<const typename S::Type*>(x), count, sums);
+    sum_squares_kernel<S>
+        <<<blocks, kThreads, 0, stream>>>(static_cast<const typename S::Type*>(x), count, sums);
   });
 }
 

@@ -7,7 +7,7 @@
 #include <limits>
 #include <set>
 
-#include "longgen/ops/stochastic_rounding.h"
+#include "longgen/base/stochastic_rounding.h"
 #include "recipe_test_support.h"
 #include "tiny_run.h"
 
@@ -192,8 +192,7 @@ TEST(AdamWInBf16, StepsAndMomentsAreRightOnAverage) {
 
 TEST(AdamWInBf16, IsTheStepOfFp32WithinOneRounding) {
   const AdamWOptions options = {.learning_rate = 0.01, .weight_decay = 0.1};
-  ModelWeights rounded = in_bf16(make_weights(1)),
-               exact = converted(rounded, at::kFloat, at::kCPU);
+  ModelWeights rounded = in_bf16(make_weights(1)), exact = converted(rounded, at::kFloat, at::kCPU);
   const ModelWeights gradients = in_bf16(make_weights(2)),
                      same = converted(gradients, at::kFloat, at::kCPU);
   EXPECT_EQ(gradient_norm(gradients), gradient_norm(same));

@@ -1,4 +1,4 @@
-// ops/stochastic_rounding.h: fp32 to bf16, up or down at random; the same bits on the CPU and the
+// base/stochastic_rounding.h: fp32 to bf16, up or down at random; the same bits on the CPU and the
 // GPU. No torch here: kernels include it.
 #pragma once
 
