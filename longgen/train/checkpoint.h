@@ -29,9 +29,9 @@ struct Checkpoint {
   AdamWState optimizer;
 };
 
-/// Folders RUN/checkpoints/step-00000100, each a model directory that longgen and transformers open,
-/// with optimizer.safetensors, state.json, recipe.toml and a manifest.json of all hashes. A folder
-/// appears whole, flushed to disk, or not at all; then all but the last `keep` are removed.
+/// Folders RUN/checkpoints/step-00000100, each a model directory that longgen and transformers
+/// open, with optimizer.safetensors, state.json, recipe.toml and a manifest.json of all hashes. A
+/// folder appears whole, flushed to disk, or not at all; then all but the last `keep` are removed.
 class CheckpointStore {
  public:
   /// `directory` need not exist yet.

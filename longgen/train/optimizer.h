@@ -27,10 +27,10 @@ AdamWState make_adamw_state(const ModelWeights& masters);
 double gradient_norm(const ModelWeights& gradients);
 
 /// One step; `step` counts from 1 (for the bias correction). Gradients are multiplied by grad_scale
-/// first. masters, gradients, m and v are all fp32 or all bf16, all on the CPU or all on a GPU. With
-/// bf16 the arithmetic is fp32, and weight, m and v are rounded stochastically, by random numbers
-/// that are a function of (seed, step, parameter, element): rounded to the nearest, most steps would
-/// change nothing. The result does not depend on the number of threads.
+/// first. masters, gradients, m and v are all fp32 or all bf16, all on the CPU or all on a GPU.
+/// With bf16 the arithmetic is fp32, and weight, m and v are rounded stochastically, by random
+/// numbers that are a function of (seed, step, parameter, element): rounded to the nearest, most
+/// steps would change nothing. The result does not depend on the number of threads.
 void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
                 const AdamWOptions& options, ModelWeights& masters, AdamWState& state);
 
