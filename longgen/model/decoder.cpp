@@ -1,12 +1,10 @@
 #include "longgen/model/decoder.h"
 
-#include <ATen/ops/add.h>
 #include <ATen/ops/embedding.h>
 
 #include "longgen/base/check.h"
 #include "longgen/model/rope_frequencies.h"
 #include "longgen/ops/linear.h"
-#include "longgen/ops/swiglu.h"
 
 namespace longgen {
 namespace {
@@ -57,27 +55,27 @@ AddedNorm Decoder::norm(Residual residual, const at::Tensor& weight_E) const {
   return add_rms_norm(residual.x_TE, residual.delta_TE, weight_E, eps);
 }
 
-Decoder::Residual Decoder::run_layer(int64_t index, Residual in, const RopeTable& table,
-                                     AttentionContext& context) const {
+at::Tensor Decoder::attention_of(int64_t index, at::Tensor normed_TE, const RopeTable& table,
+                                 AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-
-  AddedNorm x = norm(std::move(in), w.attention_norm_E);
   const RotatedHeads heads = rotated_heads(
-      project(std::move(x.normed), w.qkv, w.qkv_bias).unflatten(1, {-1, config_.head_size}), w,
+      project(std::move(normed_TE), w.qkv, w.qkv_bias).unflatten(1, {-1, config_.head_size}), w,
       config_, table);
   const at::Tensor attended_THD =
       context.attend(index, heads.q_THD, heads.k_TKD, heads.v_TKD, config_.pattern(index));
 
-  x = norm({std::move(x.sum), project(attended_THD.flatten(1), w.output, w.output_bias)},
-           w.ffn_norm_E);
-  const at::Tensor gate_up = project(std::move(x.normed), w.gate_up, w.gate_up_bias);
-  return {std::move(x.sum), project(swiglu(gate_up), w.down, w.down_bias)};
+  return project(attended_THD.flatten(1), w.output, w.output_bias);
 }
 
-at::Tensor Decoder::layer(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
-                          AttentionContext& context) const {
-  const Residual out = run_layer(index, {x_TE, {}}, table, context);
-  return at::add(out.x_TE, out.delta_TE);
+at::Tensor Decoder::attention(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
+                              AttentionContext& context) const {
+  const at::Tensor& weight_E = weights_.layers[index].attention_norm_E;
+  return attention_of(index, rms_norm(x_TE, weight_E, config_.norm_eps), table, context);
+}
+
+FeedForward Decoder::feed_forward_weights(int64_t index) const {
+  const LayerWeights& w = weights_.layers[index];
+  return {w.gate_up, w.gate_up_bias, w.down, w.down_bias};
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
@@ -92,7 +90,11 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
                             const RopeTable& table) const {
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
-    residual = run_layer(i, std::move(residual), table, context);
+    const LayerWeights& w = weights_.layers[i];
+    AddedNorm x = norm(std::move(residual), w.attention_norm_E);
+    at::Tensor delta_TE = attention_of(i, std::move(x.normed), table, context);
+    x = norm({std::move(x.sum), std::move(delta_TE)}, w.ffn_norm_E);
+    residual = {std::move(x.sum), feed_forward(std::move(x.normed), feed_forward_weights(i))};
   }
   return norm(std::move(residual), weights_.final_norm_E).normed;
 }

@@ -6,6 +6,7 @@
 #include "longgen/model/attention_context.h"
 #include "longgen/model/config.h"
 #include "longgen/model/weights.h"
+#include "longgen/ops/feed_forward.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 
@@ -36,8 +37,11 @@ class Decoder {
   // The parts of forward(), for training, which keeps layer inputs and recomputes layers.
   at::Tensor embed(const at::Tensor& tokens_T) const;
   RopeTable rope(const AttentionContext& context) const;
-  at::Tensor layer(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
-                   AttentionContext& context) const;
+  // A layer is x -> sum + feed_forward(normed), where sum = x + attention(x) and normed is its
+  // norm.
+  at::Tensor attention(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
+                       AttentionContext& context) const;
+  FeedForward feed_forward_weights(int64_t index) const;
   at::Tensor final_norm(const at::Tensor& x_TE) const;
 
  private:
@@ -46,8 +50,8 @@ class Decoder {
     at::Tensor x_TE, delta_TE;
   };
   AddedNorm norm(Residual residual, const at::Tensor& weight_E) const;
-  Residual run_layer(int64_t index, Residual in, const RopeTable& rope,
-                     AttentionContext& context) const;
+  at::Tensor attention_of(int64_t index, at::Tensor normed_TE, const RopeTable& rope,
+                          AttentionContext& context) const;
 
   ModelConfig config_;
   ModelWeights weights_;

@@ -79,15 +79,14 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 
 class SplitRotatedFunction : public torch::autograd::Function<SplitRotatedFunction> {
  public:
-  /// v shares the memory of heads, but autograd does not know it as a view: nothing here or above
-  /// changes tensors in place.
+  /// v as a copy: otherwise it would keep the memory of q and k until the backward pass.
   static variable_list forward(AutogradContext* context, const at::Tensor& heads_THD,
                                int64_t num_heads, const at::Tensor& cos_TD,
                                const at::Tensor& sin_TD) {
     const at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({cos_TD, sin_TD});
     const RotatedHeads result = split_rotated_forward(heads_THD, num_heads, {cos_TD, sin_TD});
-    return {result.q_THD, result.k_TKD, result.v_TKD};
+    return {result.q_THD, result.k_TKD, result.v_TKD.contiguous()};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {

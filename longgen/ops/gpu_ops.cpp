@@ -115,9 +115,11 @@ double sum_of_squares(const std::vector<at::Tensor>& tensors) {
   return op(at::TensorList(tensors)).cpu().const_data_ptr<double>()[0];
 }
 
-void adamw(Tensor gradient, Tensor weight, Tensor m, Tensor v, const std::vector<double>& factors) {
-  static const Op<void(Tensor, Tensor, Tensor, Tensor, at::ArrayRef<double>)> op("longgen::adamw");
-  op(gradient, weight, m, v, at::ArrayRef<double>(factors));
+void adamw(Tensor gradient, Tensor weight, Tensor m, Tensor v, const std::vector<double>& factors,
+           uint64_t key) {
+  static const Op<void(Tensor, Tensor, Tensor, Tensor, at::ArrayRef<double>, int64_t)> op(
+      "longgen::adamw");
+  op(gradient, weight, m, v, at::ArrayRef<double>(factors), static_cast<int64_t>(key));
 }
 
 void embedding_backward(Tensor grad_TE, Tensor tokens_T, Tensor sum_VE) {
@@ -151,7 +153,8 @@ TORCH_LIBRARY_FRAGMENT(longgen, library) {
       "cross_entropy(Tensor logits, Tensor targets, Tensor losses, bool make_gradient) -> ()");
   library.def("sum_losses(Tensor losses, Tensor targets, int num_classes) -> Tensor");
   library.def("sum_of_squares(Tensor[] tensors) -> Tensor");
-  library.def("adamw(Tensor gradient, Tensor weight, Tensor m, Tensor v, float[] factors) -> ()");
+  library.def(
+      "adamw(Tensor gradient, Tensor weight, Tensor m, Tensor v, float[] factors, int key) -> ()");
   library.def("embedding_backward(Tensor grad, Tensor tokens, Tensor sum) -> ()");
 }
 

@@ -61,12 +61,13 @@ void cross_entropy(const at::Tensor& logits_TV, const at::Tensor& targets_T,
 /// class, or -1.
 at::Tensor sum_losses(const at::Tensor& losses_T, const at::Tensor& targets_T, int64_t num_classes);
 
-/// The sum of squares of all tensors (fp32, contiguous) in double, in a fixed order.
+/// The sum of squares of all tensors (fp32 or bf16, contiguous) in double, in a fixed order.
 double sum_of_squares(const std::vector<at::Tensor>& tensors);
 /// As update() in train/optimizer.cpp, with its factors: grad_scale, new_share1, new_share2,
-/// step_size, inverse_root_correction2, eps, keep.
+/// step_size, inverse_root_correction2, eps, keep; and the key of its random numbers. All fp32 or
+/// all bf16.
 void adamw(const at::Tensor& gradient, const at::Tensor& weight, const at::Tensor& m,
-           const at::Tensor& v, const std::vector<double>& factors);
+           const at::Tensor& v, const std::vector<double>& factors, uint64_t key);
 
 /// sum (V, E) fp32 += rows of grad (T, E), each to that of its token. As index_add_(), which adds
 /// in another order in every run.

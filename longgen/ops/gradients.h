@@ -27,7 +27,7 @@ struct RmsNormGradients {
 /// Fills inverse_rms (rows, fp32) if it is not null.
 at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_N, double eps,
                             at::Tensor* inverse_rms);
-/// The same of x + delta. On a GPU only.
+/// The same of x + delta.
 AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
                                const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms);
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
@@ -47,6 +47,11 @@ at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& ta
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up_TF);
 at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
+
+/// sum (M, N) += grad (T, M)^T x (T, N), where sum has the type of the two or is fp32 under bf16.
+/// On the CPU a bf16 product is rounded to bf16, but added in fp32, a slice of rows at a time so
+/// that the product stays small; cuBLAS adds to fp32 itself.
+void add_weight_gradient(const at::Tensor& grad_TM, const at::Tensor& x_TN, at::Tensor& sum_MN);
 
 /// On any device and dtype.
 struct CrossEntropyResult {

@@ -1,7 +1,11 @@
 #include "longgen/ops/linear.h"
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+
+#include <algorithm>
 
 #include "longgen/ops/gradients.h"
 #include "longgen/ops/tensors.h"
@@ -21,6 +25,23 @@ bool takes_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Ten
 }
 
 }  // namespace
+
+void add_weight_gradient(const at::Tensor& grad_TM, const at::Tensor& x_TN, at::Tensor& sum_MN) {
+  if (sum_MN.scalar_type() == x_TN.scalar_type()) {
+    sum_MN.addmm_(grad_TM.t(), x_TN);
+    return;
+  }
+  if (sum_MN.is_cuda()) {
+    at::addmm_out(sum_MN, sum_MN, grad_TM.t(), x_TN, at::kFloat);
+    return;
+  }
+  constexpr int64_t kSliceRows = 8192;
+  const int64_t num_rows = sum_MN.size(0);
+  for (int64_t first = 0; first < num_rows; first += kSliceRows) {
+    const int64_t count = std::min(kSliceRows, num_rows - first);
+    sum_MN.narrow(0, first, count).add_(at::mm(grad_TM.narrow(1, first, count).t(), x_TN));
+  }
+}
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (!takes_few_rows(x, weight, bias)) {

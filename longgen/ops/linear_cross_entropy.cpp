@@ -1,6 +1,5 @@
 #include "longgen/ops/linear_cross_entropy.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
@@ -86,26 +85,6 @@ void chunk_losses(const at::Tensor& logits_TV, const at::Tensor& targets_T,
   parallel_rows(
       logits_TV.size(0), std::max<int64_t>(1, num_classes),
       [&job](int64_t begin, int64_t end) { cpu::row_kernels().cross_entropy(job, begin, end); });
-}
-
-/// sum (V, E) += dlogits^T hidden. On the CPU a bf16 product is rounded to bf16, but added in fp32,
-/// a slice of classes at a time so that the product stays small; cuBLAS adds to fp32 itself.
-void add_weight_gradient(const at::Tensor& dlogits_TV, const at::Tensor& hidden_TE,
-                         at::Tensor& sum_VE) {
-  if (sum_VE.scalar_type() == hidden_TE.scalar_type()) {
-    sum_VE.addmm_(dlogits_TV.t(), hidden_TE);
-    return;
-  }
-  if (sum_VE.is_cuda()) {
-    at::addmm_out(sum_VE, sum_VE, dlogits_TV.t(), hidden_TE, at::kFloat);
-    return;
-  }
-  constexpr int64_t kSliceClasses = 8192;
-  const int64_t num_classes = sum_VE.size(0);
-  for (int64_t first = 0; first < num_classes; first += kSliceClasses) {
-    const int64_t count = std::min(kSliceClasses, num_classes - first);
-    sum_VE.narrow(0, first, count).add_(at::mm(dlogits_TV.narrow(1, first, count).t(), hidden_TE));
-  }
 }
 
 struct Chunk {

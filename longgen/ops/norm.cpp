@@ -140,6 +140,10 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
 
 AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
                                const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms) {
+  if (!x.is_cuda()) {
+    const at::Tensor sum = at::add(x, delta);
+    return {sum, rms_norm_forward(sum, weight_N, eps, inverse_rms)};
+  }
   const gpu::NormResult result = gpu::rms_norm(x, delta, weight_N, eps, inverse_rms != nullptr);
   if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
   return {result.sum, result.out};
@@ -148,6 +152,12 @@ AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
 RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
                                        const at::Tensor& weight_N, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight) {
+  if (!x.is_cuda()) {
+    RmsNormGradients result =
+        rms_norm_backward(grads.normed, x, weight_N, inverse_rms, need_x, need_weight);
+    if (need_x) result.x.add_(grads.sum);
+    return result;
+  }
   const auto [grad_x, grad_weight] = gpu::rms_norm_backward(grads.normed, grads.sum, x, weight_N,
                                                             inverse_rms, need_x, need_weight);
   return {grad_x, grad_weight};

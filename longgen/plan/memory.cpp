@@ -46,46 +46,86 @@ int64_t float_bytes_per_token(const ModelConfig& config) {
   return kFloatBytes * (config.head_size + config.num_heads);
 }
 
-/// Decoder::layer without gradients, at its two fullest moments: inside the attention, and inside
-/// the feed-forward network, when q, k, v and the attention's output still exist.
-int64_t forward_width(const Widths& w) {
+/// That the feed-forward network takes at once, at most.
+int64_t feed_forward_rows(int64_t num_tokens) {
+  return std::min(num_tokens, kPlannedFeedForwardRows);
+}
+
+/// A decoder layer without gradients, at its two fullest moments, in numbers: inside the attention,
+/// and inside the feed-forward network, when q, k, v and the attention's output still exist.
+int64_t forward_numbers(const Widths& w, int64_t num_tokens) {
   const int64_t attention = w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q;
-  const int64_t ffn = 3 * w.model + w.qkv() + w.normed + w.q + 3 * w.ffn;
-  return std::max(attention, ffn);
+  const int64_t beside_ffn = 3 * w.model + w.qkv() + w.normed + w.q;
+  return std::max(product({num_tokens, attention}),
+                  capped_sum(product({num_tokens, beside_ffn}),
+                             product({feed_forward_rows(num_tokens), 3 * w.ffn})));
 }
 
-/// What the backward pass of one layer reads: outputs of both norms, q, k, v before and after RoPE,
-/// the attention's output, the sum after it, gate and up, and their product.
-int64_t saved_width(const Widths& w) {
-  return 3 * w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q + 3 * w.ffn;
+/// What the backward pass of a layer's attention reads, but for the layer's input: the output of
+/// the norm, v (where q and k have norms: all of q, k, v), q and k after their norms and after
+/// RoPE, and the attention's output.
+int64_t attention_width(const Widths& w) {
+  const int64_t before_rope = w.normed > 0 ? w.qkv() + w.normed : w.kv;
+  return w.model + before_rope + (w.q + w.kv) + w.q;
 }
 
-/// Gradients alive at once in one layer: those of its output, of gate, up and their product; or of
-/// its output, the attention's output and q, k, v.
-int64_t gradient_width(const Widths& w) { return w.model + std::max(3 * w.ffn, w.q + w.qkv()); }
+/// What the rest of the layer reads, but for gate and up: the sum after the attention, and its
+/// norm.
+int64_t rest_width(const Widths& w) { return 2 * w.model; }
+
+/// One layer in the backward pass, in numbers, at its fullest moment. In the feed-forward network:
+/// the gradients of its output and input and, for the rows of a chunk, of gate, up and their
+/// product, with gate and up where they are computed again; then the gradient of the sum instead.
+/// In the attention: the gradients of the sum, of the attention's output and of q, k, v. Beside
+/// these what is computed again.
+int64_t backward_numbers(const Widths& w, int64_t num_tokens, bool recomputes) {
+  const int64_t chunk = product({feed_forward_rows(num_tokens), (recomputes ? 5 : 3) * w.ffn});
+  const int64_t ffn =
+      capped_sum(product({num_tokens, (recomputes ? rest_width(w) : 0) + 2 * w.model}),
+                 std::max(chunk, product({num_tokens, w.model})));
+  const int64_t attention = product({num_tokens, w.model + w.q + w.qkv()});
+  const int64_t again = recomputes ? product({num_tokens, attention_width(w)}) : 0;
+  return capped_sum(again, std::max(ffn, attention));
+}
 
 int64_t parameter_bytes(const ModelConfig& config, NumberFormat format) {
   return product({parameter_counts(config).total(), bytes_per_number(format)});
 }
 
 void add_kept_activations(const ModelConfig& config, int64_t num_tokens, int64_t bytes,
-                          Recomputation recompute, MemoryPlan& plan) {
+                          const TrainingOptions& options, MemoryPlan& plan) {
   const Widths w(config);
   const int64_t lse = product({config.num_layers, num_tokens, config.num_heads, kFloatBytes});
-  // One more than layers: the last one's output is the input of the final norm.
-  plan.items.push_back(
-      {"layer inputs", product({config.num_layers + 1, num_tokens, w.model, bytes})});
+  int64_t inputs = config.num_layers;
+  if (options.offload == Offloading::layer_inputs) {
+    plan.host_bytes = product({inputs - 1, num_tokens, w.model, bytes});  // the last one stays
+    inputs = std::min<int64_t>(inputs, 2);
+  }
+  plan.items.push_back({"layer inputs", product({inputs, num_tokens, w.model, bytes})});
+  const Recomputation recompute = options.recompute;
   if (recompute == Recomputation::layers_keep_attention) {
     plan.items.push_back({"attention outputs",
                           capped_sum(product({config.num_layers, num_tokens, w.q, bytes}), lse)});
   } else if (recompute == Recomputation::none) {
     plan.items.push_back(
-        {"activations",
-         capped_sum(product({config.num_layers, num_tokens, saved_width(w), bytes}), lse)});
+        {"activations", capped_sum(product({config.num_layers, num_tokens,
+                                            attention_width(w) + rest_width(w) + 2 * w.ffn, bytes}),
+                                   lse)});
   }
 }
 
 }  // namespace
+
+std::string offloading_name(Offloading mode) {
+  return mode == Offloading::layer_inputs ? "layer_inputs" : "none";
+}
+
+Offloading parse_offloading(const std::string& name) {
+  for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
+    if (name == offloading_name(mode)) return mode;
+  }
+  LG_FAIL("[plan] offload: expected none or layer_inputs, found \"", name, "\".");
+}
 
 int64_t MemoryPlan::total_bytes() const {
   int64_t total = 0;
@@ -115,13 +155,15 @@ MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, Nu
   const int64_t bytes = bytes_per_number(format);
   const int64_t chunk = std::min(load.prefill_chunk, load.num_tokens);
   const KvBytes kv = kv_bytes(config, layers, load.num_tokens, format, chunk);
-  const int64_t workspace = capped_sum(product({chunk, forward_width(Widths(config)), bytes}),
+  const int64_t workspace = capped_sum(product({forward_numbers(Widths(config), chunk), bytes}),
                                        product({chunk, float_bytes_per_token(config)}));
-  return {
-      {{"weights", parameter_bytes(config, format)},
-       {"KV cache", capped_sum(kv.prefill_peak, product({load.num_sequences - 1, kv.decode_peak}))},
-       {"prefill workspace", workspace},
-       {"logits", product({load.num_sequences, config.vocab_size, kFloatBytes})}}};
+  MemoryPlan plan;
+  plan.items = {
+      {"weights", parameter_bytes(config, format)},
+      {"KV cache", capped_sum(kv.prefill_peak, product({load.num_sequences - 1, kv.decode_peak}))},
+      {"prefill workspace", workspace},
+      {"logits", product({load.num_sequences, config.vocab_size, kFloatBytes})}};
+  return plan;
 }
 
 MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
@@ -135,11 +177,10 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
       {"gradients", parameter_bytes(config, options.gradients)},
       {"Adam m", parameter_bytes(config, options.optimizer)},
       {"Adam v", parameter_bytes(config, options.optimizer)}};
-  add_kept_activations(config, num_tokens, bytes, options.recompute, plan);
-  // With recomputation the layer's own activations come back, its output included, and go again.
-  const int64_t again = options.recompute == Recomputation::none ? 0 : saved_width(w) + w.model;
+  add_kept_activations(config, num_tokens, bytes, options, plan);
+  const int64_t numbers = backward_numbers(w, num_tokens, options.recompute != Recomputation::none);
   plan.items.push_back(
-      {"layer working set", capped_sum(product({num_tokens, again + gradient_width(w), bytes}),
+      {"layer working set", capped_sum(product({numbers, bytes}),
                                        product({num_tokens, float_bytes_per_token(config)}))});
   // Logits, which become their gradients in place, and the output head's own gradient in fp32,
   // made while the loss is.

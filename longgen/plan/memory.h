@@ -18,13 +18,17 @@ struct MemoryItem {
 };
 
 struct MemoryPlan {
-  std::vector<MemoryItem> items;
+  std::vector<MemoryItem> items;  ///< on the device
+  int64_t host_bytes = 0;         ///< pinned memory beside it
 
   int64_t total_bytes() const;
   /// Of the item with this name; Error where there is none.
   int64_t bytes(const std::string& name) const;
   bool operator==(const MemoryPlan&) const = default;
 };
+
+/// kFeedForwardRows of ops/feed_forward.h, where torch is needed; a test holds them equal.
+inline constexpr int64_t kPlannedFeedForwardRows = 16384;
 
 /// Absurd sizes stop here instead of overflowing: no item is larger, and no device fits one.
 inline constexpr int64_t kMaxItemBytes = int64_t{1} << 58;
@@ -49,12 +53,25 @@ struct ServingLoad {
 MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, NumberFormat format,
                           const ServingLoad& load);
 
+/// train.offload of a recipe, by the same names.
+enum class Offloading {
+  none,
+  layer_inputs,  ///< they wait in host memory, but for the one in use and the next one
+};
+/// "none", "layer_inputs".
+std::string offloading_name(Offloading mode);
+/// Reads offloading_name() back. Throws Error listing the names.
+Offloading parse_offloading(const std::string& name);
+
 struct TrainingOptions {
   Recomputation recompute = Recomputation::layers;
+  Offloading offload = Offloading::none;
   NumberFormat masters = NumberFormat::float32;  ///< equal to the compute format: no second copy
   NumberFormat gradients = NumberFormat::float32;
   NumberFormat optimizer = NumberFormat::float32;  ///< Adam's m and v
   int64_t chunk_rows = 512;  ///< tokens whose logits exist at once, see linear_cross_entropy()
+  /// masters, gradients and optimizer: train.states of a recipe.
+  void set_states(NumberFormat format) { masters = gradients = optimizer = format; }
   bool operator==(const TrainingOptions&) const = default;
 };
 

@@ -58,6 +58,11 @@ void check_request(const PlanRequest& request) {
       request.training.masters == NumberFormat::float32 || request.format == NumberFormat::bfloat16,
       "[plan] masters in bfloat16 under float32 weights would lose what the weights hold. "
       "Take masters in float32.");
+  LG_CHECK(
+      request.training.offload == Offloading::none ||
+          request.training.recompute != Recomputation::none,
+      "[plan] with recompute none everything stays on the device: expected offload none, found "
+      "layer_inputs.");
   const Efficiency& share = request.efficiency;
   check_share("linear", share.linear);
   check_share("full attention forward", share.full_forward);

@@ -31,6 +31,8 @@ OrderedJson memory_to_json(const MemoryPlan& memory, const Fit& fit) {
 OrderedJson architecture_to_json(const ArchitecturePlan& plan, int64_t num_layers) {
   OrderedJson serving = memory_to_json(plan.serving_memory, plan.serving);
   serving["max_sequences"] = plan.max_sequences;
+  OrderedJson training = memory_to_json(plan.training_memory, plan.training_fit);
+  training["host_bytes"] = plan.training_memory.host_bytes;
   return {{"layers", layers_to_json(plan.layers, num_layers)},
           {"kv_bytes", plan.kv.held},
           {"kv_decode_peak_bytes", plan.kv.decode_peak},
@@ -45,7 +47,7 @@ OrderedJson architecture_to_json(const ArchitecturePlan& plan, int64_t num_layer
           {"decode_weight_bytes", plan.decode_read.weights},
           {"decode_kv_bytes", plan.decode_read.kv},
           {"serving", std::move(serving)},
-          {"training", memory_to_json(plan.training_memory, plan.training_fit)},
+          {"training", std::move(training)},
           {"seconds",
            {{"prefill", plan.prefill_seconds},
             {"training_step", plan.training_seconds},
@@ -75,6 +77,7 @@ OrderedJson assumptions_to_json(const PlanRequest& request) {
           {"usable_memory", share.usable_memory},
           {"prefill_chunk", request.prefill_chunk},
           {"recompute", recomputation_name(training.recompute)},
+          {"offload", offloading_name(training.offload)},
           {"masters", number_format_name(training.masters)},
           {"gradients", number_format_name(training.gradients)},
           {"optimizer", number_format_name(training.optimizer)},

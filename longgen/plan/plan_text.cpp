@@ -100,9 +100,17 @@ void add_serving(const Plan& plan, Report& report) {
 }
 
 void add_training(const Plan& plan, Report& report) {
-  report.heading("training, one sequence a step, recompute " +
-                 recomputation_name(plan.request.training.recompute));
+  const TrainingOptions& training = plan.request.training;
+  std::string title =
+      "training, one sequence a step, recompute " + recomputation_name(training.recompute);
+  if (training.masters == NumberFormat::bfloat16) title += ", states bfloat16";
+  report.heading(title);
   add_memory(plan, &ArchitecturePlan::training_memory, report);
+  if (training.offload == Offloading::layer_inputs) {
+    report.quantity("  layer inputs on the host", bytes_of, [](const auto& side) {
+      return static_cast<double>(side.training_memory.host_bytes);
+    });
+  }
   report.fact("  fits", [](const auto& side) { return yes_or_no(side.training_fit.fits); });
   report.fact("  longest context that fits",
               [](const auto& side) { return format_context(side.training_fit.longest_context); });

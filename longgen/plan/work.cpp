@@ -108,7 +108,9 @@ TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers,
   step.backward = {2 * step.forward.linear, 2.5 * step.forward.full_attention,
                    2.5 * step.forward.sparse_attention};
   if (mode == Recomputation::none) return step;
-  step.recompute.linear = 2 * static_cast<double>(num_tokens) * layer_matrices(config);
+  const double down = static_cast<double>(config.num_layers) * static_cast<double>(config.width) *
+                      static_cast<double>(config.ffn_width);
+  step.recompute.linear = 2 * static_cast<double>(num_tokens) * (layer_matrices(config) - down);
   if (mode == Recomputation::layers) {
     step.recompute.full_attention = step.forward.full_attention;
     step.recompute.sparse_attention = step.forward.sparse_attention;

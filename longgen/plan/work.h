@@ -57,8 +57,10 @@ Recomputation parse_recomputation(const std::string& name);
 /// One training step over one sequence of num_tokens, with a loss at every token.
 struct TrainingFlops {
   Flops forward;
-  Flops backward;   ///< 2 x linear; 2.5 x attention, whose backward makes the scores once more
-  Flops recompute;  ///< the output head is never computed again: its chunk makes its gradients
+  Flops backward;  ///< 2 x linear; 2.5 x attention, whose backward makes the scores once more
+  /// The output head is never computed again, because its chunk makes its gradients; nor are the
+  /// products with the down matrices, whose results no gradient needs.
+  Flops recompute;
 
   double total() const { return forward.total() + backward.total() + recompute.total(); }
   bool operator==(const TrainingFlops&) const = default;

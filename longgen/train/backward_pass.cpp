@@ -1,18 +1,35 @@
 #include "longgen/train/backward_pass.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/full_like.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/gradients.h"
 #include "longgen/train/training_context.h"
 
 namespace longgen {
 namespace {
 
-/// A layer's input, and its output with the graph between them where that is kept.
+/// Where the gradient of a tensor goes in. The tensor itself is not needed for that.
+using torch::autograd::Edge;
+
+/// x + attention(x), its norm, and what the backward pass of the norm reads.
+struct Normed {
+  AddedNorm result;
+  at::Tensor inverse_rms;
+};
+
+/// What is kept of a layer: its input, undefined where it is offloaded; with Recompute::kNone also
+/// the graph of the attention, what follows it, and what the feed-forward network keeps.
 struct LayerRun {
-  at::Tensor input_TE, output_TE;
+  at::Tensor input_TE;
+  Edge attention;
+  Normed normed;
+  std::vector<at::Tensor> gate_up;
 };
 
 at::Tensor leaf(const at::Tensor& x) { return x.detach().requires_grad_(true); }
@@ -25,15 +42,36 @@ void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::T
   }
 }
 
+/// Those that the attention reads.
+std::vector<at::Tensor> attention_tensors(LayerWeights layer) {
+  for (at::Tensor* tensor :
+       {&layer.ffn_norm_E, &layer.gate_up, &layer.gate_up_bias, &layer.down, &layer.down_bias}) {
+    tensor->reset();
+  }
+  return layer.tensors();
+}
+
+/// As torch::autograd::grad(), from an edge.
+std::vector<at::Tensor> gradients_of(const std::vector<at::Tensor>& leaves, const Edge& root,
+                                     const at::Tensor& grad) {
+  torch::autograd::edge_list ends;
+  for (const at::Tensor& leaf : leaves) ends.push_back(torch::autograd::impl::gradient_edge(leaf));
+  return torch::autograd::Engine::get_default_engine().execute({root}, {grad}, /*keep_graph=*/false,
+                                                               /*create_graph=*/false,
+                                                               /*accumulate_grad=*/false, ends);
+}
+
 /// sum (V, E) += each row of grad at its token. ATen's index_add_() adds with atomics on a GPU, in
-/// another order in every run.
+/// another order in every run. The rows of a token are added in fp32.
 void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_T,
                             at::Tensor& sum_VE) {
+  at::Tensor wide_VE = sum_VE.to(at::kFloat);  // itself, where it is fp32
   if (sum_VE.is_cuda() && gpu::has_kernels()) {
-    gpu::embedding_backward(grad_TE, tokens_T, sum_VE);
+    gpu::embedding_backward(grad_TE, tokens_T, wide_VE);
   } else {
-    sum_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
+    wide_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
   }
+  if (!wide_VE.is_same(sum_VE)) sum_VE.copy_(wide_VE);
 }
 
 class Pass {
@@ -50,32 +88,58 @@ class Pass {
         rope_(decoder.rope(context_)) {}
 
   double run() {
-    const at::Tensor last_TE = forward_layers();
     at::Tensor grad_TE;
-    const double loss = loss_and_gradient(last_TE, grad_TE);
-    for (int64_t i = decoder_.config().num_layers - 1; i >= 0; --i) grad_TE = layer(i, grad_TE);
+    const double loss = loss_and_gradient(forward_layers(), grad_TE);
+    for (int64_t i = last_layer(); i >= 0; --i) grad_TE = layer(i, std::move(grad_TE));
     add_embedding_gradient(grad_TE, tokens_T_, gradients_.embedding_VE);
     return loss;
   }
 
  private:
+  int64_t last_layer() const { return decoder_.config().num_layers - 1; }
+
   at::Tensor forward_layers() {
     at::Tensor x;
     {
       const at::NoGradGuard no_grad;
       x = decoder_.embed(tokens_T_);
     }
-    for (int64_t i = 0; i < decoder_.config().num_layers; ++i) {
-      const bool keep_graph = options_.recompute == Recompute::kNone;
-      const at::AutoGradMode mode(keep_graph);
-      LayerRun run;
-      run.input_TE = keep_graph ? leaf(x) : x;
-      const at::Tensor y = decoder_.layer(i, run.input_TE, rope_, context_);
-      if (keep_graph) run.output_TE = y;
-      runs_.push_back(std::move(run));
-      x = y.detach();
-    }
+    for (int64_t i = 0; i <= last_layer(); ++i) x = forward_layer(i, x);
     return x;
+  }
+
+  at::Tensor forward_layer(int64_t index, const at::Tensor& x) {
+    const bool keeps_all = options_.recompute == Recompute::kNone;
+    const bool offloads = options_.offload != nullptr && index < last_layer();
+    if (offloads) options_.offload->store(index, x);
+    LayerRun run;
+    if (!offloads) run.input_TE = keeps_all ? leaf(x) : x;
+    Normed normed =
+        attention(index, offloads ? x : run.input_TE, keeps_all ? &run.attention : nullptr);
+    if (keeps_all) run.normed = normed;
+    const at::NoGradGuard no_grad;
+    const at::Tensor delta =
+        feed_forward(std::move(normed.result.normed), decoder_.feed_forward_weights(index),
+                     keeps_all ? &run.gate_up : nullptr);
+    runs_.push_back(std::move(run));
+    return at::add(normed.result.sum, delta);
+  }
+
+  /// With the graph of attention(x) where `graph` is given. The norm is done by hand, so that no
+  /// more than the edge has to stay of it.
+  Normed attention(int64_t index, const at::Tensor& x, Edge* graph) {
+    at::Tensor delta;
+    {
+      const at::AutoGradMode mode(graph != nullptr);
+      delta = decoder_.attention(index, x, rope_, context_);
+    }
+    if (graph != nullptr) *graph = torch::autograd::impl::gradient_edge(delta);
+    const at::NoGradGuard no_grad;
+    Normed normed;
+    normed.result = add_rms_norm_forward(x.detach(), delta.detach(),
+                                         decoder_.weights().layers[index].ffn_norm_E,
+                                         decoder_.config().norm_eps, &normed.inverse_rms);
+    return normed;
   }
 
   double loss_and_gradient(const at::Tensor& last_TE, at::Tensor& grad_TE) {
@@ -91,23 +155,58 @@ class Pass {
     return loss.item<double>();
   }
 
-  /// The gradient of a layer's input, from that of its output.
-  at::Tensor layer(int64_t index, const at::Tensor& grad_TE) {
-    const at::AutoGradMode mode(true);
+  /// Of a layer that is computed again. The next layer's begins to come back meanwhile.
+  at::Tensor input(int64_t index, at::Tensor kept_TE) {
+    if (options_.offload == nullptr) return kept_TE;
+    if (!kept_TE.defined()) kept_TE = options_.offload->take(index);
+    if (index > 0) options_.offload->fetch(index - 1);
+    return kept_TE;
+  }
+
+  /// The gradient of a layer's input, from that of its output. By hand but for the attention:
+  /// tensors go as soon as they are read, the feed-forward network is computed in chunks, and what
+  /// comes out of it is not computed again, because nothing needs it.
+  at::Tensor layer(int64_t index, at::Tensor grad_TE) {
     LayerRun run = std::move(runs_[index]);
     runs_[index] = {};
-    if (!run.output_TE.defined()) {
-      run.input_TE = leaf(run.input_TE);
-      run.output_TE = decoder_.layer(index, run.input_TE, rope_, context_);
+    if (!run.attention.is_valid()) {
+      run.input_TE = leaf(input(index, std::move(run.input_TE)));
+      run.normed = attention(index, run.input_TE, &run.attention);
       context_.forget(index);
     }
-    std::vector<at::Tensor> inputs = {run.input_TE};
-    for (const at::Tensor& tensor : decoder_.weights().layers[index].tensors()) {
-      inputs.push_back(tensor);
+    const at::Tensor grad_sum_TE = sum_gradient(index, std::move(grad_TE), run);
+    std::vector<at::Tensor> leaves = {run.input_TE};
+    for (const at::Tensor& tensor : attention_tensors(decoder_.weights().layers[index])) {
+      leaves.push_back(tensor);
     }
-    const auto found = torch::autograd::grad({run.output_TE}, inputs, {grad_TE});
-    add_gradients(gradients_.layers[index].tensors(), found, 1);
-    return found[0];
+    const auto found = gradients_of(leaves, run.attention, grad_sum_TE);
+    add_gradients(attention_tensors(gradients_.layers[index]), found, 1);
+    return grad_sum_TE.add_(found[0]);
+  }
+
+  /// Of x + attention(x).
+  at::Tensor sum_gradient(int64_t index, at::Tensor grad_TE, LayerRun& run) {
+    const at::NoGradGuard no_grad;
+    const Normed normed = std::move(run.normed);
+    run.normed = {};
+    const LayerWeights& sums = gradients_.layers[index];
+    at::Tensor grad_normed_TE;
+    {
+      const FeedForwardGradients found = feed_forward_backward(
+          grad_TE, normed.result.normed, decoder_.feed_forward_weights(index), run.gate_up);
+      run.gate_up.clear();
+      grad_normed_TE = found.x_TE;
+      const FeedForward& w = found.weights;
+      add_gradients({sums.gate_up, sums.down}, {w.gate_up, w.down}, 0);
+      if (sums.gate_up_bias.defined()) {
+        add_gradients({sums.gate_up_bias, sums.down_bias}, {w.gate_up_bias, w.down_bias}, 0);
+      }
+    }
+    const RmsNormGradients found = add_rms_norm_backward(
+        {grad_TE, grad_normed_TE}, normed.result.sum, decoder_.weights().layers[index].ffn_norm_E,
+        normed.inverse_rms, /*need_x=*/true, /*need_weight=*/true);
+    add_gradients({sums.ffn_norm_E}, {found.weight_N}, 0);
+    return found.x;
   }
 
   const Decoder& decoder_;

@@ -5,6 +5,7 @@
 
 #include "longgen/model/decoder.h"
 #include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/train/layer_offload.h"
 #include "longgen/train/recipe.h"
 
 namespace longgen {
@@ -22,12 +23,15 @@ struct BackwardOptions {
   int64_t loss_chunk_rows = kChunkRowsOfDevice;
   /// The gradients are those of loss_scale * (sum of the losses of all targets).
   double loss_scale = 1;
+  /// Where the inputs of all layers but the last wait, or null: on the decoder's device. Of a GPU;
+  /// not with Recompute::kNone.
+  LayerOffload* offload = nullptr;
 };
 
-/// Adds the gradients of every parameter to `gradients` (fp32, shaped as the decoder's weights,
-/// which must require gradients) and returns the sum of the losses. Memory grows with T by one (T,
-/// E) tensor a layer (kLayers), with no graph of more than one layer at a time. The three ways of
-/// recomputing give the same bits.
+/// Adds the gradients of every parameter to `gradients` (fp32, or bf16 with every sum rounded to
+/// it; shaped as the decoder's weights, which must require gradients) and returns the sum of the
+/// losses. Memory grows with T by one (T, E) tensor a layer (kLayers), with no graph of more than
+/// one layer at a time. The three ways of recomputing give the same bits, and so does offloading.
 double backward_pass(const Decoder& decoder, const MicroBatch& batch,
                      const BackwardOptions& options, ModelWeights& gradients);
 

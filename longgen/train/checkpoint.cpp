@@ -37,11 +37,15 @@ std::vector<NamedTensor> moments(const AdamWState& state) {
   return all;
 }
 
+DType stored_as(const at::Tensor& moment) {
+  return moment.scalar_type() == at::kBFloat16 ? DType::bf16 : DType::f32;
+}
+
 void write_moments(const fs::path& file, const AdamWState& state) {
   const std::vector<NamedTensor> tensors = moments(state);
   std::vector<TensorSpec> specs;
   for (const NamedTensor& named : tensors) {
-    specs.push_back({named.name, DType::f32, named.tensor.sizes().vec()});
+    specs.push_back({named.name, stored_as(named.tensor), named.tensor.sizes().vec()});
   }
   SafetensorsWriter writer(file, specs);
   for (const NamedTensor& named : tensors) {
@@ -55,11 +59,13 @@ void read_moments(const fs::path& path, AdamWState& state) {
   const SafetensorsFile file(path);
   for (const NamedTensor& named : moments(state)) {
     const TensorEntry* entry = file.find(named.name);
-    LG_CHECK(entry && entry->dtype == DType::f32 && entry->shape == named.tensor.sizes().vec(),
-             path.string(), ": tensor ", named.name, ": expected F32 of ", named.tensor.sizes(),
-             entry ? ", found another type or shape." : ", found none.");
+    const DType type = stored_as(named.tensor);
+    LG_CHECK(entry && entry->dtype == type && entry->shape == named.tensor.sizes().vec(),
+             path.string(), ": tensor ", named.name, ": expected ", dtype_name(type), " of ",
+             named.tensor.sizes(), entry ? ", found another type or shape." : ", found none.");
     at::Tensor tensor = named.tensor;
-    const at::Tensor host = tensor.is_cpu() ? tensor : at::empty(tensor.sizes(), at::kFloat);
+    const at::Tensor host =
+        tensor.is_cpu() ? tensor : at::empty(tensor.sizes(), tensor.scalar_type());
     std::memcpy(host.data_ptr(), entry->bytes.data(), entry->bytes.size());
     if (!tensor.is_cpu()) tensor.copy_(host);
     release_pages(entry->bytes);
@@ -108,6 +114,10 @@ void check_same_run(const fs::path& folder, const Recipe& recipe, const RunState
 
 }  // namespace
 
+at::ScalarType states_dtype(const Recipe& recipe) {
+  return recipe.train.states == Precision::kBfloat16 ? at::kBFloat16 : at::kFloat;
+}
+
 CheckpointStore::CheckpointStore(fs::path directory, int64_t keep)
     : directory_(std::move(directory)), keep_(keep) {}
 
@@ -133,7 +143,7 @@ void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,
   fs::create_directories(directory_, error);
   LG_CHECK(!error, directory_.string(), ": cannot be created: ", error.message(), ".");
   AtomicDirectory folder(directory_ / folder_name(checkpoint.state.step), /*replace=*/true);
-  save_model(folder.path(), config, checkpoint.masters, at::kFloat);
+  save_model(folder.path(), config, checkpoint.masters, states_dtype(recipe));
   write_moments(folder.path() / kOptimizerFile, checkpoint.optimizer);
   write_state(folder.path() / "state.json", checkpoint.state);
   write_file(folder.path() / "recipe.toml", dump_recipe(recipe));
@@ -160,7 +170,8 @@ std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe, const
     Checkpoint checkpoint;
     checkpoint.state = read_state(folder / "state.json");
     check_same_run(folder, recipe, checkpoint.state, expected);
-    checkpoint.masters = load_model(folder, {.device = device}).weights();
+    checkpoint.masters =
+        load_model(folder, {.dtype = states_dtype(recipe), .device = device}).weights();
     checkpoint.optimizer = make_adamw_state(checkpoint.masters);
     read_moments(folder / kOptimizerFile, checkpoint.optimizer);
     return checkpoint;

@@ -20,16 +20,18 @@ struct RunState {
   std::string dataset_hash;
 };
 
+/// Of the weights that the optimizer changes, gradients and moments.
+at::ScalarType states_dtype(const Recipe& recipe);
+
 struct Checkpoint {
   RunState state;
-  ModelWeights masters;  ///< fp32
+  ModelWeights masters;  ///< in states_dtype(), as the moments
   AdamWState optimizer;
 };
 
-/// Folders RUN/checkpoints/step-00000100, each a model directory (fp32) that longgen and
-/// transformers open, with optimizer.safetensors, state.json, recipe.toml and a manifest.json of
-/// all hashes. A folder appears whole, flushed to disk, or not at all; then all but the last `keep`
-/// are removed.
+/// Folders RUN/checkpoints/step-00000100, each a model directory that longgen and transformers
+/// open, with optimizer.safetensors, state.json, recipe.toml and a manifest.json of all hashes. A
+/// folder appears whole, flushed to disk, or not at all; then all but the last `keep` are removed.
 class CheckpointStore {
  public:
   /// `directory` need not exist yet.

@@ -3,10 +3,13 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "longgen/base/check.h"
+#include "longgen/base/stochastic_rounding.h"
 #include "longgen/ops/gpu_ops.h"
 
 namespace longgen {
@@ -14,6 +17,8 @@ namespace {
 
 // Elements that one thread takes at once; sums are made over these and then in order.
 constexpr int64_t kChunk = int64_t{1} << 16;
+
+bool is_bf16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 
 int64_t num_chunks(int64_t count) { return (count + kChunk - 1) / kChunk; }
 
@@ -23,27 +28,77 @@ struct Factors {
   float grad_scale, new_share1, new_share2, step_size, inverse_root_correction2, eps;
 };
 
-void update(const Factors& f, float keep, int64_t count, const float* gradient, float* weight,
-            float* m, float* v) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * f.grad_scale;
-    m[i] += f.new_share1 * (g - m[i]);
-    v[i] += f.new_share2 * (g * g - v[i]);
-    const float size = std::sqrt(v[i]) * f.inverse_root_correction2 + f.eps;
-    weight[i] = weight[i] * keep - f.step_size * m[i] / size;
+void put(float value, uint64_t, float& slot) { slot = value; }
+void put(float value, uint64_t random, at::BFloat16& slot) {
+  slot.x = stochastic_bf16(std::bit_cast<uint32_t>(value), random);
+}
+
+/// What one step reads and changes of a parameter.
+template <typename T>
+struct Slots {
+  const T* gradient;
+  T *weight, *m, *v;
+};
+
+/// Elements [begin, end). The weight moves by the moments as they are before they are rounded.
+template <typename T>
+void update(const Factors& f, float keep, uint64_t key, const Slots<T>& slots, int64_t begin,
+            int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    const float g = static_cast<float>(slots.gradient[i]) * f.grad_scale;
+    float m = slots.m[i], v = slots.v[i];
+    m += f.new_share1 * (g - m);
+    v += f.new_share2 * (g * g - v);
+    const float size = std::sqrt(v) * f.inverse_root_correction2 + f.eps;
+    const float weight = static_cast<float>(slots.weight[i]) * keep - f.step_size * m / size;
+    const uint64_t random = std::is_same_v<T, float> ? 0 : element_bits(key, i);
+    put(weight, random, slots.weight[i]);
+    put(m, random >> 16, slots.m[i]);
+    put(v, random >> 32, slots.v[i]);
   }
 }
 
-float* data_of(const at::Tensor& tensor) {
-  LG_DCHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous() &&
-            tensor.device().is_cpu());
-  return tensor.data_ptr<float>();
+template <typename T>
+T* data_of(const at::Tensor& tensor) {
+  LG_DCHECK(tensor.is_contiguous() && tensor.device().is_cpu());
+  return tensor.data_ptr<T>();  // checks the type
+}
+
+template <typename T>
+double sum_of_squares(const at::Tensor& tensor) {
+  const T* const values = data_of<T>(tensor);
+  const int64_t count = tensor.numel();
+  std::vector<double> sums(num_chunks(count));
+  at::parallel_for(0, num_chunks(count), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      double sum = 0;
+      const int64_t last = std::min(count, (chunk + 1) * kChunk);
+      for (int64_t i = chunk * kChunk; i < last; ++i) {
+        sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+      }
+      sums[chunk] = sum;
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+template <typename T>
+void update_on_cpu(const Factors& factors, float keep, uint64_t key, const at::Tensor& gradient,
+                   const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v) {
+  const Slots<T> slots = {data_of<T>(gradient), data_of<T>(weight), data_of<T>(m), data_of<T>(v)};
+  const int64_t count = weight.numel();
+  at::parallel_for(0, num_chunks(count), 1, [&](int64_t begin, int64_t end) {
+    update(factors, keep, key, slots, begin * kChunk, std::min(count, end * kChunk));
+  });
 }
 
 }  // namespace
 
 AdamWState make_adamw_state(const ModelWeights& masters) {
-  return {zeros_like(masters, at::kFloat), zeros_like(masters, at::kFloat)};
+  const at::ScalarType dtype = masters.embedding_VE.scalar_type();
+  return {zeros_like(masters, dtype), zeros_like(masters, dtype)};
 }
 
 double gradient_norm(const ModelWeights& gradients) {
@@ -54,20 +109,8 @@ double gradient_norm(const ModelWeights& gradients) {
   }
   double total = 0;
   for (const NamedTensor& gradient : gradients.parameters()) {
-    const float* values = data_of(gradient.tensor);
-    const int64_t count = gradient.tensor.numel();
-    std::vector<double> sums(num_chunks(count));
-    at::parallel_for(0, num_chunks(count), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t chunk = begin; chunk < end; ++chunk) {
-        double sum = 0;
-        const int64_t last = std::min(count, (chunk + 1) * kChunk);
-        for (int64_t i = chunk * kChunk; i < last; ++i) {
-          sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-        }
-        sums[chunk] = sum;
-      }
-    });
-    for (const double sum : sums) total += sum;
+    total += is_bf16(gradient.tensor) ? sum_of_squares<at::BFloat16>(gradient.tensor)
+                                      : sum_of_squares<float>(gradient.tensor);
   }
   return std::sqrt(total);
 }
@@ -82,25 +125,25 @@ void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
                            static_cast<float>(options.learning_rate / correction1),
                            static_cast<float>(1 / std::sqrt(correction2)),
                            static_cast<float>(options.eps)};
+  const uint64_t key_of_step = mix_pair(options.seed, static_cast<uint64_t>(step));
   const auto weights = masters.parameters(), slopes = gradients.parameters(),
              first = state.m.parameters(), second = state.v.parameters();
   for (size_t p = 0; p < weights.size(); ++p) {
+    const uint64_t key = mix_pair(key_of_step, p);
     const bool decays = weights[p].tensor.dim() >= 2;
     const auto keep =
         static_cast<float>(1 - (decays ? options.learning_rate * options.weight_decay : 0));
     if (weights[p].tensor.is_cuda()) {
       gpu::adamw(slopes[p].tensor, weights[p].tensor, first[p].tensor, second[p].tensor,
                  {factors.grad_scale, factors.new_share1, factors.new_share2, factors.step_size,
-                  factors.inverse_root_correction2, factors.eps, keep});
+                  factors.inverse_root_correction2, factors.eps, keep},
+                 key);
       continue;
     }
-    float *weight = data_of(weights[p].tensor), *gradient = data_of(slopes[p].tensor),
-          *m = data_of(first[p].tensor), *v = data_of(second[p].tensor);
-    const int64_t count = weights[p].tensor.numel();
-    at::parallel_for(0, num_chunks(count), 1, [&](int64_t begin, int64_t end) {
-      const int64_t from = begin * kChunk, size = std::min(count, end * kChunk) - from;
-      update(factors, keep, size, gradient + from, weight + from, m + from, v + from);
-    });
+    const auto update_all =
+        is_bf16(weights[p].tensor) ? update_on_cpu<at::BFloat16> : update_on_cpu<float>;
+    update_all(factors, keep, key, slopes[p].tensor, weights[p].tensor, first[p].tensor,
+               second[p].tensor);
   }
 }
 

@@ -1,4 +1,4 @@
-// train/optimizer.h: AdamW with gradient clipping, on fp32 master weights.
+// train/optimizer.h: AdamW with gradient clipping, on fp32 master weights or on bf16 ones.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,10 @@ struct AdamWOptions {
   /// Decoupled (Loshchilov and Hutter, arXiv 1711.05101): weights lose learning_rate * weight_decay
   /// of themselves. Matrices only: norms and biases do not decay.
   double weight_decay = 0;
+  uint64_t seed = 0;  ///< of the rounding of bf16 states
 };
 
-/// Moments of all parameters, shaped as the weights.
+/// Moments of all parameters, shaped as the weights and in their dtype.
 struct AdamWState {
   ModelWeights m, v;
 };
@@ -26,8 +27,10 @@ AdamWState make_adamw_state(const ModelWeights& masters);
 double gradient_norm(const ModelWeights& gradients);
 
 /// One step; `step` counts from 1 (for the bias correction). Gradients are multiplied by grad_scale
-/// first. masters, gradients, m and v are fp32, all on the CPU or all on a GPU. The result does not
-/// depend on the number of threads.
+/// first. masters, gradients, m and v are all fp32 or all bf16, all on the CPU or all on a GPU.
+/// With bf16 the arithmetic is fp32, and weight, m and v are rounded stochastically, by random
+/// numbers that are a function of (seed, step, parameter, element): rounded to the nearest, most
+/// steps would change nothing. The result does not depend on the number of threads.
 void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
                 const AdamWOptions& options, ModelWeights& masters, AdamWState& state);
 

@@ -19,16 +19,16 @@ enum class DocumentMask {
   kDocuments,  ///< each document is a sequence of its own: Sample::doc_starts goes to attention
   kNone,       ///< the sample is one sequence: documents see those before them
 };
-enum class Precision {
-  kFloat32,
-  kBfloat16,  ///< bf16 compute; master weights and optimizer states stay fp32
-};
+enum class Precision { kFloat32, kBfloat16 };
 /// What the forward pass keeps for the backward pass.
 enum class Recompute {
   kLayers,               ///< the input of each layer; the layer is computed again
   kLayersKeepAttention,  ///< also the outputs of attention, which is then not computed again
   kNone,                 ///< everything
 };
+
+/// What waits for the backward pass in host memory instead of on the GPU.
+enum class Offload { kNone, kLayerInputs };
 
 /// Member names are the keys of the file; docs/recipes.md has types, ranges and meanings. A Recipe
 /// that parse_recipe() gives is complete and consistent: no value stands for "default" any more.
@@ -67,9 +67,13 @@ struct Recipe {
     double final_lr_share = 0.1;
     double weight_decay = 0.1;
     double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-    double clip_norm = 1;  ///< 0: gradients are not clipped
-    Precision precision = Precision::kFloat32;
+    double clip_norm = 1;                       ///< 0: gradients are not clipped
+    Precision precision = Precision::kFloat32;  ///< of the computation
+    /// Of the weights that the optimizer changes, gradients and moments. kBfloat16 only with
+    /// precision kBfloat16: there are no masters, updates are rounded stochastically.
+    Precision states = Precision::kFloat32;
     Recompute recompute = Recompute::kLayers;
+    Offload offload = Offload::kNone;
     int64_t loss_chunk_rows = 0;  ///< 0: what suits the device (kChunkRowsOfDevice)
     int64_t seed = 0;             ///< of whatever training draws besides the order of the samples
     int64_t threads = 0;          ///< 0: all cores
@@ -131,9 +135,10 @@ std::string dump_recipe(const Recipe& recipe);
 std::vector<std::string> recipe_keys();
 
 /// Hash of all that decides the weights at the end, as 16 hex digits: a run may be resumed only
-/// with the same one. Left out: model.output, train.recompute and train.threads, eval, save, log.
-/// train.steps and train.tokens count as the total number of steps. Paths are hashed as text; what
-/// stands in them has hashes of its own (directory_hash, the dataset's manifest).
+/// with the same one. Left out: model.output, train.recompute, train.offload and train.threads,
+/// eval, save, log. train.steps and train.tokens count as the total number of steps. Paths are
+/// hashed as text; what stands in them has hashes of its own (directory_hash, the dataset's
+/// manifest).
 std::string recipe_hash(const Recipe& recipe);
 /// One line for each value that recipe_hash covers and that differs: "train.batch_size: 16
 /// before, 8 now". Empty exactly if the hashes are the same.

@@ -58,6 +58,8 @@ inline constexpr Choice<Recompute, 3> kRecomputes{
     {{{"layers", Recompute::kLayers},
       {"layers_keep_attention", Recompute::kLayersKeepAttention},
       {"none", Recompute::kNone}}}};
+inline constexpr Choice<Offload, 2> kOffloads{
+    {{{"none", Offload::kNone}, {"layer_inputs", Offload::kLayerInputs}}}};
 
 // Upper limits only keep products within 64 bits and typing errors out of runs.
 inline constexpr int64_t kMaxLength = int64_t{1} << 30;
@@ -99,7 +101,9 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"train.eps"}, r.train.eps, Number{.low = 0, .high = 1, .above_low = true});
   visit(Key{"train.clip_norm"}, r.train.clip_norm, Number{0, 1e6});
   visit(Key{"train.precision"}, r.train.precision, kPrecisions);
+  visit(Key{"train.states"}, r.train.states, kPrecisions);
   visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputes);
+  visit(Key{"train.offload", kFree}, r.train.offload, kOffloads);
   visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{0, kMaxLength});
   visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});
   visit(Key{"train.threads", kFree}, r.train.threads, Count{0, 4096});

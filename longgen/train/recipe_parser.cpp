@@ -193,6 +193,23 @@ void check_steps(Recipe& recipe) {
            ".");
 }
 
+void check_states(const Recipe& recipe) {
+  const Recipe::Train& train = recipe.train;
+  LG_CHECK(train.states == Precision::kFloat32 || train.precision == Precision::kBfloat16,
+           recipe.where("train.states"),
+           ": weights in bfloat16 are computed with in bfloat16: expected \"float32\" with "
+           "train.precision = \"float32\", found \"bfloat16\".");
+}
+
+void check_offload(const Recipe& recipe) {
+  const Recipe::Train& train = recipe.train;
+  LG_CHECK(
+      train.offload == Offload::kNone || train.recompute != Recompute::kNone,
+      recipe.where("train.offload"),
+      ": with train.recompute = \"none\" everything stays on the GPU: expected \"none\", found "
+      "\"layer_inputs\".");
+}
+
 }  // namespace
 
 Recipe parse_recipe(std::string_view text, const std::string& source,
@@ -208,6 +225,8 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
            recipe.where("train.accumulation"), ": expected a divisor of train.batch_size, ",
            recipe.train.batch_size, ", found ", recipe.train.accumulation, ".");
   check_steps(recipe);
+  check_states(recipe);
+  check_offload(recipe);
   return recipe;
 }
 

@@ -89,7 +89,7 @@ class Run {
   Run(const Recipe& recipe, const TrainOptions& options)
       : recipe_(recipe),
         options_(options),
-        is_bf16_(recipe.train.precision == Precision::kBfloat16),
+        has_masters_(recipe.train.precision != recipe.train.states),
         device_(options.on_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
         config_(hybrid_config(recipe)),
         dataset_(TokenDataset::open(recipe.data.path, "train")),
@@ -186,12 +186,15 @@ class Run {
       log_info(detail::concat("resumed after step ", state_.state.step));
     } else {
       state_.state = expected;
-      state_.masters = load_model(recipe_.model.path, {.device = device_}).weights();
+      state_.masters =
+          load_model(recipe_.model.path, {.dtype = states_dtype(recipe_), .device = device_})
+              .weights();
       state_.optimizer = make_adamw_state(state_.masters);
       directory_->clear();
     }
     open_logs(saved ? state_.state.step : MetricsLog::kNewRun);
-    gradients_ = zeros_like(state_.masters, at::kFloat);
+    if (recipe_.train.offload == Offload::kLayerInputs) offload_.emplace(device_);
+    gradients_ = zeros_like(state_.masters, states_dtype(recipe_));
     make_decoder();
   }
 
@@ -204,7 +207,7 @@ class Run {
   /// The decoder that computes: on the masters themselves, or on a bf16 copy.
   void make_decoder() {
     ModelWeights weights =
-        is_bf16_ ? converted(state_.masters, at::kBFloat16, device_) : state_.masters;
+        has_masters_ ? converted(state_.masters, at::kBFloat16, device_) : state_.masters;
     require_gradients(weights);
     decoder_.emplace(config_, std::move(weights));
   }
@@ -232,7 +235,8 @@ class Run {
       loss += backward_pass(*decoder_, make_batch(some, recipe_.data.mask),
                             {.recompute = recipe_.train.recompute,
                              .loss_chunk_rows = recipe_.train.loss_chunk_rows,
-                             .loss_scale = 1.0 / static_cast<double>(targets)},
+                             .loss_scale = 1.0 / static_cast<double>(targets),
+                             .offload = offload_ ? &*offload_ : nullptr},
                             gradients_);
     }
     loss /= static_cast<double>(targets);
@@ -266,9 +270,10 @@ class Run {
                 .beta1 = recipe_.train.beta1,
                 .beta2 = recipe_.train.beta2,
                 .eps = recipe_.train.eps,
-                .weight_decay = recipe_.train.weight_decay},
+                .weight_decay = recipe_.train.weight_decay,
+                .seed = static_cast<uint64_t>(recipe_.train.seed)},
                state_.masters, state_.optimizer);
-    if (is_bf16_) copy_weights(state_.masters, decoder_->weights());
+    if (has_masters_) copy_weights(state_.masters, decoder_->weights());
   }
 
   void log_step(double loss, double norm, double rate, double seconds) {
@@ -334,7 +339,7 @@ class Run {
 
   const Recipe& recipe_;
   const TrainOptions& options_;
-  const bool is_bf16_;
+  const bool has_masters_;  // in fp32, beside the weights that compute
   const at::Device device_;
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointStore> store_;
@@ -348,6 +353,7 @@ class Run {
   int64_t saved_step_ = -1;  // of the last checkpoint
   std::optional<Decoder> decoder_;
   ModelWeights gradients_;
+  std::optional<LayerOffload> offload_;
   std::optional<MetricsLog> metrics_;
   std::optional<EventFile> events_;
   TrainSummary summary_;
@@ -359,8 +365,12 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
   LG_CHECK(!options.on_gpu || recipe.train.precision == Precision::kBfloat16,
            recipe.where("train.precision"),
            ": on a GPU training computes in bfloat16 (its kernels take nothing else; weights, "
-           "gradients and moments stay float32), found float32. Set train.precision = \"bfloat16\" "
-           "(--set train.precision=bfloat16), or use --device cpu.");
+           "gradients and moments stay float32 unless train.states says otherwise), found float32. "
+           "Set train.precision = \"bfloat16\" (--set train.precision=bfloat16), or use --device "
+           "cpu.");
+  LG_CHECK(options.on_gpu || recipe.train.offload == Offload::kNone, recipe.where("train.offload"),
+           ": layer inputs can be offloaded from a GPU only. Set train.offload = \"none\" (--set "
+           "train.offload=none), or use --device cuda.");
   try {
     return Run(recipe, options).run();
   } catch (const c10::OutOfMemoryError&) {
@@ -368,8 +378,9 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
         out_of_gpu_memory(),
         "\n  Smaller parts of a step need less: a larger train.accumulation, down to one "
         "sequence at a time; then train.recompute = \"layers\", a smaller train.loss_chunk_rows, "
-        "a shorter data.sequence_length. Weights, gradients and moments alone take 18 bytes a "
-        "parameter. `longgen plan` predicts all of it.");
+        "train.offload = \"layer_inputs\", a shorter data.sequence_length. Weights, gradients and "
+        "moments alone take 18 bytes a "
+        "parameter, or 8 with train.states = \"bfloat16\". `longgen plan` predicts all of it.");
   }
 }
 

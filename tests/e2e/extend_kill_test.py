@@ -35,7 +35,7 @@ batch_size = 2
 accumulation = 2
 learning_rate = 0.003
 threads = 2
-[eval]
+{more}[eval]
 every = 5
 sequences = 2
 [save]
@@ -47,6 +47,7 @@ class ExtendCase(CliCase):
     """A model, a dataset and a recipe, and what a whole run makes of them."""
 
     steps = STEPS
+    more = ""  # lines of [train]
 
     def setUp(self):
         super().setUp()
@@ -57,7 +58,7 @@ class ExtendCase(CliCase):
             for _ in range(60))
         self.run_program("prepare", self.put("text.txt", text), self.dir / "data", "--model", self.dir / "model",
                          "--held-out", "0.2", "--quiet")
-        self.recipe = self.put("recipe.toml", RECIPE.format(dir=self.dir, steps=self.steps))
+        self.recipe = self.put("recipe.toml", RECIPE.format(dir=self.dir, steps=self.steps, more=self.more))
 
     def whole_run(self):
         """Files of a run that nothing happens to: its weights, and (step, loss, held-out loss) of its log."""
@@ -160,6 +161,10 @@ class KillTest(ExtendCase):
             self.assertEqual(found_log, log)
             self.assertEqual(self.names_in("checkpoints"), [f"step-{STEPS - 2:08}", f"step-{STEPS - 1:08}"])
             self.assertEqual(self.names_in(""), ["checkpoints", "metrics.jsonl", "model", "recipe.toml", "tensorboard"])
+
+
+class KillWithBf16StatesTest(KillTest):
+    more = "precision = \"bfloat16\"\nstates = \"bfloat16\"\n"
 
 
 class StopTest(ExtendCase):

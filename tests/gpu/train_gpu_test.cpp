@@ -1,6 +1,11 @@
 // Training on the GPU: optimizer, loss and gradients of a whole model, runs and resuming them.
+#include <c10/core/CachingDeviceAllocator.h>
+
 #include <cmath>
 
+#include "longgen/base/units.h"
+#include "longgen/ops/gpu_memory.h"
+#include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/optimizer.h"
 #include "tests/gpu/gpu_test.h"
@@ -35,12 +40,13 @@ struct Outcome {
 };
 
 Outcome run(const ModelConfig& config, const ModelWeights& weights, at::ScalarType dtype,
-            at::Device device, const BackwardOptions& options = {}) {
+            at::Device device, const BackwardOptions& options = {},
+            const MicroBatch& batch = make_micro_batch()) {
   const ModelWeights moved = converted(weights, dtype, device);
   require_gradients(moved);
   const Decoder decoder(config, moved);
   ModelWeights gradients = zeros_like(moved, at::kFloat);
-  const double loss = backward_pass(decoder, make_micro_batch(), options, gradients);
+  const double loss = backward_pass(decoder, batch, options, gradients);
   return {loss, converted(gradients, at::kFloat, at::kCPU)};
 }
 
@@ -92,6 +98,44 @@ TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
   expect_bits(with(Recompute::kLayersKeepAttention), none);
 }
 
+TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
+  const ModelConfig config = config_of(GetParam(), gpu_config());
+  const ModelWeights weights = bf16_weights(config);
+  const Outcome kept = run(config, weights, at::kBFloat16, kGpu);
+  LayerOffload offload(kGpu);
+  for (const Recompute recompute : {Recompute::kLayers, Recompute::kLayersKeepAttention}) {
+    for (int pass = 0; pass < 3; ++pass) {  // later ones use the host's memory again
+      expect_bits(
+          run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute, .offload = &offload}),
+          kept);
+    }
+  }
+}
+
+// More rows than the feed-forward network takes at once.
+TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
+  const ModelConfig config = config_of(GetParam(), gpu_config());
+  const ModelWeights weights = bf16_weights(config);
+  std::vector<int64_t> starts;
+  for (int64_t t = 0; t < kFeedForwardRows + 700; t += 1000) starts.push_back(t);
+  const MicroBatch batch = packed_batch(kFeedForwardRows + 700, starts);
+  const Outcome none =
+      run(config, weights, at::kBFloat16, kGpu, {.recompute = Recompute::kNone}, batch);
+  LayerOffload offload(kGpu);
+  expect_bits(run(config, weights, at::kBFloat16, kGpu, {.offload = &offload}, batch), none);
+  // No chunk is left out or taken twice: that would be an error of about a half.
+  const Outcome truth = run(config, weights, at::kFloat, at::kCPU, {}, batch);
+  for (size_t layer = 0; layer < truth.gradients.layers.size(); ++layer) {
+    for (const auto part : {&LayerWeights::gate_up, &LayerWeights::down}) {
+      const at::Tensor& want = truth.gradients.layers[layer].*part;
+      // Of bf16 activations: some roundings of 2^-8.
+      EXPECT_LE(distance(none.gradients.layers[layer].*part, want),
+                0x1p-4 * want.to(at::kDouble).norm().item<double>())
+          << layer;
+    }
+  }
+}
+
 TEST_P(ModelGpu, ForwardAloneGivesTheLossOfTheTrainingPass) {
   const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = converted(bf16_weights(config), at::kBFloat16, kGpu);
@@ -108,6 +152,43 @@ INSTANTIATE_TEST_SUITE_P(
                       ModelCase{"stride", "sink=1,window=1,stride=2", false, true},
                       ModelCase{"bias", "sink=1,window=4", false, false, true}),
     [](const auto& c) { return std::string(c.param.name); });
+
+using MemoryGpu = GpuTest;
+
+// Shapes of a 7B model at an eighth of its width, whose fullest moments are those at 128K tokens.
+TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
+  constexpr int64_t kTokens = 65536;
+  Json json = gpu_config();
+  json["num_hidden_layers"] = 4;
+  json["hidden_size"] = 512;
+  json["intermediate_size"] = 1376;
+  json["num_attention_heads"] = json["num_key_value_heads"] = 8;
+  const ModelConfig config = config_of({"", "sink=1,window=16"}, json);
+  std::vector<int64_t> starts;
+  for (int64_t t = 0; t < kTokens; t += 8192) starts.push_back(t);
+  const MicroBatch batch = packed_batch(kTokens, starts);
+  const ModelWeights weights = converted(bf16_weights(config), at::kBFloat16, kGpu);
+  require_gradients(weights);
+  const Decoder decoder(config, weights);
+  ModelWeights gradients = zeros_like(weights, at::kBFloat16);
+  LayerOffload offload(kGpu);
+  const auto growth = [&](LayerOffload* where) {
+    const int64_t before = gpu_memory().allocated;
+    c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(0);
+    backward_pass(decoder, batch, {.loss_chunk_rows = 64, .offload = where}, gradients);
+    return gpu_memory().peak_allocated - before;
+  };
+  growth(nullptr);  // libraries take their workspaces in the first pass
+  for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
+    const MemoryPlan plan =
+        training_memory(config, kTokens, NumberFormat::bfloat16, {.offload = mode});
+    const int64_t planned = plan.bytes("layer inputs") + plan.bytes("layer working set");
+    const int64_t found = growth(mode == Offloading::none ? nullptr : &offload);
+    EXPECT_NEAR(static_cast<double>(found) / static_cast<double>(planned), 1, 0.15)
+        << format_bytes(found) << " of " << format_bytes(planned) << " planned, offload "
+        << offloading_name(mode);
+  }
+}
 
 class TrainGpu : public GpuTest {
  protected:
@@ -187,13 +268,63 @@ TEST_F(TrainGpu, ARunMayMoveToTheCpu) {
   EXPECT_LT(resumed.last_loss, metric(dir_ / "moved", "loss")[0].get<double>());
 }
 
+TEST_F(TrainGpu, OffloadingChangesNoBit) {
+  // Two sequences a micro-batch: cuDNN, which takes one alone, gives other bits in every run.
+  std::vector<std::string> parts = {"train.batch_size=4", "train.accumulation=2"};
+  train(recipe("kept", parts), kOnGpu);
+  parts.emplace_back("train.offload=layer_inputs");
+  train(recipe("offloaded", parts), kOnGpu);
+  EXPECT_EQ(weights_file(dir_ / "offloaded"), weights_file(dir_ / "kept"));
+}
+
+/// A slow stream of large tensors: what is computed with must not come too early, and memory must
+/// not be used again before it is copied.
+TEST_F(TrainGpu, CopiesWaitForWhatTheyNeed) {
+  LayerOffload offload(kGpu);
+  constexpr int64_t kLayers = 12, kRows = 4096;
+  const at::TensorOptions options = at::TensorOptions(kGpu).dtype(at::kFloat);
+  const at::Tensor square = at::eye(kRows, options);
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int64_t i = 0; i < kLayers; ++i) {
+      at::Tensor x = at::full({kRows, kRows}, i + 100 * pass, options);
+      for (int k = 0; k < 4; ++k) x = at::mm(x, square);
+      offload.store(i, x);
+      x.reset();  // the next layer's may be written to its memory
+    }
+    offload.fetch(kLayers - 1);
+    for (int64_t i = kLayers - 1; i >= 0; --i) {
+      const at::Tensor x = offload.take(i);
+      if (i > 0) offload.fetch(i - 1);
+      const at::Tensor y = at::mm(x, square);
+      EXPECT_TRUE(y.eq(i + 100 * pass).all().item<bool>()) << i;
+    }
+  }
+}
+
+TEST_F(TrainGpu, StatesInBf16LearnAndResumeToTheBit) {
+  const std::vector<std::string> states = {"train.states=bfloat16"};
+  const TrainSummary whole = train(recipe("whole", states), kOnGpu);
+  EXPECT_LT(whole.last_loss, whole.first_loss);
+  const fs::path stopped = dir_ / "stopped";
+  train(recipe("stopped", states), kOnGpu);
+  fs::remove_all(stopped / "model");
+  fs::remove_all(stopped / "checkpoints" / "step-00000010");
+  EXPECT_TRUE(train(recipe("stopped", states), kResumeOnGpu).finished);
+  EXPECT_EQ(weights_file(stopped), weights_file(dir_ / "whole"));
+}
+
 using OptimizerGpu = GpuTest;
 
-TEST_F(OptimizerGpu, StepsAreThoseOfTheCpu) {
+/// Matrices and vectors of many lengths, some that 16 bytes do not divide.
+ModelConfig optimizer_config() {
   Json json = gpu_config();
   json["vocab_size"] = 2101;
   json["attention_bias"] = true;
-  const ModelConfig config = parse_model_config(json.dump(), "config.json");
+  return parse_model_config(json.dump(), "config.json");
+}
+
+TEST_F(OptimizerGpu, StepsAreThoseOfTheCpu) {
+  const ModelConfig config = optimizer_config();
   ModelWeights cpu = random_weights(config, at::kFloat, 1), gpu = converted(cpu, at::kFloat, kGpu);
   AdamWState cpu_state = make_adamw_state(cpu), gpu_state = make_adamw_state(gpu);
   for (int64_t step = 1; step <= 3; ++step) {
@@ -212,6 +343,34 @@ TEST_F(OptimizerGpu, StepsAreThoseOfTheCpu) {
       EXPECT_LE(max_difference(left[i].tensor, right[i].tensor.cpu()),
                 8 * 0x1p-23 * max_abs(left[i].tensor))
           << left[i].name;
+    }
+  };
+  expect_near(cpu, gpu);
+  expect_near(cpu_state.m, gpu_state.m);
+  expect_near(cpu_state.v, gpu_state.v);
+}
+
+TEST_F(OptimizerGpu, InBf16TheRandomNumbersAreThoseOfTheCpu) {
+  const ModelConfig config = optimizer_config();
+  ModelWeights cpu = random_weights(config, at::kBFloat16, 1),
+               gpu = converted(cpu, at::kBFloat16, kGpu);
+  AdamWState cpu_state = make_adamw_state(cpu), gpu_state = make_adamw_state(gpu);
+  const ModelWeights gradients = random_weights(config, at::kBFloat16, 2),
+                     moved = converted(gradients, at::kBFloat16, kGpu);
+  const double norm = gradient_norm(gradients);
+  EXPECT_NEAR(gradient_norm(moved), norm, 1e-12 * norm);
+  const AdamWOptions options = {.learning_rate = 0.01, .weight_decay = 0.1, .seed = 9};
+  adamw_step(gradients, 0.5, 1, options, cpu, cpu_state);
+  adamw_step(moved, 0.5, 1, options, gpu, gpu_state);
+  // Where the last bits of fp32 differ, the same random number may round to the other neighbour:
+  // some of the 2^16 places between two bf16 numbers are met, a thousandth at most.
+  const auto expect_near = [](const ModelWeights& a, const ModelWeights& b) {
+    const auto left = a.parameters(), right = b.parameters();
+    for (size_t i = 0; i < left.size(); ++i) {
+      const at::Tensor x = left[i].tensor.to(at::kDouble),
+                       y = right[i].tensor.cpu().to(at::kDouble);
+      EXPECT_LE(x.ne(y).sum().item<int64_t>(), 1 + x.numel() / 1000) << left[i].name;
+      EXPECT_TRUE(((x - y).abs() <= 0x1p-7 * x.abs()).all().item<bool>()) << left[i].name;
     }
   };
   expect_near(cpu, gpu);

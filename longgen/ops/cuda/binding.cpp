@@ -239,9 +239,9 @@ Tensor sum_losses(const Tensor& losses_in, const Tensor& targets_in, int64_t num
   return result;
 }
 
-float* data_of(const Tensor& x) {
+void* data_of(const Tensor& x) {
   TORCH_CHECK(x.is_contiguous(), "[adamw] tensors must be contiguous.");
-  return x.data_ptr<float>();
+  return x.data_ptr();
 }
 
 /// (2) fp64, of which the first is the sum over the chunks of all tensors.
@@ -257,7 +257,7 @@ Tensor sum_of_squares(at::TensorList tensors) {
   const Tensor sums = at::empty({total}, options), result = at::empty({2}, options);
   double* next = sums.data_ptr<double>();
   for (const Tensor& x : tensors) {
-    cuda::sum_squares(data_of(x), x.numel(), next, launch.stream());
+    cuda::sum_squares(is_bf16(x), data_of(x), x.numel(), next, launch.stream());
     next += num_chunks(x);
   }
   cuda::sum_in_order(sums.const_data_ptr<double>(), total, nullptr, 0, result.data_ptr<double>(),
@@ -267,14 +267,19 @@ Tensor sum_of_squares(at::TensorList tensors) {
 }
 
 void adamw(const Tensor& gradient, const Tensor& weight, const Tensor& m, const Tensor& v,
-           at::ArrayRef<double> factors) {
+           at::ArrayRef<double> factors, int64_t key) {
   const Launch launch(weight);
+  for (const Tensor& x : {gradient, m, v}) {
+    TORCH_CHECK(x.scalar_type() == weight.scalar_type(), "[adamw] tensors must have one dtype.");
+  }
   const auto factor = [&](size_t i) { return static_cast<float>(factors.at(i)); };
-  const cuda::AdamW job = {.gradient = data_of(gradient),
+  const cuda::AdamW job = {.is_bf16 = is_bf16(weight),
+                           .gradient = data_of(gradient),
                            .weight = data_of(weight),
                            .m = data_of(m),
                            .v = data_of(v),
                            .count = weight.numel(),
+                           .key = static_cast<uint64_t>(key),
                            .grad_scale = factor(0),
                            .new_share1 = factor(1),
                            .new_share2 = factor(2),
@@ -298,7 +303,7 @@ void embedding_backward(const Tensor& grad_in, const Tensor& tokens, const Tenso
                                        .sorted = sorted.const_data_ptr<int64_t>(),
                                        .order = order.const_data_ptr<int64_t>(),
                                        .pieces = pieces.data_ptr<float>(),
-                                       .sum = data_of(sum)};
+                                       .sum = sum.data_ptr<float>()};
   launch(cuda::embedding_backward, job);
 }
 

@@ -1,17 +1,29 @@
-// AdamW and the sum of squares of a tensor, fp32.
+// AdamW and the sum of squares of a tensor, fp32 or bf16.
+#include "longgen/base/stochastic_rounding.h"
 #include "longgen/ops/cuda/row_kernels.h"
 #include "longgen/ops/cuda/vectors.cuh"
 
 namespace longgen::cuda {
 namespace {
 
-template <int kCount>
+/// The bf16 that a number is rounded to, or the number itself.
+template <typename T>
+__device__ __forceinline__ float rounded_stochastically(float x, uint64_t random) {
+  if constexpr (sizeof(T) == 4) return x;
+  const uint32_t upper_half = stochastic_bf16(__float_as_uint(x), random);
+  return __uint_as_float(upper_half << 16);
+}
+
+template <typename S>
 __global__ void __launch_bounds__(kThreads) adamw_kernel(const __grid_constant__ AdamW job) {
+  using T = typename S::Type;
+  constexpr int kCount = S::kCount;
   const int64_t i = (blockIdx.x * int64_t{kThreads} + threadIdx.x) * kCount;
   if (i >= job.count) return;
-  const auto gradient = load<kCount>(job.gradient + i);
-  auto weight = load<kCount>(job.weight + i), m = load<kCount>(job.m + i),
-       v = load<kCount>(job.v + i);
+  T *const weights = static_cast<T*>(job.weight) + i, *const ms = static_cast<T*>(job.m) + i,
+           *const vs = static_cast<T*>(job.v) + i;
+  const auto gradient = load<kCount>(static_cast<const T*>(job.gradient) + i);
+  auto weight = load<kCount>(weights), m = load<kCount>(ms), v = load<kCount>(vs);
 #pragma unroll
   for (int j = 0; j < kCount; ++j) {
     const float g = gradient.at[j] * job.grad_scale;
@@ -19,15 +31,20 @@ __global__ void __launch_bounds__(kThreads) adamw_kernel(const __grid_constant__
     v.at[j] += job.new_share2 * (g * g - v.at[j]);
     const float size = sqrtf(v.at[j]) * job.inverse_root_correction2 + job.eps;
     weight.at[j] = weight.at[j] * job.keep - job.step_size * m.at[j] / size;
+    const uint64_t random = sizeof(T) == 4 ? 0 : element_bits(job.key, i + j);
+    weight.at[j] = rounded_stochastically<T>(weight.at[j], random);
+    m.at[j] = rounded_stochastically<T>(m.at[j], random >> 16);
+    v.at[j] = rounded_stochastically<T>(v.at[j], random >> 32);
   }
-  store(job.weight + i, weight);
-  store(job.m + i, m);
-  store(job.v + i, v);
+  store(weights, weight);
+  store(ms, m);
+  store(vs, v);
 }
 
-template <int kCount>
+template <typename S>
 __global__ void __launch_bounds__(kThreads)
-    sum_squares_kernel(const float* x, int64_t count, double* sums) {
+    sum_squares_kernel(const typename S::Type* x, int64_t count, double* sums) {
+  constexpr int kCount = S::kCount;
   const int64_t begin = blockIdx.x * kSquaresChunk;
   const int64_t end = begin + kSquaresChunk < count ? begin + kSquaresChunk : count;
   double sum = 0;
@@ -51,21 +68,22 @@ __global__ void __launch_bounds__(kThreads)
 
 void adamw(const AdamW& job, cudaStream_t stream) {
   if (job.count == 0) return;
-  if (fits_wide(false, {job.gradient, job.weight, job.m, job.v}, {job.count})) {
-    adamw_kernel<4><<<num_blocks(job.count / 4, kThreads), kThreads, 0, stream>>>(job);
-  } else {
-    adamw_kernel<1><<<num_blocks(job.count, kThreads), kThreads, 0, stream>>>(job);
-  }
+  const bool wide = fits_wide(job.is_bf16, {job.gradient, job.weight, job.m, job.v}, {job.count});
+  with_step(job.is_bf16, wide, [&](auto step) {
+    using S = decltype(step);
+    const unsigned blocks = num_blocks(job.count / S::kCount, kThreads);
+    adamw_kernel<S><<<blocks, kThreads, 0, stream>>>(job);
+  });
 }
 
-void sum_squares(const float* x, int64_t count, double* sums, cudaStream_t stream) {
+void sum_squares(bool is_bf16, const void* x, int64_t count, double* sums, cudaStream_t stream) {
   if (count == 0) return;
   const unsigned blocks = num_blocks(count, kSquaresChunk);
-  if (fits_wide(false, {x}, {count})) {
-    sum_squares_kernel<4><<<blocks, kThreads, 0, stream>>>(x, count, sums);
-  } else {
-    sum_squares_kernel<1><<<blocks, kThreads, 0, stream>>>(x, count, sums);
-  }
+  with_step(is_bf16, fits_wide(is_bf16, {x}, {count}), [&](auto step) {
+    using S = decltype(step);
+    sum_squares_kernel<S>
+        <<<blocks, kThreads, 0, stream>>>(static_cast<const typename S::Type*>(x), count, sums);
+  });
 }
 
 }  // namespace longgen::cuda

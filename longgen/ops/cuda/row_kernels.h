@@ -116,15 +116,17 @@ void sum_in_order(const double* values, int64_t count, const int64_t* targets, i
 
 /// sums[i] = the sum of squares of chunk i of x, in double.
 constexpr int64_t kSquaresChunk = int64_t{1} << 16;
-void sum_squares(const float* x, int64_t count, double* sums, cudaStream_t stream);
+void sum_squares(bool is_bf16, const void* x, int64_t count, double* sums, cudaStream_t stream);
 
 /// As update() in train/optimizer.cpp.
 struct AdamW {
-  const float* gradient;
-  float* weight;
-  float* m;
-  float* v;
+  bool is_bf16;
+  const void* gradient;
+  void* weight;
+  void* m;
+  void* v;
   int64_t count;
+  uint64_t key;  ///< of the random numbers that bf16 is rounded with
   float grad_scale, new_share1, new_share2, step_size, inverse_root_correction2, eps, keep;
 };
 void adamw(const AdamW& job, cudaStream_t stream);

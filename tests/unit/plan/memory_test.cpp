@@ -17,7 +17,7 @@ constexpr NumberFormat kBfloat16 = NumberFormat::bfloat16;
 
 // tiny_config(): E 24, F 40, H D 32, K D 16, V 100.
 constexpr int64_t kNorm = 24, kQkv = 32 + 16 + 16, kRotated = 32 + 16, kAttended = 32, kSum = 24;
-constexpr int64_t kGateUp = 80, kProduct = 40;
+constexpr int64_t kGateUp = 80, kProduct = 40, kValues = 16;
 constexpr int64_t kFloats = 4 * (8 + 4);  // bytes a token: cosines and sines, log-sum-exps
 
 std::vector<std::string> names_of(const MemoryPlan& plan) {
@@ -97,10 +97,13 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
   for (const char* name : {"masters", "gradients", "Adam m", "Adam v"}) {
     EXPECT_EQ(plan.bytes(name), parameters * 4) << name;
   }
-  EXPECT_EQ(plan.bytes("layer inputs"), 7 * 1000 * 24 * 2);
-  const int64_t saved = 2 * kNorm + kQkv + kRotated + kAttended + kSum + kGateUp + kProduct;
-  const int64_t output = 24, gradients = 24 + kGateUp + kProduct;
-  EXPECT_EQ(plan.bytes("layer working set"), 1000 * ((saved + output + gradients) * 2 + kFloats));
+  EXPECT_EQ(plan.bytes("layer inputs"), 6 * 1000 * 24 * 2);
+  EXPECT_EQ(plan.host_bytes, 0);
+  const int64_t saved = 2 * kNorm + kValues + kRotated + kAttended + kSum;
+  // In the feed-forward network: of output and input, of the product and of gate and up, with gate
+  // and up again.
+  const int64_t gradients = 24 + 24 + kProduct + kGateUp;
+  EXPECT_EQ(plan.bytes("layer working set"), 1000 * ((saved + gradients + kGateUp) * 2 + kFloats));
   EXPECT_EQ(plan.bytes("loss"), 128 * 100 * 2 + 100 * 24 * 4);
   EXPECT_EQ(training_memory(config, 50, kBfloat16, {}).bytes("loss"), 50 * 100 * 2 + 100 * 24 * 4);
 
@@ -110,8 +113,48 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
   EXPECT_EQ(kept.bytes("attention outputs"), 6 * 1000 * kAttended * 2 + lse);
   const MemoryPlan all =
       training_memory(config, 1000, kBfloat16, {.recompute = Recomputation::none});
-  EXPECT_EQ(all.bytes("activations"), 6 * 1000 * saved * 2 + lse);
+  EXPECT_EQ(all.bytes("activations"), 6 * 1000 * (saved + kGateUp) * 2 + lse);
   EXPECT_EQ(all.bytes("layer working set"), 1000 * (gradients * 2 + kFloats));
+}
+
+TEST(MemoryTest, OfManyTokensTheFeedForwardNetworkTakesAChunk) {
+  const ModelConfig config = tiny_config();
+  constexpr int64_t kTokens = 1'000'000, kRows = kPlannedFeedForwardRows;
+  // The norm's gradient comes to the gradients of its output and of the layer's.
+  EXPECT_EQ(training_memory(config, kTokens, kBfloat16, {}).bytes("layer working set"),
+            kTokens * ((2 * kNorm + kValues + kRotated + kAttended + kSum + 3 * 24) * 2 + kFloats));
+  // Wide attention: of the sum, of the attention's output and of q, k, v.
+  ModelConfig wide = config;
+  wide.num_heads = wide.num_kv_heads = 20;  // H D = K D = 160
+  EXPECT_EQ(training_memory(wide, kTokens, kBfloat16, {}).bytes("layer working set"),
+            kTokens * ((kNorm + 160 + 2 * 160 + 160 + 24 + 160 + 3 * 160) * 2 + 4 * (8 + 20)));
+  const MemoryPlan prefill = serving_memory(config, tiny_hybrid(), kFloat32,
+                                            {.num_tokens = kTokens, .prefill_chunk = kTokens});
+  EXPECT_EQ(
+      prefill.bytes("prefill workspace"),
+      kTokens * ((3 * kSum + kQkv + kAttended) * 4 + kFloats) + kRows * (kGateUp + kProduct) * 4);
+}
+
+TEST(MemoryTest, OffloadedLayerInputsAreOnTheHostButForTwo) {
+  const ModelConfig config = tiny_config();
+  const MemoryPlan plan =
+      training_memory(config, 1000, kBfloat16, {.offload = Offloading::layer_inputs});
+  EXPECT_EQ(plan.bytes("layer inputs"), 2 * 1000 * 24 * 2);
+  EXPECT_EQ(plan.host_bytes, 5 * 1000 * 24 * 2);
+  EXPECT_EQ(error_text([] { parse_offloading("all"); }),
+            "[plan] offload: expected none or layer_inputs, found \"all\".");
+}
+
+TEST(MemoryTest, StatesInBf16TakeEightBytesAParameter) {
+  const ModelConfig config = preset("llama2-7b");
+  TrainingOptions options;
+  options.set_states(kBfloat16);
+  const MemoryPlan plan = training_memory(config, 64, kBfloat16, options);
+  int64_t states = 0;
+  for (const char* name : {"weights", "masters", "gradients", "Adam m", "Adam v"}) {
+    states += plan.bytes(name);
+  }
+  EXPECT_EQ(states, 8 * config.num_parameters());
 }
 
 TEST(MemoryTest, Float32WeightsAreTheirOwnMasters) {
@@ -133,7 +176,8 @@ TEST(MemoryTest, HeadNormsKeepTheirOutputs) {
   };
   const int64_t without = working_set();
   config.qk_norm = true;
-  EXPECT_EQ(working_set() - without, 10 * kRotated * 4);
+  // Their inputs too, of which v alone stays otherwise.
+  EXPECT_EQ(working_set() - without, 10 * (kRotated + kQkv - kValues) * 4);
 }
 
 TEST(MemoryTest, GrowsWithTokensAndSequences) {

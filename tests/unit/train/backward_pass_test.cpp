@@ -142,6 +142,30 @@ TEST(BackwardPassOnce, AddsToWhatIsThere) {
   }
 }
 
+// More rows than the feed-forward network takes at once.
+TEST(BackwardPassOnce, ChunksOfTheFeedForwardNetworkGiveTheSameBits) {
+  constexpr int64_t kManyTokens = kFeedForwardRows + 700;
+  std::vector<int64_t> starts;
+  for (int64_t t = 0; t < kManyTokens; t += 300) starts.push_back(t);
+  const MicroBatch batch = packed_batch(kManyTokens, starts);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Decoder decoder =
+        make_decoder({.name = "", .sparse = "sink=0,window=1", .bias = true}, dtype);
+    const Outcome none = run(decoder, batch, {.recompute = Recompute::kNone});
+    expect_bits(run(decoder, batch, {.recompute = Recompute::kLayers}), none);
+    EXPECT_EQ(loss_of(decoder, batch, kChunkRowsOfDevice), none.loss);
+    if (dtype != at::kFloat) continue;
+    const Outcome plain = plain_autograd(decoder, batch, 1);
+    const auto expected = plain.gradients.parameters(), found = none.gradients.parameters();
+    for (size_t i = 0; i < expected.size(); ++i) {
+      // Sums over so many rows in another order.
+      EXPECT_LE(max_difference(expected[i].tensor, found[i].tensor),
+                256 * std::numeric_limits<float>::epsilon() * max_abs(expected[i].tensor))
+          << expected[i].name;
+    }
+  }
+}
+
 TEST(BackwardPassOnce, TheLossAloneIsTheSame) {
   const Decoder decoder = make_decoder({.name = "", .sparse = "sink=0,window=1"});
   const MicroBatch batch = make_micro_batch();

@@ -5,6 +5,7 @@
 
 #include "longgen/base/process.h"
 #include "longgen/base/units.h"
+#include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "recipe_test_support.h"
 #include "tests/unit/sanitized.h"
@@ -23,12 +24,16 @@ bool reset_peak() {
   return file.good();
 }
 
-/// How far the peak of a pass stands above what model and gradients take.
-int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
+Json shape(int64_t num_layers) {
   Json json = tiny_config();
   json["num_hidden_layers"] = num_layers;
   json["hidden_size"] = kWidth;
   json["vocab_size"] = kVocab;
+  return json;
+}
+
+/// How far the peak of a pass stands above what model and gradients take.
+int64_t growth_bytes(const Json& json, int64_t num_tokens, Recompute recompute) {
   ModelConfig config = parse_model_config(json.dump(), "config.json");
   config.layers = {{}, Pattern::parse("sink=0,window=1")};
   const ModelWeights weights = random_weights(config, at::kFloat, 1);
@@ -36,12 +41,16 @@ int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
   ModelWeights gradients = zeros_like(weights, at::kFloat);
   for (const NamedTensor& gradient : gradients.parameters()) gradient.tensor.fill_(0);  // in RAM
   const Decoder decoder(config, weights);
-  const at::Tensor tokens = at::arange(kTokens, at::kLong) % kVocab;
+  const at::Tensor tokens = at::arange(num_tokens, at::kLong) % json["vocab_size"].get<int64_t>();
   const MicroBatch batch = {tokens, tokens, at::zeros({1}, at::kLong)};
   EXPECT_TRUE(reset_peak());
   const int64_t before = peak_memory_bytes();
   backward_pass(decoder, batch, {.recompute = recompute, .loss_chunk_rows = 64}, gradients);
   return peak_memory_bytes() - before;
+}
+
+int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
+  return growth_bytes(shape(num_layers), kTokens, recompute);
 }
 
 class Memory : public ::testing::Test {
@@ -69,6 +78,39 @@ TEST_F(Memory, OfALayerItsInputStays) {
   const int64_t attention = of_a_layer(Recompute::kLayersKeepAttention);
   EXPECT_LT(attention, kLayerInputBytes * 5 / 2) << format_bytes(attention);
   EXPECT_GT(of_a_layer(Recompute::kNone), kLayerInputBytes * 5);
+}
+
+TEST_F(Memory, OfALongSequenceTheFeedForwardNetworksActivationsNeverExistAtOnce) {
+  constexpr int64_t kFfn = 1024, kManyTokens = 3 * kFeedForwardRows;
+  Json json = shape(1);
+  json["intermediate_size"] = kFfn;
+  json["vocab_size"] = 512;
+  // Gate, up, their product, and the gradients of all: five of them stand at once.
+  constexpr int64_t kOfAChunk = kFeedForwardRows * 5 * kFfn * 4;
+  const int64_t growth = growth_bytes(json, kManyTokens, Recompute::kLayers);
+  EXPECT_GT(growth, kOfAChunk);
+  EXPECT_LT(growth, 2 * kOfAChunk) << format_bytes(growth);
+}
+
+static_assert(kPlannedFeedForwardRows == kFeedForwardRows);
+
+TEST_F(Memory, APassTakesWhatIsPlanned) {
+  // Where the feed-forward network is the fullest moment, in one chunk and in two. In the
+  // attention the CPU has temporaries of its own; tests/gpu holds that against the plan.
+  for (const auto& [ffn, tokens] : {std::pair(2048, 8192), {1024, 2 * kFeedForwardRows}}) {
+    Json json = shape(2);
+    json["hidden_size"] = 256;
+    json["intermediate_size"] = ffn;
+    json["vocab_size"] = 512;
+    const ModelConfig config = parse_model_config(json.dump(), "config.json");
+    const MemoryPlan plan =
+        training_memory(config, tokens, NumberFormat::float32, {.chunk_rows = 64});
+    const int64_t planned = plan.bytes("layer inputs") + plan.bytes("layer working set");
+    const int64_t growth = growth_bytes(json, tokens, Recompute::kLayers);
+    EXPECT_NEAR(static_cast<double>(growth) / static_cast<double>(planned), 1, 0.15)
+        << format_bytes(growth) << " of " << format_bytes(planned) << " planned, feed-forward "
+        << ffn << ", tokens " << tokens;
+  }
 }
 
 TEST_F(Memory, LogitsOfAllTokensNeverExist) {

@@ -2,9 +2,12 @@
 
 #include <ATen/Parallel.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <set>
 
+#include "longgen/base/stochastic_rounding.h"
 #include "recipe_test_support.h"
 #include "tiny_run.h"
 
@@ -119,6 +122,116 @@ TEST(AdamW, TheScaleMultipliesTheGradient) {
   adamw_step(quarter, 1, 1, {.learning_rate = 0.1, .eps = 0.1}, other, other_state);
   EXPECT_TRUE(at::equal(masters.embedding_VE, other.embedding_VE));
   EXPECT_TRUE(at::equal(state.v.embedding_VE, other_state.v.embedding_VE));
+}
+
+TEST(StochasticRounding, IsOneOfTheTwoNeighboursAndItsMeanTheNumber) {
+  for (const float x : {1.001F, -3.14159F, 1e-39F, 0.99999F, 6.5e10F}) {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    const auto value = [](uint16_t half) { return std::bit_cast<float>(uint32_t{half} << 16); };
+    const auto below = static_cast<uint16_t>(bits >> 16), above = static_cast<uint16_t>(below + 1);
+    constexpr int kCount = 1 << 18;
+    int num_above = 0;
+    for (int i = 0; i < kCount; ++i) {
+      const uint16_t found = stochastic_bf16(bits, element_bits(17, i));
+      ASSERT_TRUE(found == below || found == above) << x;
+      num_above += found == above;
+    }
+    // Six standard deviations of a mean of draws that are 0 or 1.
+    const double share = (x - value(below)) / (value(above) - value(below));
+    EXPECT_NEAR(static_cast<double>(num_above) / kCount, share, 6 * 0.5 / std::sqrt(kCount)) << x;
+  }
+}
+
+TEST(StochasticRounding, LeavesWhatBf16Has) {
+  const float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float x : {0.F, -0.F, 1.F, -2.5F, 0x1p-130F, kInfinity, -kInfinity}) {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    EXPECT_EQ(stochastic_bf16(bits, 0xFFFF), bits >> 16) << x;
+  }
+  const auto nan = std::bit_cast<uint32_t>(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_EQ(stochastic_bf16(nan, 0xFFFF), nan >> 16);
+}
+
+TEST(StochasticRounding, WeightAndMomentsOfAllElementsDrawTheirOwnBits) {
+  double sum = 0;
+  std::set<uint64_t> seen;
+  for (int64_t i = 0; i < 4096; ++i) {
+    const uint64_t bits = element_bits(mix_pair(mix_pair(0, 1), 2), i);
+    EXPECT_TRUE(seen.insert(bits).second);
+    // The product of two centred draws has the mean 0 where they do not depend on each other.
+    sum += (static_cast<double>(bits & 0xFFFF) - 32767.5) *
+           (static_cast<double>(bits >> 16 & 0xFFFF) - 32767.5);
+  }
+  EXPECT_LT(std::abs(sum) / 4096, 6 * 65536.0 * 65536 / 12 / std::sqrt(4096));
+}
+
+ModelWeights in_bf16(const ModelWeights& weights) {
+  return converted(weights, at::kBFloat16, at::kCPU);
+}
+
+TEST(AdamWInBf16, StepsAndMomentsAreRightOnAverage) {
+  // Steps of 2^-12 of weights whose neighbours are 2^-8 away, and a mean square that moves by a
+  // thousandth: rounded to the nearest nothing would move.
+  const AdamWOptions options = {.learning_rate = 0x1p-12, .beta1 = 0, .beta2 = 0.999, .seed = 3};
+  ModelWeights weights = in_bf16(make_weights(1)), gradients = in_bf16(make_weights(2));
+  weights.embedding_VE.fill_(1);
+  gradients.embedding_VE.fill_(1);
+  AdamWState state = make_adamw_state(weights);
+  state.v.embedding_VE.fill_(0.5);
+  // Far from the first step, so that nothing corrects the moments: v = 0.5005 and the step is
+  // learning_rate / sqrt(v).
+  adamw_step(gradients, 1, 1'000'000, options, weights, state);
+  const auto count = static_cast<double>(weights.embedding_VE.numel());
+  const auto mean = [](const at::Tensor& x) { return x.to(at::kDouble).mean().item<double>(); };
+  const double v = 0.5005, step = 0x1p-12 / std::sqrt(v);
+  // A draw between neighbours d apart has a standard deviation of at most d / 2.
+  EXPECT_NEAR(mean(weights.embedding_VE), 1 - step, 6 * 0x1p-9 / std::sqrt(count));
+  EXPECT_NEAR(mean(state.v.embedding_VE), v, 6 * 0x1p-10 / std::sqrt(count));
+  EXPECT_EQ(max_difference(state.m.embedding_VE, gradients.embedding_VE), 0);
+}
+
+TEST(AdamWInBf16, IsTheStepOfFp32WithinOneRounding) {
+  const AdamWOptions options = {.learning_rate = 0.01, .weight_decay = 0.1};
+  ModelWeights rounded = in_bf16(make_weights(1)), exact = converted(rounded, at::kFloat, at::kCPU);
+  const ModelWeights gradients = in_bf16(make_weights(2)),
+                     same = converted(gradients, at::kFloat, at::kCPU);
+  EXPECT_EQ(gradient_norm(gradients), gradient_norm(same));
+  AdamWState state = make_adamw_state(rounded), exact_state = make_adamw_state(exact);
+  adamw_step(gradients, 0.5, 1, options, rounded, state);
+  adamw_step(same, 0.5, 1, options, exact, exact_state);
+  const auto expect_near = [](const ModelWeights& a, const ModelWeights& b) {
+    const auto left = a.parameters(), right = b.parameters();
+    for (size_t i = 0; i < left.size(); ++i) {
+      EXPECT_EQ(left[i].tensor.scalar_type(), at::kBFloat16);
+      const at::Tensor truth = right[i].tensor.to(at::kDouble);
+      const at::Tensor error = (left[i].tensor.to(at::kDouble) - truth).abs();
+      EXPECT_TRUE((error <= 0x1p-7 * truth.abs() + 1e-38).all().item<bool>()) << left[i].name;
+      EXPECT_GT(max_abs(error), 0) << left[i].name;
+    }
+  };
+  expect_near(rounded, exact);
+  expect_near(state.m, exact_state.m);
+  expect_near(state.v, exact_state.v);
+}
+
+TEST(AdamWInBf16, SeedStepAndNothingElseDecideTheBits) {
+  const int before = at::get_num_threads();
+  const auto run = [](int threads, uint64_t seed, int64_t step) {
+    at::set_num_threads(threads);
+    ModelWeights weights = in_bf16(make_weights(1));
+    AdamWState state = make_adamw_state(weights);
+    adamw_step(in_bf16(make_weights(2)), 1, step, {.learning_rate = 0.1, .seed = seed}, weights,
+               state);
+    return std::pair(weights.embedding_VE, state.v.embedding_VE);
+  };
+  const auto [weight, v] = run(1, 7, 1000);
+  for (const int threads : {2, 3}) {
+    EXPECT_TRUE(at::equal(run(threads, 7, 1000).first, weight));
+    EXPECT_TRUE(at::equal(run(threads, 7, 1000).second, v));
+  }
+  EXPECT_FALSE(at::equal(run(1, 8, 1000).first, weight));
+  EXPECT_FALSE(at::equal(run(1, 7, 1001).second, v));
+  at::set_num_threads(before);
 }
 
 TEST(GradientNorm, IsTheEuclideanNormOfAll) {

@@ -181,6 +181,12 @@ TEST(RecipeErrorsTest, ValuesThatContradictEachOther) {
   EXPECT_EQ(message_of("accumulation", "3"),
             "r.toml: line 10: train.accumulation: expected a divisor of train.batch_size, 1, found "
             "3.");
+  EXPECT_EQ(message_of("states", "\"bfloat16\""),
+            "r.toml: line 10: train.states: weights in bfloat16 are computed with in bfloat16: "
+            "expected \"float32\" with train.precision = \"float32\", found \"bfloat16\".");
+  EXPECT_EQ(set_message({"train.recompute=none", "train.offload=layer_inputs"}),
+            "--set train.offload=layer_inputs: with train.recompute = \"none\" everything stays on "
+            "the GPU: expected \"none\", found \"layer_inputs\".");
   EXPECT_EQ(message_of("warmup_steps", "11"),
             "r.toml: line 10: train.warmup_steps: expected at most the total number of steps, 10, "
             "found 11.");

@@ -59,7 +59,9 @@ TEST(RecipeTest, EveryKeyIsRead) {
     eps = 1e-300
     clip_norm = 0
     precision = "bfloat16"
+    states = "bfloat16"
     recompute = "layers_keep_attention"
+    offload = "layer_inputs"
     loss_chunk_rows = 7
     seed = 3
     threads = 2
@@ -92,7 +94,9 @@ TEST(RecipeTest, EveryKeyIsRead) {
                 .eps = 1e-300,
                 .clip_norm = 0,
                 .precision = Precision::kBfloat16,
+                .states = Precision::kBfloat16,
                 .recompute = Recompute::kLayersKeepAttention,
+                .offload = Offload::kLayerInputs,
                 .loss_chunk_rows = 7,
                 .seed = 3,
                 .threads = 2};
@@ -167,9 +171,9 @@ TEST(RecipeTest, WhereNamesLineOrOverrideOrSource) {
 
 TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
   const Recipe base = smallest();
-  const std::set<std::string> free = {"model.output", "train.recompute", "train.threads",
-                                      "eval.every",   "eval.sequences",  "save.every",
-                                      "save.keep",    "log.every",       "log.tensorboard"};
+  const std::set<std::string> free = {
+      "model.output",   "train.recompute", "train.offload", "train.threads", "eval.every",
+      "eval.sequences", "save.every",      "save.keep",     "log.every",     "log.tensorboard"};
   const std::map<std::string, std::string> other = {{"architecture.context", "8192"},
                                                     {"architecture.rope", "keep"},
                                                     {"data.sequence_length", "1024"},
@@ -179,6 +183,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                                     {"train.schedule", "linear"},
                                                     {"train.precision", "bfloat16"},
                                                     {"train.recompute", "none"},
+                                                    {"train.offload", "layer_inputs"},
                                                     {"log.tensorboard", "false"},
                                                     {"train.tokens", "90000"}};
   std::set<std::string> hashes = {recipe_hash(base)};
@@ -188,6 +193,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                           (value == other.end() ? "0.5" : value->second)};
     // These take no 0.5.
     if (key == "train.accumulation") overrides = {"train.batch_size=2", "train.accumulation=2"};
+    if (key == "train.states") overrides = {"train.precision=bfloat16", "train.states=bfloat16"};
     for (const char* ending : {"steps", "seed", "every", "keep", "sequences", "threads", "_rows"}) {
       if (key.ends_with(ending)) overrides = {key + "=3"};
     }
@@ -281,9 +287,9 @@ TEST(RecipeTest, TheDocumentationHasEveryKeyAndItsDefault) {
     if (!in_words.contains(key)) {
       EXPECT_EQ(cells[2], "`" + defaults.at(key) + "`") << key;
     }
-    const bool free = key == "model.output" || key == "train.recompute" || key == "train.threads" ||
-                      key.starts_with("eval.") || key.starts_with("save.") ||
-                      key.starts_with("log.");
+    const bool free = key == "model.output" || key == "train.recompute" || key == "train.offload" ||
+                      key == "train.threads" || key.starts_with("eval.") ||
+                      key.starts_with("save.") || key.starts_with("log.");
     EXPECT_EQ(cells[3], free ? "may change" : "same") << key;
   }
 }

@@ -98,13 +98,12 @@ class Resume : public FolderTest {
 using Names = std::vector<std::string>;
 
 TEST_F(Resume, FromEveryCheckpointTheWeightsAreTheSame) {
-  for (const char* precision : {"train.precision=float32", "train.precision=bfloat16"}) {
-    const Names recipe = {precision,
-                          "save.every=1",
-                          "save.keep=100",
-                          "train.accumulation=2",
-                          "train.recompute=layers_keep_attention",
-                          "train.threads=2"};
+  for (const Names& numbers :
+       {Names{"train.precision=float32"}, Names{"train.precision=bfloat16"},
+        Names{"train.precision=bfloat16", "train.states=bfloat16", "train.seed=5"}}) {
+    const Names recipe =
+        joined(numbers, {"save.every=1", "save.keep=100", "train.accumulation=2",
+                         "train.recompute=layers_keep_attention", "train.threads=2"});
     const std::string expected = uninterrupted(recipe);
     run(kForce, recipe);
     const auto losses = metric(run_dir(), "loss");
@@ -114,7 +113,7 @@ TEST_F(Resume, FromEveryCheckpointTheWeightsAreTheSame) {
       EXPECT_TRUE(summary.finished);
       EXPECT_EQ(summary.steps, 6);
       EXPECT_EQ(summary.tokens, 6 * 2 * 160);
-      EXPECT_TRUE(weights_file(run_dir()) == expected) << precision << " from step " << step;
+      EXPECT_TRUE(weights_file(run_dir()) == expected) << numbers.back() << " from step " << step;
       EXPECT_EQ(metric(run_dir(), "step"), (std::vector<Json>{1, 2, 3, 4, 5, 6}));
       EXPECT_EQ(metric(run_dir(), "loss"), losses);
     }

@@ -96,11 +96,24 @@ TEST_F(Trainer, OverfitsFourSequences) {
     texts.push_back(text.substr(0, 128));  // with <|end|> 129 tokens
   }
   write_dataset(dir_ / "data", dir_ / "model", texts);
-  const TrainSummary summary = run(
-      {"data.sequence_length=129", "data.packing=whole", "train.batch_size=4", "train.steps=400",
-       "train.learning_rate=0.01", "train.weight_decay=0", "log.tensorboard=false"});
-  EXPECT_LT(summary.last_loss, 0.05);
-  EXPECT_GT(summary.first_loss, 4);
+  for (const char* states : {"float32", "bfloat16"}) {
+    const TrainSummary summary = run(
+        {"data.sequence_length=129", "data.packing=whole", "train.batch_size=4", "train.steps=400",
+         "train.learning_rate=0.01", "train.weight_decay=0", "log.tensorboard=false",
+         "train.states=" + std::string(states), "train.precision=" + std::string(states)});
+    EXPECT_LT(summary.last_loss, 0.05) << states;
+    EXPECT_GT(summary.first_loss, 4) << states;
+  }
+}
+
+TEST_F(Trainer, StatesInBf16AreWeightsAndMomentsInBf16) {
+  run({"train.precision=bfloat16", "train.states=bfloat16", "save.every=5"});
+  const at::Tensor embedding = load_model(dir_ / "run" / "model").weights().embedding_VE;
+  EXPECT_TRUE(at::equal(embedding, embedding.to(at::kBFloat16).to(at::kFloat)));
+  const fs::path saved = dir_ / "run" / "checkpoints" / "step-00000005";
+  EXPECT_EQ(load_model_config(saved).raw.at("torch_dtype"), "bfloat16");
+  EXPECT_EQ(SafetensorsFile(saved / "optimizer.safetensors").find("v.embedding")->dtype,
+            DType::bf16);
 }
 
 /// Largest difference of two runs' weights, and the largest weight.
@@ -271,6 +284,9 @@ TEST_F(Trainer, MistakesNameTheKey) {
   EXPECT_TRUE(contains(error({"architecture.context=1M", "data.sequence_length=1M"}),
                        "fewer than one sample of 1048576"));
   EXPECT_TRUE(contains(error({"eval.every=1"}), "set eval.every = 0"));
+  EXPECT_TRUE(contains(error({"train.offload=layer_inputs"}),
+                       "--set train.offload=layer_inputs: layer inputs can be offloaded from a GPU "
+                       "only"));
 }
 
 TEST_F(Trainer, AnotherTokenizersDatasetIsRefused) {
