@@ -40,7 +40,7 @@ void PagedLayer::commit(const std::vector<PassPart>& parts) {
 }
 
 LayerPages PagedLayer::pages() const {
-  return {pool_.address(0), pool_.page_bytes(), 0, pattern_.window_blocks()};
+  return {pool_.address(0), pool_.page_bytes(), 0, pattern_};
 }
 
 at::Tensor PagedLayer::memory(int64_t num_pages) const {

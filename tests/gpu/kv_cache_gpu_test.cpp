@@ -4,8 +4,8 @@
 
 #include <numeric>
 
+#include "longgen/kv_cache/paged_layer.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/gpu/paged_layer.h"
 #include "tests/numerics/attend_cases.h"
 
 namespace longgen {
