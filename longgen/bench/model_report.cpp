@@ -53,15 +53,15 @@ struct Prediction {
     const ArchitecturePlan prompt = plan(layers, work, work.tokens),
                            after = plan(layers, work, end);
     flops = {prompt.prefill.total(),
-             forward_flops(config, layers, work.tokens, end, work.decode_tokens).total() /
-                 static_cast<double>(work.decode_tokens),
+             forward_flops(config, layers, work.tokens, end, work.decode_tokens).total() *
+                 static_cast<double>(work.batch) / static_cast<double>(work.decode_tokens),
              prompt.training.total()};
     if (work.device) {
       seconds = {prompt.prefill_seconds, after.decode_seconds, prompt.training_seconds};
     }
     bytes = {prompt.serving_memory.total_bytes(), 0, prompt.training_memory.total_bytes()};
-    decode_reads = after.decode_read.weights + after.decode_read.kv;
-    kv_bytes = prompt.kv.held;
+    decode_reads = after.decode_read.weights + work.batch * after.decode_read.kv;
+    kv_bytes = work.batch * prompt.kv.held;
   }
 
   static ArchitecturePlan plan(const LayerPlan& layers, const MeasuredWork& work, int64_t context) {
@@ -71,6 +71,7 @@ struct Prediction {
                            .context = context,
                            .device = work.device ? *work.device : find_device("cpu"),
                            .format = work.format,
+                           .num_sequences = work.batch,
                            .prefill_chunk = work.chunk,
                            .training = {.recompute = work.recompute},
                            .efficiency = {}};
@@ -115,7 +116,7 @@ OrderedJson summarize_part(const std::vector<OrderedJson>& rounds, size_t index,
 
 /// Tokens of a part that pass in its seconds.
 int64_t tokens_of(const std::string& part, const MeasuredWork& work) {
-  return part == "decode" ? 1 : work.tokens;
+  return part == "decode" ? work.batch : work.tokens;
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ struct MeasuredWork {
   ModelSubject subject;
   NumberFormat format = NumberFormat::float32;
   bool on_gpu = false;
-  int64_t tokens = 0, decode_tokens = 0, chunk = 0;
+  int64_t tokens = 0, decode_tokens = 0, chunk = 0, batch = 1;
   Recomputation recompute = Recomputation::layers;
   /// Whose times are predicted; none are where it is not known.
   std::optional<DeviceSpec> device;

@@ -10,8 +10,8 @@
 #include "longgen/base/check.h"
 #include "longgen/base/process.h"
 #include "longgen/bench/machine.h"
+#include "longgen/bench/sequence_batch.h"
 #include "longgen/bench/timing.h"
-#include "longgen/generate/session.h"
 #include "longgen/ops/gpu_memory.h"
 #include "longgen/train/step.h"
 
@@ -112,30 +112,31 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     const at::Device device = options.device;
     const Decoder decoder(cut_config(subject, cut),
                           cut_weights(subject, cut, options.dtype, device));
-    Session session(decoder, options.chunk);
+    SequenceBatch sequences(decoder, options.batch, options.chunk);
     const std::vector<int32_t> ids = some_ids(options.tokens, subject.config.vocab_size);
     const auto decode = [&](int64_t count) {
-      for (int64_t i = 0; i < count; ++i) {
-        session.append(std::span(ids).subspan(i % options.tokens, 1));
-      }
+      for (int64_t i = 0; i < count; ++i) sequences.step(ids[i % options.tokens]);
     };
     const size_t warm_up = device.is_cuda() ? ids.size() : std::min<size_t>(ids.size(), 64);
-    session.append(std::span(ids).first(warm_up));
+    sequences.append(0, std::span(ids).first(warm_up));
     decode(1);
-    session.clear();
+    sequences.clear();
 
     reset_gpu_peaks();
     at::Tensor logits_V;
-    const double prefill = seconds_of(device, [&] { logits_V = session.append(ids); });
+    const double prefill = seconds_of(device, [&] {
+      for (int64_t n = 0; n < options.batch; ++n) logits_V = sequences.append(n, ids);
+    });
     check_finite(logits_V);
-    sample["kv_bytes"] = session.kv_bytes();
-    sample["prefill"] = part(options, prefill, session.kv_bytes_peak());
+    sample["kv_bytes"] = sequences.kv_bytes();
+    sample["prefill"] =
+        part(options, prefill / static_cast<double>(options.batch), sequences.kv_bytes_peak());
 
     reset_gpu_peaks();
     decode(1);  // on a GPU the first step after a prompt records a graph
     const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
-    sample["decode"] =
-        part(options, steps / static_cast<double>(options.decode_tokens), session.kv_bytes_peak());
+    sample["decode"] = part(options, steps / static_cast<double>(options.decode_tokens),
+                            sequences.kv_bytes_peak());
   }
   add_rates(options, sample);
   return sample;

@@ -15,11 +15,13 @@ struct SampleOptions {
   at::Device device = at::kCPU;
   int64_t tokens = 2048, decode_tokens = 32;
   int64_t chunk = 512;  ///< tokens of the prompt that pass the layers at once
+  int64_t batch = 1;    ///< sequences that are decoded together
   Recomputation recompute = Recomputation::layers;
 };
 
-/// Prefill of one sequence, then decoding after it:
-///   {"prefill": PART, "decode": PART of one step, "kv_bytes": of the prompt, RATES}
+/// Prefill of each sequence of the batch, then decoding of all of them together:
+///   {"prefill": PART of one sequence, "decode": PART of one step, "kv_bytes": of all prompts,
+///   RATES}
 /// with PART
 ///   seconds, host_bytes    peak of the process so far
 ///   device_bytes           on a GPU: peak of what tensors and KV pages hold, of this part alone

@@ -27,7 +27,7 @@ struct ModelCommand {
   std::string model;
   ModelOptions model_options;
   std::vector<std::string> compare = {"model"}, measure = {"prefill", "decode"};
-  int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = 0;
+  int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = 0, batch = 1;
   std::string recompute = "layers", plan_device;
   bool json = false;
   // In the process of one measurement: what it measures.
@@ -47,6 +47,7 @@ int sample(const ModelCommand& command) {
                                  .tokens = command.tokens,
                                  .decode_tokens = command.decode_tokens,
                                  .chunk = command.chunk,
+                                 .batch = command.batch,
                                  .recompute = parse_recomputation(command.recompute)};
   const ModelCut cut = find_cut(subject, command.variant, command.cut);
   Output output;
@@ -67,6 +68,7 @@ std::vector<std::string> sample_arguments(const ModelCommand& command, const std
           "--tokens",        std::to_string(command.tokens),
           "--decode-tokens", std::to_string(command.decode_tokens),
           "--chunk",         std::to_string(command.chunk),
+          "--batch",         std::to_string(command.batch),
           "--recompute",     command.recompute,
           "--device",        command.model_options.device,
           "--dtype",         command.model_options.compute_dtype(),
@@ -113,6 +115,7 @@ MeasuredWork measured_work(const ModelCommand& command, const ModelSubject& subj
           .tokens = command.tokens,
           .decode_tokens = command.decode_tokens,
           .chunk = command.chunk,
+          .batch = command.batch,
           .recompute = parse_recomputation(command.recompute),
           .device = plan_device(command, title)};
 }
@@ -151,6 +154,7 @@ std::string heading(const ModelCommand& command, const MeasuredWork& work,
   const ModelSubject& subject = work.subject;
   std::string text = detail::concat(
       command.model, subject.has_random_weights ? " with random weights" : "", ", ",
+      command.batch > 1 ? detail::concat(command.batch, " sequences of ") : "",
       format_count(command.tokens), " tokens in chunks of ", format_count(command.chunk), ", ",
       command.model_options.compute_dtype(), ", ", title, ", median of ", command.rounds, "\n");
   if (subject.is_extrapolated) {
@@ -173,6 +177,7 @@ OrderedJson to_json(const ModelCommand& command, const MeasuredWork& work, const
           {"plan_device", work.device ? OrderedJson(work.device->name) : OrderedJson()},
           {"chunk", command.chunk},
           {"decode_tokens", command.decode_tokens},
+          {"batch", command.batch},
           {"recompute", command.recompute},
           {"rounds", command.rounds},
           {"variants", variants}};
@@ -226,6 +231,7 @@ void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
                    "tokens of the prompt, and of a training step (default 2048)");
   add_count_option(app, "--decode-tokens", command->decode_tokens, 1,
                    "tokens decoded after the prompt (default 32)");
+  add_count_option(app, "--batch", command->batch, 1, "sequences decoded together (default 1)");
   add_list_option(app, "--compare", command->compare,
                   "variants of the model: model (as it is), full, hybrid (default model)");
   add_count_option(app, "--rounds", command->rounds, 1,
