@@ -86,6 +86,7 @@ void add_bench(CommandSet& commands) {
   add_bench_model(commands, bench);
   add_bench_attention(commands, bench);
   add_bench_decode(commands, bench);
+  add_bench_ops(commands, bench);
 }
 
 }  // namespace longgen

@@ -12,6 +12,7 @@ namespace longgen {
 void add_bench_attention(CommandSet& commands, CLI::App* bench);
 void add_bench_decode(CommandSet& commands, CLI::App* bench);
 void add_bench_model(CommandSet& commands, CLI::App* bench);
+void add_bench_ops(CommandSet& commands, CLI::App* bench);
 
 /// An option whose values are separated by commas.
 CLI::Option* add_list_option(CLI::App* app, const std::string& name,

@@ -18,8 +18,8 @@ struct DeviceSpec {
   double bfloat16_flops = 0;  ///< per second, dense, fp32 accumulation
   double float32_flops = 0;   ///< per second, without TF32, which rounds
   double bytes_per_second = 0;
-  std::string source;       ///< where the numbers are from
-  std::string driver_name;  ///< stands in the name that drivers give the card; may be empty
+  std::string source;            ///< where the numbers are from
+  std::string driver_name = "";  ///< stands in the name that drivers give the card; may be empty
 
   double flops(NumberFormat format) const {
     return format == NumberFormat::float32 ? float32_flops : bfloat16_flops;

@@ -62,6 +62,15 @@ class BenchModelTest(CliCase):
         # Weights, gradients and two moments in float32: plan counts them, and so does the system.
         self.assertTrue(0.8 < variant["train"]["bytes_to_predicted"] < 1.5, variant["train"])
 
+    def test_sequences_decoded_together(self):
+        write_tiny_llama(self.dir / "tiny")
+        one, two = (self.measure(self.dir / "tiny", "--tokens", 100, "--decode-tokens", 2, "--rounds", 1,
+                                 "--batch", batch)["variants"][0] for batch in (1, 2))
+        self.assertEqual(two["kv_bytes"], 2 * one["kv_bytes"])
+        self.assertEqual(two["decode"]["flops"], 2 * one["decode"]["flops"])
+        self.assertAlmostEqual(two["decode_tokens_per_s"], 2 / two["decode"]["seconds"], delta=1e-3)
+        self.assertEqual(two["prefill"]["flops"], one["prefill"]["flops"])
+
     def test_the_table_says_what_is_random(self):
         out, err = self.run_program("bench", "model", "smollm2-135m", "--tokens", 64, "--decode-tokens", 1,
                                     "--rounds", 1, "--measure", "prefill", "--compare", "full,hybrid")
@@ -127,7 +136,7 @@ class BenchAttentionTest(CliCase):
         self.assertIn("--tokens", self.usage_error("bench", "attention", "--tokens", "1K,many"))
 
 
-class BenchDecodeTest(CliCase):
+class BenchOfTheGpuTest(CliCase):
     def test_the_cpu_has_no_part(self):
         message, out = self.error("bench", "decode", "--device", "cpu")
         self.assertIn("there is no CPU part", message)
@@ -137,6 +146,8 @@ class BenchDecodeTest(CliCase):
         self.assertIn("sequences x tokens such as 8x32K", self.usage_error("bench", "decode", "--sequences", "8"))
         message, _ = self.error("bench", "decode", "--head-sizes", 96)
         self.assertIn("must be 64 or 128, found 96", message)
+        message, _ = self.error("bench", "ops", "--models", "gpt-7")
+        self.assertIn('model "gpt-7" is no preset', message)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "longgen/base/check.h"
 #include "longgen/kv_cache/paged_layer.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/numerics/attend_cases.h"

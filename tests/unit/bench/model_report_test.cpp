@@ -109,8 +109,9 @@ TEST(ModelReport, TimesOfAnUnknownDeviceAreNotPredicted) {
 
 TEST(ModelReport, TheTableShowsRatios) {
   const MeasuredWork work = work_of("llama2-7b");
-  const std::string text = to_text({summarize_variant("full", {sample(4, 400)}, work),
-                                    summarize_variant("hybrid", {sample(2, 400)}, work)});
+  const std::vector<OrderedJson> variants = {summarize_variant("full", {sample(4, 400)}, work),
+                                             summarize_variant("hybrid", {sample(2, 400)}, work)};
+  const std::string text = to_text(variants);
   EXPECT_NE(text.find("full / hybrid"), std::string::npos);
   EXPECT_NE(text.find("  40 s"), std::string::npos) << text;
   EXPECT_NE(text.find("2.00\n"), std::string::npos) << text;
