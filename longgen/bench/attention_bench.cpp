@@ -12,12 +12,6 @@
 namespace longgen {
 namespace {
 
-std::string number(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
-
 /// The passes on one shape, checked before they are timed.
 class Bench {
  public:
@@ -106,10 +100,11 @@ std::string to_text(const std::vector<AttentionResult>& results, double gemm_rat
                  full = result.full_timing.median_ms;
     rows.push_back({result.pattern.to_string(), format_count(shape.num_tokens), heads_text(shape),
                     std::to_string(shape.head_size), attention_pass_name(result.pass),
-                    number(ms, "%.3f"), number(rate * 1e-12, rate < 1e13 ? "%.3f" : "%.0f"),
-                    number(100 * rate / gemm_rate, "%.1f%%"), result.full_name,
-                    number(full, "%.3f"), number(full / ms, "%.2f"),
-                    number(result.error, "%.1e") + (result.is_right() ? "" : " WRONG")});
+                    format_number(ms, "%.3f"),
+                    format_number(rate * 1e-12, rate < 1e13 ? "%.3f" : "%.0f"),
+                    format_number(100 * rate / gemm_rate, "%.1f%%"), result.full_name,
+                    format_number(full, "%.3f"), format_number(full / ms, "%.2f"),
+                    format_number(result.error, "%.1e") + (result.is_right() ? "" : " WRONG")});
   }
   return format_table(rows);
 }

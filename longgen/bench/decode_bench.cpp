@@ -19,12 +19,6 @@ namespace {
 
 const at::Device kGpu(at::kCUDA, 0);
 
-std::string number(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
-
 class Case {
  public:
   explicit Case(const DecodeLoad& load)
@@ -131,10 +125,11 @@ std::string to_text(const std::vector<DecodeResult>& results, double copy_rate) 
         {layer.pattern,
          detail::concat(result.load.num_sequences, " x ", format_count(result.load.num_tokens)),
          detail::concat(layer.num_heads, "/", layer.num_kv_heads), std::to_string(layer.head_size),
-         number(result.timing.median_ms, "%.4f"), number(result.timing.fastest_ms, "%.4f"),
-         number(result.timing.slowest_ms, "%.4f"), format_bytes(result.kv_bytes),
-         number(rate * 1e-9, "%.0f"), number(100 * rate / copy_rate, "%.1f%%"),
-         number(result.error, "%.1e") + (result.is_right() ? "" : " WRONG")});
+         format_number(result.timing.median_ms, "%.4f"),
+         format_number(result.timing.fastest_ms, "%.4f"),
+         format_number(result.timing.slowest_ms, "%.4f"), format_bytes(result.kv_bytes),
+         format_number(rate * 1e-9, "%.0f"), format_number(100 * rate / copy_rate, "%.1f%%"),
+         format_number(result.error, "%.1e") + (result.is_right() ? "" : " WRONG")});
   }
   return format_table(rows);
 }

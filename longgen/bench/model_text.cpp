@@ -10,14 +10,8 @@
 namespace longgen {
 namespace {
 
-std::string number(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
-
 std::string three_digits(double value) {
-  return number(value, value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f");
+  return format_number(value, value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f");
 }
 std::string flops_text(double flops) { return format_si(flops, "FLOP"); }
 
@@ -29,8 +23,8 @@ std::string with_range(double value, const OrderedJson& range,
 }
 
 std::string bytes_text(double bytes) { return format_bytes(static_cast<int64_t>(bytes)); }
-std::string share_text(double share) { return number(100 * share, "%.1f%%"); }
-std::string ratio_text(double ratio) { return number(ratio, "%.2f"); }
+std::string share_text(double share) { return format_number(100 * share, "%.1f%%"); }
+std::string ratio_text(double ratio) { return format_number(ratio, "%.2f"); }
 
 /// Rows of values, a column a variant; with "full" and "hybrid" among them their ratio last.
 class Table {

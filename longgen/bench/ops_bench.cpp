@@ -127,12 +127,6 @@ class Bench {
   std::vector<OpResult> results_;
 };
 
-std::string number(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
-
 }  // namespace
 
 std::vector<OpResult> bench_ops(const std::string& model, const ModelConfig& config,
@@ -146,10 +140,11 @@ std::string to_text(const std::vector<OpResult>& results, double copy_rate) {
       {"model", "op", "ms", "fastest", "slowest", "bytes", "GB/s", "of copy"}};
   for (const OpResult& result : results) {
     const double rate = result.bytes_per_s();
-    rows.push_back({result.model, result.op, number(result.timing.median_ms, "%.3f"),
-                    number(result.timing.fastest_ms, "%.3f"),
-                    number(result.timing.slowest_ms, "%.3f"), format_bytes(result.bytes),
-                    number(rate * 1e-9, "%.0f"), number(100 * rate / copy_rate, "%.1f%%")});
+    rows.push_back({result.model, result.op, format_number(result.timing.median_ms, "%.3f"),
+                    format_number(result.timing.fastest_ms, "%.3f"),
+                    format_number(result.timing.slowest_ms, "%.3f"), format_bytes(result.bytes),
+                    format_number(rate * 1e-9, "%.0f"),
+                    format_number(100 * rate / copy_rate, "%.1f%%")});
   }
   return format_table(rows);
 }

@@ -7,6 +7,7 @@
 #include "longgen/cli/bench.h"
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
+#include "longgen/plan/table.h"
 
 namespace longgen {
 namespace {
@@ -39,10 +40,8 @@ std::vector<AttentionShape> shapes_of(const AttentionCommand& command, at::Scala
 
 std::string to_text(const std::vector<AttentionResult>& results, double gemm,
                     const AttentionCommand& command, const std::string& device) {
-  char rate[32];
-  std::snprintf(rate, sizeof(rate), "%.3g", gemm * 1e-12);
   return detail::concat(device, ", ", command.model_options.compute_dtype(), ", median of ",
-                        command.repeats, "; GEMM in this run ", rate,
+                        command.repeats, "; GEMM in this run ", format_number(gemm * 1e-12, "%.3g"),
                         " TFLOP/s; FLOPs of visible token pairs\n", to_text(results, gemm));
 }
 

@@ -6,6 +6,7 @@
 #include "longgen/cli/bench.h"
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
+#include "longgen/plan/table.h"
 
 namespace longgen {
 namespace {
@@ -64,11 +65,9 @@ int bench(const DecodeCommand& command) {
                                        {"results", to_json(results, copy)}}) +
                  "\n");
   } else {
-    char rate[32];
-    std::snprintf(rate, sizeof(rate), "%.0f", copy * 1e-9);
     output.write(detail::concat(name, ", bfloat16, one layer, median of ", command.repeats,
-                                "; copy in this run ", rate, " GB/s read and written\n",
-                                to_text(results, copy)));
+                                "; copy in this run ", format_number(copy * 1e-9, "%.0f"),
+                                " GB/s read and written\n", to_text(results, copy)));
   }
   output.flush();
   for (const DecodeResult& result : results) {

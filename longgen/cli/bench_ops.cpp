@@ -7,6 +7,7 @@
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/plan/presets.h"
+#include "longgen/plan/table.h"
 
 namespace longgen {
 namespace {
@@ -39,11 +40,10 @@ int bench(const OpsCommand& command) {
                                        {"results", to_json(results, copy)}}) +
                  "\n");
   } else {
-    char rate[32];
-    std::snprintf(rate, sizeof(rate), "%.0f", copy * 1e-9);
     output.write(detail::concat(name, ", bfloat16, ", command.tokens, " tokens, median of ",
-                                command.repeats, "; copy in this run ", rate,
-                                " GB/s read and written\n", to_text(results, copy)));
+                                command.repeats, "; copy in this run ",
+                                format_number(copy * 1e-9, "%.0f"), " GB/s read and written\n",
+                                to_text(results, copy)));
   }
   output.flush();
   return 0;
