@@ -27,7 +27,7 @@ struct ModelCommand {
   std::string model;
   ModelOptions model_options;
   std::vector<std::string> compare = {"model"}, measure = {"prefill", "decode"};
-  int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = 0, batch = 1;
+  int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = kDefaultPrefillChunk, batch = 1;
   std::string recompute = "layers", plan_device;
   bool json = false;
   // In the process of one measurement: what it measures.
@@ -195,11 +195,12 @@ void check(const ModelCommand& command, const ModelSubject& subject) {
 }
 
 int bench(ModelCommand& command) {
-  if (command.chunk == 0) command.chunk = command.on_gpu() ? 8192 : kDefaultPrefillChunk;
   if (!command.sample.empty()) return sample(command);
   const ModelSubject subject = find_subject(command.model);
   check(command, subject);
-  const std::string title = device_title(open_computation(command.model_options).device);
+  const at::Device device = open_computation(command.model_options).device;
+  if (command.chunk == kDefaultPrefillChunk) command.chunk = default_prefill_chunk(device);
+  const std::string title = device_title(device);
   const MeasuredWork work = measured_work(command, subject, title);
   bool failed = false;
   const std::vector<OrderedJson> variants = measure(command, work, failed);
@@ -237,8 +238,8 @@ void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
   add_count_option(app, "--rounds", command->rounds, 1,
                    "measurements of each variant, of which the median counts (default 3)");
   add_count_option(app, "--chunk", command->chunk, 1,
-                   "tokens of the prompt that pass the layers at once (default 512 on the CPU, "
-                   "8192 on a GPU)");
+                   "tokens of the prompt that pass the layers at once (default 512, on a GPU "
+                   "8192)");
   app->add_option("--recompute", command->recompute,
                   "what training computes again: layers, layers_keep_attention or none (default "
                   "layers)")
