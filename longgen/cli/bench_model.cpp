@@ -221,8 +221,8 @@ void add_hidden_options(CLI::App* app, ModelCommand& command) {
 
 void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<ModelCommand>();
-  CLI::App* const app = bench_app->add_subcommand(
-      "model", "prefill, decode and training speed of a model, its memory, and what plan predicts");
+  CLI::App* const app =
+      bench_app->add_subcommand("model", "speed and memory of a model, and what plan predicts");
   app->add_option("MODEL", command->model,
                   "model directory, or a preset such as llama2-7b, which gets random weights")
       ->required();
