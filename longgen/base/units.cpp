@@ -50,6 +50,13 @@ std::string format_si(double value) {
   return three_digits(value) + kUnits[unit];
 }
 
+std::string format_si(double value, const std::string& unit) {
+  std::string text = format_si(value);
+  const size_t prefix = text.find_first_not_of("0123456789.");
+  text.insert(prefix == std::string::npos ? text.size() : prefix, " ");
+  return text + unit;
+}
+
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
   if (seconds < 9.95) return fmt::format("{:.1f}s", seconds);
@@ -57,6 +64,11 @@ std::string format_duration(double seconds) {
   if (whole < 60) return fmt::format("{}s", whole);
   if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
   return fmt::format("{}h{:02}m{:02}s", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string format_seconds(double seconds) {
+  if (seconds < 0.9995) return fmt::format("{:.3g} ms", seconds * 1e3);
+  return seconds < 100 ? fmt::format("{:.3g} s", seconds) : format_duration(seconds);
 }
 
 int64_t parse_count(const std::string& text, const std::string& what) {

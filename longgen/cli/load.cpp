@@ -40,16 +40,19 @@ at::Device open_device(const std::string& name) {
   return {at::kCUDA, 0};
 }
 
-Decoder load_decoder(const std::string& directory, const ModelOptions& options) {
+Computation open_computation(const ModelOptions& options) {
   LG_CHECK(
       options.device != "cuda" || options.compute_dtype() == "bfloat16",
       "--dtype float32: on a GPU longgen computes in bfloat16, which its kernels are made for. "
       "Leave --dtype out, or use --device cpu.");
   const at::Device device = open_device(options.device);
   set_threads(options.threads);
-  return load_model(directory,
-                    {.dtype = options.compute_dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat,
-                     .device = device});
+  return {device, options.compute_dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat};
+}
+
+Decoder load_decoder(const std::string& directory, const ModelOptions& options) {
+  const Computation computation = open_computation(options);
+  return load_model(directory, {.dtype = computation.dtype, .device = computation.device});
 }
 
 LoadedModel load_with_tokenizer(const std::string& directory, const ModelOptions& options) {

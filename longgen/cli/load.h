@@ -16,7 +16,15 @@ std::string missing_for_gpu();
 /// Error saying what is missing: there is no quiet fall back to another one.
 at::Device open_device(const std::string& name);
 
-/// Sets the number of threads and loads the model, onto the device.
+struct Computation {
+  at::Device device;
+  at::ScalarType dtype;
+};
+/// Opens the device, sets the number of threads, and says what to compute with. Throws Error where
+/// the device does not compute with --dtype.
+Computation open_computation(const ModelOptions& options);
+
+/// The same, and loads the model onto the device.
 Decoder load_decoder(const std::string& directory, const ModelOptions& options);
 
 /// --threads, for commands that load models themselves.

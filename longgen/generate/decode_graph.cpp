@@ -4,49 +4,57 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "longgen/base/check.h"
 #include "longgen/model/rope_frequencies.h"
 
 namespace longgen {
 namespace {
 
-at::Tensor pinned(int64_t count, at::ScalarType type) {
-  return at::empty({count}, at::TensorOptions().dtype(type).pinned_memory(true));
+at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType type) {
+  return at::empty(sizes, at::TensorOptions().dtype(type).pinned_memory(true));
 }
 
 }  // namespace
 
-DecodeGraph::DecodeGraph(const Decoder& decoder, SequenceCache& cache)
+DecodeGraph::DecodeGraph(const Decoder& decoder, std::vector<SequenceCache*> caches)
     : decoder_(decoder),
-      cache_(cache),
-      inputs_(at::empty({2}, at::TensorOptions(decoder.device()).dtype(at::kLong))),
+      caches_(std::move(caches)),
+      inputs_(at::empty({2, static_cast<int64_t>(caches_.size())},
+                        at::TensorOptions(decoder.device()).dtype(at::kLong))),
       frequencies_(rope_frequencies(decoder.config().rope, decoder.config().head_size)) {}
 
 void DecodeGraph::record() {
   graph_.reset();
   graph_ = gpu_cache().record([this] {
-    const RopeTable rope = make_rope_table(inputs_.narrow(0, 1, 1), frequencies_,
-                                           decoder_.config().rope.attention_factor);
-    const at::Tensor hidden_TE = decoder_.forward(inputs_.narrow(0, 0, 1), context_, rope);
-    logits_V_ = decoder_.logits(hidden_TE).view({-1});
+    const RopeTable rope =
+        make_rope_table(inputs_[1], frequencies_, decoder_.config().rope.attention_factor);
+    logits_NV_ = decoder_.logits(decoder_.forward(inputs_[0], context_, rope));
   });
 }
 
-std::optional<at::Tensor> DecodeGraph::step(int32_t token) {
+std::optional<at::Tensor> DecodeGraph::step(std::span<const int32_t> tokens) {
   const at::NoGradGuard no_grad;
+  const size_t count = caches_.size();
+  LG_DCHECK(tokens.size() == count);
+  std::vector<PassPart> parts;
+  for (SequenceCache* const cache : caches_) parts.push_back({cache, 1});
   bool must_record = false;
-  if (!context_.begin({{&cache_, 1}}, tables_, must_record)) return std::nullopt;
-  const at::Tensor inputs = pinned(2, at::kLong);
-  inputs.data_ptr<int64_t>()[0] = token;
-  inputs.data_ptr<int64_t>()[1] = cache_.length();
+  if (!context_.begin(std::move(parts), tables_, must_record)) return std::nullopt;
+  const at::Tensor inputs = pinned(inputs_.sizes(), at::kLong);
+  auto* const values = inputs.data_ptr<int64_t>();
+  for (size_t n = 0; n < count; ++n) {
+    values[n] = tokens[n];
+    values[count + n] = caches_[n]->length();
+  }
   inputs_.copy_(inputs, /*non_blocking=*/true);
   if (must_record || graph_ == nullptr) record();
   graph_->replay();
-  const at::Tensor logits_V = pinned(logits_V_.numel(), at::kFloat);
-  logits_V.copy_(logits_V_, /*non_blocking=*/true);
+  const at::Tensor logits_NV = pinned(logits_NV_.sizes(), at::kFloat);
+  logits_NV.copy_(logits_NV_, /*non_blocking=*/true);
   const c10::impl::VirtualGuardImpl gpu(c10::kCUDA);
-  gpu.synchronizeStream(gpu.getStream(logits_V_.device()));
+  gpu.synchronizeStream(gpu.getStream(logits_NV_.device()));
   context_.commit();
-  return logits_V;
+  return logits_NV;
 }
 
 }  // namespace longgen

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "longgen/kv_cache/cached_context.h"
@@ -16,26 +17,26 @@ namespace longgen {
 /// A step launches some ten kernels a layer, each of a few microseconds: launched one by one they
 /// would wait for the CPU. So the step is recorded once and replayed; token, position and page
 /// tables lie in fixed memory that is written before. Gives what CachedContext and
-/// Decoder::forward() give, bit by bit.
+/// Decoder::forward() give, bit by bit. Several sequences take a token each in one step.
 class DecodeGraph {
  public:
-  /// Decoder and cache, both on a GPU, must outlive it.
-  DecodeGraph(const Decoder& decoder, SequenceCache& cache);
+  /// Decoder and caches, of one pool on its GPU, must outlive it.
+  DecodeGraph(const Decoder& decoder, std::vector<SequenceCache*> caches);
 
-  /// Appends a token and returns the logits (V) fp32 that follow, on the CPU. Nothing if the pool
-  /// has too few pages: the cache is as it was.
-  std::optional<at::Tensor> step(int32_t token);
+  /// Appends a token to each sequence and returns the logits (N, V) fp32 that follow, on the CPU.
+  /// Nothing if the pool has too few pages: the caches are as they were.
+  std::optional<at::Tensor> step(std::span<const int32_t> tokens);
 
  private:
   void record();
 
   const Decoder& decoder_;
-  SequenceCache& cache_;
+  std::vector<SequenceCache*> caches_;
   CachedContext context_;
   FixedPassTables tables_;
-  at::Tensor inputs_;  // token and position, int64
+  at::Tensor inputs_;  // (2, N) int64: tokens, positions
   std::vector<double> frequencies_;
-  at::Tensor logits_V_;
+  at::Tensor logits_NV_;
   std::unique_ptr<GpuGraph> graph_;
 };
 

@@ -28,6 +28,8 @@ at::Tensor as_tensor(std::span<const int32_t> tokens, int64_t vocab_size) {
 
 bool is_on_gpu(const Decoder& decoder) { return decoder.device().is_cuda(); }
 
+}  // namespace
+
 std::unique_ptr<PageMemory> page_memory(const Decoder& decoder) {
   if (!is_on_gpu(decoder)) return host_memory();
   LG_CHECK(decoder.dtype() == at::kBFloat16, "[session] on a GPU a model runs in bfloat16, found ",
@@ -38,8 +40,6 @@ std::unique_ptr<PageMemory> page_memory(const Decoder& decoder) {
            ". Use --device cpu.");
   return gpu_cache().new_memory(std::nullopt);
 }
-
-}  // namespace
 
 int64_t default_prefill_chunk(at::Device device) { return device.is_cuda() ? 8192 : 512; }
 
@@ -77,10 +77,12 @@ void Session::fail_out_of_memory() const {
 
 at::Tensor Session::append_by_graph(int32_t token) {
   check_token(token, decoder_.config().vocab_size);
-  if (graph_ == nullptr) graph_ = std::make_unique<DecodeGraph>(decoder_, cache_);
-  const auto logits_V = graph_->step(token);
-  if (!logits_V) fail_out_of_memory();
-  return *logits_V;
+  if (graph_ == nullptr) {
+    graph_ = std::make_unique<DecodeGraph>(decoder_, std::vector<SequenceCache*>{&cache_});
+  }
+  const auto logits_NV = graph_->step({&token, 1});
+  if (!logits_NV) fail_out_of_memory();
+  return logits_NV->view({-1});
 }
 
 at::Tensor Session::append(std::span<const int32_t> tokens, const OnChunk& on_chunk) {

@@ -24,6 +24,10 @@ int64_t default_prefill_chunk(at::Device device);
 /// Stands for it where a number of tokens is asked for.
 inline constexpr int64_t kDefaultPrefillChunk = 0;
 
+/// Memory for a KV cache where the decoder is. Throws Error where the decoder is on a GPU whose
+/// kernels do not take its type or head size.
+std::unique_ptr<PageMemory> page_memory(const Decoder& decoder);
+
 /// The tokens of one sequence and their KV cache, on the decoder's device. No gradients. Not
 /// thread-safe.
 class Session {

@@ -1,6 +1,7 @@
 #include "longgen/model/weights.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/normal.h>
@@ -141,14 +142,23 @@ ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype, a
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device) {
   ModelWeights weights = allocate_weights(config, dtype, device);
-  auto generator = at::detail::createCPUGenerator(seed);
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  if (!device.is_cpu()) {
+    at::globalContext().lazyInitDevice(device.type());
+    generator = at::globalContext()
+                    .getAcceleratorHooksInterface(device.type())
+                    .getNewGenerator(device.has_index() ? device.index() : 0);
+    generator.set_current_seed(seed);
+  }
   for_each_tensor(weights, [&](const std::string& name, at::Tensor& tensor) {
     if (name.ends_with("norm")) {
       tensor.fill_(1);
     } else if (name.ends_with("bias")) {
       tensor.zero_();
-    } else {
+    } else if (device.is_cpu()) {
       tensor.copy_(at::normal(0, config.init_std, tensor.sizes(), generator));
+    } else {
+      tensor.normal_(0, config.init_std, generator);
     }
   });
   return weights;

@@ -47,7 +47,8 @@ struct ModelWeights {
 /// Uninitialised tensors of a model's shapes.
 ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype,
                               at::Device device = at::kCPU);
-/// Normal with init_std, norms 1, biases 0; a function of the seed.
+/// Normal with init_std, norms 1, biases 0; a function of the seed and the kind of device, on which
+/// the numbers are drawn.
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device = at::kCPU);
 /// Zeros of the same shapes: gradients, optimizer states. Tied tensors stay tied.

@@ -23,6 +23,12 @@ GpuMemory gpu_memory() {
           .total = static_cast<int64_t>(total)};
 }
 
+void reset_gpu_peaks() {
+  if (!gpu::has_kernels()) return;
+  c10::DeviceAllocator* const allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+  if (allocator->initialized()) allocator->resetPeakStats(0);
+}
+
 std::string out_of_gpu_memory() {
   const GpuMemory memory = gpu_memory();
   const int64_t others = memory.total - memory.free - memory.reserved;

@@ -15,6 +15,9 @@ struct GpuMemory {
   int64_t free = 0, total = 0;  ///< of the device, whoever holds it
 };
 GpuMemory gpu_memory();
+/// From now on the peaks are those of what follows. Nothing happens where the plug-in is not
+/// loaded.
+void reset_gpu_peaks();
 
 /// "out of memory on the GPU: tensors held up to 70.1 GiB of its 79.2 GiB, ..." for a caught
 /// c10::OutOfMemoryError; a sentence, without advice.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ struct DeviceSpec {
   double bfloat16_flops = 0;  ///< per second, dense, fp32 accumulation
   double float32_flops = 0;   ///< per second, without TF32, which rounds
   double bytes_per_second = 0;
-  std::string source;  ///< where the numbers are from
+  std::string source;            ///< where the numbers are from
+  std::string driver_name = "";  ///< stands in the name that drivers give the card; may be empty
 
   double flops(NumberFormat format) const {
     return format == NumberFormat::float32 ? float32_flops : bfloat16_flops;
@@ -29,5 +31,8 @@ const std::vector<DeviceSpec>& known_devices();
 
 /// Throws Error listing the names.
 DeviceSpec find_device(const std::string& name);
+
+/// The device that a driver calls `title`, such as "NVIDIA H200"; nullopt if none is known.
+std::optional<DeviceSpec> find_device_of_driver(const std::string& title);
 
 }  // namespace longgen

@@ -10,20 +10,7 @@
 namespace longgen {
 namespace {
 
-/// "6.20 PFLOP".
-std::string with_unit(double value, const std::string& unit) {
-  std::string text = format_si(value);
-  const size_t prefix = text.find_first_not_of("0123456789.");
-  text.insert(prefix == std::string::npos ? text.size() : prefix, " ");
-  return text + unit;
-}
-
-std::string format_flops(double flops) { return with_unit(flops, "FLOP"); }
-
-std::string format_seconds(double seconds) {
-  if (seconds < 0.9995) return fmt::format("{:.3g} ms", seconds * 1e3);
-  return seconds < 100 ? fmt::format("{:.3g} s", seconds) : format_duration(seconds);
-}
+std::string format_flops(double flops) { return format_si(flops, "FLOP"); }
 
 std::string format_percent(double share) { return fmt::format("{:.0f}%", share * 100); }
 
@@ -160,8 +147,8 @@ std::string assumptions_text(const Plan& plan) {
   return fmt::format(
       "Times assume these shares of {} and {}: matrices {}, full attention {} forward and {} "
       "backward,\nsparse attention {} and {}, memory {}. Measured on an H200, assumed elsewhere.\n",
-      with_unit(request.device.flops(request.format), "FLOP/s"),
-      with_unit(request.device.bytes_per_second, "B/s"), format_percent(share.linear),
+      format_si(request.device.flops(request.format), "FLOP/s"),
+      format_si(request.device.bytes_per_second, "B/s"), format_percent(share.linear),
       format_percent(share.full_forward), format_percent(share.full_backward),
       format_percent(share.sparse_forward), format_percent(share.sparse_backward),
       format_percent(share.bandwidth));

@@ -1,6 +1,7 @@
 #include "longgen/plan/table.h"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace longgen {
 
@@ -21,6 +22,12 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows) {
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
+  return text;
+}
+
+std::string format_number(double value, const char* format) {
+  char text[64];
+  std::snprintf(text, sizeof(text), format, value);
   return text;
 }
 

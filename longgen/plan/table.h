@@ -11,4 +11,7 @@ namespace longgen {
 /// newline.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
 
+/// A cell, as printf writes it: format_number(2.5, "%.2f") is "2.50".
+std::string format_number(double value, const char* format);
+
 }  // namespace longgen

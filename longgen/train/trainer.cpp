@@ -27,6 +27,7 @@
 #include "longgen/train/event_file.h"
 #include "longgen/train/metrics_log.h"
 #include "longgen/train/run_directory.h"
+#include "longgen/train/step.h"
 
 namespace longgen {
 namespace {
@@ -227,28 +228,23 @@ class Run {
     const int64_t targets = num_targets(samples);
     LG_CHECK(targets > 0, recipe_.where("data.path"), ": the samples of step ",
              state_.state.step + 1, " have no token to predict.");
-    for (const NamedTensor& gradient : gradients_.parameters()) gradient.tensor.zero_();
     const int64_t per_part = recipe_.train.batch_size / recipe_.train.accumulation;
-    double loss = 0;
+    std::vector<MicroBatch> batches;
     for (int64_t part = 0; part < recipe_.train.accumulation; ++part) {
       const auto some = std::span(samples).subspan(part * per_part, per_part);
-      loss += backward_pass(*decoder_, make_batch(some, recipe_.data.mask),
-                            {.recompute = recipe_.train.recompute,
-                             .loss_chunk_rows = recipe_.train.loss_chunk_rows,
-                             .loss_scale = 1.0 / static_cast<double>(targets),
-                             .offload = offload_ ? &*offload_ : nullptr},
-                            gradients_);
+      batches.push_back(make_batch(some, recipe_.data.mask));
     }
-    loss /= static_cast<double>(targets);
-    const double norm = gradient_norm(gradients_);
     ++state_.state.step;
     state_.state.tokens += recipe_.tokens_per_step();
     const double rate = recipe_.schedule().learning_rate_at(state_.state.step);
-    update_weights(loss, norm, rate);
+    const StepResult result = train_step({*decoder_, state_.masters, state_.optimizer, gradients_},
+                                         batches, targets, state_.state.step, step_options(rate));
+    if (!result.is_finite()) skip_step(result);
+    const double loss = result.loss;
     if (state_.state.step == first_step_ + 1) summary_.first_loss = loss;
     summary_.last_loss = loss;
     const double seconds = seconds_since(begin);
-    log_step(loss, norm, rate, seconds);
+    log_step(loss, result.gradient_norm, rate, seconds);
     const double speed = static_cast<double>(recipe_.tokens_per_step()) / seconds;
     return "loss " + fixed(loss, "%.4f") + ", " + fixed(speed, "%.0f") + " tokens/s, " +
            format_bytes(held_bytes());
@@ -256,24 +252,24 @@ class Run {
 
   int64_t held_bytes() const { return options_.on_gpu ? gpu_memory().reserved : memory_bytes(); }
 
-  void update_weights(double loss, double norm, double rate) {
-    if (!std::isfinite(loss) || !std::isfinite(norm)) {
-      ++summary_.skipped_steps;
-      log_warning(detail::concat("step ", state_.state.step, ": loss ", loss, ", gradient norm ",
-                                 norm, ": not finite, so this step changes nothing"));
-      return;
-    }
-    const double clip = recipe_.train.clip_norm;
-    const double scale = clip > 0 && norm > clip ? clip / norm : 1.0;
-    adamw_step(gradients_, scale, state_.state.step,
-               {.learning_rate = rate,
-                .beta1 = recipe_.train.beta1,
-                .beta2 = recipe_.train.beta2,
-                .eps = recipe_.train.eps,
-                .weight_decay = recipe_.train.weight_decay,
-                .seed = static_cast<uint64_t>(recipe_.train.seed)},
-               state_.masters, state_.optimizer);
-    if (has_masters_) copy_weights(state_.masters, decoder_->weights());
+  StepOptions step_options(double learning_rate) {
+    return {.backward = {.recompute = recipe_.train.recompute,
+                         .loss_chunk_rows = recipe_.train.loss_chunk_rows,
+                         .offload = offload_ ? &*offload_ : nullptr},
+            .adamw = {.learning_rate = learning_rate,
+                      .beta1 = recipe_.train.beta1,
+                      .beta2 = recipe_.train.beta2,
+                      .eps = recipe_.train.eps,
+                      .weight_decay = recipe_.train.weight_decay,
+                      .seed = static_cast<uint64_t>(recipe_.train.seed)},
+            .clip_norm = recipe_.train.clip_norm};
+  }
+
+  void skip_step(const StepResult& result) {
+    ++summary_.skipped_steps;
+    log_warning(detail::concat("step ", state_.state.step, ": loss ", result.loss,
+                               ", gradient norm ", result.gradient_norm,
+                               ": not finite, so this step changes nothing"));
   }
 
   void log_step(double loss, double norm, double rate, double seconds) {

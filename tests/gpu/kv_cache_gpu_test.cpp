@@ -4,8 +4,9 @@
 
 #include <numeric>
 
+#include "longgen/base/check.h"
+#include "longgen/kv_cache/paged_layer.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/gpu/paged_layer.h"
 #include "tests/numerics/attend_cases.h"
 
 namespace longgen {

@@ -194,6 +194,35 @@ TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
   }
 }
 
+TEST_F(SessionGpuTest, AGraphOfTwoSequencesIsLikeEager) {
+  const Decoders model("sink=1,window=2,stride=3");
+  const torch::NoGradGuard no_grad;
+  const KvLayout layout(model.config, 2);
+  PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
+  SequenceCache first(layout, pool), second(layout, pool), third(layout, pool),
+      fourth(layout, pool);
+  CachedContext context;
+  const auto eager = [&](std::vector<PassPart> parts, const torch::Tensor& tokens) {
+    LG_CHECK(context.begin(std::move(parts)), "the pool is full");
+    const torch::Tensor hidden = model.gpu.forward(on_gpu(tokens), context);
+    context.commit();
+    return model.gpu.logits(hidden).cpu();
+  };
+  const auto ids = torch::tensor(some_ids(150)).to(torch::kLong);
+  eager({{&first, 100}, {&second, 50}}, ids);
+  eager({{&third, 100}, {&fourth, 50}}, ids);
+  DecodeGraph graph(model.gpu, {&first, &second});
+  for (int32_t i = 0; i < 150; ++i) {
+    const std::vector<int32_t> tokens = {i % 131, (7 * i + 5) % 131};
+    const auto by_graph = graph.step(tokens);
+    ASSERT_TRUE(by_graph.has_value());
+    ASSERT_TRUE(
+        by_graph->equal(eager({{&third, 1}, {&fourth, 1}}, torch::tensor(tokens).to(torch::kLong))))
+        << "step " << i;
+  }
+  EXPECT_EQ(second.length(), 200);
+}
+
 TEST_F(SessionGpuTest, ScoresAreThoseOfTheCpu) {
   const Decoders model("sink");
   const auto ids = some_ids(300);

@@ -346,5 +346,18 @@ TEST(DevicesTest, TableIsCompleteAndNamesAreListed) {
   }
 }
 
+TEST(DevicesTest, ADriversNameFindsTheDevice) {
+  const auto name_of = [](const char* title) {
+    const std::optional<DeviceSpec> device = find_device_of_driver(title);
+    return device ? device->name : "";
+  };
+  EXPECT_EQ(name_of("NVIDIA H200"), "h200");
+  EXPECT_EQ(name_of("NVIDIA H100 80GB HBM3"), "h100");
+  EXPECT_EQ(name_of("NVIDIA A100-SXM4-40GB"), "a100-40g");
+  EXPECT_EQ(name_of("NVIDIA GeForce RTX 4090"), "rtx4090");
+  EXPECT_EQ(name_of("NVIDIA GH200 480GB"), "");  // neither an H200 nor an H100
+  EXPECT_EQ(name_of("NVIDIA H100 PCIe"), "");
+}
+
 }  // namespace
 }  // namespace longgen

@@ -1,0 +1,161 @@
+#include "longgen/bench/model_sample.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <span>
+
+#include "longgen/base/check.h"
+#include "longgen/base/process.h"
+#include "longgen/bench/machine.h"
+#include "longgen/bench/sequence_batch.h"
+#include "longgen/bench/timing.h"
+#include "longgen/ops/gpu_memory.h"
+#include "longgen/train/step.h"
+
+namespace longgen {
+namespace {
+
+/// Ids spread over the vocabulary, the same every time.
+std::vector<int32_t> some_ids(int64_t count, int64_t vocab_size) {
+  std::vector<int32_t> ids(count);
+  uint64_t state = 1;
+  for (int32_t& id : ids) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    id = static_cast<int32_t>((state >> 33) % static_cast<uint64_t>(vocab_size));
+  }
+  return ids;
+}
+
+OrderedJson part(const SampleOptions& options, double seconds, int64_t page_bytes) {
+  OrderedJson json = {{"seconds", seconds}, {"host_bytes", peak_memory_bytes()}};
+  if (options.device.is_cuda()) {  // the KV cache's pages are not the allocator's
+    const GpuMemory memory = gpu_memory();
+    json["device_bytes"] = memory.peak_allocated + page_bytes;
+    json["device_reserved_bytes"] = memory.peak_reserved + page_bytes;
+  }
+  return json;
+}
+
+void add_rates(const SampleOptions& options, OrderedJson& json) {
+  json["gemm_flops_per_s"] = gemm_rate(options.device, options.dtype);
+  json["copy_bytes_per_s"] = copy_rate(options.device);
+}
+
+void check_finite(const at::Tensor& logits_V) {
+  LG_CHECK(at::isfinite(logits_V).all().item<bool>(),
+           "[bench model] the logits are not finite: these weights measure nothing.");
+}
+
+/// `count` tokens in one sequence; each row's target is the next token.
+MicroBatch some_batch(int64_t count, int64_t vocab_size) {
+  const std::vector<int32_t> ids = some_ids(count + 1, vocab_size);
+  MicroBatch batch = {at::empty({count}, at::kLong), at::empty({count}, at::kLong),
+                      at::zeros({1}, at::kLong)};
+  std::copy(ids.begin(), ids.end() - 1, batch.tokens_T.data_ptr<int64_t>());
+  std::copy(ids.begin() + 1, ids.end(), batch.targets_T.data_ptr<int64_t>());
+  return batch;
+}
+
+Recompute recompute_of(Recomputation mode) {
+  switch (mode) {
+    case Recomputation::none:
+      return Recompute::kNone;
+    case Recomputation::layers_keep_attention:
+      return Recompute::kLayersKeepAttention;
+    case Recomputation::layers:
+      break;
+  }
+  return Recompute::kLayers;
+}
+
+/// Weights, moments and gradients of a run of `longgen extend`.
+class Training {
+ public:
+  Training(const ModelSubject& subject, const ModelCut& cut, const SampleOptions& options)
+      : masters_(cut_weights(subject, cut, at::kFloat, options.device)),
+        moments_(make_adamw_state(masters_)),
+        gradients_(zeros_like(masters_, at::kFloat)),
+        decoder_(cut_config(subject, cut),
+                 options.dtype == at::kFloat ? masters_
+                                             : converted(masters_, options.dtype, options.device)) {
+    require_gradients(decoder_.weights());
+    step_options_.backward.recompute = recompute_of(options.recompute);
+    step_options_.adamw.learning_rate = 1e-5;
+    step_options_.adamw.weight_decay = 0.1;
+  }
+
+  void step(const MicroBatch& batch) {
+    const StepResult result = train_step({decoder_, masters_, moments_, gradients_}, {batch},
+                                         batch.tokens_T.size(0), ++step_, step_options_);
+    LG_CHECK(result.is_finite(), "[bench model] loss ", result.loss, ", gradient norm ",
+             result.gradient_norm, ": not finite, so the step measures nothing.");
+  }
+
+ private:
+  ModelWeights masters_;
+  AdamWState moments_;
+  ModelWeights gradients_;
+  Decoder decoder_;
+  StepOptions step_options_;
+  int64_t step_ = 0;
+};
+
+}  // namespace
+
+OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
+                           const SampleOptions& options) {
+  OrderedJson sample;
+  {
+    const at::Device device = options.device;
+    const Decoder decoder(cut_config(subject, cut),
+                          cut_weights(subject, cut, options.dtype, device));
+    SequenceBatch sequences(decoder, options.batch, options.chunk);
+    const std::vector<int32_t> ids = some_ids(options.tokens, subject.config.vocab_size);
+    const auto decode = [&](int64_t count) {
+      for (int64_t i = 0; i < count; ++i) sequences.step(ids[i % options.tokens]);
+    };
+    const size_t warm_up = device.is_cuda() ? ids.size() : std::min<size_t>(ids.size(), 64);
+    sequences.append(0, std::span(ids).first(warm_up));
+    decode(1);
+    sequences.clear();
+
+    reset_gpu_peaks();
+    at::Tensor logits_V;
+    const double prefill = seconds_of(device, [&] {
+      for (int64_t n = 0; n < options.batch; ++n) logits_V = sequences.append(n, ids);
+    });
+    check_finite(logits_V);
+    sample["kv_bytes"] = sequences.kv_bytes();
+    sample["prefill"] =
+        part(options, prefill / static_cast<double>(options.batch), sequences.kv_bytes_peak());
+
+    reset_gpu_peaks();
+    decode(1);  // on a GPU the first step after a prompt records a graph
+    const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
+    sample["decode"] = part(options, steps / static_cast<double>(options.decode_tokens),
+                            sequences.kv_bytes_peak());
+  }
+  add_rates(options, sample);
+  return sample;
+}
+
+OrderedJson sample_training(const ModelSubject& subject, const ModelCut& cut,
+                            const SampleOptions& options) {
+  OrderedJson sample;
+  {
+    Training training(subject, cut, options);
+    const int64_t vocab_size = subject.config.vocab_size;
+    training.step(some_batch(std::min<int64_t>(options.tokens, 256), vocab_size));
+    reset_gpu_peaks();
+    const MicroBatch batch = some_batch(options.tokens, vocab_size);
+    const double seconds = seconds_of(options.device, [&] { training.step(batch); });
+    sample["train"] = part(options, seconds, 0);
+  }
+  add_rates(options, sample);
+  return sample;
+}
+
+}  // namespace longgen

@@ -1,0 +1,41 @@
+// bench/timing.h: how the benchmarks measure time, on the CPU and on a GPU.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace longgen {
+
+struct Timing {
+  double median_ms = 0, fastest_ms = 0, slowest_ms = 0;
+};
+
+/// Of at least one value.
+double median(std::vector<double> values);
+
+/// Waits until the device has done what it was given.
+void synchronize(at::Device device);
+
+/// Seconds of work on the device, by the clock on the wall.
+double seconds_of(at::Device device, const std::function<void()>& work);
+
+/// Times short work again and again, after one call that warms up. On a GPU between two events,
+/// with a second level cache that holds other data: 256 MiB are written before each call, which
+/// also keeps the GPU busy while the call is made.
+class Timer {
+ public:
+  Timer(at::Device device, int64_t repeats);
+  Timing time(const std::function<void()>& work);
+
+ private:
+  double milliseconds(const std::function<void()>& work);
+
+  at::Device device_;
+  int64_t repeats_;
+  at::Tensor flush_;
+};
+
+}  // namespace longgen

@@ -1,0 +1,103 @@
+// longgen bench decode: attention of one token to the paged KV cache on a GPU, one layer.
+#include <memory>
+
+#include "longgen/bench/decode_bench.h"
+#include "longgen/bench/machine.h"
+#include "longgen/cli/bench.h"
+#include "longgen/cli/load.h"
+#include "longgen/cli/output.h"
+#include "longgen/plan/table.h"
+
+namespace longgen {
+namespace {
+
+struct DecodeCommand {
+  std::vector<std::string> patterns = {"full", "sink"};
+  std::vector<HeadCounts> heads = {{32, 32}, {32, 8}};
+  std::vector<int64_t> head_sizes = {128};
+  std::vector<SequenceCounts> sequences = {{1, 131072}, {8, 32768}, {64, 4096}};
+  std::string device = "cuda";
+  int64_t repeats = 20;
+  bool json = false;
+};
+
+std::vector<DecodeLoad> loads_of(const DecodeCommand& command) {
+  std::vector<DecodeLoad> loads;
+  for (const std::string& pattern : command.patterns) {
+    for (const int64_t head_size : command.head_sizes) {
+      for (const HeadCounts& heads : command.heads) {
+        for (const SequenceCounts& counts : command.sequences) {
+          loads.push_back({{heads.num_heads, heads.num_kv_heads, head_size, pattern},
+                           counts.num_sequences,
+                           counts.num_tokens});
+        }
+      }
+    }
+  }
+  return loads;
+}
+
+int bench(const DecodeCommand& command) {
+  for (const std::string& pattern : command.patterns) Pattern::parse(pattern);
+  for (const int64_t head_size : command.head_sizes) {
+    LG_CHECK(head_size == 64 || head_size == 128,
+             "--head-sizes: on a GPU the head size must be 64 or 128, found ", head_size, ".");
+  }
+  LG_CHECK(
+      command.device == "cuda",
+      "[bench decode] times the GPU's kernels: there is no CPU part. On the CPU, `longgen bench "
+      "model` times decoding of a whole model.");
+  const std::string missing = missing_for_gpu();
+  LG_CHECK(missing.empty(), "[bench decode] needs a GPU: ", missing);
+  const at::Device device = open_device(command.device);
+  const std::string name = device_title(device);
+  const double copy = copy_rate(device);
+  std::vector<DecodeResult> results;
+  for (const DecodeLoad& load : loads_of(command)) {
+    results.push_back(bench_decode(load, command.repeats));
+  }
+  Output output;
+  if (command.json) {
+    output.write(dump_json(OrderedJson{{"device", name},
+                                       {"dtype", "bfloat16"},
+                                       {"repeats", command.repeats},
+                                       {"copy_bytes_per_s", copy},
+                                       {"results", to_json(results, copy)}}) +
+                 "\n");
+  } else {
+    output.write(detail::concat(name, ", bfloat16, one layer, median of ", command.repeats,
+                                "; copy in this run ", format_number(copy * 1e-9, "%.0f"),
+                                " GB/s read and written\n", to_text(results, copy)));
+  }
+  output.flush();
+  for (const DecodeResult& result : results) {
+    LG_CHECK(result.is_right(), "[bench decode] ", result.load.layer.pattern, ", ",
+             result.load.num_sequences, " x ", result.load.num_tokens,
+             " tokens: the output differs from plain torch in fp64 by ", result.error,
+             " of its largest value. Its time says nothing.");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_decode(CommandSet& commands, CLI::App* bench_app) {
+  auto command = std::make_shared<DecodeCommand>();
+  CLI::App* const app = bench_app->add_subcommand(
+      "decode", "time of one token's attention to the KV cache on a GPU, one layer");
+  app->add_option("--patterns", command->patterns,
+                  "patterns, separated by spaces: full, sink, blocksparse or "
+                  "sink=S,window=W,stride=N (default full sink)")
+      ->option_text("PATTERN...");
+  add_sequences_option(app, command->sequences,
+                       "sequences x tokens of each (default 1x128K,8x32K,64x4K)");
+  add_heads_option(app, command->heads, "query heads/KV heads (default 32/32,32/8)");
+  add_counts_option(app, "--head-sizes", command->head_sizes, "64, 128 (default 128)");
+  add_count_option(app, "--repeats", command->repeats, 1,
+                   "measurements of which the median counts (default 20)");
+  app->add_option("--device", command->device, "cuda, which is the default")->option_text("cuda");
+  add_json_flag(app, command->json);
+  commands.on_run(app, [command] { return bench(*command); });
+}
+
+}  // namespace longgen

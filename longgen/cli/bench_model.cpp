@@ -1,0 +1,256 @@
+// longgen bench model: prefill, decode and a training step. Each measurement is a process of its
+// own, so that peak memory is that of one variant, and rounds alternate between the variants, so
+// that a change of the machine's speed meets them all.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "longgen/base/log.h"
+#include "longgen/base/process.h"
+#include "longgen/base/units.h"
+#include "longgen/bench/machine.h"
+#include "longgen/bench/model_report.h"
+#include "longgen/bench/model_sample.h"
+#include "longgen/cli/bench.h"
+#include "longgen/cli/load.h"
+#include "longgen/cli/output.h"
+#include "longgen/generate/session.h"
+
+namespace longgen {
+namespace {
+
+constexpr const char* kServing = "serving";
+constexpr const char* kTraining = "training";
+
+struct ModelCommand {
+  std::string model;
+  ModelOptions model_options;
+  std::vector<std::string> compare = {"model"}, measure = {"prefill", "decode"};
+  int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = kDefaultPrefillChunk, batch = 1;
+  std::string recompute = "layers", plan_device;
+  bool json = false;
+  // In the process of one measurement: what it measures.
+  std::string sample, variant, cut;
+
+  bool on_gpu() const { return model_options.device == "cuda"; }
+  bool measures(const std::string& part) const {
+    return std::find(measure.begin(), measure.end(), part) != measure.end();
+  }
+};
+
+int sample(const ModelCommand& command) {
+  const ModelSubject subject = find_subject(command.model);
+  const Computation computation = open_computation(command.model_options);
+  const SampleOptions options = {.dtype = computation.dtype,
+                                 .device = computation.device,
+                                 .tokens = command.tokens,
+                                 .decode_tokens = command.decode_tokens,
+                                 .chunk = command.chunk,
+                                 .batch = command.batch,
+                                 .recompute = parse_recomputation(command.recompute)};
+  const ModelCut cut = find_cut(subject, command.variant, command.cut);
+  Output output;
+  output.write(dump_json(command.sample == kTraining ? sample_training(subject, cut, options)
+                                                     : sample_serving(subject, cut, options)) +
+               "\n");
+  output.flush();
+  return 0;
+}
+
+std::vector<std::string> sample_arguments(const ModelCommand& command, const std::string& sample,
+                                          const std::string& variant, const std::string& cut) {
+  return {this_program(),    "bench",
+          "model",           command.model,
+          "--sample",        sample,
+          "--variant",       variant,
+          "--cut",           cut,
+          "--tokens",        std::to_string(command.tokens),
+          "--decode-tokens", std::to_string(command.decode_tokens),
+          "--chunk",         std::to_string(command.chunk),
+          "--batch",         std::to_string(command.batch),
+          "--recompute",     command.recompute,
+          "--device",        command.model_options.device,
+          "--dtype",         command.model_options.compute_dtype(),
+          "--threads",       std::to_string(command.model_options.threads)};
+}
+
+/// All parts of a cut that are asked for, each in a process. A part that cannot be measured (out of
+/// memory) is left out, and `failed` says so.
+OrderedJson sample_cut(const ModelCommand& command, const std::string& variant,
+                       const std::string& cut, bool& failed) {
+  OrderedJson sample;
+  for (const char* const kind : {kServing, kTraining}) {
+    const bool wanted = kind == std::string(kTraining)
+                            ? command.measures("train")
+                            : command.measures("prefill") || command.measures("decode");
+    if (!wanted) continue;
+    try {
+      const std::string text = run_program(sample_arguments(command, kind, variant, cut));
+      sample.update(OrderedJson(parse_json(text, "measurement")));
+    } catch (const Error& error) {
+      log_warning(detail::concat(kind, " of ", variant, " is left out: ", error.what()));
+      failed = true;
+    }
+  }
+  for (const char* part : {"prefill", "decode"}) {
+    if (!command.measures(part)) sample.erase(part);
+  }
+  return sample;
+}
+
+/// The planner's device of the GPU's name, or --plan-device. None for the CPU, whose speed the
+/// planner does not know.
+std::optional<DeviceSpec> plan_device(const ModelCommand& command, const std::string& title) {
+  if (!command.plan_device.empty()) return find_device(command.plan_device);
+  if (!command.on_gpu()) return std::nullopt;
+  return find_device_of_driver(title);
+}
+
+MeasuredWork measured_work(const ModelCommand& command, const ModelSubject& subject,
+                           const std::string& title) {
+  return {.subject = subject,
+          .format = parse_number_format(command.model_options.compute_dtype()),
+          .on_gpu = command.on_gpu(),
+          .tokens = command.tokens,
+          .decode_tokens = command.decode_tokens,
+          .chunk = command.chunk,
+          .batch = command.batch,
+          .recompute = parse_recomputation(command.recompute),
+          .device = plan_device(command, title)};
+}
+
+/// Summaries of all variants, in the order of --compare; one of which nothing could be measured is
+/// left out.
+std::vector<OrderedJson> measure(const ModelCommand& command, const MeasuredWork& work,
+                                 bool& failed) {
+  std::map<std::string, std::vector<OrderedJson>> rounds;
+  for (int64_t round = 0; round < command.rounds; ++round) {
+    for (const std::string& variant : command.compare) {
+      std::vector<OrderedJson> cuts;
+      for (const ModelCut& cut : cuts_of(work.subject, variant)) {
+        log_info(detail::concat("round ", round + 1, " of ", command.rounds, ", ", variant,
+                                work.subject.is_extrapolated ? ", " + cut.name : ""));
+        cuts.push_back(sample_cut(command, variant, cut.name, failed));
+      }
+      const bool complete = std::none_of(cuts.begin(), cuts.end(),
+                                         [](const OrderedJson& cut) { return cut.empty(); });
+      if (!complete) continue;
+      rounds[variant].push_back(
+          combine_samples(cuts, variant_layers(variant, work.subject.config), work));
+    }
+  }
+  std::vector<OrderedJson> variants;
+  for (const std::string& variant : command.compare) {
+    if (rounds[variant].empty()) continue;
+    variants.push_back(summarize_variant(variant, rounds[variant], work));
+  }
+  LG_CHECK(!variants.empty(), "[bench model] nothing could be measured; why stands above.");
+  return variants;
+}
+
+std::string heading(const ModelCommand& command, const MeasuredWork& work,
+                    const std::string& title) {
+  const ModelSubject& subject = work.subject;
+  std::string text = detail::concat(
+      command.model, subject.has_random_weights ? " with random weights" : "", ", ",
+      command.batch > 1 ? detail::concat(command.batch, " sequences of ") : "",
+      format_count(command.tokens), " tokens in chunks of ", format_count(command.chunk), ", ",
+      command.model_options.compute_dtype(), ", ", title, ", median of ", command.rounds, "\n");
+  if (subject.is_extrapolated) {
+    text += detail::concat(
+        "Extrapolated: models of one and two layers were measured; what a layer "
+        "adds is taken ",
+        subject.config.num_layers, " times.\n");
+  }
+  return text;
+}
+
+OrderedJson to_json(const ModelCommand& command, const MeasuredWork& work, const std::string& title,
+                    const std::vector<OrderedJson>& variants) {
+  return {{"model", command.model},
+          {"random_weights", work.subject.has_random_weights},
+          {"extrapolated", work.subject.is_extrapolated},
+          {"dtype", command.model_options.compute_dtype()},
+          {"device", command.model_options.device},
+          {"device_name", title},
+          {"plan_device", work.device ? OrderedJson(work.device->name) : OrderedJson()},
+          {"chunk", command.chunk},
+          {"decode_tokens", command.decode_tokens},
+          {"batch", command.batch},
+          {"recompute", command.recompute},
+          {"rounds", command.rounds},
+          {"variants", variants}};
+}
+
+/// What can be wrong, before anything is measured.
+void check(const ModelCommand& command, const ModelSubject& subject) {
+  for (const std::string& variant : command.compare) variant_layers(variant, subject.config);
+  for (const std::string& part : command.measure) {
+    LG_CHECK(part == "prefill" || part == "decode" || part == "train",
+             "--measure: expected prefill, decode or train, found \"", part, "\".");
+  }
+  parse_recomputation(command.recompute);
+  if (!command.plan_device.empty()) find_device(command.plan_device);
+}
+
+int bench(ModelCommand& command) {
+  if (!command.sample.empty()) return sample(command);
+  const ModelSubject subject = find_subject(command.model);
+  check(command, subject);
+  const at::Device device = open_computation(command.model_options).device;
+  if (command.chunk == kDefaultPrefillChunk) command.chunk = default_prefill_chunk(device);
+  const std::string title = device_title(device);
+  const MeasuredWork work = measured_work(command, subject, title);
+  bool failed = false;
+  const std::vector<OrderedJson> variants = measure(command, work, failed);
+  Output output;
+  output.write(command.json ? dump_json(to_json(command, work, title, variants)) + "\n"
+                            : heading(command, work, title) + to_text(variants));
+  output.flush();
+  return failed ? 1 : 0;
+}
+
+void add_hidden_options(CLI::App* app, ModelCommand& command) {
+  app->add_option("--sample", command.sample)->group("");
+  app->add_option("--variant", command.variant)->group("");
+  app->add_option("--cut", command.cut)->group("");
+}
+
+}  // namespace
+
+void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
+  auto command = std::make_shared<ModelCommand>();
+  CLI::App* const app =
+      bench_app->add_subcommand("model", "speed and memory of a model, and what plan predicts");
+  app->add_option("MODEL", command->model,
+                  "model directory, or a preset such as llama2-7b, which gets random weights")
+      ->required();
+  add_list_option(app, "--measure", command->measure,
+                  "prefill, decode, train (default prefill,decode)");
+  add_count_option(app, "--tokens", command->tokens, 1,
+                   "tokens of the prompt, and of a training step (default 2048)");
+  add_count_option(app, "--decode-tokens", command->decode_tokens, 1,
+                   "tokens decoded after the prompt (default 32)");
+  add_count_option(app, "--batch", command->batch, 1, "sequences decoded together (default 1)");
+  add_list_option(app, "--compare", command->compare,
+                  "variants of the model: model (as it is), full, hybrid (default model)");
+  add_count_option(app, "--rounds", command->rounds, 1,
+                   "measurements of each variant, of which the median counts (default 3)");
+  add_count_option(app, "--chunk", command->chunk, 1,
+                   "tokens of the prompt that pass the layers at once (default 512, on a GPU "
+                   "8192)");
+  app->add_option("--recompute", command->recompute,
+                  "what training computes again: layers, layers_keep_attention or none (default "
+                  "layers)")
+      ->option_text("MODE");
+  app->add_option("--plan-device", command->plan_device,
+                  "the planner's device to predict times for (default: by the GPU's name)")
+      ->option_text("NAME");
+  add_hidden_options(app, *command);
+  add_model_options(app, command->model_options);
+  add_json_flag(app, command->json);
+  commands.on_run(app, [command] { return bench(*command); });
+}
+
+}  // namespace longgen

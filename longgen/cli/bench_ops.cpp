@@ -1,0 +1,67 @@
+// longgen bench ops: the fused ops on a GPU, beside a copy.
+#include <memory>
+
+#include "longgen/bench/machine.h"
+#include "longgen/bench/ops_bench.h"
+#include "longgen/cli/bench.h"
+#include "longgen/cli/load.h"
+#include "longgen/cli/output.h"
+#include "longgen/plan/presets.h"
+#include "longgen/plan/table.h"
+
+namespace longgen {
+namespace {
+
+struct OpsCommand {
+  std::vector<std::string> models = {"smollm2-135m", "llama3-8b"};
+  int64_t tokens = 32768, repeats = 20;
+  bool json = false;
+};
+
+int bench(const OpsCommand& command) {
+  for (const std::string& model : command.models) preset(model);  // wrong names, before anything
+  const std::string missing = missing_for_gpu();
+  LG_CHECK(missing.empty(), "[bench ops] needs a GPU: ", missing);
+  const at::Device device = open_device("cuda");
+  const double copy = copy_rate(device);
+  std::vector<OpResult> results;
+  for (const std::string& model : command.models) {
+    const auto some = bench_ops(model, preset(model), command.tokens, command.repeats);
+    results.insert(results.end(), some.begin(), some.end());
+  }
+  const std::string name = device_title(device);
+  Output output;
+  if (command.json) {
+    output.write(dump_json(OrderedJson{{"device", name},
+                                       {"dtype", "bfloat16"},
+                                       {"tokens", command.tokens},
+                                       {"repeats", command.repeats},
+                                       {"copy_bytes_per_s", copy},
+                                       {"results", to_json(results, copy)}}) +
+                 "\n");
+  } else {
+    output.write(detail::concat(name, ", bfloat16, ", command.tokens, " tokens, median of ",
+                                command.repeats, "; copy in this run ",
+                                format_number(copy * 1e-9, "%.0f"), " GB/s read and written\n",
+                                to_text(results, copy)));
+  }
+  output.flush();
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_ops(CommandSet& commands, CLI::App* bench_app) {
+  auto command = std::make_shared<OpsCommand>();
+  CLI::App* const app =
+      bench_app->add_subcommand("ops", "time of norms, RoPE, loss and optimizer on a GPU");
+  add_list_option(app, "--models", command->models,
+                  "presets whose shapes to take (default smollm2-135m,llama3-8b)");
+  add_count_option(app, "--tokens", command->tokens, 1, "rows of activations (default 32768)");
+  add_count_option(app, "--repeats", command->repeats, 1,
+                   "measurements of which the median counts (default 20)");
+  add_json_flag(app, command->json);
+  commands.on_run(app, [command] { return bench(*command); });
+}
+
+}  // namespace longgen

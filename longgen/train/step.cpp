@@ -1,0 +1,27 @@
+#include "longgen/train/step.h"
+
+namespace longgen {
+
+StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& batches,
+                      int64_t num_targets, int64_t step, const StepOptions& options) {
+  for (const NamedTensor& gradient : model.gradients.parameters()) gradient.tensor.zero_();
+  BackwardOptions backward = options.backward;
+  backward.loss_scale = 1.0 / static_cast<double>(num_targets);
+  StepResult result;
+  for (const MicroBatch& batch : batches) {
+    result.loss += backward_pass(model.decoder, batch, backward, model.gradients);
+  }
+  result.loss /= static_cast<double>(num_targets);
+  const double norm = result.gradient_norm = gradient_norm(model.gradients);
+  if (!result.is_finite()) return result;
+  const double clip = options.clip_norm;
+  adamw_step(model.gradients, clip > 0 && norm > clip ? clip / norm : 1.0, step, options.adamw,
+             model.masters, model.moments);
+  const ModelWeights& computing = model.decoder.weights();
+  if (!computing.embedding_VE.is_same(model.masters.embedding_VE)) {
+    copy_weights(model.masters, computing);
+  }
+  return result;
+}
+
+}  // namespace longgen
