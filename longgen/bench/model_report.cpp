@@ -73,7 +73,7 @@ struct Prediction {
                            .format = work.format,
                            .num_sequences = work.batch,
                            .prefill_chunk = work.chunk,
-                           .training = {.recompute = work.recompute},
+                           .training = work.training,
                            .efficiency = {}};
     request.training.chunk_rows = work.on_gpu ? 4096 : 512;  // as linear_cross_entropy() does
     Plan both = make_plan(request);

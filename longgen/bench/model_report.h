@@ -8,7 +8,7 @@
 #include "longgen/base/json.h"
 #include "longgen/bench/model_subject.h"
 #include "longgen/plan/devices.h"
-#include "longgen/plan/work.h"
+#include "longgen/plan/memory.h"
 
 namespace longgen {
 
@@ -18,7 +18,7 @@ struct MeasuredWork {
   NumberFormat format = NumberFormat::float32;
   bool on_gpu = false;
   int64_t tokens = 0, decode_tokens = 0, chunk = 0, batch = 1;
-  Recomputation recompute = Recomputation::layers;
+  TrainingOptions training;  ///< its chunk_rows are not read
   /// Whose times are predicted; none are where it is not known.
   std::optional<DeviceSpec> device;
 };

@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "longgen/base/check.h"
@@ -75,14 +76,17 @@ Recompute recompute_of(Recomputation mode) {
 class Training {
  public:
   Training(const ModelSubject& subject, const ModelCut& cut, const SampleOptions& options)
-      : masters_(cut_weights(subject, cut, at::kFloat, options.device)),
+      : masters_(cut_weights(subject, cut, options.states_dtype, options.device)),
         moments_(make_adamw_state(masters_)),
-        gradients_(zeros_like(masters_, at::kFloat)),
+        gradients_(zeros_like(masters_, options.states_dtype)),
         decoder_(cut_config(subject, cut),
-                 options.dtype == at::kFloat ? masters_
-                                             : converted(masters_, options.dtype, options.device)) {
+                 options.dtype == options.states_dtype
+                     ? masters_
+                     : converted(masters_, options.dtype, options.device)) {
     require_gradients(decoder_.weights());
     step_options_.backward.recompute = recompute_of(options.recompute);
+    if (options.offload == Offloading::layer_inputs) offload_.emplace(options.device);
+    step_options_.backward.offload = offload_ ? &*offload_ : nullptr;
     step_options_.adamw.learning_rate = 1e-5;
     step_options_.adamw.weight_decay = 0.1;
   }
@@ -99,6 +103,7 @@ class Training {
   AdamWState moments_;
   ModelWeights gradients_;
   Decoder decoder_;
+  std::optional<LayerOffload> offload_;
   StepOptions step_options_;
   int64_t step_ = 0;
 };
@@ -148,7 +153,8 @@ OrderedJson sample_training(const ModelSubject& subject, const ModelCut& cut,
   {
     Training training(subject, cut, options);
     const int64_t vocab_size = subject.config.vocab_size;
-    training.step(some_batch(std::min<int64_t>(options.tokens, 256), vocab_size));
+    const int64_t warm_up = options.offload == Offloading::none ? 256 : options.tokens;
+    training.step(some_batch(std::min(options.tokens, warm_up), vocab_size));
     reset_gpu_peaks();
     const MicroBatch batch = some_batch(options.tokens, vocab_size);
     const double seconds = seconds_of(options.device, [&] { training.step(batch); });

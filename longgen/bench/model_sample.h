@@ -6,7 +6,7 @@
 
 #include "longgen/base/json.h"
 #include "longgen/bench/model_subject.h"
-#include "longgen/plan/work.h"
+#include "longgen/plan/memory.h"
 
 namespace longgen {
 
@@ -16,7 +16,10 @@ struct SampleOptions {
   int64_t tokens = 2048, decode_tokens = 32;
   int64_t chunk = 512;  ///< tokens of the prompt that pass the layers at once
   int64_t batch = 1;    ///< sequences that are decoded together
+  // Of the training step:
   Recomputation recompute = Recomputation::layers;
+  Offloading offload = Offloading::none;     ///< of a GPU only
+  at::ScalarType states_dtype = at::kFloat;  ///< of masters, gradients and moments
 };
 
 /// Prefill of each sequence of the batch, then decoding of all of them together:
@@ -31,7 +34,8 @@ struct SampleOptions {
 OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
                            const SampleOptions& options);
 
-/// One optimizer step over one sequence, as `longgen extend` makes it, after one over few tokens:
+/// One optimizer step over one sequence, as `longgen extend` makes it, after one over few tokens
+/// (over all of them where layer inputs are offloaded: the first step allocates the host's memory):
 ///   {"train": PART, RATES}
 OrderedJson sample_training(const ModelSubject& subject, const ModelCut& cut,
                             const SampleOptions& options);

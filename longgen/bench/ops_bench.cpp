@@ -115,7 +115,7 @@ class Bench {
     const at::Tensor gradient = at::randn({count}, on_gpu(at::kFloat));
     const at::Tensor weight = zeros(), m = zeros(), v = zeros();
     time("AdamW", 7 * count, 4, [&] {
-      gpu::adamw(gradient, weight, m, v, {1, 0.1, 0.05, 1e-3, 1, 1e-8, 1});
+      gpu::adamw(gradient, weight, m, v, {1, 0.1, 0.05, 1e-3, 1, 1e-8, 1}, /*key=*/0);
     });
     time("sum of squares", count, 4, [&] { gpu::sum_of_squares({gradient}); });
   }

@@ -15,7 +15,7 @@ MeasuredWork work_of(const std::string& model) {
           .tokens = 131072,
           .decode_tokens = 64,
           .chunk = 8192,
-          .recompute = Recomputation::layers,
+          .training = {},
           .device = find_device("h200")};
 }
 
