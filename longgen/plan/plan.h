@@ -17,11 +17,11 @@ namespace longgen {
 /// Shares of the device's peaks that times are estimated with, and of its memory that is planned
 /// for. Assumptions, printed with every plan. The defaults were measured on one H200: matrix
 /// multiplication 690 to 775 of 989 TFLOP/s, cuDNN's causal attention 582 forward and 537 backward,
-/// block-sparse attention (sink 1, window 16) 357 and 200 in Triton, copies 4.2 of 4.8 TB/s.
+/// copies 4.2 of 4.8 TB/s; on one H100 our block-sparse attention (sink 1, window 16) 514 and 385.
 struct Efficiency {
   double linear = 0.70;
   double full_forward = 0.59, full_backward = 0.54;
-  double sparse_forward = 0.36, sparse_backward = 0.20;
+  double sparse_forward = 0.52, sparse_backward = 0.39;
   double bandwidth = 0.85;
   /// The rest is for the driver, libraries and fragmentation.
   double usable_memory = 0.95;

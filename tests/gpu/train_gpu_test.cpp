@@ -370,7 +370,10 @@ TEST_F(OptimizerGpu, InBf16TheRandomNumbersAreThoseOfTheCpu) {
       const at::Tensor x = left[i].tensor.to(at::kDouble),
                        y = right[i].tensor.cpu().to(at::kDouble);
       EXPECT_LE(x.ne(y).sum().item<int64_t>(), 1 + x.numel() / 1000) << left[i].name;
-      EXPECT_TRUE(((x - y).abs() <= 0x1p-7 * x.abs()).all().item<bool>()) << left[i].name;
+      // Neighbours, or what is left where a weight and its change cancel.
+      const double rounding = 8 * 0x1p-23 * max_abs(x);
+      EXPECT_TRUE(((x - y).abs() <= 0x1p-7 * x.abs() + rounding).all().item<bool>())
+          << left[i].name;
     }
   };
   expect_near(cpu, gpu);

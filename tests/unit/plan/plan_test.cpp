@@ -220,7 +220,7 @@ TEST(PlanTest, JsonReadsBackToTheSameNumbers) {
   EXPECT_EQ(json["model"]["parameters"]["total"], plan.parameters.total());
   EXPECT_EQ(json["context"], 262144);
   EXPECT_EQ(json["device"]["usable_bytes"], plan.usable_bytes);
-  EXPECT_EQ(json["assumptions"]["sparse_attention_backward"], 0.20);
+  EXPECT_EQ(json["assumptions"]["sparse_attention_backward"], 0.39);
   EXPECT_EQ(json["kept_share"], plan.kept_share());
   for (const auto& [name, side] :
        {std::pair{"full", &plan.full}, std::pair{"hybrid", &*plan.hybrid}}) {
