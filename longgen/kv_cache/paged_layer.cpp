@@ -39,9 +39,7 @@ void PagedLayer::commit(const std::vector<PassPart>& parts) {
   for (const PassPart& part : parts) part.cache->commit();
 }
 
-LayerPages PagedLayer::pages() const {
-  return {pool_.address(0), pool_.page_bytes(), 0, pattern_};
-}
+LayerPages PagedLayer::pages() const { return {pool_.address(0), pool_.page_bytes(), 0, pattern_}; }
 
 at::Tensor PagedLayer::memory(int64_t num_pages) const {
   return at::for_blob(pool_.address(0), {num_pages, pool_.page_bytes() / 2})
