@@ -15,7 +15,7 @@ for file in "${programs[@]}" "${libraries[@]}"; do
   [ -e "$file" ] || { echo "[bundle] $file is missing: run scripts/build.sh with nvcc on PATH" >&2; exit 1; }
 done
 mkdir -p "$to"
-cp "${programs[@]}" "${libraries[@]}" scripts/test_gpu.sh "$to"
+cp "${programs[@]}" "${libraries[@]}" scripts/test_gpu.sh tests/e2e/{device_test,cli_case,tiny_model}.py "$to"
 # What the system's folders hold, without the C and C++ runtimes.
 ldd "${programs[@]}" "${libraries[@]}" | awk '$3 ~ /^\/(usr\/)?lib\// {print $3}' | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libutil|libstdc\+\+|libgcc_s)\.so' | xargs -r cp -L -t "$to"

@@ -17,6 +17,10 @@ if [ -z "$folder" ]; then
   folder=$here
   [ -x "$folder/ops_gpu_test" ] || folder=$here/../build/release/tests/gpu
 fi
+# The program, and the test of its commands: in a bundle beside the others.
+longgen=$folder/longgen device_test=$folder/device_test.py
+[ -x "$longgen" ] || longgen=$folder/../../longgen
+[ -f "$device_test" ] || device_test=$here/../tests/e2e/device_test.py
 # Of each program the cases that are small enough for racecheck, which takes a thousand times as long.
 declare -A small_cases=(
   [attend_gpu_test]='*BitEqual/37:*BitEqual/38:*BitEqual/40:*BitEqual/122:*BitEqual/123:*BitEqual/131'
@@ -38,4 +42,10 @@ for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test; do
       "$folder/$program" --gtest_brief=1 --gtest_filter="${small_cases[$program]}" || status=1
   done
 done
+if ! $sanitize && "$longgen" --version | grep -q 'GPU: none'; then
+  echo "[test_gpu] device_test.py skipped: $("$longgen" --version | grep -o 'GPU: none.*')"
+elif ! $sanitize; then
+  echo "[test_gpu] device_test.py: the commands on the GPU against the CPU"
+  python3 "$device_test" "$longgen" cuda || status=1
+fi
 exit $status

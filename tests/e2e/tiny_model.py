@@ -59,19 +59,20 @@ def write_safetensors(path, shapes, seed):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def write_tiny_llama(directory, seed=1):
-    """4 heads on 2 KV heads of 8."""
+def write_tiny_llama(directory, seed=1, head_size=8, context=256):
+    """4 heads on 2 KV heads."""
     write_model(directory, config={
         "model_type": "llama", "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "intermediate_size": FFN,
-        "vocab_size": VOCAB, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
-        "rope_theta": 10000.0, "eos_token_id": END})
+        "vocab_size": VOCAB, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": head_size,
+        "max_position_embeddings": context, "rope_theta": 10000.0, "eos_token_id": END})
+    q_rows, k_rows = 4 * head_size, 2 * head_size
     shapes = {"model.embed_tokens.weight": [VOCAB, WIDTH], "lm_head.weight": [VOCAB, WIDTH],
               "model.norm.weight": [WIDTH]}
     for i in range(LAYERS):
         layer = f"model.layers.{i}."
         shapes |= {layer + "input_layernorm.weight": [WIDTH], layer + "post_attention_layernorm.weight": [WIDTH],
-                   layer + "self_attn.q_proj.weight": [WIDTH, WIDTH], layer + "self_attn.k_proj.weight": [16, WIDTH],
-                   layer + "self_attn.v_proj.weight": [16, WIDTH], layer + "self_attn.o_proj.weight": [WIDTH, WIDTH],
+                   layer + "self_attn.q_proj.weight": [q_rows, WIDTH], layer + "self_attn.k_proj.weight": [k_rows, WIDTH],
+                   layer + "self_attn.v_proj.weight": [k_rows, WIDTH], layer + "self_attn.o_proj.weight": [WIDTH, q_rows],
                    layer + "mlp.gate_proj.weight": [FFN, WIDTH], layer + "mlp.up_proj.weight": [FFN, WIDTH],
                    layer + "mlp.down_proj.weight": [WIDTH, FFN]}
     write_safetensors(directory / "model.safetensors", shapes, seed)

@@ -184,7 +184,7 @@ struct Consumer : ConsumerThread {  // rows are keys
   __device__ __forceinline__ void settle(float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
     wgmma_wait<0>(grad_v);
     wgmma_wait<0>(grad_k);
-    if (in_use != nullptr) release(in_use);
+    if (in_use != nullptr) release_read(in_use);
     in_use = nullptr;
   }
 
@@ -196,7 +196,7 @@ struct Consumer : ConsumerThread {  // rows are keys
     issue_keys_times_queries<kHeadSize>(scores, shared.k[kv_ring.stage][group], shared.q[ring.stage]);
     wgmma_wait<1>(grad_v);
     wgmma_wait<1>(grad_k);
-    if (in_use != nullptr) release(in_use);
+    if (in_use != nullptr) release_read(in_use);
     issue_keys_times_queries<kHeadSize>(grad_p, shared.v[kv_ring.stage][group], shared.grad_out[ring.stage]);
     wgmma_wait<1>(scores);
     probabilities(scores, view == BlockView::diagonal);
@@ -239,7 +239,7 @@ struct Consumer : ConsumerThread {  // rows are keys
       }
     }
     settle(grad_k, grad_v);
-    release(&shared.kv_empty[kv_ring.stage]);
+    release_read(&shared.kv_empty[kv_ring.stage]);
     kv_ring.next();
     if (item.slot >= 0) {
       store_partial(item, grad_k, grad_v);

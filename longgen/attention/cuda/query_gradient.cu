@@ -145,7 +145,7 @@ struct Consumer : ConsumerThread {
       k_in_use = &shared.k_empty[k_ring.stage];
       k_ring.next();
     }
-    release(&shared.q_empty);
+    release_read(&shared.q_empty);
     wgmma_wait<0>(grad_q);
     release(k_in_use);
     q_phase ^= 1;

@@ -50,10 +50,14 @@ struct ConsumerThread {
   const int lane = threadIdx.x % 32;
   const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;  // its first row of the warpgroup's 64
 
-  /// The warp no longer needs what the barrier guards.
+  /// The warp's products no longer need what the barrier guards.
   __device__ __forceinline__ void release(uint64_t* empty) const {
-    __syncwarp();
     if (lane == 0) barrier_arrive(empty);
+  }
+  /// The same where its lanes have read that themselves, too.
+  __device__ __forceinline__ void release_read(uint64_t* empty) const {
+    __syncwarp();
+    release(empty);
   }
 };
 

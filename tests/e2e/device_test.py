@@ -1,0 +1,109 @@
+"""score, generate, eval and extend in bfloat16 on a device give what the CPU gives in float32, to bfloat16's rounding.
+scripts/test_gpu.sh runs it with cuda, CI with cpu.
+
+    device_test.py PROGRAM [cpu|cuda]
+"""
+
+import json
+import os
+import random
+import sys
+import unittest
+
+from cli_case import CliCase
+from tiny_model import write_tiny_llama
+
+TOKENS = 900  # several blocks, windows and tiles; more than a small chunk
+RECIPE = """
+[model]
+path = "{dir}/hybrid"
+output = "{dir}/{name}"
+[architecture]
+layers = "1"
+sparse = "sink=1,window=2,stride=3"
+context = 4096
+[data]
+path = "{dir}/data"
+sequence_length = 900
+[train]
+steps = 6
+learning_rate = 0.003
+precision = "{precision}"
+[eval]
+every = 0
+"""
+
+
+class DeviceTest(CliCase):
+    DEVICE = "cpu"
+
+    def setUp(self):
+        super().setUp()
+        write_tiny_llama(self.dir / "model", head_size=64, context=4096)
+        self.model = self.dir / "hybrid"
+        self.run_program("convert", self.dir / "model", self.model, "--layers", "middle:1/3", "--sparse",
+                         "sink=1,window=2,stride=3", "--context", "4K")
+        self.random = random.Random(3)
+        self.ids = [self.random.randrange(258) for _ in range(TOKENS)]
+
+    def score(self, ids, device, dtype, *options):
+        line = json.dumps({"ids": ids}) + "\n"
+        out, _ = self.run_program("score", self.model, "--device", device, "--dtype", dtype, *options, stdin=line)
+        return json.loads(out)
+
+    def text(self):
+        words = ["the", "sea", "under", "a", "grey", "sky", "was", "calm"]
+        return " ".join(self.random.choice(words) for _ in range(TOKENS))
+
+    def test_score(self):
+        exact, rounded = (self.score(self.ids, "cpu", dtype)["logprobs"][1:] for dtype in ("float32", "bfloat16"))
+        allowed = 2 * max(abs(a - b) for a, b in zip(exact, rounded))
+        for chunk in ("64", "300", "4096"):
+            found = self.score(self.ids, self.DEVICE, "bfloat16", "--chunk", chunk)["logprobs"][1:]
+            self.assertEqual(len(found), TOKENS - 1)
+            self.assertLessEqual(max(abs(a - b) for a, b in zip(exact, found)), allowed)
+
+    def test_generate(self):
+        prompt = self.put("prompt.txt", self.text()[:2000])
+        out, _ = self.run_program("generate", self.model, "--prompt-file", prompt, "--max-tokens", 24, "--ignore-eos",
+                                  "--json", "--device", self.DEVICE, "--dtype", "bfloat16")
+        reply = json.loads(out)
+        self.assertEqual(len(reply["ids"]), 24)
+        line, _ = self.run_program("tokenize", self.model, stdin=json.dumps({"text": prompt.read_text()}) + "\n")
+        ids = json.loads(line)["ids"]
+        self.assertEqual(len(ids), reply["prompt_tokens"])
+        # The cache, step by step, chooses what the whole sequence says is the most probable, or nearly so.
+        scored = self.score(ids + reply["ids"], "cpu", "float32", "--top", 1)
+        for place in range(len(ids), len(ids) + 24):
+            self.assertLess(scored["top"][place][0][1] - scored["logprobs"][place], 0.1)
+
+    def test_perplexity(self):
+        text = self.put("text.txt", self.text())
+        losses = []
+        for device, dtype in [("cpu", "float32"), (self.DEVICE, "bfloat16")]:
+            out, _ = self.run_program("eval", "perplexity", self.model, "--text", text, "--length", "2K", "--json",
+                                      "--out", self.dir / f"report-{dtype}", "--quiet", "--device", device, "--dtype", dtype)
+            losses.append(json.loads(out)["models"][0]["overall"]["mean_nll"])
+        self.assertAlmostEqual(losses[0], losses[1], delta=0.01)
+
+    def test_extend(self):
+        text = "\n<|endoftext|>\n".join(self.text() for _ in range(6))
+        self.run_program("prepare", self.put("train.txt", text), self.dir / "data", "--model", self.model,
+                         "--held-out", "0", "--quiet")
+        losses = []
+        for device, precision in [("cpu", "float32"), (self.DEVICE, "bfloat16")]:
+            recipe = self.put(f"{precision}.toml", RECIPE.format(dir=self.dir, name=precision, precision=precision))
+            self.run_program("extend", recipe, "--device", device, "--quiet")
+            lines = (self.dir / precision / "metrics.jsonl").read_text().splitlines()
+            losses.append([json.loads(line)["loss"] for line in lines if '"loss"' in line])
+        self.assertEqual([len(run) for run in losses], [6, 6])
+        self.assertLess(losses[0][5], losses[0][0])
+        for exact, found in zip(*losses):
+            self.assertAlmostEqual(exact, found, delta=0.02)
+
+
+if __name__ == "__main__":
+    CliCase.PROGRAM = os.path.abspath(sys.argv.pop(1))
+    if len(sys.argv) > 1:
+        DeviceTest.DEVICE = sys.argv.pop(1)
+    unittest.main()
