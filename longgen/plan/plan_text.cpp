@@ -146,7 +146,8 @@ std::string assumptions_text(const Plan& plan) {
   const Efficiency& share = request.efficiency;
   return fmt::format(
       "Times assume these shares of {} and {}: matrices {}, full attention {} forward and {} "
-      "backward,\nsparse attention {} and {}, memory {}. Measured on H200 and H100, assumed elsewhere.\n",
+      "backward,\nsparse attention {} and {}, memory {}. Measured on H200 and H100, assumed "
+      "elsewhere.\n",
       format_si(request.device.flops(request.format), "FLOP/s"),
       format_si(request.device.bytes_per_second, "B/s"), format_percent(share.linear),
       format_percent(share.full_forward), format_percent(share.full_backward),
