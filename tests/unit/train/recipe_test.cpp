@@ -235,11 +235,15 @@ TEST(RecipeTest, TheProjectsRecipesSayWhatTheirCommentsSay) {
   const Recipe cpu = load_recipe(folder / "smollm2-135m_16k_cpu.toml");
   EXPECT_EQ(cpu.total_steps(), 2);
   EXPECT_EQ(cpu.tokens_per_step(), 16384);
-  EXPECT_EQ(cpu.schedule().learning_rate_at(1), 1e-4);
+  EXPECT_EQ(cpu.schedule().learning_rate_at(1), 2e-5);
   const Recipe gpu = load_recipe(folder / "smollm2-135m_32k_h200.toml");
   EXPECT_EQ(gpu.total_steps(), 40);
   EXPECT_EQ(gpu.tokens_per_step(), 524288);
   EXPECT_EQ(gpu.schedule().learning_rate_at(2), 4e-4);
+  const Recipe large = load_recipe(folder / "llama2-7b_128k_h100.toml");
+  EXPECT_EQ(large.total_steps(), 1000);
+  EXPECT_EQ(large.tokens_per_step(), 524288);
+  EXPECT_EQ(large.schedule().learning_rate_at(20), 2e-5);
 }
 
 /// docs/recipes.md, as rows of its tables: "section.key" -> cells.
