@@ -4,6 +4,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/bench/timing.h"
+#include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/plan/plan.h"
 
 namespace longgen {
@@ -75,7 +76,7 @@ struct Prediction {
                            .prefill_chunk = work.chunk,
                            .training = work.training,
                            .efficiency = {}};
-    request.training.chunk_rows = work.on_gpu ? 4096 : 512;  // as linear_cross_entropy() does
+    request.training.chunk_rows = default_loss_chunk_rows(work.on_gpu ? at::kCUDA : at::kCPU);
     Plan both = make_plan(request);
     return both.hybrid ? *both.hybrid : both.full;
   }

@@ -69,6 +69,27 @@ CLI::Option* add_counts_option(CLI::App* app, const std::string& name, std::vect
                           [name](const std::string& part) { return count_of(part, name); });
 }
 
+void add_patterns_option(CLI::App* app, std::vector<std::string>& patterns,
+                         const std::string& defaults) {
+  app->add_option("--patterns", patterns,
+                  "patterns, separated by spaces: full, sink, blocksparse or "
+                  "sink=S,window=W,stride=N (default" +
+                      defaults + ")")
+      ->option_text("PATTERN...");
+}
+
+void add_repeats_option(CLI::App* app, int64_t& repeats) {
+  add_count_option(
+      app, "--repeats", repeats, 1,
+      detail::concat("measurements of which the median counts (default ", repeats, ")"));
+}
+
+at::Device open_gpu(const std::string& part) {
+  const std::string missing = missing_for_gpu();
+  LG_CHECK(missing.empty(), "[", part, "] needs a GPU: ", missing);
+  return open_device("cuda");
+}
+
 CLI::Option* add_heads_option(CLI::App* app, std::vector<HeadCounts>& heads,
                               const std::string& description) {
   return add_parts_option(app, "--heads", heads, description, heads_of);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "longgen/cli/commands.h"
+#include "longgen/cli/load.h"
 
 namespace longgen {
 
@@ -21,6 +22,16 @@ CLI::Option* add_list_option(CLI::App* app, const std::string& name,
 /// The same of counts such as 16384 or 128K, each at least 1.
 CLI::Option* add_counts_option(CLI::App* app, const std::string& name, std::vector<int64_t>& values,
                                const std::string& description);
+
+/// --patterns: separated by spaces, because a pattern has commas. `defaults` says which.
+void add_patterns_option(CLI::App* app, std::vector<std::string>& patterns,
+                         const std::string& defaults);
+
+/// --repeats, whose default is what it is now.
+void add_repeats_option(CLI::App* app, int64_t& repeats);
+
+/// The GPU, for a part that has no twin on the CPU. Throws Error saying what is missing.
+at::Device open_gpu(const std::string& part);
 
 struct HeadCounts {
   int64_t num_heads, num_kv_heads;

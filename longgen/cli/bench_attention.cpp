@@ -89,17 +89,13 @@ void add_bench_attention(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<AttentionCommand>();
   CLI::App* const app = bench_app->add_subcommand(
       "attention", "time of the attention op by pattern, beside full attention");
-  app->add_option("--patterns", command->patterns,
-                  "patterns, separated by spaces: full, sink, blocksparse or "
-                  "sink=S,window=W,stride=N (default: the four of docs/bench and full)")
-      ->option_text("PATTERN...");
+  add_patterns_option(app, command->patterns, ": the four of docs/bench and full");
   add_counts_option(app, "--tokens", command->tokens,
                     "lengths of the sequence (default 2048 on the CPU, 128K on a GPU)");
   add_heads_option(app, command->heads, "query heads/KV heads (default 32/32,32/8)");
   add_counts_option(app, "--head-sizes", command->head_sizes, "head sizes (default 128,64)");
   add_list_option(app, "--passes", command->passes, "default forward,backward");
-  add_count_option(app, "--repeats", command->repeats, 1,
-                   "measurements of which the median counts (default 5)");
+  add_repeats_option(app, command->repeats);
   add_model_options(app, command->model_options);
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return bench(*command); });

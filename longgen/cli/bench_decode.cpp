@@ -47,9 +47,7 @@ int bench(const DecodeCommand& command) {
       command.device == "cuda",
       "[bench decode] times the GPU's kernels: there is no CPU part. On the CPU, `longgen bench "
       "model` times decoding of a whole model.");
-  const std::string missing = missing_for_gpu();
-  LG_CHECK(missing.empty(), "[bench decode] needs a GPU: ", missing);
-  const at::Device device = open_device(command.device);
+  const at::Device device = open_gpu("bench decode");
   const std::string name = device_title(device);
   const double copy = copy_rate(device);
   std::vector<DecodeResult> results;
@@ -85,16 +83,12 @@ void add_bench_decode(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<DecodeCommand>();
   CLI::App* const app = bench_app->add_subcommand(
       "decode", "time of one token's attention to the KV cache on a GPU, one layer");
-  app->add_option("--patterns", command->patterns,
-                  "patterns, separated by spaces: full, sink, blocksparse or "
-                  "sink=S,window=W,stride=N (default full sink)")
-      ->option_text("PATTERN...");
+  add_patterns_option(app, command->patterns, " full sink");
   add_sequences_option(app, command->sequences,
                        "sequences x tokens of each (default 1x128K,8x32K,64x4K)");
   add_heads_option(app, command->heads, "query heads/KV heads (default 32/32,32/8)");
   add_counts_option(app, "--head-sizes", command->head_sizes, "64, 128 (default 128)");
-  add_count_option(app, "--repeats", command->repeats, 1,
-                   "measurements of which the median counts (default 20)");
+  add_repeats_option(app, command->repeats);
   app->add_option("--device", command->device, "cuda, which is the default")->option_text("cuda");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return bench(*command); });

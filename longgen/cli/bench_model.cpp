@@ -15,6 +15,7 @@
 #include "longgen/cli/bench.h"
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
+#include "longgen/cli/training_options.h"
 #include "longgen/generate/session.h"
 
 namespace longgen {
@@ -28,7 +29,8 @@ struct ModelCommand {
   ModelOptions model_options;
   std::vector<std::string> compare = {"model"}, measure = {"prefill", "decode"};
   int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = kDefaultPrefillChunk, batch = 1;
-  std::string recompute = "layers", states = "float32", offload = "none", plan_device;
+  TrainingMemory training;
+  std::string plan_device;
   bool json = false;
   // In the process of one measurement: what it measures.
   std::string sample, variant, cut;
@@ -42,6 +44,7 @@ struct ModelCommand {
 int sample(const ModelCommand& command) {
   const ModelSubject subject = find_subject(command.model);
   const Computation computation = open_computation(command.model_options);
+  const TrainingOptions training = command.training.parse();
   const SampleOptions options = {
       .dtype = computation.dtype,
       .device = computation.device,
@@ -49,9 +52,9 @@ int sample(const ModelCommand& command) {
       .decode_tokens = command.decode_tokens,
       .chunk = command.chunk,
       .batch = command.batch,
-      .recompute = parse_recomputation(command.recompute),
-      .offload = parse_offloading(command.offload),
-      .states_dtype = command.states == "bfloat16" ? at::kBFloat16 : at::kFloat};
+      .recompute = training.recompute,
+      .offload = training.offload,
+      .states_dtype = command.training.states == "bfloat16" ? at::kBFloat16 : at::kFloat};
   const ModelCut cut = find_cut(subject, command.variant, command.cut);
   Output output;
   output.write(dump_json(command.sample == kTraining ? sample_training(subject, cut, options)
@@ -72,9 +75,9 @@ std::vector<std::string> sample_arguments(const ModelCommand& command, const std
           "--decode-tokens", std::to_string(command.decode_tokens),
           "--chunk",         std::to_string(command.chunk),
           "--batch",         std::to_string(command.batch),
-          "--recompute",     command.recompute,
-          "--states",        command.states,
-          "--offload",       command.offload,
+          "--recompute",     command.training.recompute,
+          "--states",        command.training.states,
+          "--offload",       command.training.offload,
           "--device",        command.model_options.device,
           "--dtype",         command.model_options.compute_dtype(),
           "--threads",       std::to_string(command.model_options.threads)};
@@ -114,9 +117,6 @@ std::optional<DeviceSpec> plan_device(const ModelCommand& command, const std::st
 
 MeasuredWork measured_work(const ModelCommand& command, const ModelSubject& subject,
                            const std::string& title) {
-  TrainingOptions training = {.recompute = parse_recomputation(command.recompute),
-                              .offload = parse_offloading(command.offload)};
-  training.set_states(parse_number_format(command.states));
   return {.subject = subject,
           .format = parse_number_format(command.model_options.compute_dtype()),
           .on_gpu = command.on_gpu(),
@@ -124,7 +124,7 @@ MeasuredWork measured_work(const ModelCommand& command, const ModelSubject& subj
           .decode_tokens = command.decode_tokens,
           .chunk = command.chunk,
           .batch = command.batch,
-          .training = training,
+          .training = command.training.parse(),
           .device = plan_device(command, title)};
 }
 
@@ -186,9 +186,9 @@ OrderedJson to_json(const ModelCommand& command, const MeasuredWork& work, const
           {"chunk", command.chunk},
           {"decode_tokens", command.decode_tokens},
           {"batch", command.batch},
-          {"recompute", command.recompute},
-          {"states", command.states},
-          {"offload", command.offload},
+          {"recompute", command.training.recompute},
+          {"states", command.training.states},
+          {"offload", command.training.offload},
           {"rounds", command.rounds},
           {"variants", variants}};
 }
@@ -200,11 +200,11 @@ void check(const ModelCommand& command, const ModelSubject& subject) {
     LG_CHECK(part == "prefill" || part == "decode" || part == "train",
              "--measure: expected prefill, decode or train, found \"", part, "\".");
   }
-  parse_recomputation(command.recompute);
-  LG_CHECK(parse_number_format(command.states) == NumberFormat::float32 ||
+  const TrainingOptions training = command.training.parse();
+  LG_CHECK(parse_number_format(command.training.states) == NumberFormat::float32 ||
                command.model_options.compute_dtype() == "bfloat16",
            "--states bfloat16: needs --dtype bfloat16.");
-  LG_CHECK(parse_offloading(command.offload) == Offloading::none || command.on_gpu(),
+  LG_CHECK(training.offload == Offloading::none || command.on_gpu(),
            "--offload: layer inputs can be offloaded from a GPU only.");
   if (!command.plan_device.empty()) find_device(command.plan_device);
 }
@@ -255,18 +255,7 @@ void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
   add_count_option(app, "--chunk", command->chunk, 1,
                    "tokens of the prompt that pass the layers at once (default 512, on a GPU "
                    "8192)");
-  app->add_option("--recompute", command->recompute,
-                  "what training computes again: layers, layers_keep_attention or none (default "
-                  "layers)")
-      ->option_text("MODE");
-  app->add_option("--states", command->states,
-                  "numbers of masters, gradients and moments in training: float32 or bfloat16 "
-                  "(default float32)")
-      ->option_text("float32|bfloat16");
-  app->add_option(
-         "--offload", command->offload,
-         "what waits in the host's memory in training: none or layer_inputs (default none)")
-      ->option_text("MODE");
+  add_training_memory_options(app, command->training);
   app->add_option("--plan-device", command->plan_device,
                   "the planner's device to predict times for (default: by the GPU's name)")
       ->option_text("NAME");

@@ -20,9 +20,7 @@ struct OpsCommand {
 
 int bench(const OpsCommand& command) {
   for (const std::string& model : command.models) preset(model);  // wrong names, before anything
-  const std::string missing = missing_for_gpu();
-  LG_CHECK(missing.empty(), "[bench ops] needs a GPU: ", missing);
-  const at::Device device = open_device("cuda");
+  const at::Device device = open_gpu("bench ops");
   const double copy = copy_rate(device);
   std::vector<OpResult> results;
   for (const std::string& model : command.models) {
@@ -58,8 +56,7 @@ void add_bench_ops(CommandSet& commands, CLI::App* bench_app) {
   add_list_option(app, "--models", command->models,
                   "presets whose shapes to take (default smollm2-135m,llama3-8b)");
   add_count_option(app, "--tokens", command->tokens, 1, "rows of activations (default 32768)");
-  add_count_option(app, "--repeats", command->repeats, 1,
-                   "measurements of which the median counts (default 20)");
+  add_repeats_option(app, command->repeats);
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return bench(*command); });
 }

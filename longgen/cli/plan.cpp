@@ -7,14 +7,17 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/cli/training_options.h"
+#include "longgen/generate/session.h"
+#include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/plan/presets.h"
 
 namespace longgen {
 namespace {
 
 struct PlanCommand {
-  std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink",
-                     recompute = "layers", states = "float32", offload = "none";
+  std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink";
+  TrainingMemory training;
   int64_t memory_bytes = 0;
   PlanRequest request;
   bool json = false;
@@ -41,13 +44,12 @@ int plan(PlanCommand& command) {
   request.device = find_device(command.device);
   if (command.memory_bytes > 0) request.device.memory_bytes = command.memory_bytes;
   request.format = parse_number_format(command.dtype);
-  request.training.recompute = parse_recomputation(command.recompute);
-  request.training.offload = parse_offloading(command.offload);
-  request.training.set_states(parse_number_format(command.states));
-  // As linear_cross_entropy() and Session choose them.
-  const bool on_cpu = request.device.name == "cpu";
-  request.training.chunk_rows = on_cpu ? 512 : 4096;
-  if (request.prefill_chunk == 0) request.prefill_chunk = on_cpu ? 512 : 8192;
+  request.training = command.training.parse();
+  const at::Device device = request.device.name == "cpu" ? at::kCPU : at::kCUDA;
+  request.training.chunk_rows = default_loss_chunk_rows(device);
+  if (request.prefill_chunk == kDefaultPrefillChunk) {
+    request.prefill_chunk = default_prefill_chunk(device);
+  }
   const Plan result = make_plan(request);
   Output output;
   output.write(command.json ? dump_json(to_json(result)) + "\n" : to_text(result));
@@ -64,7 +66,7 @@ void add_plan(CommandSet& commands) {
   app->add_option("MODEL", command->model, "model directory, or a preset such as llama2-7b")
       ->required();
   PlanRequest& request = command->request;
-  request.prefill_chunk = 0;  // by device
+  request.prefill_chunk = kDefaultPrefillChunk;
   add_count_option(app, "--context", request.context, 1,
                    "tokens of a sequence (default: the model's context)");
   app->add_option("--device", command->device,
@@ -84,16 +86,7 @@ void add_plan(CommandSet& commands) {
                    "sequences served at once (default 1)");
   add_count_option(app, "--chunk", request.prefill_chunk, 1,
                    "tokens of a prompt at once (default 512, on a GPU 8192)");
-  app->add_option("--recompute", command->recompute,
-                  "what training computes again: layers, layers_keep_attention or none (default "
-                  "layers)")
-      ->option_text("MODE");
-  app->add_option("--states", command->states,
-                  "numbers of masters, gradients and moments in training (default float32)")
-      ->option_text("float32|bfloat16");
-  app->add_option("--offload", command->offload,
-                  "what training keeps in the host's memory: none or layer_inputs (default none)")
-      ->option_text("WHAT");
+  add_training_memory_options(app, command->training);
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return plan(*command); });
 }

@@ -100,7 +100,7 @@ void for_chunks(const at::Tensor& hidden_TE, const at::Tensor& weight_VE, int64_
                 const Work& work) {
   const int64_t num_rows = hidden_TE.size(0);
   if (num_rows == 0) return;
-  if (chunk_rows == kChunkRowsOfDevice) chunk_rows = hidden_TE.is_cuda() ? 4096 : 512;
+  if (chunk_rows == kChunkRowsOfDevice) chunk_rows = default_loss_chunk_rows(hidden_TE.device());
   const int64_t num_chunks = (num_rows - 1) / chunk_rows + 1;
   const int64_t least_rows = num_rows / num_chunks, num_longer = num_rows % num_chunks;
   const at::Tensor buffer =
@@ -144,6 +144,8 @@ at::Tensor sum_in_order(const at::Tensor& losses_T, const at::Tensor& targets_T,
 }
 
 }  // namespace
+
+int64_t default_loss_chunk_rows(at::Device device) { return device.is_cuda() ? 4096 : 512; }
 
 CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
                                                 const at::Tensor& weight_VE,

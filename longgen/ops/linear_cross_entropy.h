@@ -9,6 +9,10 @@ namespace longgen {
 
 /// Rows with this target have no part in the loss.
 inline constexpr int64_t kNoTarget = -1;
+/// Rows whose logits exist at once: 512 on the CPU; 4096 on a GPU, where every chunk reads and
+/// writes the fp32 gradient of the weight once.
+int64_t default_loss_chunk_rows(at::Device device);
+/// Stands for it where a number of rows is asked for.
 inline constexpr int64_t kChunkRowsOfDevice = 0;
 
 /// The sum over rows of -log softmax(hidden weight^T)[target]; divide by the number of targets for
@@ -18,8 +22,7 @@ inline constexpr int64_t kChunkRowsOfDevice = 0;
 ///   targets   (T)     int64: 0 to V - 1, or kNoTarget
 ///   returns   a scalar, fp32 (fp64 for fp64)
 /// Logits exist for at most chunk_rows rows at a time, never (T, V); the chunks are equally long.
-/// kChunkRowsOfDevice: 512 on the CPU; 4096 on a GPU, where every chunk reads and writes the fp32
-/// gradient of the weight once.
+/// kChunkRowsOfDevice: default_loss_chunk_rows().
 /// Softmax and loss are fp32; bf16 logits are those of a bf16 product, as in the decoder.
 /// Gradients are made in the forward pass where they are asked for, and backward only scales them:
 /// until then (T, E) in hidden's dtype and (V, E) in fp32 are kept.
