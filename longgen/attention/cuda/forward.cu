@@ -12,12 +12,11 @@ struct Arguments : ForwardArguments {
 
 template <int kHeadSize>
 __global__ void __launch_bounds__(kThreads, 1) forward_kernel(const __grid_constant__ Arguments a) {
-  extern __shared__ uint8_t memory[];
   if (threadIdx.x == 0) {
     prefetch_map(&a.k_map);
     prefetch_map(&a.v_map);
   }
-  run_forward<kHeadSize>(a, TensorSource(a.problem, &a.k_map, &a.v_map), memory);
+  run_forward<kHeadSize>(a, TensorSource(a.problem, &a.k_map, &a.v_map));
 }
 
 template <int kHeadSize>

@@ -8,9 +8,13 @@
 
 namespace longgen::cuda {
 
+#ifndef LG_FK
+#define LG_FK 2
+#define LG_FV 3
+#endif
 template <int kHeadSize>
-struct ForwardShared : TileStages<kHeadSize> {
-  alignas(1024) uint8_t q[2][TileBytes<kHeadSize>::kRows64];
+struct ForwardShared : TileStages<kHeadSize, 2, kHeadSize == 64 ? 4 : LG_FK, kHeadSize == 64 ? 4 : LG_FV> {
+  alignas(1024) uint8_t q[2][2][TileBytes<kHeadSize>::kRows64];  // of a tile and the next
 };
 
 struct ForwardArguments {
@@ -24,15 +28,20 @@ template <int kHeadSize>
 struct ForwardConsumer : ConsumerThread {
   const ForwardArguments& a;
   ForwardShared<kHeadSize>& shared;
-  Ring<ForwardShared<kHeadSize>::kStages> k_ring, v_ring;
-  uint32_t q_phase = 0;
+  Ring<ForwardShared<kHeadSize>::kStagesOfK> k_ring;
+  Ring<ForwardShared<kHeadSize>::kStagesOfV> v_ring;
+  Ring<2> q_ring;
+  typename WorkQueue<Work>::Place place;
 
   __device__ ForwardConsumer(const ForwardArguments& arguments, ForwardShared<kHeadSize>& s) : a(arguments), shared(s) {}
 
-  // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the products: 353 against
-  // 322 TFLOP/s. With heads of 128 turns cost more than they gain: 549 against 557 (sink 1 + window 16, 131,072 tokens, 32
-  // heads, one H100, 2026-11).
+  // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the products. With heads of
+  // 128 they do not.
+#ifdef LG_TURNS
+  static constexpr bool kTakeTurns = LG_TURNS;
+#else
   static constexpr bool kTakeTurns = kHeadSize == 64;
+#endif
   __device__ __forceinline__ void my_turn() const {
     if constexpr (kTakeTurns) named_barrier_sync(1 + group, kConsumerThreads);
   }
@@ -40,17 +49,15 @@ struct ForwardConsumer : ConsumerThread {
     if constexpr (kTakeTurns) named_barrier_arrive(2 - group, kConsumerThreads);
   }
 
-  __device__ void run() {
-    if (group == 1) your_turn();
-    consume_tiles<kHeadSize>(shared, q_phase, [this](const Work& work) { tile(work); });
-  }
-
-  /// Registers of a tile.
+  /// Registers. Of a tile's last step only the softmax is done when the scores of the next tile are issued.
   struct State {
     float scores[64], out[kHeadSize / 2];
     uint32_t p[8][4];
+    bool p_is_half = false;  // of the second block alone
     RunningSoftmax softmax;
-    __device__ explicit State(float scale_log2) : softmax(scale_log2) {
+    __device__ explicit State(float scale_log2) : softmax(scale_log2) { begin_tile(); }
+    __device__ __forceinline__ void begin_tile() {
+      softmax = RunningSoftmax(softmax.scale_log2);
 #pragma unroll
       for (int i = 0; i < kHeadSize / 2; ++i) out[i] = 0;
     }
@@ -64,76 +71,129 @@ struct ForwardConsumer : ConsumerThread {
     return StepViews(a.problem.pattern, work, group, step);
   }
 
-  /// Scores and softmax of the first step; kBlocks 1 where the warpgroup sees its second block alone.
   template <int kBlocks>
-  __device__ __forceinline__ void first_step(State& s, const StepViews& seen) {
-    float rescale[2];
+  __device__ __forceinline__ void issue_scores(State& s) const {
+    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[q_ring.stage][group], shared.k[k_ring.stage]);
+  }
+  template <int kBlocks>
+  __device__ __forceinline__ void issue_out(State& s) const {
+    issue_fragments_times_values<kHeadSize, kBlocks>(s.out, s.p, shared.v[v_ring.stage]);
+  }
+  __device__ __forceinline__ void wait_for_k() { shared.k_gates.wait(k_ring); }
+  __device__ __forceinline__ void wait_for_v() { shared.v_gates.wait(v_ring); }
+  __device__ __forceinline__ void release_k() {
+    release(&shared.k_gates.empty[k_ring.stage]);
+    k_ring.next();
+  }
+  __device__ __forceinline__ void release_v() {
+    release(&shared.v_gates.empty[v_ring.stage]);
+    v_ring.next();
+  }
+
+  /// Scores and softmax of a tile's first step.
+  __device__ __forceinline__ void first_step(State& s, const Work& work) {
+    shared.rows_gates.wait(q_ring);
+    wait_for_k();
     my_turn();
-    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[group], shared.k[k_ring.stage]);
+    issue_scores<2>(s);
     your_turn();
     wgmma_wait<0>(s.scores);
-    release(&shared.k_empty[k_ring.stage]);
-    k_ring.next();
-    seen.mask<kBlocks>(s.scores, row, -INFINITY);
+    release_k();
+    first_softmax<2>(s, work);
+  }
+
+  template <int kBlocks>
+  __device__ __forceinline__ void first_softmax(State& s, const Work& work) {
+    float rescale[2];
+    views(work, 0).template mask<kBlocks>(s.scores, row, -INFINITY);
     s.softmax.template update<32 * kBlocks>(s.scores, rescale);
     round_to_fragments<4 * kBlocks>(s.scores, s.p);
+    s.p_is_half = kBlocks == 1;
   }
 
   /// The scores of this step beside the output of the one before, which had kBefore blocks.
   template <int kBefore, int kBlocks>
   __device__ __forceinline__ void next_step(State& s, const Work& work, int step) {
     float rescale[2];
-    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
+    wait_for_k();
     my_turn();
-    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[group], shared.k[k_ring.stage]);
-    barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
-    issue_fragments_times_values<kHeadSize, kBefore>(s.out, s.p, shared.v[v_ring.stage]);
+    issue_scores<kBlocks>(s);
+    wait_for_v();
+    issue_out<kBefore>(s);
     your_turn();
-    const StepViews seen = views(work, step);
     wgmma_wait<1>(s.scores);
-    release(&shared.k_empty[k_ring.stage]);
-    k_ring.next();
-    seen.mask<kBlocks>(s.scores, row, -INFINITY);
+    release_k();
+    if (!work.sees_all(step)) views(work, step).template mask<kBlocks>(s.scores, row, -INFINITY);
     s.softmax.template update<32 * kBlocks>(s.scores, rescale);
     wgmma_wait<0>(s.out);
-    release(&shared.v_empty[v_ring.stage]);
-    v_ring.next();
+    release_v();
 #pragma unroll
     for (int i = 0; i < kHeadSize / 2; ++i) s.out[i] *= rescale[(i >> 1) & 1];
     round_to_fragments<4 * kBlocks>(s.scores, s.p);
+    s.p_is_half = kBlocks == 1;
   }
 
-  __device__ __forceinline__ void tile(const Work& work) {
+  /// The last output of a tile beside the first scores of the next one, which run while the tile is stored.
+  template <int kBefore, int kBlocks>
+  __device__ __forceinline__ void next_tile(State& s, const Work& work, const Work& next) {
+    wait_for_v();
+    shared.rows_gates.wait(q_ring);
+    wait_for_k();
+    my_turn();
+    issue_out<kBefore>(s);
+    issue_scores<kBlocks>(s);
+    your_turn();
+    wgmma_wait<1>(s.out);
+    release_v();
+    store(work, s.out, s.softmax);
+    s.begin_tile();
+    wgmma_wait<0>(s.scores);
+    release_k();
+    first_softmax<kBlocks>(s, next);
+  }
+
+  /// All steps but the first. Half steps come first and last; one in between would be computed whole and masked.
+  __device__ __forceinline__ void other_steps(State& s, const Work& work) {
     const int steps = work.num_steps();
-    State s(a.problem.scale * kLog2E);
-    const StepViews seen = views(work, 0);
-    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
-    const bool was_half = kHalfSteps && seen.is_half();
-    if (was_half) {
-      first_step<1>(s, seen);
-    } else {
-      first_step<2>(s, seen);
-    }
-    // Half steps come first and last; one in between would be computed whole and masked.
-    const bool ends_half = kHalfSteps && steps > (was_half ? 2 : 1) && views(work, steps - 1).is_half();
     int step = 1;
-    if (was_half && steps > 1) next_step<1, 2>(s, work, step++);
+    if (s.p_is_half && steps > 1) next_step<1, 2>(s, work, step++);
+    const bool ends_half = kHalfSteps && step < steps && views(work, steps - 1).is_half();
     for (; step < steps - (ends_half ? 1 : 0); ++step) next_step<2, 2>(s, work, step);
     if (ends_half) next_step<2, 1>(s, work, step);
-    const bool was_last_half = ends_half || (was_half && steps == 1);
-    release(&shared.q_empty);
-    q_phase ^= 1;
+  }
 
-    barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
-    if (was_last_half) {
-      issue_fragments_times_values<kHeadSize, 1>(s.out, s.p, shared.v[v_ring.stage]);
+  __device__ void run() {
+    if (group == 1) your_turn();
+    const Work* work = shared.queue.wait(place);
+    if (work == nullptr) return;
+    State s(a.problem.scale * kLog2E);
+    first_step(s, *work);
+    while (true) {
+      other_steps(s, *work);
+      release(&shared.rows_gates.empty[q_ring.stage]);
+      q_ring.next();
+      uint64_t* const done = shared.queue.empty(place);
+      place.next();
+      const Work* const next = shared.queue.wait(place);
+      if (next == nullptr) break;
+      if (s.p_is_half) {
+        next_tile<1, 2>(s, *work, *next);
+      } else if (kHalfSteps && views(*next, 0).is_half()) {
+        next_tile<2, 1>(s, *work, *next);
+      } else {
+        next_tile<2, 2>(s, *work, *next);
+      }
+      release_read(done);
+      work = next;
+    }
+    wait_for_v();
+    if (s.p_is_half) {
+      issue_out<1>(s);
     } else {
-      issue_fragments_times_values<kHeadSize, 2>(s.out, s.p, shared.v[v_ring.stage]);
+      issue_out<2>(s);
     }
     wgmma_wait<0>(s.out);
-    release(&shared.v_empty[v_ring.stage]);
-    v_ring.next();
-    store(work, s.out, s.softmax);
+    store(*work, s.out, s.softmax);
   }
 
   __device__ __forceinline__ void store(const Work& work, float (&out)[kHeadSize / 2], const RunningSoftmax& softmax) const {
@@ -153,17 +213,26 @@ struct ForwardConsumer : ConsumerThread {
   }
 };
 
+/// See TileProducer.
+template <int kHeadSize>
+struct ForwardRows {
+  static constexpr int kBytes = 2 * TileBytes<kHeadSize>::kRows64;
+  static constexpr bool kHasMore = false;
+  const ForwardArguments& a;
+  ForwardShared<kHeadSize>& shared;
+
+  __device__ __forceinline__ void load(const Work& work, int buffer, uint64_t* full) const {
+    load_query_rows<kHeadSize>(shared.q[buffer][0], &a.q_map, full, work);
+  }
+};
+
 /// What a CTA does.
 template <int kHeadSize, typename Source>
-__device__ __forceinline__ void run_forward(const ForwardArguments& a, const Source& source, uint8_t* memory) {
-  auto& shared = aligned_shared<ForwardShared<kHeadSize>>(memory);
+__device__ __forceinline__ void run_forward(const ForwardArguments& a, const Source& source) {
+  auto& shared = whole_shared<ForwardShared<kHeadSize>>();
   if (threadIdx.x == 0) prefetch_map(&a.q_map);
-  const auto produce = [&] {
-    produce_tiles<kHeadSize>(a.problem, source, shared, sizeof(shared.q), [&](const Work& work) {
-      load_query_rows<kHeadSize>(shared.q, &a.q_map, &shared.q_full, work);
-    });
-  };
-  run_warpgroups(shared, produce, [&] { ForwardConsumer<kHeadSize>(a, shared).run(); });
+  run_tiles<kHeadSize, 40>(a.problem, shared, source, ForwardRows<kHeadSize>{a, shared},
+                       [&] { ForwardConsumer<kHeadSize>(a, shared).run(); });
 }
 
 }  // namespace longgen::cuda

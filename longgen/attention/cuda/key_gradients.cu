@@ -10,28 +10,31 @@
 namespace longgen::cuda {
 namespace {
 
+/// An item, and where its sequence lies.
+struct KeyWork {
+  KeyItem item;
+  SequenceRows rows;
+};
+
 template <int kHeadSize>
 struct Shared {
   using Bytes = TileBytes<kHeadSize>;
-  static constexpr int kStages = kHeadSize == 64 ? 6 : 3;
+  static constexpr int kStages = kHeadSize == 64 ? 6 : 4;
   alignas(1024) uint8_t k[2][2][Bytes::kRows64];  // of this item and the next, of both blocks
-  alignas(1024) uint8_t v[2][2][Bytes::kRows64];
+  alignas(1024) uint8_t v[2][Bytes::kRows64];     // of this item: there is no room for two
   alignas(1024) uint8_t q[kStages][Bytes::kRows64];
   alignas(1024) uint8_t grad_out[kStages][Bytes::kRows64];
   alignas(16) float statistics[kStages][kStatisticsOfBlock];
-  int item[2];  // that k and v belong to; -1: no more
-  uint64_t kv_full[2], kv_empty[2];
-  uint64_t full[kStages], empty[kStages];
+  WorkQueue<KeyWork> queue;
+  Gates<2> k_gates;
+  Gates<1> v_gates;
+  Gates<kStages> gates;
 
   __device__ __forceinline__ void init_barriers() {
-    for (int i = 0; i < 2; ++i) {
-      barrier_init(&kv_full[i], 1);
-      barrier_init(&kv_empty[i], kConsumerWarps);
-    }
-    for (int stage = 0; stage < kStages; ++stage) {
-      barrier_init(&full[stage], 1);
-      barrier_init(&empty[stage], kConsumerWarps);
-    }
+    queue.init_barriers();
+    k_gates.init();
+    v_gates.init();
+    gates.init();
   }
 };
 
@@ -47,50 +50,50 @@ class Producer {
   __device__ Producer(const Arguments& arguments, Shared<kHeadSize>& s) : a_(arguments), p_(arguments.problem.attend), shared_(s) {}
 
   __device__ void run() {
-    for (int index = blockIdx.x; index < a_.problem.num_items;) {
-      const KeyItem item = a_.problem.items[index];
-      load_keys(item, index);
-      index = take_item(p_.counters + 1);
-      load_queries(item);
+    WorkQueue<KeyWork>::Place place;
+    while (const KeyWork* const work = shared_.queue.wait(place)) {
+      place.next();
+      load_keys(*work);
+      load_values_and_queries(*work);
     }
-    hand_over(-1);
-    barrier_arrive(&shared_.kv_full[kv_ring_.stage]);
   }
 
  private:
   using Bytes = TileBytes<kHeadSize>;
 
-  __device__ __forceinline__ void hand_over(int item) {
-    barrier_wait(&shared_.kv_empty[kv_ring_.stage], kv_ring_.phase ^ 1);
-    shared_.item[kv_ring_.stage] = item;
-  }
-
-  __device__ __forceinline__ void load_keys(const KeyItem& item, int index) {
-    const int shift = p_.sequences[item.sequence].key_shift;
-    hand_over(index);
-    uint64_t* const full = &shared_.kv_full[kv_ring_.stage];
-    barrier_expect(full, 4 * Bytes::kRows64);
+  /// The blocks of an item from k or v.
+  __device__ __forceinline__ void load_pair(uint8_t (&to)[2][Bytes::kRows64], const CUtensorMap* map, uint64_t* full,
+                                            const KeyWork& work) {
     for (int half = 0; half < 2; ++half) {
-      const int row = (item.blocks[half] < 0 ? item.blocks[0] : item.blocks[half]) * kBlock + shift;
-      load_block<kHeadSize>(shared_.k[kv_ring_.stage][half], kBlockPanelBytes, &a_.maps.k, full, item.kv_head, row);
-      load_block<kHeadSize>(shared_.v[kv_ring_.stage][half], kBlockPanelBytes, &a_.maps.v, full, item.kv_head, row);
+      const int block = work.item.blocks[half] < 0 ? work.item.blocks[0] : work.item.blocks[half];
+      load_block<kHeadSize>(to[half], kBlockPanelBytes, map, full, work.item.kv_head, block * kBlock + work.rows.key_shift);
     }
-    kv_ring_.next();
   }
 
-  __device__ __forceinline__ void load_queries(const KeyItem& item) {
-    const SequenceRows rows = p_.sequences[item.sequence];
-    const int heads_per_group = p_.num_heads / p_.num_kv_heads, first_head = item.kv_head * heads_per_group;
-    const int per_head = item.end_query - item.first_query;
-    for (int i = 0; i < heads_per_group * per_head; ++i) {
-      load_query_block(rows, first_head + i / per_head, item.first_query + i % per_head);
+  __device__ __forceinline__ void load_keys(const KeyWork& work) {
+    load_pair(shared_.k[k_ring_.stage], &a_.maps.k, shared_.k_gates.open(k_ring_, 2 * Bytes::kRows64), work);
+    k_ring_.next();
+  }
+  __device__ __forceinline__ void load_values(const KeyWork& work) {
+    load_pair(shared_.v, &a_.maps.v, shared_.v_gates.open(v_ring_, 2 * Bytes::kRows64), work);
+    v_ring_.next();
+  }
+
+  /// Stages become free before the place of the values does: those that are free then are filled first.
+  __device__ __forceinline__ void load_values_and_queries(const KeyWork& work) {
+    const int heads_per_group = p_.num_heads / p_.num_kv_heads;
+    int ahead = Shared<kHeadSize>::kStages - 1;
+    for (int head = work.item.kv_head * heads_per_group; head < (work.item.kv_head + 1) * heads_per_group; ++head) {
+      for (int block = work.item.first_query; block < work.item.end_query; ++block) {
+        if (ahead-- == 0) load_values(work);
+        load_query_block(work.rows, head, block);
+      }
     }
+    if (ahead >= 0) load_values(work);
   }
 
   __device__ __forceinline__ void load_query_block(const SequenceRows& rows, int head, int block) {
-    uint64_t* const full = &shared_.full[ring_.stage];
-    barrier_wait(&shared_.empty[ring_.stage], ring_.phase ^ 1);
-    barrier_expect(full, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
+    uint64_t* const full = shared_.gates.open(ring_, 2 * Bytes::kRows64 + kStatisticsOfBlock * sizeof(float));
     const int row = block * kBlock + rows.row_shift;
     load_block<kHeadSize>(shared_.q[ring_.stage], kBlockPanelBytes, &a_.maps.q, full, head, row);
     load_block<kHeadSize>(shared_.grad_out[ring_.stage], kBlockPanelBytes, &a_.grad_out_map, full, head, row);
@@ -104,7 +107,8 @@ class Producer {
   const AttendProblem& p_;
   Shared<kHeadSize>& shared_;
   Ring<Shared<kHeadSize>::kStages> ring_;
-  Ring<2> kv_ring_;
+  Ring<2> k_ring_;
+  Ring<1> v_ring_;
 };
 
 /// result (64 keys, 64 queries) = keys queries^T, not waited for.
@@ -138,7 +142,8 @@ struct Consumer : ConsumerThread {  // rows are keys
   const Arguments& a;
   Shared<kHeadSize>& shared;
   Ring<Shared<kHeadSize>::kStages> ring;
-  Ring<2> kv_ring;
+  Ring<2> k_ring;
+  Ring<1> v_ring;
   uint64_t* in_use = nullptr;  // the barrier of a stage that products under way still read
 
   __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
@@ -190,68 +195,75 @@ struct Consumer : ConsumerThread {  // rows are keys
 
   /// Adds what one query block gives. Its last products are still under way at the end: they run beside the scores of the
   /// next one.
-  __device__ __forceinline__ void query_block(BlockView view, float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
+  __device__ __forceinline__ void query_block(bool diagonal, float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
     float scores[32], grad_p[32];
     uint32_t p[4][4], grad_s[4][4];
-    issue_keys_times_queries<kHeadSize>(scores, shared.k[kv_ring.stage][group], shared.q[ring.stage]);
+    issue_keys_times_queries<kHeadSize>(scores, shared.k[k_ring.stage][group], shared.q[ring.stage]);
     wgmma_wait<1>(grad_v);
     wgmma_wait<1>(grad_k);
     if (in_use != nullptr) release_read(in_use);
-    issue_keys_times_queries<kHeadSize>(grad_p, shared.v[kv_ring.stage][group], shared.grad_out[ring.stage]);
+    shared.v_gates.wait(v_ring);
+    issue_keys_times_queries<kHeadSize>(grad_p, shared.v[group], shared.grad_out[ring.stage]);
     wgmma_wait<1>(scores);
-    probabilities(scores, view == BlockView::diagonal);
+    probabilities(scores, diagonal);
     round_to_fragments<4>(scores, p);
     issue_fragments_times_rows<kHeadSize>(grad_v, p, shared.grad_out[ring.stage]);
     wgmma_wait<1>(grad_p);
     gradients(grad_p, p);
     round_to_fragments<4>(grad_p, grad_s);
     issue_fragments_times_rows<kHeadSize>(grad_k, grad_s, shared.q[ring.stage]);
-    in_use = &shared.empty[ring.stage];
+    in_use = &shared.gates.empty[ring.stage];
   }
 
   __device__ void run() {
-    while (true) {
-      barrier_wait(&shared.kv_full[kv_ring.stage], kv_ring.phase);
-      const int item = shared.item[kv_ring.stage];
-      if (item < 0) return;
-      work(a.problem.items[item]);
+    WorkQueue<KeyWork>::Place place;
+    while (const KeyWork* const item = shared.queue.wait(place)) {
+      shared.k_gates.wait(k_ring);
+      work(item->item, item->rows);
+      release_read(shared.queue.empty(place));
+      place.next();
     }
   }
 
-  __device__ __forceinline__ void work(const KeyItem& item) {
+  __device__ __forceinline__ void work(const KeyItem& item, const SequenceRows& rows) {
     const AttendProblem& problem = a.problem.attend;
     const int block = item.blocks[group];
+    // The block is seen by its own queries and a window after them, or by all later ones: a look at the pattern once.
+    const BlockPattern& pattern = problem.pattern;
+    const bool seen_by_all = block >= 0 && (block < pattern.sink_blocks || on_stride(pattern, block, item.kv_head));
+    const int end = block < 0 ? 0 : seen_by_all ? item.end_query : min(item.end_query, block + pattern.window_blocks);
+    const int turns = item.is_shared() ? 1 : 0;  // the warpgroups take the queries of one block by turns
     float grad_k[kHeadSize / 2], grad_v[kHeadSize / 2];
 #pragma unroll
     for (int i = 0; i < kHeadSize / 2; ++i) grad_k[i] = grad_v[i] = 0;
     for (int h = 0; h < problem.num_heads / problem.num_kv_heads; ++h) {
       for (int query = item.first_query; query < item.end_query; ++query) {
-        const bool mine = block >= 0 && (!item.is_shared() || (query - item.first_query) % 2 == group);
-        const BlockView view = mine ? view_of(problem.pattern, query, block, item.kv_head) : BlockView::none;
-        barrier_wait(&shared.full[ring.stage], ring.phase);
-        if (view == BlockView::none) {
-          settle(grad_k, grad_v);  // the producer must not wait for a stage while this warpgroup waits for it
-          release(&shared.empty[ring.stage]);
+        shared.gates.wait(ring);
+        if (query >= block && query < end && ((query - item.first_query - group) & turns) == 0) {
+          query_block(query == block, grad_k, grad_v);
         } else {
-          query_block(view, grad_k, grad_v);
+          settle(grad_k, grad_v);  // the producer must not wait for a stage while this warpgroup waits for it
+          release(&shared.gates.empty[ring.stage]);
         }
         ring.next();
       }
     }
+    shared.v_gates.wait(v_ring);  // where this warpgroup saw nothing, too
+    release(&shared.k_gates.empty[k_ring.stage]);
+    k_ring.next();
+    release(&shared.v_gates.empty[0]);
+    v_ring.next();
     settle(grad_k, grad_v);
-    release_read(&shared.kv_empty[kv_ring.stage]);
-    kv_ring.next();
     if (item.slot >= 0) {
       store_partial(item, grad_k, grad_v);
     } else if (block >= 0) {
-      store(item, block, grad_k, grad_v);
+      store(item, rows, block, grad_k, grad_v);
     }
   }
 
-  __device__ __forceinline__ void store(const KeyItem& item, int block, const float (&grad_k)[kHeadSize / 2],
-                                        const float (&grad_v)[kHeadSize / 2]) const {
+  __device__ __forceinline__ void store(const KeyItem& item, const SequenceRows& rows, int block,
+                                        const float (&grad_k)[kHeadSize / 2], const float (&grad_v)[kHeadSize / 2]) const {
     const AttendProblem& problem = a.problem.attend;
-    const SequenceRows rows = problem.sequences[item.sequence];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int position = block * kBlock + row + 8 * r;
@@ -277,10 +289,16 @@ struct Consumer : ConsumerThread {  // rows are keys
 
 template <int kHeadSize>
 __global__ void __launch_bounds__(kThreads, 1) key_gradients_kernel(const __grid_constant__ Arguments a) {
-  extern __shared__ uint8_t memory[];
-  auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
-  run_warpgroups(
-      shared, [&] { Producer<kHeadSize>(a, shared).run(); }, [&] { Consumer<kHeadSize>(a, shared).run(); });
+  auto& shared = whole_shared<Shared<kHeadSize>>();
+  const AttendProblem& problem = a.problem.attend;
+  const auto make_work = [&] {
+    shared.queue.fill(a.problem.num_items, problem.counters + 1, [&](int index) {
+      const KeyItem item = a.problem.items[index];
+      return KeyWork{item, problem.sequences[item.sequence]};
+    });
+  };
+  run_warpgroups<24>(
+      shared, [&] { Producer<kHeadSize>(a, shared).run(); }, make_work, [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
 /// Adds up partial sums: one thread block for 8 rows of a key block.

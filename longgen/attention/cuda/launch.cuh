@@ -9,16 +9,11 @@
 
 namespace longgen::cuda {
 
-/// Shared memory of a kernel, at a multiple of 1,024 bytes as swizzled tiles need it.
+/// Shared memory of a kernel that has no other: it begins at a multiple of 1,024 bytes, as swizzled tiles need it.
 template <typename Shared>
-__device__ __forceinline__ Shared& aligned_shared(uint8_t* memory) {
-  return *reinterpret_cast<Shared*>(memory + (1024 - shared_address(memory) % 1024) % 1024);
-}
-
-/// The item after one, for the producer of a CTA, whose first is blockIdx.x: the first that no CTA has
-/// taken yet.
-__device__ __forceinline__ int take_item(int* counter) {
-  return static_cast<int>(gridDim.x) + atomicAdd(counter, 1);
+__device__ __forceinline__ Shared& whole_shared() {
+  extern __shared__ __align__(1024) uint8_t memory[];
+  return *reinterpret_cast<Shared*>(memory);
 }
 
 /// One CTA for each multiprocessor, or fewer.
@@ -26,7 +21,8 @@ template <typename Shared, typename Arguments>
 cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& arguments, int num_items, int threads,
                               cudaStream_t stream) {
   if (num_items == 0) return cudaSuccess;
-  constexpr int kBytes = sizeof(Shared) + 1024;
+  constexpr int kBytes = sizeof(Shared);
+  static_assert(kBytes <= 227 * 1024);
   const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
   int device = 0, num_multiprocessors = 0;

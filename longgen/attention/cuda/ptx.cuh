@@ -81,7 +81,12 @@ struct Ring {
   int stage = 0;
   uint32_t phase = 0;
   __device__ __forceinline__ void next() {
-    if (++stage == kStages) {
+    if constexpr (kStages == 1) {
+      phase ^= 1;
+    } else if constexpr (kStages == 2) {  // without a comparison
+      phase ^= stage;
+      stage ^= 1;
+    } else if (++stage == kStages) {
       stage = 0;
       phase ^= 1;
     }

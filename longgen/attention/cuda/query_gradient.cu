@@ -8,11 +8,11 @@
 namespace longgen::cuda {
 namespace {
 
+/// The rows of `out`, which are needed once, come in a stage of K.
 template <int kHeadSize>
-struct Shared : TileStages<kHeadSize> {
+struct Shared : TileStages<kHeadSize, 1, kHeadSize == 64 ? 5 : 3, kHeadSize == 64 ? 4 : 2> {
   alignas(1024) uint8_t q[2][TileBytes<kHeadSize>::kRows64];
   alignas(1024) uint8_t grad_out[2][TileBytes<kHeadSize>::kRows64];
-  alignas(1024) uint8_t out[2][TileBytes<kHeadSize>::kRows64];
 };
 
 struct Arguments {
@@ -21,15 +21,22 @@ struct Arguments {
   BackwardProblem problem;
 };
 
+/// See TileProducer.
 template <int kHeadSize>
-__device__ __forceinline__ void produce(const Arguments& a, Shared<kHeadSize>& shared) {
-  const TensorSource keys(a.problem.attend, &a.maps.k, &a.maps.v);
-  produce_tiles<kHeadSize>(a.problem.attend, keys, shared, 3 * sizeof(shared.q), [&](const Work& work) {
-    load_query_rows<kHeadSize>(shared.q, &a.maps.q, &shared.q_full, work);
-    load_query_rows<kHeadSize>(shared.grad_out, &a.grad_out_map, &shared.q_full, work);
-    load_query_rows<kHeadSize>(shared.out, &a.out_map, &shared.q_full, work);
-  });
-}
+struct Rows {
+  static constexpr int kBytes = 4 * TileBytes<kHeadSize>::kRows64;
+  static constexpr bool kHasMore = true;
+  const Arguments& a;
+  Shared<kHeadSize>& shared;
+
+  __device__ __forceinline__ void load(const Work& work, int, uint64_t* full) const {
+    load_query_rows<kHeadSize>(shared.q[0], &a.maps.q, full, work);
+    load_query_rows<kHeadSize>(shared.grad_out[0], &a.grad_out_map, full, work);
+  }
+  __device__ __forceinline__ void load_more(const Work& work, uint8_t* to, uint64_t* full) const {
+    load_query_rows<kHeadSize>(to, &a.out_map, full, work);
+  }
+};
 
 /// The sum of a[i] * b[i] over eight bf16.
 __device__ __forceinline__ float dot_of_chunk(const uint4& a, const uint4& b) {
@@ -48,17 +55,19 @@ template <int kHeadSize>
 struct Consumer : ConsumerThread {
   const Arguments& a;
   Shared<kHeadSize>& shared;
-  Ring<Shared<kHeadSize>::kStages> k_ring, v_ring;
-  uint32_t q_phase = 0;
+  Ring<Shared<kHeadSize>::kStagesOfK> k_ring;
+  Ring<Shared<kHeadSize>::kStagesOfV> v_ring;
+  Ring<1> rows_ring;
+  uint64_t* k_in_use = nullptr;  // the barrier of a stage that the product adding to grad_q still reads
 
   __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
 
   __device__ __forceinline__ void issue_scores(float (&scores)[64]) {
-    barrier_wait(&shared.k_full[k_ring.stage], k_ring.phase);
+    shared.k_gates.wait(k_ring);
     issue_rows_times_keys<kHeadSize>(scores, shared.q[group], shared.k[k_ring.stage]);
   }
   __device__ __forceinline__ void issue_grad_p(float (&grad_p)[64]) {
-    barrier_wait(&shared.v_full[v_ring.stage], v_ring.phase);
+    shared.v_gates.wait(v_ring);
     issue_rows_times_keys<kHeadSize>(grad_p, shared.grad_out[group], shared.v[v_ring.stage]);
   }
 
@@ -67,11 +76,12 @@ struct Consumer : ConsumerThread {
     const float scale = a.problem.attend.scale * kLog2E;
 #pragma unroll
     for (int i = 0; i < 64; ++i) scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
-    StepViews(a.problem.attend.pattern, work, group, step).mask<2>(scores, row, 0.0f);
+    if (!work.sees_all(step)) StepViews(a.problem.attend.pattern, work, group, step).mask<2>(scores, row, 0.0f);
   }
 
-  /// delta of the thread's two rows. Two threads make a row's; a warp's 16 rows are those that its threads need.
-  __device__ __forceinline__ void make_delta(float (&delta)[2]) const {
+  /// delta of the thread's two rows, from the warpgroup's rows of `out`. Two threads make a row's; a warp's 16 rows are those
+  /// that its threads need.
+  __device__ __forceinline__ void make_delta(const uint8_t* out, float (&delta)[2]) const {
     constexpr int kChunks = kHeadSize / 16;  // of 8 values, for each of the two threads
     const int from_row = threadIdx.x % 128 / 2, first = threadIdx.x % 2 * kChunks;
     float sum = 0;
@@ -80,7 +90,7 @@ struct Consumer : ConsumerThread {
       const int chunk = first + i;
       const int at = chunk / 8 * kBlockPanelBytes + from_row * kPanelRowBytes + ((chunk ^ from_row) % 8) * 16;
       sum += dot_of_chunk(*reinterpret_cast<const uint4*>(shared.grad_out[group] + at),
-                          *reinterpret_cast<const uint4*>(shared.out[group] + at));
+                          *reinterpret_cast<const uint4*>(out + at));
     }
     sum += __shfl_xor_sync(0xffffffff, sum, 1);
 #pragma unroll
@@ -111,44 +121,72 @@ struct Consumer : ConsumerThread {
     }
   }
 
+  /// Registers of a tile.
+  struct State {
+    float scores[64], grad_p[64], grad_q[kHeadSize / 2];
+    float lse[2], delta[2];
+  };
+
+  /// Its last product, which adds to grad_q, is still under way at the end. In a tile's first step delta is made, beside the
+  /// products that do not need it.
+  template <bool kFirst>
+  __device__ __forceinline__ void one_step(State& s, const Work& work, int step) {
+    issue_scores(s.scores);
+    if constexpr (!kFirst) {
+      wgmma_wait<1>(s.grad_q);
+      release(k_in_use);
+    }
+    issue_grad_p(s.grad_p);
+    if constexpr (kFirst) {
+      auto after = k_ring;
+      after.next();
+      shared.k_gates.wait(after);
+      make_delta(shared.k[after.stage] + group * TileBytes<kHeadSize>::kRows64, s.delta);
+      release_read(&shared.k_gates.empty[after.stage]);
+      store_statistics(work, s.lse, s.delta);
+    }
+    wgmma_wait<1>(s.scores);
+    probabilities(s.scores, s.lse, work, step);
+    wgmma_wait<0>(s.grad_p);
+    release(&shared.v_gates.empty[v_ring.stage]);
+    v_ring.next();
+#pragma unroll
+    for (int i = 0; i < 64; ++i) s.scores[i] *= s.grad_p[i] - s.delta[(i >> 1) & 1];
+    uint32_t fragments[8][4];
+    round_to_fragments<8>(s.scores, fragments);
+    issue_fragments_times_values<kHeadSize>(s.grad_q, fragments, shared.k[k_ring.stage]);
+    k_in_use = &shared.k_gates.empty[k_ring.stage];
+    k_ring.next();
+    if constexpr (kFirst) k_ring.next();  // of the rows of `out`
+  }
+
   __device__ void run() {
-    consume_tiles<kHeadSize>(shared, q_phase, [this](const Work& work) { tile(work); });
+    typename WorkQueue<Work>::Place place;
+    while (const Work* const work = shared.queue.wait(place)) {
+      tile(*work);
+      release_read(shared.queue.empty(place));
+      place.next();
+    }
   }
 
   __device__ __forceinline__ void tile(const Work& work) {
-    const AttendProblem& problem = a.problem.attend;
     const int steps = work.num_steps();
-    float lse[2], delta[2];
-    load_lse(work, lse);
-    make_delta(delta);
-    store_statistics(work, lse, delta);
-    float scores[64], grad_p[64], grad_q[kHeadSize / 2];
-    uint32_t fragments[8][4];
+    State s;
 #pragma unroll
-    for (int i = 0; i < kHeadSize / 2; ++i) grad_q[i] = 0;
-
-    uint64_t* k_in_use = nullptr;  // of the product that adds to grad_q
-    for (int step = 0; step < steps; ++step) {
-      issue_scores(scores);
-      wgmma_wait<1>(grad_q);
-      if (k_in_use != nullptr) release(k_in_use);
-      issue_grad_p(grad_p);
-      wgmma_wait<1>(scores);
-      probabilities(scores, lse, work, step);
-      wgmma_wait<0>(grad_p);
-      release(&shared.v_empty[v_ring.stage]);
-      v_ring.next();
-#pragma unroll
-      for (int i = 0; i < 64; ++i) scores[i] *= grad_p[i] - delta[(i >> 1) & 1];
-      round_to_fragments<8>(scores, fragments);
-      issue_fragments_times_values<kHeadSize>(grad_q, fragments, shared.k[k_ring.stage]);
-      k_in_use = &shared.k_empty[k_ring.stage];
-      k_ring.next();
-    }
-    release_read(&shared.q_empty);
-    wgmma_wait<0>(grad_q);
+    for (int i = 0; i < kHeadSize / 2; ++i) s.grad_q[i] = 0;
+    load_lse(work, s.lse);
+    shared.rows_gates.wait(rows_ring);
+    one_step<true>(s, work, 0);
+    for (int step = 1; step < steps; ++step) one_step<false>(s, work, step);
+    release_read(&shared.rows_gates.empty[0]);
+    rows_ring.next();
+    wgmma_wait<0>(s.grad_q);
     release(k_in_use);
-    q_phase ^= 1;
+    store(work, s.grad_q);
+  }
+
+  __device__ __forceinline__ void store(const Work& work, const float (&grad_q)[kHeadSize / 2]) const {
+    const AttendProblem& problem = a.problem.attend;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int position = work.position + group * kBlock + row + 8 * r;
@@ -161,10 +199,10 @@ struct Consumer : ConsumerThread {
 
 template <int kHeadSize>
 __global__ void __launch_bounds__(kThreads, 1) query_gradient_kernel(const __grid_constant__ Arguments a) {
-  extern __shared__ uint8_t memory[];
-  auto& shared = aligned_shared<Shared<kHeadSize>>(memory);
-  run_warpgroups(
-      shared, [&] { produce<kHeadSize>(a, shared); }, [&] { Consumer<kHeadSize>(a, shared).run(); });
+  auto& shared = whole_shared<Shared<kHeadSize>>();
+  const AttendProblem& problem = a.problem.attend;
+  run_tiles<kHeadSize, 24>(problem, shared, TensorSource(problem, &a.maps.k, &a.maps.v), Rows<kHeadSize>{a, shared},
+                       [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
 template <int kHeadSize>

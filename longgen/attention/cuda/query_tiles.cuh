@@ -26,20 +26,26 @@ struct TileBytes {
   static constexpr int kStage = kPanels * kKeyPanelBytes;      // 128 rows of two blocks, panel by panel
 };
 
-/// The body of a kernel: after the barriers are made, one thread of the first warpgroup is the producer, the other two
-/// warpgroups are the consumers and have its registers.
-template <typename Shared, typename Produce, typename Consume>
-__device__ __forceinline__ void run_warpgroups(Shared& shared, const Produce& produce, const Consume& consume) {
+/// The body of a kernel: after the barriers are made, one thread of the first warp produces, one of the second makes the work
+/// ahead, and the other two warpgroups are the consumers, which have most registers of the first: of 504 for a thread of each of
+/// the three it keeps kProducerRegisters, a multiple of 16 plus 8.
+template <int kProducerRegisters, typename Shared, typename Produce, typename MakeWork, typename Consume>
+__device__ __forceinline__ void run_warpgroups(Shared& shared, const Produce& produce, const MakeWork& make_work,
+                                               const Consume& consume) {
   if (threadIdx.x == 0) {
     shared.init_barriers();
     fence_barrier_init();
   }
   __syncthreads();
   if (threadIdx.x < 128) {
-    give_up_registers<24>();
-    if (threadIdx.x < 32 && elect_one()) produce();
+    give_up_registers<kProducerRegisters>();
+    if (threadIdx.x < 32) {
+      if (elect_one()) produce();
+    } else if (threadIdx.x < 64) {
+      if (elect_one()) make_work();
+    }
   } else {
-    take_registers<240>();
+    take_registers<(504 - kProducerRegisters) / 2>();
     consume();
   }
 }
@@ -61,7 +67,7 @@ struct ConsumerThread {
   }
 };
 
-/// A tile and what it visits; the same numbers in the producer and in the consumers.
+/// A tile and what it visits.
 struct Work {
   SequenceRows rows;
   int head, kv_head, position;  // of the tile's first row
@@ -88,6 +94,12 @@ struct Work {
   __device__ __forceinline__ bool missing(int step, int half) const {
     return half == 0 && 2 * step + 1 == blocks.count();
   }
+  /// Whether every row sees both blocks whole, told without a look at the pattern: all but the first step, the one with the
+  /// far end of the window and one with a block missing.
+  __device__ __forceinline__ bool sees_all(int step) const {
+    const int first = 2 * step, end_of_window = blocks.num_near - 1;
+    return step > 0 && first + 1 < blocks.count() && (first + 1 < end_of_window || first > end_of_window);
+  }
 };
 
 /// The 64 rows of one head from `row` on, panel_bytes from panel to panel.
@@ -100,7 +112,7 @@ __device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const C
   }
 }
 
-/// Where produce_tiles() finds keys and values: in two tensors. Other sources have the same functions.
+/// Where a TileProducer finds keys and values: in two tensors. Other sources have the same functions.
 class TensorSource {
  public:
   __device__ TensorSource(const AttendProblem& problem, const CUtensorMap* k, const CUtensorMap* v)
@@ -129,92 +141,163 @@ class TensorSource {
   int key_shift_ = 0, kv_head_ = 0;
 };
 
-/// The 64 rows of each warpgroup, from a tensor of query rows. The barrier gets 2 * kRows64 bytes.
+/// The 64 rows of each warpgroup, one after the other, from a tensor of query rows. The barrier gets 2 * kRows64 bytes.
 template <int kHeadSize>
-__device__ __forceinline__ void load_query_rows(uint8_t (&to)[2][TileBytes<kHeadSize>::kRows64], const CUtensorMap* map,
-                                                uint64_t* full, const Work& work) {
+__device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* map, uint64_t* full, const Work& work) {
 #pragma unroll
   for (int group = 0; group < 2; ++group) {
-    load_block<kHeadSize>(to[group], kBlockPanelBytes, map, full, work.head,
+    load_block<kHeadSize>(to + group * TileBytes<kHeadSize>::kRows64, kBlockPanelBytes, map, full, work.head,
                           work.position + group * kBlock + work.rows.row_shift);
   }
 }
 
-/// In shared memory: the tile at work, whose rows the kernel keeps itself, and the stages of its keys and values.
-template <int kHeadSize>
+/// The barriers of a ring of stages: of the copies into a stage, and of the consumer warps that no longer need it.
+template <int kStages>
+struct Gates {
+  uint64_t full[kStages], empty[kStages];
+
+  __device__ __forceinline__ void init() {
+    for (int stage = 0; stage < kStages; ++stage) {
+      barrier_init(&full[stage], 1);
+      barrier_init(&empty[stage], kConsumerWarps);
+    }
+  }
+  /// The producer's: waits until the stage is free, announces bytes, and returns the barrier for their copies.
+  __device__ __forceinline__ uint64_t* open(const Ring<kStages>& ring, uint32_t bytes) {
+    barrier_wait(&empty[ring.stage], ring.phase ^ 1);
+    barrier_expect(&full[ring.stage], bytes);
+    return &full[ring.stage];
+  }
+  /// A consumer's: waits for the copies.
+  __device__ __forceinline__ void wait(const Ring<kStages>& ring) { barrier_wait(&full[ring.stage], ring.phase); }
+};
+
+/// In shared memory: the work of a CTA, made one item ahead by a thread of its own, so that nobody waits for the memory that it
+/// is read from.
+template <typename Item>
+class WorkQueue {
+ public:
+  /// Of a reader: the producer, or a consumer warpgroup.
+  using Place = Ring<2>;
+
+  __device__ __forceinline__ void init_barriers() { gates_.init(); }
+  /// Puts in make(index) for every index below num_items that no other CTA takes.
+  template <typename Make>
+  __device__ __forceinline__ void fill(int num_items, int* counter, const Make& make) {
+    for (Place place;; place.next()) {
+      barrier_wait(&gates_.empty[place.stage], place.phase ^ 1);
+      const int index = atomicAdd(counter, 1);
+      is_end_[place.stage] = index >= num_items;
+      if (index < num_items) items_[place.stage] = make(index);
+      barrier_arrive(&gates_.full[place.stage]);
+      if (index >= num_items) return;
+    }
+  }
+  /// Waits for the item at a place; null: no more.
+  __device__ __forceinline__ const Item* wait(const Place& place) {
+    gates_.wait(place);
+    return is_end_[place.stage] ? nullptr : &items_[place.stage];
+  }
+  /// Where consumer warps arrive when they no longer need the item; the producer is done with it long before.
+  __device__ __forceinline__ uint64_t* empty(const Place& place) { return &gates_.empty[place.stage]; }
+
+ private:
+  Item items_[2];
+  bool is_end_[2];
+  Gates<2> gates_;
+};
+
+/// In shared memory: the tiles at work, whose rows the kernel keeps itself, once or twice, and the stages of their keys and
+/// values.
+template <int kHeadSize, int kRowBuffers_, int kStagesOfK_, int kStagesOfV_>
 struct TileStages {
-  static constexpr int kStages = kHeadSize == 64 ? 4 : 2;
-  alignas(1024) uint8_t k[kStages][TileBytes<kHeadSize>::kStage];
-  alignas(1024) uint8_t v[kStages][TileBytes<kHeadSize>::kStage];
-  Work work[2];  // of this tile and the next; made by the producer, so that it takes no registers of the consumers
-  uint64_t q_full, q_empty;
-  uint64_t k_full[kStages], k_empty[kStages];
-  uint64_t v_full[kStages], v_empty[kStages];
+  static constexpr int kRowBuffers = kRowBuffers_, kStagesOfK = kStagesOfK_, kStagesOfV = kStagesOfV_;
+  alignas(1024) uint8_t k[kStagesOfK][TileBytes<kHeadSize>::kStage];
+  alignas(1024) uint8_t v[kStagesOfV][TileBytes<kHeadSize>::kStage];
+  WorkQueue<Work> queue;
+  Gates<kRowBuffers> rows_gates;
+  Gates<kStagesOfK> k_gates;
+  Gates<kStagesOfV> v_gates;
 
   __device__ __forceinline__ void init_barriers() {
-    barrier_init(&q_full, 1);
-    barrier_init(&q_empty, kConsumerWarps);
-    for (int stage = 0; stage < kStages; ++stage) {
-      barrier_init(&k_full[stage], 1);
-      barrier_init(&k_empty[stage], kConsumerWarps);
-      barrier_init(&v_full[stage], 1);
-      barrier_init(&v_empty[stage], kConsumerWarps);
-    }
+    queue.init_barriers();
+    rows_gates.init();
+    k_gates.init();
+    v_gates.init();
   }
 };
 
-/// The producer: load_rows(work) fetches the rows of a tile, row_bytes in all, to the barrier q_full.
-template <int kHeadSize, typename Source, typename LoadRows>
-__device__ __forceinline__ void produce_tiles(const AttendProblem& problem, Source source, TileStages<kHeadSize>& shared,
-                                              int row_bytes, const LoadRows& load_rows) {
-  constexpr int kStageBytes = TileBytes<kHeadSize>::kStage;
-  const int num_items = problem.num_tiles * problem.num_heads;
-  Ring<TileStages<kHeadSize>::kStages> ring;
-  uint32_t q_phase = 0;
-  for (int item = blockIdx.x;;) {
-    barrier_wait(&shared.q_empty, q_phase ^ 1);
-    if (item >= num_items) {
-      shared.work[q_phase].head = -1;  // no more
-      barrier_arrive(&shared.q_full);
-      return;
-    }
-    const Work work = Work::of(problem, source, item);
-    shared.work[q_phase] = work;
-    q_phase ^= 1;
-    barrier_expect(&shared.q_full, row_bytes);
-    load_rows(work);
-    item = take_item(problem.counters);
-    source.begin(work);
-    int next[2] = {source.place_of(work.block(0, 0)), source.place_of(work.block(0, 1))};
-    for (int step = 0; step < work.num_steps(); ++step) {
-      const int places[2] = {next[0], next[1]};
-      for (int half = 0; half < 2 && step + 1 < work.num_steps(); ++half) {
-        next[half] = source.place_of(work.block(step + 1, half));
-      }
-      uint8_t *const k = shared.k[ring.stage], *const v = shared.v[ring.stage];
-      uint64_t *const k_full = &shared.k_full[ring.stage], *const v_full = &shared.v_full[ring.stage];
-      barrier_wait(&shared.k_empty[ring.stage], ring.phase ^ 1);
-      barrier_expect(k_full, kStageBytes);
-      source.template load_k<kHeadSize>(k, k_full, places[0]);
-      source.template load_k<kHeadSize>(k + kBlockPanelBytes, k_full, places[1]);
-      barrier_wait(&shared.v_empty[ring.stage], ring.phase ^ 1);
-      barrier_expect(v_full, kStageBytes);
-      source.template load_v<kHeadSize>(v, v_full, places[0]);
-      source.template load_v<kHeadSize>(v + kBlockPanelBytes, v_full, places[1]);
-      ring.next();
-    }
-  }
-}
+/// The producer. Rows fetches a tile's rows: load(work, buffer, barrier), kBytes in all, and where kHasMore load_more(work, to,
+/// barrier), which fill a stage of K, the one after that of the first step.
+template <int kHeadSize, typename Shared, typename Source, typename Rows>
+class TileProducer {
+ public:
+  __device__ TileProducer(Shared& shared, const Source& source, const Rows& rows)
+      : shared_(shared), source_(source), rows_(rows) {}
 
-/// The consumers: tile(work) for every tile; it changes q_phase when it is done with the rows.
-template <int kHeadSize, typename Tile>
-__device__ __forceinline__ void consume_tiles(TileStages<kHeadSize>& shared, const uint32_t& q_phase, const Tile& tile) {
-  while (true) {
-    barrier_wait(&shared.q_full, q_phase);
-    const Work& work = shared.work[q_phase];
-    if (work.head < 0) return;
-    tile(work);
+  __device__ __forceinline__ void run() {
+    typename WorkQueue<Work>::Place place;
+    while (const Work* const work = shared_.queue.wait(place)) {
+      place.next();
+      source_.begin(*work);
+      // A second buffer is free long before the tile begins. A single one is not: the first keys and values come ahead.
+      if (Shared::kRowBuffers > 1) load_rows(*work);
+      for (int half = 0; half < 2; ++half) next_[half] = source_.place_of(work->block(0, half));
+      load_step(*work, 0);
+      if (Shared::kRowBuffers == 1) load_rows(*work);
+      if constexpr (Rows::kHasMore) {
+        uint64_t* const full = shared_.k_gates.open(k_ring_, kStageBytes);
+        rows_.load_more(*work, shared_.k[k_ring_.stage], full);
+        k_ring_.next();
+      }
+      for (int step = 1; step < work->num_steps(); ++step) load_step(*work, step);
+    }
   }
+
+ private:
+  static constexpr int kStageBytes = TileBytes<kHeadSize>::kStage;
+
+  __device__ __forceinline__ void load_rows(const Work& work) {
+    uint64_t* const full = shared_.rows_gates.open(rows_ring_, Rows::kBytes);
+    rows_.load(work, rows_ring_.stage, full);
+    rows_ring_.next();
+  }
+
+  __device__ __forceinline__ void load_step(const Work& work, int step) {
+    const int places[2] = {next_[0], next_[1]};
+    for (int half = 0; half < 2 && step + 1 < work.num_steps(); ++half) {
+      next_[half] = source_.place_of(work.block(step + 1, half));
+    }
+    uint8_t *const k = shared_.k[k_ring_.stage], *const v = shared_.v[v_ring_.stage];
+    uint64_t* const k_full = shared_.k_gates.open(k_ring_, kStageBytes);
+    source_.template load_k<kHeadSize>(k, k_full, places[0]);
+    source_.template load_k<kHeadSize>(k + kBlockPanelBytes, k_full, places[1]);
+    k_ring_.next();
+    uint64_t* const v_full = shared_.v_gates.open(v_ring_, kStageBytes);
+    source_.template load_v<kHeadSize>(v, v_full, places[0]);
+    source_.template load_v<kHeadSize>(v + kBlockPanelBytes, v_full, places[1]);
+    v_ring_.next();
+  }
+
+  Shared& shared_;
+  Source source_;
+  const Rows& rows_;
+  Ring<Shared::kRowBuffers> rows_ring_;
+  Ring<Shared::kStagesOfK> k_ring_;
+  Ring<Shared::kStagesOfV> v_ring_;
+  int next_[2];  // places of the next step's blocks
+};
+
+/// A kernel that walks over tiles: run_warpgroups() with a TileProducer.
+template <int kHeadSize, int kProducerRegisters, typename Shared, typename Source, typename Rows, typename Consume>
+__device__ __forceinline__ void run_tiles(const AttendProblem& problem, Shared& shared, const Source& source, const Rows& rows,
+                                          const Consume& consume) {
+  const auto produce = [&] { TileProducer<kHeadSize, Shared, Source, Rows>(shared, source, rows).run(); };
+  const auto make_work = [&] {
+    shared.queue.fill(problem.num_tiles * problem.num_heads, problem.counters,
+                      [&](int index) { return Work::of(problem, source, index); });
+  };
+  run_warpgroups<kProducerRegisters>(shared, produce, make_work, consume);
 }
 
 /// result (64, 128) = rows keys^T, not waited for: scores from q and k, or the gradient of the probabilities from that of the

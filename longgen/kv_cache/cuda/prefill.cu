@@ -60,8 +60,7 @@ struct Arguments : ForwardArguments {
 
 template <int kHeadSize>
 __global__ void __launch_bounds__(kThreads, 1) prefill_kernel(const __grid_constant__ Arguments a) {
-  extern __shared__ uint8_t memory[];
-  run_forward<kHeadSize>(a, PageSource(a.problem, a.keys), memory);
+  run_forward<kHeadSize>(a, PageSource(a.problem, a.keys));
 }
 
 template <int kHeadSize>
