@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
@@ -13,6 +14,7 @@
 #include "longgen/base/units.h"
 #include "longgen/model/rope_frequencies.h"
 #include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/linear.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 #include "longgen/ops/swiglu.h"
@@ -41,6 +43,7 @@ class Bench {
     loss();
     embedding();
     optimizer();
+    one_token();
     return results_;
   }
 
@@ -118,6 +121,26 @@ class Bench {
       gpu::adamw(gradient, weight, m, v, {1, 0.1, 0.05, 1e-3, 1, 1e-8, 1}, /*key=*/0);
     });
     time("sum of squares", count, 4, [&] { gpu::sum_of_squares({gradient}); });
+  }
+
+  /// The products of decoding, beside those of torch (cuBLAS).
+  void one_token() {
+    const int64_t q = config_.num_heads * config_.head_size;
+    const int64_t heads = q + 2 * config_.num_kv_heads * config_.head_size;
+    struct Product {
+      const char *name, *torch_name;
+      int64_t outputs, width;
+    };
+    for (const Product& product :
+         {Product{"qkv of a token", "the same, torch", heads, config_.width},
+          {"output of a token", "the same, torch", config_.width, q},
+          {"gate, up of a token", "the same, torch", 2 * config_.ffn_width, config_.width},
+          {"down of a token", "the same, torch", config_.width, config_.ffn_width}}) {
+      const at::Tensor x = random({1, product.width});
+      const at::Tensor weight = random({product.outputs, product.width});
+      time(product.name, weight.numel(), 2, [&] { longgen::linear(x, weight); });
+      time(product.torch_name, weight.numel(), 2, [&] { at::linear(x, weight); });
+    }
   }
 
   std::string model_;

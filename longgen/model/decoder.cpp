@@ -9,11 +9,6 @@
 namespace longgen {
 namespace {
 
-/// x by value: moved in where nobody needs it any more.
-at::Tensor project(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias) {
-  return linear(x, weight, bias);
-}
-
 /// q, k and v of the heads (T, H + 2K, D) of a layer, ready to attend.
 RotatedHeads rotated_heads(const at::Tensor& heads_THD, const LayerWeights& w,
                            const ModelConfig& config, const RopeTable& table) {
@@ -47,30 +42,23 @@ RopeTable Decoder::rope(const AttentionContext& context) const {
                          config_.rope.attention_factor);
 }
 
-AddedNorm Decoder::norm(Residual residual, const at::Tensor& weight_E) const {
-  const double eps = config_.norm_eps;
-  if (!residual.delta_TE.defined()) {
-    return {residual.x_TE, rms_norm(residual.x_TE, weight_E, eps)};
-  }
-  return add_rms_norm(residual.x_TE, residual.delta_TE, weight_E, eps);
-}
-
-at::Tensor Decoder::attention_of(int64_t index, at::Tensor normed_TE, const RopeTable& table,
+at::Tensor Decoder::attention_of(int64_t index, at::Tensor heads, const RopeTable& table,
                                  AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-  const RotatedHeads heads = rotated_heads(
-      project(std::move(normed_TE), w.qkv, w.qkv_bias).unflatten(1, {-1, config_.head_size}), w,
-      config_, table);
+  const RotatedHeads rotated =
+      rotated_heads(heads.unflatten(1, {-1, config_.head_size}), w, config_, table);
+  heads.reset();
   const at::Tensor attended_THD =
-      context.attend(index, heads.q_THD, heads.k_TKD, heads.v_TKD, config_.pattern(index));
-
-  return project(attended_THD.flatten(1), w.output, w.output_bias);
+      context.attend(index, rotated.q_THD, rotated.k_TKD, rotated.v_TKD, config_.pattern(index));
+  return linear(attended_THD.flatten(1), w.output, w.output_bias);
 }
 
 at::Tensor Decoder::attention(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
                               AttentionContext& context) const {
-  const at::Tensor& weight_E = weights_.layers[index].attention_norm_E;
-  return attention_of(index, rms_norm(x_TE, weight_E, config_.norm_eps), table, context);
+  const LayerWeights& w = weights_.layers[index];
+  at::Tensor heads =
+      linear(rms_norm(x_TE, w.attention_norm_E, config_.norm_eps), w.qkv, w.qkv_bias);
+  return attention_of(index, std::move(heads), table, context);
 }
 
 FeedForward Decoder::feed_forward_weights(int64_t index) const {
@@ -91,12 +79,12 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& w = weights_.layers[i];
-    AddedNorm x = norm(std::move(residual), w.attention_norm_E);
-    at::Tensor delta_TE = attention_of(i, std::move(x.normed), table, context);
-    x = norm({std::move(x.sum), std::move(delta_TE)}, w.ffn_norm_E);
-    residual = {std::move(x.sum), feed_forward(std::move(x.normed), feed_forward_weights(i))};
+    NormedLinear heads =
+        norm_linear(std::move(residual), norm(w.attention_norm_E), w.qkv, w.qkv_bias);
+    residual = {std::move(heads.sum_TE), attention_of(i, std::move(heads.out), table, context)};
+    residual = norm_feed_forward(std::move(residual), norm(w.ffn_norm_E), feed_forward_weights(i));
   }
-  return norm(std::move(residual), weights_.final_norm_E).normed;
+  return longgen::norm(std::move(residual), norm(weights_.final_norm_E)).normed;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_TE) const {

@@ -6,8 +6,7 @@
 #include "longgen/model/attention_context.h"
 #include "longgen/model/config.h"
 #include "longgen/model/weights.h"
-#include "longgen/ops/feed_forward.h"
-#include "longgen/ops/norm.h"
+#include "longgen/ops/residual.h"
 #include "longgen/ops/rope.h"
 
 namespace longgen {
@@ -45,12 +44,9 @@ class Decoder {
   at::Tensor final_norm(const at::Tensor& x_TE) const;
 
  private:
-  /// x + delta: the next norm makes the sum. Without delta: x.
-  struct Residual {
-    at::Tensor x_TE, delta_TE;
-  };
-  AddedNorm norm(Residual residual, const at::Tensor& weight_E) const;
-  at::Tensor attention_of(int64_t index, at::Tensor normed_TE, const RopeTable& rope,
+  NormWeight norm(const at::Tensor& weight_E) const { return {weight_E, config_.norm_eps}; }
+  /// heads: of q, k and v, (T, (H + 2K) D).
+  at::Tensor attention_of(int64_t index, at::Tensor heads, const RopeTable& rope,
                           AttentionContext& context) const;
 
   ModelConfig config_;

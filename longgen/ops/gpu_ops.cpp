@@ -100,6 +100,36 @@ at::Tensor swiglu_backward(Tensor grad_TF, Tensor gate_up_TF) {
   return op(grad_TF, gate_up_TF);
 }
 
+// Numbers of x (and for the norm of delta and the norm's weight) that a multiprocessor keeps beside
+// its stages of the weight.
+constexpr int64_t kMostStaged = 81'000;
+
+bool are_few_rows(Tensor x_TN, Tensor weight_MN, Tensor bias_M) {
+  const auto is_bf16 = [](Tensor x) { return x.is_cuda() && x.scalar_type() == at::kBFloat16; };
+  const auto is_aligned = [](Tensor x) {
+    return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+  };
+  constexpr int64_t kMostRows = 4, kStep = 8;
+  return has_kernels() && is_bf16(x_TN) && is_bf16(weight_MN) &&
+         (!bias_M.defined() || is_bf16(bias_M)) && x_TN.dim() == 2 && x_TN.size(0) > 0 &&
+         x_TN.size(0) <= kMostRows && x_TN.size(1) > 0 && x_TN.numel() <= kMostStaged &&
+         x_TN.size(1) % kStep == 0 && x_TN.stride(1) == 1 && x_TN.stride(0) % 8 == 0 &&
+         x_TN.size(1) == weight_MN.size(1) && weight_MN.is_contiguous() && is_aligned(x_TN) &&
+         is_aligned(weight_MN);
+}
+
+bool fits_norm(Tensor x_TN) { return (2 * x_TN.size(0) + 1) * x_TN.size(1) <= kMostStaged; }
+
+FewRowsResult few_rows_linear(Tensor x_TN, const NormBefore& norm, Tensor weight_MN, Tensor bias_M,
+                              bool swiglu) {
+  static const Op<std::tuple<at::Tensor, at::Tensor>(Tensor, MaybeTensor, MaybeTensor, double,
+                                                     Tensor, MaybeTensor, bool)>
+      op("longgen::few_rows_linear");
+  const auto [out, sum] = op(x_TN, if_defined(norm.delta_TN), if_defined(norm.weight_N), norm.eps,
+                             weight_MN, if_defined(bias_M), swiglu);
+  return {out, sum};
+}
+
 void cross_entropy(Tensor logits_TV, Tensor targets_T, Tensor losses_T, bool make_gradient) {
   static const Op<void(Tensor, Tensor, Tensor, bool)> op("longgen::cross_entropy");
   op(logits_TV, targets_T, losses_T, make_gradient);
@@ -147,6 +177,9 @@ TORCH_LIBRARY_FRAGMENT(longgen, library) {
       "Tensor");
   library.def("swiglu(Tensor gate_up) -> Tensor");
   library.def("swiglu_backward(Tensor grad, Tensor gate_up) -> Tensor");
+  library.def(
+      "few_rows_linear(Tensor x, Tensor? delta, Tensor? norm_weight, float eps, Tensor weight, "
+      "Tensor? bias, bool swiglu) -> (Tensor out, Tensor sum)");
   // What is written to is not marked as such: these are called below autograd, which is what the
   // marks are for.
   library.def(

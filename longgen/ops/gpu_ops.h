@@ -53,6 +53,27 @@ at::Tensor rope_qkv_backward(const at::Tensor& grad_q_THD, const at::Tensor& gra
 at::Tensor swiglu(const at::Tensor& gate_up_TF);
 at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
 
+/// Whether few_rows_linear() takes these: bfloat16, up to 4 rows and 81,000 numbers of x, whose
+/// product with the weight (M, N) takes the time of reading it. N must be a multiple of 8. Not
+/// without the plug-in.
+bool are_few_rows(const at::Tensor& x_TN, const at::Tensor& weight_MN, const at::Tensor& bias_M);
+/// Whether it can make their norm, too, which lies in shared memory.
+bool fits_norm(const at::Tensor& x_TN);
+
+/// The norm before few_rows_linear(). weight_N undefined: none; delta_TN undefined: nothing added.
+struct NormBefore {
+  at::Tensor delta_TN, weight_N;
+  double eps = 0;
+};
+struct FewRowsResult {
+  at::Tensor out;
+  at::Tensor sum;  ///< x + delta, where there is a delta
+};
+/// x weight^T + bias, or rms_norm(x + delta) weight^T + bias; with `swiglu` the swiglu() of that.
+/// bias: undefined for none.
+FewRowsResult few_rows_linear(const at::Tensor& x_TN, const NormBefore& norm,
+                              const at::Tensor& weight_MN, const at::Tensor& bias_M, bool swiglu);
+
 /// Losses (T) fp64 of a chunk of logits, which become the gradients where asked for. A target that
 /// is no class counts as none.
 void cross_entropy(const at::Tensor& logits_TV, const at::Tensor& targets_T,

@@ -28,7 +28,7 @@ inline constexpr int64_t kChunkRowsOfDevice = 0;
 /// until then (T, E) in hidden's dtype and (V, E) in fp32 are kept.
 /// Throws Error where shapes, dtypes or targets do not fit; waits for a GPU to know. Results do not
 /// depend on the number of threads, as long as ATen's matrix products do not (MKL's do for fewer
-/// than 12 rows).
+/// than 12 rows, and MKL's and oneDNN's on processors with AMX).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
                                 const at::Tensor& targets_T,
                                 int64_t chunk_rows = kChunkRowsOfDevice);

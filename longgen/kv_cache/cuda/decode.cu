@@ -375,10 +375,11 @@ __global__ void __launch_bounds__(Sizes<kHeadSize, kRowTiles>::kThreads,
     if (works) produce(p.a.keys, shared, shares.begin(share), shares.begin(share + 1));
     return;
   }
+  if (works) {
+    Consumer<kHeadSize, kRowTiles>(p, shared, shares)
+        .run(shares.begin(share), shares.begin(share + 1));
+  }
   clear_empty_pairs<Size::kRows, Size::kConsumers>(p);
-  if (!works) return;
-  Consumer<kHeadSize, kRowTiles>(p, shared, shares)
-      .run(shares.begin(share), shares.begin(share + 1));
 }
 
 template <int kHeadSize, int kRowTiles>

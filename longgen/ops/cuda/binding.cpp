@@ -213,6 +213,33 @@ Tensor swiglu_backward(const Tensor& grad_in, const Tensor& gate_up_in) {
   return out;
 }
 
+std::tuple<Tensor, Tensor> few_rows_linear(const Tensor& x, const MaybeTensor& delta_in,
+                                           const MaybeTensor& norm_weight_in, double eps,
+                                           const Tensor& weight, const MaybeTensor& bias_in,
+                                           bool swiglu) {
+  const Launch launch(x);
+  const Tensor delta = contiguous_or_none(delta_in), bias = contiguous_or_none(bias_in),
+               norm_weight = contiguous_or_none(norm_weight_in);
+  const int64_t num_outputs = swiglu ? weight.size(0) / 2 : weight.size(0);
+  const Tensor out = at::empty({x.size(0), num_outputs}, x.options());
+  const Tensor sum = delta.defined() ? at::empty(x.sizes(), x.options()) : Tensor();
+  const cuda::FewRowsLinear job = {.num_rows = static_cast<int>(x.size(0)),
+                                   .width = static_cast<int>(x.size(1)),
+                                   .num_outputs = static_cast<int>(num_outputs),
+                                   .x = x.const_data_ptr(),
+                                   .x_stride = x.stride(0),
+                                   .norm_weight = data_or_null(norm_weight),
+                                   .delta = data_or_null(delta),
+                                   .eps = static_cast<float>(eps),
+                                   .weight = weight.const_data_ptr(),
+                                   .bias = data_or_null(bias),
+                                   .swiglu = swiglu,
+                                   .sum = sum.defined() ? sum.data_ptr() : nullptr,
+                                   .out = out.data_ptr()};
+  launch(cuda::few_rows_linear, job);
+  return {out, sum};
+}
+
 void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses,
                    bool make_gradient) {
   TORCH_CHECK(logits.is_contiguous() && targets.is_contiguous() && losses.is_contiguous(),
@@ -322,6 +349,7 @@ TORCH_LIBRARY_IMPL(longgen, CUDA, library) {
   library.impl("rope_qkv_backward", rope_qkv_backward);
   library.impl("swiglu", swiglu);
   library.impl("swiglu_backward", swiglu_backward);
+  library.impl("few_rows_linear", few_rows_linear);
   library.impl("cross_entropy", cross_entropy);
   library.impl("sum_losses", sum_losses);
   library.impl("sum_of_squares", sum_of_squares);

@@ -96,6 +96,27 @@ struct SwiGlu {
 void swiglu(const SwiGlu& job, cudaStream_t stream);
 void swiglu_backward(const SwiGlu& job, cudaStream_t stream);
 
+/// x weight^T + bias, or with norm_weight rms_norm(x + delta) weight^T + bias; all bf16. With
+/// `swiglu`, where the weight has num_outputs rows of gates and as many of ups, silu(gate) * up of
+/// the rounded gate and up. For few rows, in the time of reading the weight. Rows begin at
+/// multiples of 16 bytes. x, or with a norm x, delta and norm_weight, has at most 81,000 numbers.
+struct FewRowsLinear {
+  int num_rows;  ///< 1 to 4
+  int width;     ///< a multiple of 8
+  int num_outputs;
+  const void* x;  ///< rows `x_stride` elements apart
+  int64_t x_stride;
+  const void* norm_weight;  ///< null: no norm
+  const void* delta;        ///< (num_rows, width) contiguous; may be null
+  float eps;
+  const void* weight;  ///< (num_outputs or 2 * num_outputs, width) contiguous
+  const void* bias;    ///< of as many rows; may be null
+  bool swiglu;
+  void* sum;  ///< x + delta, where there is a delta
+  void* out;  ///< (num_rows, num_outputs)
+};
+void few_rows_linear(const FewRowsLinear& job, cudaStream_t stream);
+
 /// losses[r] = -log softmax(logits[r])[targets[r]], 0 where the target is no class; with
 /// make_gradient, row r of logits becomes the gradient of losses[r].
 struct CrossEntropy {

@@ -1,0 +1,53 @@
+#include "longgen/ops/residual.h"
+
+#include <optional>
+
+#include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/gradients.h"
+#include "longgen/ops/linear.h"
+
+namespace longgen {
+namespace {
+
+/// The norm and the product after it in one kernel, where that takes them.
+std::optional<NormedLinear> in_one_kernel(const Residual& residual, const NormWeight& norm,
+                                          const at::Tensor& weight, const at::Tensor& bias,
+                                          bool swiglu) {
+  const at::Tensor &x = residual.x_TE, &delta = residual.delta_TE;
+  if (!gpu::are_few_rows(x, weight, bias) || !gpu::fits_norm(x) || needs_gradient(x, weight)) {
+    return std::nullopt;
+  }
+  gpu::FewRowsResult result =
+      gpu::few_rows_linear(x, {delta, norm.weight_E, norm.eps}, weight, bias, swiglu);
+  return NormedLinear{delta.defined() ? result.sum : x, result.out};
+}
+
+}  // namespace
+
+AddedNorm norm(Residual residual, const NormWeight& norm) {
+  if (residual.delta_TE.defined()) {
+    return add_rms_norm(residual.x_TE, residual.delta_TE, norm.weight_E, norm.eps);
+  }
+  return {residual.x_TE, rms_norm(residual.x_TE, norm.weight_E, norm.eps)};
+}
+
+NormedLinear norm_linear(Residual residual, const NormWeight& weight_of_norm,
+                         const at::Tensor& weight, const at::Tensor& bias) {
+  if (auto result = in_one_kernel(residual, weight_of_norm, weight, bias, /*swiglu=*/false)) {
+    return *std::move(result);
+  }
+  AddedNorm x = norm(std::move(residual), weight_of_norm);
+  return {std::move(x.sum), linear(std::move(x.normed), weight, bias)};
+}
+
+Residual norm_feed_forward(Residual residual, const NormWeight& weight_of_norm,
+                           const FeedForward& w) {
+  if (auto gates = in_one_kernel(residual, weight_of_norm, w.gate_up, w.gate_up_bias,
+                                 /*swiglu=*/true)) {
+    return {std::move(gates->sum_TE), linear(gates->out, w.down, w.down_bias)};
+  }
+  AddedNorm x = norm(std::move(residual), weight_of_norm);
+  return {std::move(x.sum), feed_forward(std::move(x.normed), w)};
+}
+
+}  // namespace longgen

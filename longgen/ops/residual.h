@@ -1,0 +1,35 @@
+// ops/residual.h: the residual stream and the norms on it. A sum is made where the next norm reads
+// it: on a GPU in one pass over memory, or with the product that follows, in no pass at all.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "longgen/ops/feed_forward.h"
+#include "longgen/ops/norm.h"
+
+namespace longgen {
+
+/// x + delta, both (T, E). Without delta: x.
+struct Residual {
+  at::Tensor x_TE, delta_TE;
+};
+struct NormWeight {
+  const at::Tensor& weight_E;
+  double eps;
+};
+
+/// The sum, and its norm.
+AddedNorm norm(Residual residual, const NormWeight& norm);
+
+struct NormedLinear {
+  at::Tensor sum_TE;
+  at::Tensor out;
+};
+/// The sum, and linear(norm(sum), weight, bias). Decoding on a GPU, one kernel.
+NormedLinear norm_linear(Residual residual, const NormWeight& norm, const at::Tensor& weight,
+                         const at::Tensor& bias);
+
+/// The sum as x, and feed_forward(norm(sum)) as delta.
+Residual norm_feed_forward(Residual residual, const NormWeight& norm, const FeedForward& weights);
+
+}  // namespace longgen
