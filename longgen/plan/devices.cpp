@@ -8,6 +8,8 @@ namespace {
 constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr double kTera = 1e12;
 constexpr double kGiga = 1e9;
+// A 7B shape after 2,048 tokens, one H200: steps of 4.31 ms, of which reading takes 3.42 ms.
+constexpr double kStepOfLayer = 28e-6;
 
 /// Memory is what nvidia-smi reports as total on that card: the "GB" of a data sheet are neither
 /// 10^9 nor 2^30 bytes. Tensor rates are those without 2:4 sparsity.
@@ -15,9 +17,10 @@ std::vector<DeviceSpec> make_devices() {
   const std::string sheet = "NVIDIA data sheet; memory as nvidia-smi reports it";
   return {
       {"h200", "NVIDIA H200 SXM, 141 GB HBM3e", 143771 * kMiB, 989 * kTera, 67 * kTera, 4.8 * kTera,
-       "H200: " + sheet + " (bf16: half of the 1,979 with sparsity)", " H200"},
+       "H200: " + sheet + " (bf16: half of the 1,979 with sparsity)", " H200", kStepOfLayer},
       {"h100", "NVIDIA H100 SXM, 80 GB HBM3", 81559 * kMiB, 989 * kTera, 67 * kTera, 3.35 * kTera,
-       "H100: " + sheet + " (bf16: half of the 1,979 with sparsity)", " H100 80GB HBM3"},
+       "H100: " + sheet + " (bf16: half of the 1,979 with sparsity)", " H100 80GB HBM3",
+       kStepOfLayer},
       {"a100-80g", "NVIDIA A100 SXM, 80 GB HBM2e", 81920 * kMiB, 312 * kTera, 19.5 * kTera,
        2039 * kGiga, "A100: " + sheet, " A100-SXM4-80GB"},
       {"a100-40g", "NVIDIA A100 SXM, 40 GB HBM2", 40960 * kMiB, 312 * kTera, 19.5 * kTera,

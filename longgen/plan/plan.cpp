@@ -134,7 +134,8 @@ void estimate_times(const PlanRequest& request, ArchitecturePlan& plan) {
                           clock.backward(plan.training.backward) + clock.transfer(update);
   plan.decode_seconds =
       std::max(clock.transfer(weights + sequences * static_cast<double>(plan.decode_read.kv)),
-               sequences * clock.forward(plan.decode));
+               sequences * clock.forward(plan.decode)) +
+      request.device.step_seconds_per_layer * static_cast<double>(request.config.num_layers);
 }
 
 void fit_memory(const PlanRequest& request, int64_t usable, ArchitecturePlan& plan) {

@@ -62,6 +62,7 @@ OrderedJson device_to_json(const Plan& plan) {
           {"usable_bytes", plan.usable_bytes},
           {"flops_per_second", device.flops(plan.request.format)},
           {"bytes_per_second", device.bytes_per_second},
+          {"step_seconds_per_layer", device.step_seconds_per_layer},
           {"source", device.source}};
 }
 

@@ -48,6 +48,16 @@ struct Shared {
   int is_last;
 };
 
+/// Adds 1. What this thread saw before is seen by whoever adds later and sees the sum.
+__device__ __forceinline__ int add_in_order(int* counter) {
+  int before;
+  asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;"
+               : "=r"(before)
+               : "l"(counter)
+               : "memory");
+  return before;
+}
+
 template <int kHeadSize, int kRowTiles>
 __device__ __forceinline__ void produce(const PagedKeys& keys, Shared<kHeadSize, kRowTiles>& shared,
                                         int begin, int end) {
@@ -189,9 +199,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
     sync();  // everything is stored
     if (threadIdx.x == 0) {
       int* const counter = p.a.counters + blockIdx.x * gridDim.y + first;
-      __threadfence();
-      shared.is_last = atomicAdd(counter, 1) == last - first;
-      __threadfence();
+      shared.is_last = add_in_order(counter) == last - first;
       if (shared.is_last) *counter = 0;  // for the next launch
     }
     sync();

@@ -185,6 +185,11 @@ TEST(PlanTest, TimesAreWorkOverRates) {
   EXPECT_DOUBLE_EQ(read.decode_seconds, static_cast<double>(read.decode_read.weights) +
                                             3 * static_cast<double>(read.decode_read.kv));
   EXPECT_DOUBLE_EQ(read.prefill_seconds, 8 * static_cast<double>(read.decode_read.weights));
+
+  PlanRequest late = fast;  // every layer's kernels start after one another
+  late.device.step_seconds_per_layer = 0.5;
+  EXPECT_DOUBLE_EQ(make_plan(late).hybrid->decode_seconds,
+                   read.decode_seconds + 0.5 * static_cast<double>(late.config.num_layers));
 }
 
 TEST(PlanTest, EverythingGrowsWithTheContextAndHybridIsNeverAbove) {
