@@ -8,12 +8,9 @@
 
 namespace longgen::cuda {
 
-#ifndef LG_FK
-#define LG_FK 2
-#define LG_FV 3
-#endif
+/// A stage of v is needed a step longer than one of k: with heads of 128, where five of them fit, v has the odd one.
 template <int kHeadSize>
-struct ForwardShared : TileStages<kHeadSize, 2, kHeadSize == 64 ? 4 : LG_FK, kHeadSize == 64 ? 4 : LG_FV> {
+struct ForwardShared : TileStages<kHeadSize, 2, kHeadSize == 64 ? 4 : 2, kHeadSize == 64 ? 4 : 3> {
   alignas(1024) uint8_t q[2][2][TileBytes<kHeadSize>::kRows64];  // of a tile and the next
 };
 
@@ -37,11 +34,7 @@ struct ForwardConsumer : ConsumerThread {
 
   // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the products. With heads of
   // 128 they do not.
-#ifdef LG_TURNS
-  static constexpr bool kTakeTurns = LG_TURNS;
-#else
   static constexpr bool kTakeTurns = kHeadSize == 64;
-#endif
   __device__ __forceinline__ void my_turn() const {
     if constexpr (kTakeTurns) named_barrier_sync(1 + group, kConsumerThreads);
   }

@@ -94,12 +94,8 @@ struct Work {
   __device__ __forceinline__ bool missing(int step, int half) const {
     return half == 0 && 2 * step + 1 == blocks.count();
   }
-  /// Whether every row sees both blocks whole, told without a look at the pattern: all but the first step, the one with the
-  /// far end of the window and one with a block missing.
-  __device__ __forceinline__ bool sees_all(int step) const {
-    const int first = 2 * step, end_of_window = blocks.num_near - 1;
-    return step > 0 && first + 1 < blocks.count() && (first + 1 < end_of_window || first > end_of_window);
-  }
+  /// Whether every row sees both blocks of a step whole. See KeyBlocks::are_whole().
+  __device__ __forceinline__ bool sees_all(int step) const { return blocks.are_whole(2 * step); }
 };
 
 /// The 64 rows of one head from `row` on, panel_bytes from panel to panel.

@@ -56,6 +56,13 @@ struct KeyBlocks {
     if (n < num_strided) return last_strided - n * stride;
     return num_sinks - 1 - (n - num_strided);
   }
+  /// Whether all of the query blocks see the nth block and the next one whole, told without a look
+  /// at the pattern. It may say no of blocks that are: of the first two, of the one before the far
+  /// end of the window or of that, and of a last one alone.
+  LG_DEVICE bool are_whole(int n) const {
+    const int end_of_window = num_near - 1;
+    return n > 1 && n + 1 < count() && (n + 1 < end_of_window || n > end_of_window);
+  }
   /// The n with operator[](n) == block; block must be one of these.
   LG_DEVICE int find(int block) const {
     if (block > last - num_near) return last - block;

@@ -83,6 +83,32 @@ TEST(WorkListsTest, KeyBlocksAreTheVisibleOnesFromLateToEarly) {
   }
 }
 
+TEST(WorkListsTest, BlocksCalledWholeAreWholeForEveryQueryBlock) {
+  int64_t called = 0, all = 0;
+  for (const Pattern& pattern : patterns()) {
+    const BlockPattern numbers = block_pattern(pattern);
+    for (int head = 0; head < kNumKvHeads; ++head) {
+      for (int first = 0; first < 60; ++first) {
+        for (int last = first; last < first + 2; ++last) {
+          const KeyBlocks blocks(numbers, first, last, head);
+          for (int n = 0; n < blocks.count(); n += 2) {
+            all += 1;
+            if (!blocks.are_whole(n)) continue;
+            called += 1;
+            for (const int j : {blocks[n], blocks[n + 1]}) {
+              for (int i = first; i <= last; ++i) {
+                ASSERT_EQ(view_of(numbers, i, j, head), BlockView::whole)
+                    << pattern.to_string() << " " << i << " " << j;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(called, all / 2) << "most steps of long lists should need no look at the pattern";
+}
+
 TEST(WorkListsTest, TilesHoldEveryQueryOnce) {
   for (const Call& call : calls()) {
     const QueryWork work = make_query_work(call.num_queries, call.num_keys, call.doc_starts);
