@@ -104,21 +104,28 @@ at::Tensor swiglu_backward(Tensor grad_TF, Tensor gate_up_TF) {
 // its stages of the weight.
 constexpr int64_t kMostStaged = 81'000;
 
-bool are_few_rows(Tensor x_TN, Tensor weight_MN, Tensor bias_M) {
-  const auto is_bf16 = [](Tensor x) { return x.is_cuda() && x.scalar_type() == at::kBFloat16; };
-  const auto is_aligned = [](Tensor x) {
-    return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
-  };
-  constexpr int64_t kMostRows = 4, kStep = 8;
-  return has_kernels() && is_bf16(x_TN) && is_bf16(weight_MN) &&
-         (!bias_M.defined() || is_bf16(bias_M)) && x_TN.dim() == 2 && x_TN.size(0) > 0 &&
-         x_TN.size(0) <= kMostRows && x_TN.size(1) > 0 && x_TN.numel() <= kMostStaged &&
-         x_TN.size(1) % kStep == 0 && x_TN.stride(1) == 1 && x_TN.stride(0) % 8 == 0 &&
-         x_TN.size(1) == weight_MN.size(1) && weight_MN.is_contiguous() && is_aligned(x_TN) &&
-         is_aligned(weight_MN);
+/// What the copy engine can bring: rows of bfloat16 that begin at multiples of 16 bytes.
+bool is_copyable(Tensor x) {
+  constexpr int64_t kNumbers = 8;  // of 16 bytes
+  const bool has_rows = x.dim() < 2 || x.stride(0) % kNumbers == 0;
+  return x.is_cuda() && x.scalar_type() == at::kBFloat16 && x.dim() > 0 && x.stride(-1) == 1 &&
+         x.size(-1) % kNumbers == 0 && has_rows &&
+         reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
 }
 
-bool fits_norm(Tensor x_TN) { return (2 * x_TN.size(0) + 1) * x_TN.size(1) <= kMostStaged; }
+bool are_few_rows(Tensor x_TN, Tensor weight_MN, Tensor bias_M) {
+  constexpr int64_t kMostRows = 4;
+  return x_TN.dim() == 2 && x_TN.size(0) > 0 && x_TN.size(0) <= kMostRows && x_TN.size(1) > 0 &&
+         x_TN.numel() <= kMostStaged && x_TN.size(1) == weight_MN.size(1) &&
+         weight_MN.is_contiguous() && is_copyable(x_TN) && is_copyable(weight_MN) &&
+         (!bias_M.defined() || bias_M.scalar_type() == at::kBFloat16) && has_kernels();
+}
+
+bool fits_norm(Tensor x_TN, const NormBefore& norm) {
+  return (2 * x_TN.size(0) + 1) * x_TN.size(1) <= kMostStaged && is_copyable(norm.weight_N) &&
+         (!norm.delta_TN.defined() ||
+          (norm.delta_TN.is_contiguous() && is_copyable(norm.delta_TN)));
+}
 
 FewRowsResult few_rows_linear(Tensor x_TN, const NormBefore& norm, Tensor weight_MN, Tensor bias_M,
                               bool swiglu) {

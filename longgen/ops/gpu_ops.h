@@ -57,14 +57,14 @@ at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_
 /// product with the weight (M, N) takes the time of reading it. N must be a multiple of 8. Not
 /// without the plug-in.
 bool are_few_rows(const at::Tensor& x_TN, const at::Tensor& weight_MN, const at::Tensor& bias_M);
-/// Whether it can make their norm, too, which lies in shared memory.
-bool fits_norm(const at::Tensor& x_TN);
-
 /// The norm before few_rows_linear(). weight_N undefined: none; delta_TN undefined: nothing added.
 struct NormBefore {
   at::Tensor delta_TN, weight_N;
   double eps = 0;
 };
+/// Whether it can make that norm of x, too.
+bool fits_norm(const at::Tensor& x_TN, const NormBefore& norm);
+
 struct FewRowsResult {
   at::Tensor out;
   at::Tensor sum;  ///< x + delta, where there is a delta

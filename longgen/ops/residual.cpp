@@ -13,13 +13,14 @@ namespace {
 std::optional<NormedLinear> in_one_kernel(const Residual& residual, const NormWeight& norm,
                                           const at::Tensor& weight, const at::Tensor& bias,
                                           bool swiglu) {
-  const at::Tensor &x = residual.x_TE, &delta = residual.delta_TE;
-  if (!gpu::are_few_rows(x, weight, bias) || !gpu::fits_norm(x) || needs_gradient(x, weight)) {
+  const at::Tensor& x = residual.x_TE;
+  const gpu::NormBefore before = {residual.delta_TE, norm.weight_E, norm.eps};
+  if (!gpu::are_few_rows(x, weight, bias) || !gpu::fits_norm(x, before) ||
+      needs_gradient(x, weight, norm.weight_E)) {
     return std::nullopt;
   }
-  gpu::FewRowsResult result =
-      gpu::few_rows_linear(x, {delta, norm.weight_E, norm.eps}, weight, bias, swiglu);
-  return NormedLinear{delta.defined() ? result.sum : x, result.out};
+  const gpu::FewRowsResult result = gpu::few_rows_linear(x, before, weight, bias, swiglu);
+  return NormedLinear{residual.delta_TE.defined() ? result.sum : x, result.out};
 }
 
 }  // namespace

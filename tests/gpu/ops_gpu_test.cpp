@@ -442,9 +442,10 @@ TEST_F(OpsGpu, FewRowsLinear) {
       // What it fuses, from its own numbers, to the bit.
       EXPECT_TRUE(same_bits(run({}, true).out.cpu(), gpu::swiglu(mine).cpu())) << what;
 
-      if (!gpu::fits_norm(x_on)) continue;
-      const at::Tensor norm_weight = at::randn({shape.width}, bf16), delta = at::randn_like(x);
+      const at::Tensor norm_weight = at::randn({shape.width}, bf16);
+      const at::Tensor delta = at::randn({rows, shape.width}, bf16);
       const gpu::NormBefore before = {on_gpu(delta), on_gpu(norm_weight), kEps};
+      if (!gpu::fits_norm(x_on, before)) continue;
       const AddedNorm normed = add_rms_norm(x, delta, norm_weight, kEps);
       const gpu::FewRowsResult both = run(before, false);
       EXPECT_TRUE(same_bits(both.sum.cpu(), normed.sum)) << what;
