@@ -24,7 +24,7 @@ longgen=$folder/longgen device_test=$folder/device_test.py
 # Of each program the cases that are small enough for racecheck, which takes a thousand times as long.
 declare -A small_cases=(
   [attend_gpu_test]='*BitEqual/37:*BitEqual/38:*BitEqual/40:*BitEqual/122:*BitEqual/123:*BitEqual/131'
-  [ops_gpu_test]='*RmsNorm:*Rope:*SplitRotated:*SwiGlu:*FewRowsLinearOfSmallWeights:*LinearCrossEntropy:*EmbeddingGradient:*SumOfSquares'
+  [ops_gpu_test]='*RmsNorm:*Rope:*SplitRotated:*SwiGlu:FewRowsGpu.LinearOfSmallWeights:*LinearCrossEntropy:*EmbeddingGradient:*SumOfSquares'
   [kv_cache_gpu_test]='*RowsThatSee*:*PagesHold*:*ContextIsLike*'
   [train_gpu_test]='OptimizerGpu.*'
 )

@@ -1,11 +1,10 @@
-// attention/cuda/launch.cuh: how the kernels with one CTA a multiprocessor are started.
+// attention/cuda/launch.cuh: how kernels with one CTA a multiprocessor are started.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-
-#include "longgen/attention/cuda/ptx.cuh"
+#include <cstdint>
 
 namespace longgen::cuda {
 
@@ -14,6 +13,14 @@ template <typename Shared>
 __device__ __forceinline__ Shared& whole_shared() {
   extern __shared__ __align__(1024) uint8_t memory[];
   return *reinterpret_cast<Shared*>(memory);
+}
+
+/// Of the current device.
+inline int num_multiprocessors() {
+  int device = 0, count = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
 }
 
 /// One CTA for each multiprocessor, or fewer.
@@ -25,10 +32,7 @@ cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& argume
   static_assert(kBytes <= 227 * 1024);
   const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
-  int device = 0, num_multiprocessors = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&num_multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  kernel<<<std::min(num_items, num_multiprocessors), threads, kBytes, stream>>>(arguments);
+  kernel<<<std::min(num_items, num_multiprocessors()), threads, kBytes, stream>>>(arguments);
   return cudaGetLastError();
 }
 

@@ -1,6 +1,7 @@
 // x weight^T of few rows: reading the weight is what takes time. The rows of the weight divide among all warps of the GPU. A warp
 // copies pieces of its rows into a ring of its own in shared memory, some of them ahead; no warp waits for another. Every CTA
 // has x in shared memory, too, and makes the norm of it for itself.
+#include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/ptx.cuh"
 #include "longgen/ops/cuda/row_kernels.h"
 #include "longgen/ops/cuda/vectors.cuh"
@@ -127,6 +128,7 @@ struct Kernel {
   }
 
   __device__ void run() {
+    Cursor now = ahead;
     init_barriers();
     if (threadIdx.x == 0) copy_rows();
     if (lane == 0) {
@@ -134,7 +136,6 @@ struct Kernel {
     }
     barrier_wait(&barriers.rows, 0);
     if (job.norm_weight != nullptr) make_norm();
-    Cursor now(static_cast<int>(warp * gridDim.x + blockIdx.x));
     float sums[kRows][2] = {}, gates[kRows] = {};
     int stage = 0;
     uint32_t phase = 0;
@@ -162,7 +163,7 @@ struct Kernel {
       if (job.swiglu && !now.is_up) {
         gates[r] = sum;
       } else if (lane == r && r < job.num_rows) {
-        const float result = job.swiglu ? gates[r] / (1.0F + expf(-gates[r])) * sum : sum;
+        const float result = job.swiglu ? silu(gates[r]) * sum : sum;
         static_cast<Bf16*>(job.out)[r * int64_t{job.num_outputs} + now.output] = __float2bfloat16_rn(result);
       }
     }
@@ -217,16 +218,13 @@ __global__ void __launch_bounds__(kThreads)
 
 template <int kRows>
 void launch(const FewRowsLinear& job, cudaStream_t stream) {
-  int device = 0, num_multiprocessors = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&num_multiprocessors, cudaDevAttrMultiProcessorCount, device);
   constexpr int kStageBytes = kWarps * kPieceBytes;
   const int row_bytes = rows_in_shared(job) * job.width * 2;
   const int room = (kMaxSharedBytes - row_bytes) / kStageBytes;
   const int num_stages = room < kMostStages ? room : kMostStages;
   const int bytes = row_bytes + num_stages * kStageBytes;
   cudaFuncSetAttribute(few_rows_linear_kernel<kRows>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  few_rows_linear_kernel<kRows><<<num_multiprocessors, kThreads, bytes, stream>>>(job, num_stages);
+  few_rows_linear_kernel<kRows><<<num_multiprocessors(), kThreads, bytes, stream>>>(job, num_stages);
 }
 
 }  // namespace

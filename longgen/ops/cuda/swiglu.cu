@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads) swiglu_kernel(const __grid_constant_
   auto gate = load<kCount>(gates);
   const auto up = load<kCount>(gates + job.width);
 #pragma unroll
-  for (int j = 0; j < kCount; ++j) gate.at[j] = gate.at[j] / (1.0F + expf(-gate.at[j])) * up.at[j];
+  for (int j = 0; j < kCount; ++j) gate.at[j] = silu(gate.at[j]) * up.at[j];
   store(static_cast<T*>(job.out) + row * job.width + column, gate);
 }
 

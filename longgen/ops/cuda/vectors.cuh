@@ -90,6 +90,8 @@ __device__ __forceinline__ float rounded(float x) {
   return x;
 }
 
+__device__ __forceinline__ float silu(float x) { return x / (1.0F + expf(-x)); }
+
 /// a / b of numbers that are not negative; most of them have 32 bits, for which it is five times as
 /// fast.
 __device__ __forceinline__ int64_t quotient(int64_t a, int64_t b) {

@@ -60,52 +60,60 @@ TEST(WorkListsTest, ViewIsWhatThePatternKeeps) {
   }
 }
 
-TEST(WorkListsTest, KeyBlocksAreTheVisibleOnesFromLateToEarly) {
+/// Query blocks first to last of a KV head, and what they visit.
+struct Visit {
+  const Pattern& pattern;
+  BlockPattern numbers;
+  int head, first, last;
+  KeyBlocks blocks;
+};
+/// visit(Visit) for all patterns and heads, and one or two query blocks from every one below
+/// `end` on.
+template <typename Function>
+void for_each_visit(int end, const Function& visit) {
   for (const Pattern& pattern : patterns()) {
     const BlockPattern numbers = block_pattern(pattern);
     for (int head = 0; head < kNumKvHeads; ++head) {
-      for (int first = 0; first < 40; ++first) {
+      for (int first = 0; first < end; ++first) {
         for (int last = first; last < first + 2; ++last) {
-          const KeyBlocks blocks(numbers, first, last, head);
-          std::vector<int64_t> found;
-          for (int n = 0; n < blocks.count(); ++n) found.push_back(blocks[n]);
-          std::set<int64_t> expected;
-          for (const int64_t j : pattern.visible_blocks(first, last, head)) expected.insert(j);
-          for (int j = first; j <= last; ++j)
-            expected.insert(j);  // visited, though masked, without a window
-          ASSERT_EQ(std::set<int64_t>(found.begin(), found.end()), expected)
-              << pattern.to_string() << " " << first;
-          ASSERT_EQ(found.size(), expected.size())
-              << "a block is visited twice: " << pattern.to_string();
+          visit(Visit{pattern, numbers, head, first, last, {numbers, first, last, head}});
+          if (::testing::Test::HasFatalFailure()) return;
         }
       }
     }
   }
 }
 
+TEST(WorkListsTest, KeyBlocksAreTheVisibleOnesFromLateToEarly) {
+  for_each_visit(40, [](const Visit& v) {
+    std::vector<int64_t> found;
+    for (int n = 0; n < v.blocks.count(); ++n) found.push_back(v.blocks[n]);
+    std::set<int64_t> expected;
+    for (const int64_t j : v.pattern.visible_blocks(v.first, v.last, v.head)) expected.insert(j);
+    // Visited, though masked, without a window.
+    for (int j = v.first; j <= v.last; ++j) expected.insert(j);
+    ASSERT_EQ(std::set<int64_t>(found.begin(), found.end()), expected)
+        << v.pattern.to_string() << " " << v.first;
+    ASSERT_EQ(found.size(), expected.size())
+        << "a block is visited twice: " << v.pattern.to_string();
+  });
+}
+
 TEST(WorkListsTest, BlocksCalledWholeAreWholeForEveryQueryBlock) {
   int64_t called = 0, all = 0;
-  for (const Pattern& pattern : patterns()) {
-    const BlockPattern numbers = block_pattern(pattern);
-    for (int head = 0; head < kNumKvHeads; ++head) {
-      for (int first = 0; first < 60; ++first) {
-        for (int last = first; last < first + 2; ++last) {
-          const KeyBlocks blocks(numbers, first, last, head);
-          for (int n = 0; n < blocks.count(); n += 2) {
-            all += 1;
-            if (!blocks.are_whole(n)) continue;
-            called += 1;
-            for (const int j : {blocks[n], blocks[n + 1]}) {
-              for (int i = first; i <= last; ++i) {
-                ASSERT_EQ(view_of(numbers, i, j, head), BlockView::whole)
-                    << pattern.to_string() << " " << i << " " << j;
-              }
-            }
-          }
+  for_each_visit(60, [&](const Visit& v) {
+    for (int n = 0; n < v.blocks.count(); n += 2) {
+      all += 1;
+      if (!v.blocks.are_whole(n)) continue;
+      called += 1;
+      for (const int j : {v.blocks[n], v.blocks[n + 1]}) {
+        for (int i = v.first; i <= v.last; ++i) {
+          ASSERT_EQ(view_of(v.numbers, i, j, v.head), BlockView::whole)
+              << v.pattern.to_string() << " " << i << " " << j;
         }
       }
     }
-  }
+  });
   EXPECT_GT(called, all / 2) << "most steps of long lists should need no look at the pattern";
 }
 
