@@ -85,7 +85,7 @@ struct ForwardConsumer : ConsumerThread {
 
   /// Scores and softmax of a tile's first step.
   __device__ __forceinline__ void first_step(State& s, const Work& work) {
-    shared.rows_gates.wait(q_ring);
+    shared.rows_gates[group].wait(q_ring);
     wait_for_k();
     my_turn();
     issue_scores<2>(s);
@@ -130,7 +130,7 @@ struct ForwardConsumer : ConsumerThread {
   template <int kBefore, int kBlocks>
   __device__ __forceinline__ void next_tile(State& s, const Work& work, const Work& next) {
     wait_for_v();
-    shared.rows_gates.wait(q_ring);
+    shared.rows_gates[group].wait(q_ring);
     wait_for_k();
     my_turn();
     issue_out<kBefore>(s);
@@ -163,7 +163,7 @@ struct ForwardConsumer : ConsumerThread {
     first_step(s, *work);
     while (true) {
       other_steps(s, *work);
-      release(&shared.rows_gates.empty[q_ring.stage]);
+      release(&shared.rows_gates[group].empty[q_ring.stage]);
       q_ring.next();
       uint64_t* const done = shared.queue.empty(place);
       place.next();
@@ -209,13 +209,13 @@ struct ForwardConsumer : ConsumerThread {
 /// See TileProducer.
 template <int kHeadSize>
 struct ForwardRows {
-  static constexpr int kBytes = 2 * TileBytes<kHeadSize>::kRows64;
+  static constexpr int kBytes = TileBytes<kHeadSize>::kRows64;
   static constexpr bool kHasMore = false;
   const ForwardArguments& a;
   ForwardShared<kHeadSize>& shared;
 
-  __device__ __forceinline__ void load(const Work& work, int buffer, uint64_t* full) const {
-    load_query_rows<kHeadSize>(shared.q[buffer][0], &a.q_map, full, work);
+  __device__ __forceinline__ void load(const Work& work, int group, int buffer, uint64_t* full) const {
+    load_query_rows<kHeadSize>(shared.q[buffer][group], &a.q_map, full, work, group);
   }
 };
 

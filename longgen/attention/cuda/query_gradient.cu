@@ -24,17 +24,19 @@ struct Arguments {
 /// See TileProducer.
 template <int kHeadSize>
 struct Rows {
-  static constexpr int kBytes = 4 * TileBytes<kHeadSize>::kRows64;
+  static constexpr int kBytes = 2 * TileBytes<kHeadSize>::kRows64;
   static constexpr bool kHasMore = true;
   const Arguments& a;
   Shared<kHeadSize>& shared;
 
-  __device__ __forceinline__ void load(const Work& work, int, uint64_t* full) const {
-    load_query_rows<kHeadSize>(shared.q[0], &a.maps.q, full, work);
-    load_query_rows<kHeadSize>(shared.grad_out[0], &a.grad_out_map, full, work);
+  __device__ __forceinline__ void load(const Work& work, int group, int, uint64_t* full) const {
+    load_query_rows<kHeadSize>(shared.q[group], &a.maps.q, full, work, group);
+    load_query_rows<kHeadSize>(shared.grad_out[group], &a.grad_out_map, full, work, group);
   }
   __device__ __forceinline__ void load_more(const Work& work, uint8_t* to, uint64_t* full) const {
-    load_query_rows<kHeadSize>(to, &a.out_map, full, work);
+    for (int group = 0; group < 2; ++group) {
+      load_query_rows<kHeadSize>(to + group * TileBytes<kHeadSize>::kRows64, &a.out_map, full, work, group);
+    }
   }
 };
 
@@ -58,25 +60,33 @@ struct Consumer : ConsumerThread {
   Ring<Shared<kHeadSize>::kStagesOfK> k_ring;
   Ring<Shared<kHeadSize>::kStagesOfV> v_ring;
   Ring<1> rows_ring;
-  uint64_t* k_in_use = nullptr;  // the barrier of a stage that the product adding to grad_q still reads
+  int k_in_use = -1;  // the stage of K that the product adding to grad_q still reads
 
   __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
 
-  __device__ __forceinline__ void issue_scores(float (&scores)[64]) {
-    shared.k_gates.wait(k_ring);
-    issue_rows_times_keys<kHeadSize>(scores, shared.q[group], shared.k[k_ring.stage]);
+  __device__ __forceinline__ StepViews views(const Work& work, int step) const {
+    return StepViews(a.problem.attend.pattern, work, group, step);
   }
-  __device__ __forceinline__ void issue_grad_p(float (&grad_p)[64]) {
+
+  template <int kBlocks>
+  __device__ __forceinline__ void issue_scores(float (&scores)[32 * kBlocks]) {
+    shared.k_gates.wait(k_ring);
+    issue_rows_times_keys<kHeadSize, kBlocks>(scores, shared.q[group], shared.k[k_ring.stage]);
+  }
+  template <int kBlocks>
+  __device__ __forceinline__ void issue_grad_p(float (&grad_p)[32 * kBlocks]) {
     shared.v_gates.wait(v_ring);
-    issue_rows_times_keys<kHeadSize>(grad_p, shared.grad_out[group], shared.v[v_ring.stage]);
+    issue_rows_times_keys<kHeadSize, kBlocks>(grad_p, shared.grad_out[group], shared.v[v_ring.stage]);
   }
 
   /// The probabilities, in place of the scores.
-  __device__ __forceinline__ void probabilities(float (&scores)[64], const float (&lse)[2], const Work& work, int step) const {
+  template <int kBlocks>
+  __device__ __forceinline__ void probabilities(float (&scores)[32 * kBlocks], const float (&lse)[2], const Work& work,
+                                                int step) const {
     const float scale = a.problem.attend.scale * kLog2E;
 #pragma unroll
-    for (int i = 0; i < 64; ++i) scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
-    if (!work.sees_all(step)) StepViews(a.problem.attend.pattern, work, group, step).mask<2>(scores, row, 0.0f);
+    for (int i = 0; i < 32 * kBlocks; ++i) scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
+    if (!work.sees_all(step)) views(work, step).template mask<kBlocks>(scores, row, 0.0f);
   }
 
   /// delta of the thread's two rows, from the warpgroup's rows of `out`. Two threads make a row's; a warp's 16 rows are those
@@ -97,16 +107,19 @@ struct Consumer : ConsumerThread {
     for (int r = 0; r < 2; ++r) delta[r] = __shfl_sync(0xffffffff, sum, 2 * (lane / 4) + 16 * r);
   }
 
-  /// The LSE in units of log2; +inf for rows without a key and rows that are not in the sequence.
+  /// The LSE; -inf for rows without a key and rows that are not in the sequence.
   __device__ __forceinline__ void load_lse(const Work& work, float (&lse)[2]) const {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int position = work.position + group * kBlock + row + 8 * r;
-      lse[r] = INFINITY;
-      if (position < work.rows.begin || position >= work.rows.end) continue;
-      const float known = a.problem.lse[work.head * a.problem.attend.num_rows + position + work.rows.row_shift];
-      if (known != -INFINITY) lse[r] = known * kLog2E;
+      const bool is_row = position >= work.rows.begin && position < work.rows.end;
+      lse[r] = is_row ? a.problem.lse[work.head * a.problem.attend.num_rows + position + work.rows.row_shift] : -INFINITY;
     }
+  }
+  /// In units of log2, +inf in place of -inf.
+  __device__ __forceinline__ static void finish_lse(float (&lse)[2]) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) lse[r] = lse[r] == -INFINITY ? INFINITY : lse[r] * kLog2E;
   }
 
   __device__ __forceinline__ void store_statistics(const Work& work, const float (&lse)[2], const float (&delta)[2]) const {
@@ -123,41 +136,37 @@ struct Consumer : ConsumerThread {
 
   /// Registers of a tile.
   struct State {
-    float scores[64], grad_p[64], grad_q[kHeadSize / 2];
+    float grad_q[kHeadSize / 2];
     float lse[2], delta[2];
   };
 
-  /// Its last product, which adds to grad_q, is still under way at the end. In a tile's first step delta is made, beside the
-  /// products that do not need it.
-  template <bool kFirst>
+  /// Of both blocks or the second one alone. Its last product, which adds to grad_q, is still under way at the end.
+  template <int kBlocks>
   __device__ __forceinline__ void one_step(State& s, const Work& work, int step) {
-    issue_scores(s.scores);
-    if constexpr (!kFirst) {
-      wgmma_wait<1>(s.grad_q);
-      release(k_in_use);
-    }
-    issue_grad_p(s.grad_p);
-    if constexpr (kFirst) {
-      auto after = k_ring;
-      after.next();
-      shared.k_gates.wait(after);
-      make_delta(shared.k[after.stage] + group * TileBytes<kHeadSize>::kRows64, s.delta);
-      release_read(&shared.k_gates.empty[after.stage]);
-      store_statistics(work, s.lse, s.delta);
-    }
-    wgmma_wait<1>(s.scores);
-    probabilities(s.scores, s.lse, work, step);
-    wgmma_wait<0>(s.grad_p);
+    float scores[32 * kBlocks], grad_p[32 * kBlocks];
+    issue_scores<kBlocks>(scores);
+    wgmma_wait<1>(s.grad_q);
+    if (k_in_use >= 0) release(&shared.k_gates.empty[k_in_use]);
+    issue_grad_p<kBlocks>(grad_p);
+    wgmma_wait<1>(scores);
+    probabilities<kBlocks>(scores, s.lse, work, step);
+    wgmma_wait<0>(grad_p);
     release(&shared.v_gates.empty[v_ring.stage]);
     v_ring.next();
 #pragma unroll
-    for (int i = 0; i < 64; ++i) s.scores[i] *= s.grad_p[i] - s.delta[(i >> 1) & 1];
-    uint32_t fragments[8][4];
-    round_to_fragments<8>(s.scores, fragments);
-    issue_fragments_times_values<kHeadSize>(s.grad_q, fragments, shared.k[k_ring.stage]);
-    k_in_use = &shared.k_gates.empty[k_ring.stage];
+    for (int i = 0; i < 32 * kBlocks; ++i) scores[i] *= grad_p[i] - s.delta[(i >> 1) & 1];
+    uint32_t fragments[4 * kBlocks][4];
+    round_to_fragments<4 * kBlocks>(scores, fragments);
+    issue_fragments_times_values<kHeadSize, kBlocks>(s.grad_q, fragments, shared.k[k_ring.stage]);
+    k_in_use = k_ring.stage;
     k_ring.next();
-    if constexpr (kFirst) k_ring.next();  // of the rows of `out`
+  }
+
+  /// Waits for the product that adds to grad_q.
+  __device__ __forceinline__ void settle(float (&grad_q)[kHeadSize / 2]) {
+    wgmma_wait<0>(grad_q);
+    if (k_in_use >= 0) release(&shared.k_gates.empty[k_in_use]);
+    k_in_use = -1;
   }
 
   __device__ void run() {
@@ -175,13 +184,22 @@ struct Consumer : ConsumerThread {
 #pragma unroll
     for (int i = 0; i < kHeadSize / 2; ++i) s.grad_q[i] = 0;
     load_lse(work, s.lse);
-    shared.rows_gates.wait(rows_ring);
-    one_step<true>(s, work, 0);
-    for (int step = 1; step < steps; ++step) one_step<false>(s, work, step);
-    release_read(&shared.rows_gates.empty[0]);
+    shared.rows_gates[group].wait(rows_ring);
+    shared.k_gates.wait(k_ring);
+    make_delta(shared.k[k_ring.stage] + group * TileBytes<kHeadSize>::kRows64, s.delta);
+    release_read(&shared.k_gates.empty[k_ring.stage]);
+    k_ring.next();
+    finish_lse(s.lse);
+    store_statistics(work, s.lse, s.delta);
+    // A half step may come last.
+    const int end = steps - (views(work, steps - 1).is_half() ? 1 : 0);
+    int step = 0;
+    for (; step < end; ++step) one_step<2>(s, work, step);
+    settle(s.grad_q);
+    if (step < steps) one_step<1>(s, work, step);
+    release_read(&shared.rows_gates[group].empty[0]);
     rows_ring.next();
-    wgmma_wait<0>(s.grad_q);
-    release(k_in_use);
+    settle(s.grad_q);
     store(work, s.grad_q);
   }
 

@@ -137,25 +137,21 @@ class TensorSource {
   int key_shift_ = 0, kv_head_ = 0;
 };
 
-/// The 64 rows of each warpgroup, one after the other, from a tensor of query rows. The barrier gets 2 * kRows64 bytes.
+/// The 64 rows of a warpgroup from a tensor of query rows. The barrier gets kRows64 bytes.
 template <int kHeadSize>
-__device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* map, uint64_t* full, const Work& work) {
-#pragma unroll
-  for (int group = 0; group < 2; ++group) {
-    load_block<kHeadSize>(to + group * TileBytes<kHeadSize>::kRows64, kBlockPanelBytes, map, full, work.head,
-                          work.position + group * kBlock + work.rows.row_shift);
-  }
+__device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* map, uint64_t* full, const Work& work, int group) {
+  load_block<kHeadSize>(to, kBlockPanelBytes, map, full, work.head, work.position + group * kBlock + work.rows.row_shift);
 }
 
 /// The barriers of a ring of stages: of the copies into a stage, and of the consumer warps that no longer need it.
-template <int kStages>
+template <int kStages, int kWarps = kConsumerWarps>
 struct Gates {
   uint64_t full[kStages], empty[kStages];
 
   __device__ __forceinline__ void init() {
     for (int stage = 0; stage < kStages; ++stage) {
       barrier_init(&full[stage], 1);
-      barrier_init(&empty[stage], kConsumerWarps);
+      barrier_init(&empty[stage], kWarps);
     }
   }
   /// The producer's: waits until the stage is free, announces bytes, and returns the barrier for their copies.
@@ -211,20 +207,20 @@ struct TileStages {
   alignas(1024) uint8_t k[kStagesOfK][TileBytes<kHeadSize>::kStage];
   alignas(1024) uint8_t v[kStagesOfV][TileBytes<kHeadSize>::kStage];
   WorkQueue<Work> queue;
-  Gates<kRowBuffers> rows_gates;
+  Gates<kRowBuffers, kConsumerWarps / 2> rows_gates[2];  // of each warpgroup
   Gates<kStagesOfK> k_gates;
   Gates<kStagesOfV> v_gates;
 
   __device__ __forceinline__ void init_barriers() {
     queue.init_barriers();
-    rows_gates.init();
+    for (auto& of_group : rows_gates) of_group.init();
     k_gates.init();
     v_gates.init();
   }
 };
 
-/// The producer. Rows fetches a tile's rows: load(work, buffer, barrier), kBytes in all, and where kHasMore load_more(work, to,
-/// barrier), which fill a stage of K, the one after that of the first step.
+/// The producer. Rows fetches a tile's rows: load(work, group, buffer, barrier) those of a warpgroup, kBytes, and where kHasMore
+/// load_more(work, to, barrier) others of both, which fill a stage of K, the one before that of the first step.
 template <int kHeadSize, typename Shared, typename Source, typename Rows>
 class TileProducer {
  public:
@@ -238,14 +234,14 @@ class TileProducer {
       source_.begin(*work);
       // A second buffer is free long before the tile begins. A single one is not: the first keys and values come ahead.
       if (Shared::kRowBuffers > 1) load_rows(*work);
-      for (int half = 0; half < 2; ++half) next_[half] = source_.place_of(work->block(0, half));
-      load_step(*work, 0);
-      if (Shared::kRowBuffers == 1) load_rows(*work);
       if constexpr (Rows::kHasMore) {
         uint64_t* const full = shared_.k_gates.open(k_ring_, kStageBytes);
         rows_.load_more(*work, shared_.k[k_ring_.stage], full);
         k_ring_.next();
       }
+      for (int half = 0; half < 2; ++half) next_[half] = source_.place_of(work->block(0, half));
+      load_step(*work, 0);
+      if (Shared::kRowBuffers == 1) load_rows(*work);
       for (int step = 1; step < work->num_steps(); ++step) load_step(*work, step);
     }
   }
@@ -254,8 +250,9 @@ class TileProducer {
   static constexpr int kStageBytes = TileBytes<kHeadSize>::kStage;
 
   __device__ __forceinline__ void load_rows(const Work& work) {
-    uint64_t* const full = shared_.rows_gates.open(rows_ring_, Rows::kBytes);
-    rows_.load(work, rows_ring_.stage, full);
+    for (int group = 0; group < 2; ++group) {
+      rows_.load(work, group, rows_ring_.stage, shared_.rows_gates[group].open(rows_ring_, Rows::kBytes));
+    }
     rows_ring_.next();
   }
 
@@ -298,8 +295,8 @@ __device__ __forceinline__ void run_tiles(const AttendProblem& problem, Shared& 
 
 /// result (64, 128) = rows keys^T, not waited for: scores from q and k, or the gradient of the probabilities from that of the
 /// output and v. kBlocks 1: the second block of the stage alone, (64, 64) in the first half of the registers.
-template <int kHeadSize, int kBlocks = 2>
-__device__ __forceinline__ void issue_rows_times_keys(float (&result)[64], const uint8_t* rows, const uint8_t* keys) {
+template <int kHeadSize, int kBlocks = 2, int kCount>
+__device__ __forceinline__ void issue_rows_times_keys(float (&result)[kCount], const uint8_t* rows, const uint8_t* keys) {
   if constexpr (kBlocks == 1) keys += kBlockPanelBytes;
   wgmma_fence();
 #pragma unroll
@@ -312,9 +309,9 @@ __device__ __forceinline__ void issue_rows_times_keys(float (&result)[64], const
 }
 
 /// result (64, D) += fragments values: p v, or the gradient of q from that of the scores and k. Not waited for.
-template <int kHeadSize, int kBlocks = 2>
-__device__ __forceinline__ void issue_fragments_times_values(float (&result)[kHeadSize / 2], const uint32_t (&fragments)[8][4],
-                                                             const uint8_t* values) {
+template <int kHeadSize, int kBlocks = 2, int kFragments>
+__device__ __forceinline__ void issue_fragments_times_values(float (&result)[kHeadSize / 2],
+                                                             const uint32_t (&fragments)[kFragments][4], const uint8_t* values) {
   if constexpr (kBlocks == 1) values += kBlockPanelBytes;
   wgmma_fence();
 #pragma unroll
@@ -370,8 +367,8 @@ struct StepViews {
   __device__ __forceinline__ bool is_half() const { return of[0] == BlockView::none; }
 
   /// Replaces what the pattern does not keep in a fragment of kBlocks blocks; `row` is the thread's first row.
-  template <int kBlocks>
-  __device__ __forceinline__ void mask(float (&result)[64], int row, float masked) const {
+  template <int kBlocks, int kCount>
+  __device__ __forceinline__ void mask(float (&result)[kCount], int row, float masked) const {
     const bool all = of[1] == BlockView::whole && (kBlocks == 1 || of[0] == BlockView::whole);
     if (all) return;
 #pragma unroll
