@@ -52,9 +52,10 @@ class Producer {
   __device__ void run() {
     WorkQueue<KeyWork>::Place place;
     while (const KeyWork* const work = shared_.queue.wait(place)) {
-      place.next();
       load_keys(*work);
       load_values_and_queries(*work);
+      barrier_arrive(shared_.queue.empty(place));
+      place.next();
     }
   }
 

@@ -190,13 +190,13 @@ class WorkQueue {
     gates_.wait(place);
     return is_end_[place.stage] ? nullptr : &items_[place.stage];
   }
-  /// Where consumer warps arrive when they no longer need the item; the producer is done with it long before.
+  /// Where the producer and the consumer warps arrive when they no longer need the item.
   __device__ __forceinline__ uint64_t* empty(const Place& place) { return &gates_.empty[place.stage]; }
 
  private:
   Item items_[2];
   bool is_end_[2];
-  Gates<2> gates_;
+  Gates<2, 1 + kConsumerWarps> gates_;
 };
 
 /// In shared memory: the tiles at work, whose rows the kernel keeps itself, once or twice, and the stages of their keys and
@@ -230,7 +230,6 @@ class TileProducer {
   __device__ __forceinline__ void run() {
     typename WorkQueue<Work>::Place place;
     while (const Work* const work = shared_.queue.wait(place)) {
-      place.next();
       source_.begin(*work);
       // A second buffer is free long before the tile begins. A single one is not: the first keys and values come ahead.
       if (Shared::kRowBuffers > 1) load_rows(*work);
@@ -243,6 +242,8 @@ class TileProducer {
       load_step(*work, 0);
       if (Shared::kRowBuffers == 1) load_rows(*work);
       for (int step = 1; step < work->num_steps(); ++step) load_step(*work, step);
+      barrier_arrive(shared_.queue.empty(place));
+      place.next();
     }
   }
 
