@@ -1,5 +1,6 @@
 #include "longgen/bench/timing.h"
 
+#include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -53,16 +54,19 @@ Timer::Timer(at::Device device, int64_t repeats) : device_(device), repeats_(rep
   }
 }
 
-double Timer::milliseconds(const std::function<void()>& work) {
+double Timer::milliseconds(const std::function<void()>& work,
+                           const std::function<void()>& prepare) {
+  if (device_.is_cuda()) flush_.sum();
+  prepare();
   if (!device_.is_cuda()) return 1e3 * seconds_of(device_, work);
-  flush_.add_(1);
   return gpu_milliseconds(device_, work);
 }
 
-Timing Timer::time(const std::function<void()>& work) {
+Timing Timer::time(const std::function<void()>& work, const std::function<void()>& prepare) {
+  prepare();
   work();
   std::vector<double> times;
-  for (int64_t i = 0; i < repeats_; ++i) times.push_back(milliseconds(work));
+  for (int64_t i = 0; i < repeats_; ++i) times.push_back(milliseconds(work, prepare));
   const auto [fastest, slowest] = std::minmax_element(times.begin(), times.end());
   return {median(times), *fastest, *slowest};
 }

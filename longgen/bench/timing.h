@@ -23,15 +23,17 @@ void synchronize(at::Device device);
 double seconds_of(at::Device device, const std::function<void()>& work);
 
 /// Times short work again and again, after one call that warms up. On a GPU between two events,
-/// with a second level cache that holds other data: 256 MiB are written before each call, which
-/// also keeps the GPU busy while the call is made.
+/// with a second level cache that holds other data, as a model's weights leave it: 256 MiB are read
+/// before each call, which also keeps the GPU busy while the call is made.
 class Timer {
  public:
   Timer(at::Device device, int64_t repeats);
-  Timing time(const std::function<void()>& work);
+  /// `prepare` comes before each call, after the cache was filled, and is not timed.
+  Timing time(
+      const std::function<void()>& work, const std::function<void()>& prepare = [] {});
 
  private:
-  double milliseconds(const std::function<void()>& work);
+  double milliseconds(const std::function<void()>& work, const std::function<void()>& prepare);
 
   at::Device device_;
   int64_t repeats_;
