@@ -16,9 +16,10 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kMostStages = 4;
 constexpr int kMaxSharedBytes = 226 << 10;
 
-/// Rows of `width` numbers in shared memory: x, and for the norm as many of delta and the norm's weight.
+/// Rows of `width` numbers in shared memory: x, for the norm its weight and, where there is one, delta.
 __host__ __device__ constexpr int rows_in_shared(const FewRowsLinear& job) {
-  return job.norm_weight == nullptr ? job.num_rows : 2 * job.num_rows + 1;
+  if (job.norm_weight == nullptr) return job.num_rows;
+  return job.num_rows + 1 + (job.delta == nullptr ? 0 : job.num_rows);
 }
 
 struct Barriers {
@@ -73,6 +74,7 @@ struct Kernel {
   }
 
   __device__ __forceinline__ Bf16* row(int i) const { return rows + i * job.width; }
+  __device__ __forceinline__ Bf16* delta_row(int i) const { return row(job.num_rows + 1 + i); }
 
   __device__ __forceinline__ void init_barriers() {
     if (threadIdx.x == 0) barrier_init(&barriers.rows, 1);
@@ -90,11 +92,10 @@ struct Kernel {
       copy_bytes(row(r), static_cast<const Bf16*>(job.x) + r * job.x_stride, bytes, &barriers.rows);
     }
     if (job.norm_weight == nullptr) return;
-    for (int r = 0; r < job.num_rows; ++r) {  // without delta: anything, not looked at
-      const void* const from = job.delta == nullptr ? job.norm_weight : static_cast<const Bf16*>(job.delta) + r * int64_t{job.width};
-      copy_bytes(row(job.num_rows + r), from, bytes, &barriers.rows);
+    copy_bytes(row(job.num_rows), job.norm_weight, bytes, &barriers.rows);
+    for (int r = 0; r < job.num_rows && job.delta != nullptr; ++r) {
+      copy_bytes(delta_row(r), static_cast<const Bf16*>(job.delta) + r * int64_t{job.width}, bytes, &barriers.rows);
     }
-    copy_bytes(row(2 * job.num_rows), job.norm_weight, bytes, &barriers.rows);
   }
 
   /// The next piece; one lane calls it.
@@ -177,7 +178,7 @@ struct Kernel {
       for (int i = threadIdx.x * 8; i < job.width; i += kThreads * 8) {
         Floats<8> v = load<8>(row(r) + i);
         if (job.delta != nullptr) {
-          const auto delta = load<8>(row(job.num_rows + r) + i);
+          const auto delta = load<8>(delta_row(r) + i);
 #pragma unroll
           for (int j = 0; j < 8; ++j) v.at[j] = rounded<Bf16>(v.at[j] + delta.at[j]);
           store(row(r) + i, v);
@@ -197,7 +198,7 @@ struct Kernel {
       const float inverse = __frsqrt_rn(squares / static_cast<float>(job.width) + job.eps);
       for (int i = threadIdx.x * 8; i < job.width; i += kThreads * 8) {  // what this thread summed
         Floats<8> v = load<8>(row(r) + i);
-        const auto weight = load<8>(row(2 * job.num_rows) + i);
+        const auto weight = load<8>(row(job.num_rows) + i);
 #pragma unroll
         for (int j = 0; j < 8; ++j) v.at[j] = v.at[j] * inverse * weight.at[j];
         store(row(r) + i, v);
