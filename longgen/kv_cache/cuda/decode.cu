@@ -5,6 +5,12 @@
 // maximum, a sum and an output of their own, which are merged at the end of the pair. A pair
 // (sequence, KV head) that several CTAs share (share.cuh) is added up by the one that finishes
 // last, in order of the keys.
+//
+// Where a layer has few keys, what takes time is not reading them but the loads that wait for one
+// another. So the tables come to shared memory first, all at once, and the queries are on their way
+// before the keys, which would keep them waiting.
+#include <cuda_pipeline_primitives.h>
+
 #include "longgen/kv_cache/cuda/decode_tile.cuh"
 #include "longgen/kv_cache/cuda/kernels.h"
 #include "longgen/kv_cache/cuda/share.cuh"
@@ -34,6 +40,15 @@ struct Sizes {
   static constexpr int kSlots = kRingBytes / kSideBytes;
   static constexpr int kColumnGroups = kHeadSize / 8;
   static constexpr int kPartialFloats = kRows * (kHeadSize + 2);
+  // Merging: eight rows of a warp at a time, far enough apart for the banks of shared memory.
+  static constexpr int kMergeStride = kHeadSize + 8;
+};
+
+/// Tables of the pass, as far as they fit.
+struct Tables {
+  static constexpr int kMaxSequences = 128, kMaxStarts = 1025;
+  PassSequence sequences[kMaxSequences];
+  int32_t starts[kMaxStarts];
 };
 
 template <int kHeadSize, int kRowTiles>
@@ -41,8 +56,9 @@ struct Shared {
   using Size = Sizes<kHeadSize, kRowTiles>;
   alignas(128) uint8_t ring[Size::kSlots][Size::kSideBytes];  // K, V, K, V, ...
   alignas(128) uint8_t q[Size::kRows * kHeadSize * 2];        // panels of kRows rows
-  alignas(128) float merge[kRowTiles][2][kDecodeRows * kHeadSize];
-  float2 stats[Size::kWarps][kDecodeRows];  // maximum and sum
+  alignas(128) float merge[Size::kWarps][8 * Size::kMergeStride];
+  float2 stats[Size::kWarps][8];  // maximum and sum
+  Tables tables;
   uint64_t full[Size::kSlots], empty[Size::kSlots];
   PassBlock blocks[Size::kSlots];  // what the ring holds
   int is_last;
@@ -56,6 +72,24 @@ __device__ __forceinline__ int add_in_order(int* counter) {
                : "l"(counter)
                : "memory");
   return before;
+}
+
+/// The same keys with tables in shared memory, if they fit. All threads of the CTA call it; the
+/// tables are there after the next __syncthreads().
+__device__ __forceinline__ PagedKeys with_tables(PagedKeys keys, Tables& tables) {
+  const int num_starts = keys.num_sequences * keys.num_kv_heads + 1;
+  if (num_starts > Tables::kMaxStarts || keys.num_sequences > Tables::kMaxSequences) return keys;
+  for (int i = threadIdx.x; i < num_starts; i += blockDim.x) {
+    __pipeline_memcpy_async(&tables.starts[i], &keys.starts[i], sizeof(int32_t));
+  }
+  for (int i = threadIdx.x; i < keys.num_sequences; i += blockDim.x) {
+    __pipeline_memcpy_async(&tables.sequences[i], &keys.sequences[i], sizeof(PassSequence));
+  }
+  __pipeline_commit();
+  __pipeline_wait_prior(0);
+  keys.starts = tables.starts;
+  keys.sequences = tables.sequences;
+  return keys;
 }
 
 template <int kHeadSize, int kRowTiles>
@@ -95,6 +129,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   using Tile::lane, Tile::tile, Tile::quarter, Tile::lane_row;
   using Tile::position, Tile::out, Tile::top, Tile::sum;
   const Kernel& p;
+  const PagedKeys& keys;
   Shared<kHeadSize, kRowTiles>& shared;
   const Shares& shares;
   Ring<Size::kSlots> slot;
@@ -103,8 +138,9 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   PassSequence sequence;
   int kv_head;
 
-  __device__ Consumer(const Kernel& kernel, Shared<kHeadSize, kRowTiles>& memory, const Shares& s)
-      : p(kernel), shared(memory), shares(s) {}
+  __device__ Consumer(const Kernel& kernel, const PagedKeys& paged_keys,
+                      Shared<kHeadSize, kRowTiles>& memory, const Shares& s)
+      : p(kernel), keys(paged_keys), shared(memory), shares(s) {}
 
   __device__ __forceinline__ void sync() const {
     named_barrier_sync(kConsumerBarrier, Size::kConsumers);
@@ -124,9 +160,9 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   }
 
   __device__ void run(int begin, int end) {
-    const int num_pairs = p.a.keys.num_sequences * p.a.keys.num_kv_heads;
-    for (int pair = pair_of(p.a.keys.starts, num_pairs, begin); begin < end; ++pair) {
-      const int pair_begin = p.a.keys.starts[pair], pair_end = p.a.keys.starts[pair + 1];
+    const int num_pairs = keys.num_sequences * keys.num_kv_heads;
+    for (int pair = pair_of(keys.starts, num_pairs, begin); begin < end; ++pair) {
+      const int pair_begin = keys.starts[pair], pair_end = keys.starts[pair + 1];
       const int segment_end = min(end, pair_end);
       if (begin >= segment_end) continue;  // a pair without keys
       start(pair);
@@ -137,8 +173,8 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   }
 
   __device__ __forceinline__ void start(int pair) {
-    sequence = p.a.keys.sequences[pair / p.a.keys.num_kv_heads];
-    kv_head = pair % p.a.keys.num_kv_heads;
+    sequence = keys.sequences[pair / keys.num_kv_heads];
+    kv_head = pair % keys.num_kv_heads;
     this->first_query_block = sequence.first_position / kBlock;
     this->last_query_block = (sequence.first_position + sequence.num_rows - 1) / kBlock;
     for (int i = threadIdx.x; i < Size::kRows * Size::kColumnGroups; i += Size::kConsumers) {
@@ -158,6 +194,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
     }
     this->clear();
     sync();
+    this->load_queries(shared_address(shared.q));
   }
 
   __device__ __forceinline__ void release() {
@@ -170,10 +207,10 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   __device__ __forceinline__ void step() {
     barrier_wait(&shared.full[slot.stage], slot.phase);
     const PassBlock block = shared.blocks[slot.stage];
-    float scores[2][4] = {};
-    this->multiply_keys(scores, shared_address(shared.q), shared_address(shared.ring[slot.stage]));
+    float scores[2][4];
+    this->multiply_keys(scores, shared_address(shared.ring[slot.stage]));
     release();
-    this->mask(scores, block, p.a.keys.window_blocks, p.scale_log2);
+    this->mask(scores, block, keys.window_blocks, p.scale_log2);
     uint32_t weights[4];
     this->soften(scores, weights);
     barrier_wait(&shared.full[slot.stage], slot.phase);
@@ -207,91 +244,67 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
     combine(first, last, pair_begin);
   }
 
-  /// Adds the results of a tile's warps; the first one stores them, as the result or (`to`) as a
-  /// part.
+  /// Adds the results of a tile's warps and stores the sum, as the result or (`to`) as a part.
   __device__ __forceinline__ void merge(float* to) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const float s = quad_sum(sum[half]);
-      if (lane % 4 == 0) {
-        shared.stats[threadIdx.x / 32][half * 8 + lane / 4] = make_float2(top[half], s);
-      }
+    for (int half = 0; half < 2; ++half) {  // rows 0 to 7 of every tile, rows 8 to 15
+      if (!is_row(half * 8)) break;
+      if (half == 1) sync();
+      put(half);
+      sync();
+      add_and_store(half, to);
     }
-    sync();
-    float all_top[2], all_sum[2];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const auto stats_of_warp = [&](int w) {
-        return shared.stats[tile * kTileWarps + w][half * 8 + lane / 4];
-      };
-      all_top[half] = -INFINITY;
-      all_sum[half] = 0;
-#pragma unroll
-      for (int w = 0; w < kTileWarps; ++w) {
-        all_top[half] = fmaxf(all_top[half], stats_of_warp(w).x);
-      }
-      const float base = finite(all_top[half]);
-#pragma unroll
-      for (int w = 0; w < kTileWarps; ++w) {
-        const float2 stats = stats_of_warp(w);
-        all_sum[half] += stats.y * exp2_approx(stats.x - base);
-      }
-      this->rescale(half, exp2_approx(top[half] - base));
-    }
-    add_from_warps();
-    if (quarter == 0) store(all_top, all_sum, to);
   }
 
-  /// out of the tile's warps 0 to 3: (0 + 2) + (1 + 3), in warp 0.
-  __device__ __forceinline__ void add_from_warps() {
-    float4* const buffer = reinterpret_cast<float4*>(shared.merge[tile][quarter % 2]);
-    const auto put = [&] {
+  __device__ __forceinline__ void put(int half) const {
+    const int warp = threadIdx.x / 32;
+    const float s = quad_sum(half == 0 ? sum[0] : sum[1]);
+    if (lane % 4 == 0) {
+      shared.stats[warp][lane / 4] = make_float2(half == 0 ? top[0] : top[1], s);
+    }
+    float* const row = shared.merge[warp] + lane / 4 * Size::kMergeStride + lane % 4 * 2;
 #pragma unroll
-      for (int c = 0; c < Size::kColumnGroups; ++c) {
-        const auto& x = out[c];
-        buffer[c * 32 + lane] = make_float4(x[0], x[1], x[2], x[3]);
-      }
-    };
-    const auto add = [&](const float4* from) {
-#pragma unroll
-      for (int c = 0; c < Size::kColumnGroups; ++c) {
-        const float4 x = from[c * 32 + lane];
-        out[c][0] += x.x, out[c][1] += x.y;
-        out[c][2] += x.z, out[c][3] += x.w;
-      }
-    };
-    if (quarter >= 2) put();
-    sync();
-    if (quarter < 2) add(buffer);
-    if (quarter == 1) put();
-    sync();
-    if (quarter == 0) add(reinterpret_cast<const float4*>(shared.merge[tile][1]));
+    for (int c = 0; c < Size::kColumnGroups; ++c) {
+      *reinterpret_cast<float2*>(row + c * 8) =
+          half == 0 ? make_float2(out[c][0], out[c][1]) : make_float2(out[c][2], out[c][3]);
+    }
   }
 
-  __device__ __forceinline__ void store(const float (&all_top)[2], const float (&all_sum)[2],
-                                        float* to) const {
+  /// 16 threads take a row, four columns in every 64.
+  __device__ __forceinline__ void add_and_store(int half, float* to) const {
+    const int row_of_half = threadIdx.x % (32 * kTileWarps) / 16, columns = threadIdx.x % 16 * 4;
+    const int row = tile * kDecodeRows + half * 8 + row_of_half;
+    if (!is_row(row)) return;
+    float factors[kTileWarps], all_top = -INFINITY, all_sum = 0;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = lane_row(half);
-      if (!is_row(row)) continue;
+    for (int w = 0; w < kTileWarps; ++w) {
+      all_top = fmaxf(all_top, shared.stats[tile * kTileWarps + w][row_of_half].x);
+    }
+#pragma unroll
+    for (int w = 0; w < kTileWarps; ++w) {
+      const float2 stats = shared.stats[tile * kTileWarps + w][row_of_half];
+      factors[w] = exp2_approx(stats.x - finite(all_top));
+      all_sum += stats.y * factors[w];
+    }
+    if (to != nullptr && columns == 0) {
+      reinterpret_cast<float2*>(to + Size::kRows * kHeadSize)[row] = make_float2(all_top, all_sum);
+    }
+    const float whole = to != nullptr ? 1.0f : all_sum > 0 ? 1 / all_sum : 0.0f;
+#pragma unroll
+    for (int column = columns; column < kHeadSize; column += 64) {
+      float4 total = make_float4(0, 0, 0, 0);
+#pragma unroll
+      for (int w = 0; w < kTileWarps; ++w) {
+        const float4 x = *reinterpret_cast<const float4*>(
+            shared.merge[tile * kTileWarps + w] + row_of_half * Size::kMergeStride + column);
+        total.x += x.x * factors[w], total.y += x.y * factors[w];
+        total.z += x.z * factors[w], total.w += x.w * factors[w];
+      }
       if (to != nullptr) {
-        if (lane % 4 == 0) {
-          reinterpret_cast<float2*>(to + Size::kRows * kHeadSize)[row] =
-              make_float2(all_top[half], all_sum[half]);
-        }
-#pragma unroll
-        for (int c = 0; c < Size::kColumnGroups; ++c) {
-          *reinterpret_cast<float2*>(to + row * kHeadSize + c * 8 + lane % 4 * 2) =
-              make_float2(out[c][2 * half], out[c][2 * half + 1]);
-        }
-        continue;
-      }
-      const float factor = all_sum[half] > 0 ? 1 / all_sum[half] : 0.0f;
-      auto* const result = reinterpret_cast<uint32_t*>(out_row(row));
-#pragma unroll
-      for (int c = 0; c < Size::kColumnGroups; ++c) {
-        result[c * 4 + lane % 4] =
-            pack_bf16(out[c][2 * half] * factor, out[c][2 * half + 1] * factor);
+        *reinterpret_cast<float4*>(to + row * kHeadSize + column) = total;
+      } else {
+        *reinterpret_cast<uint2*>(out_row(row) + column) =
+            make_uint2(pack_bf16(total.x * whole, total.y * whole),
+                       pack_bf16(total.z * whole, total.w * whole));
       }
     }
   }
@@ -299,31 +312,39 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   /// The parts of a pair, in order of the keys. A warp for each row, a lane for kHeadSize / 32
   /// columns.
   __device__ void combine(int first, int last, int pair_begin) const {
-    constexpr int kValues = kHeadSize / 32;
+    constexpr int kValues = kHeadSize / 32, kAtOnce = 8;  // parts whose loads do not wait
     const bool first_at_begin = shares.begin(first) == pair_begin;
     for (int row = threadIdx.x / 32; row < Size::kRows && is_row(row); row += Size::kWarps) {
-      float highest = -INFINITY;
-      for (int share = first + lane; share <= last; share += 32) {
-        highest = fmaxf(highest, stats_of(share, share != first || first_at_begin, row).x);
-      }
+      float highest = -INFINITY, total = 0, values[kValues] = {};
+      for (int base = first; base <= last; base += kAtOnce) {
+        float2 stats[kAtOnce], x[kAtOnce][kValues / 2];
 #pragma unroll
-      for (int i = 16; i > 0; i /= 2) {
-        highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, i));
-      }
-      const float base = finite(highest);
-      float total = 0, values[kValues] = {};
-#pragma unroll 8
-      for (int share = first; share <= last; ++share) {
-        const bool at_begin = share != first || first_at_begin;
-        const float2 stats = stats_of(share, at_begin, row);
-        const float* const from = partial(share, at_begin) + row * kHeadSize + lane * kValues;
-        const float factor = exp2_approx(stats.x - base);
-        total += stats.y * factor;
+        for (int i = 0; i < kAtOnce; ++i) {
+          const int share = min(base + i, last);
+          const float* const from = partial(share, share != first || first_at_begin);
+          stats[i] = __ldcg(reinterpret_cast<const float2*>(from + Size::kRows * kHeadSize) + row);
+          if (base + i > last) stats[i].x = -INFINITY;
+          const auto* const row_values =
+              reinterpret_cast<const float2*>(from + row * kHeadSize + lane * kValues);
 #pragma unroll
-        for (int i = 0; i < kValues; i += 2) {
-          const float2 x = __ldcg(reinterpret_cast<const float2*>(from + i));
-          values[i] += x.x * factor;
-          values[i + 1] += x.y * factor;
+          for (int j = 0; j < kValues / 2; ++j) x[i][j] = __ldcg(row_values + j);
+        }
+        const float before = highest;
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) highest = fmaxf(highest, stats[i].x);
+        const float rescale = exp2_approx(before - finite(highest));
+        total *= rescale;
+#pragma unroll
+        for (int j = 0; j < kValues; ++j) values[j] *= rescale;
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) {
+          const float factor = exp2_approx(stats[i].x - finite(highest));
+          total += stats[i].y * factor;
+#pragma unroll
+          for (int j = 0; j < kValues / 2; ++j) {
+            values[2 * j] += x[i][j].x * factor;
+            values[2 * j + 1] += x[i][j].y * factor;
+          }
         }
       }
       const float factor = total > 0 ? 1 / total : 0.0f;
@@ -334,19 +355,13 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
       }
     }
   }
-  __device__ __forceinline__ float2 stats_of(int share, bool at_begin, int row) const {
-    const float* const stats = partial(share, at_begin) + Size::kRows * kHeadSize;
-    return __ldcg(reinterpret_cast<const float2*>(stats) + row);
-  }
 };
 
-/// Zeros for pairs that have no key at all.
-template <int kRows, int kConsumers>
-__device__ void clear_empty_pairs(const Kernel& p) {
-  const PagedKeys& keys = p.a.keys;
+/// Zeros for pairs that have no key at all. Called by one warp of each CTA.
+template <int kRows>
+__device__ void clear_empty_pairs(const Kernel& p, const PagedKeys& keys) {
   const int num_pairs = keys.num_sequences * keys.num_kv_heads;
-  for (int pair = blockIdx.y * kConsumers + threadIdx.x; pair < num_pairs;
-       pair += gridDim.y * kConsumers) {
+  for (int pair = blockIdx.y * 32 + threadIdx.x % 32; pair < num_pairs; pair += gridDim.y * 32) {
     if (keys.starts[pair] != keys.starts[pair + 1]) continue;
     const PassSequence sequence = keys.sequences[pair / keys.num_kv_heads];
     const int first = blockIdx.x * kRows;
@@ -374,20 +389,18 @@ __global__ void __launch_bounds__(Sizes<kHeadSize, kRowTiles>::kThreads,
     }
     fence_barrier_init();
   }
+  const PagedKeys keys = with_tables(p.a.keys, shared.tables);
   __syncthreads();
-  const int num_pairs = p.a.keys.num_sequences * p.a.keys.num_kv_heads;
-  const Shares shares(p.a.keys.starts, num_pairs, gridDim.y);
+  const Shares shares(keys.starts, keys.num_sequences * keys.num_kv_heads, gridDim.y);
   const int share = blockIdx.y;
   const bool works = share < shares.count();
   if (threadIdx.x >= Size::kConsumers) {
-    if (works) produce(p.a.keys, shared, shares.begin(share), shares.begin(share + 1));
-    return;
-  }
-  if (works) {
-    Consumer<kHeadSize, kRowTiles>(p, shared, shares)
+    if (works) produce(keys, shared, shares.begin(share), shares.begin(share + 1));
+    clear_empty_pairs<Size::kRows>(p, keys);
+  } else if (works) {
+    Consumer<kHeadSize, kRowTiles>(p, keys, shared, shares)
         .run(shares.begin(share), shares.begin(share + 1));
   }
-  clear_empty_pairs<Size::kRows, Size::kConsumers>(p);
 }
 
 template <int kHeadSize, int kRowTiles>

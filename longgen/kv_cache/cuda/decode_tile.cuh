@@ -20,6 +20,7 @@ __device__ __forceinline__ float finite(float maximum) {
   return maximum == -INFINITY ? 0.0f : maximum;
 }
 
+/// The rows of a CTA are kRows.
 template <int kHeadSize, int kRows>
 struct DecodeTile {
   static constexpr int kColumnGroups = kHeadSize / 8;
@@ -28,6 +29,7 @@ struct DecodeTile {
 
   int first_query_block, last_query_block;
   int position[2];  // of rows lane / 4 and lane / 4 + 8 of the tile
+  uint32_t queries[kHeadSize / 16][4];
   float out[kColumnGroups][4];
   float top[2], sum[2];  // scores in units of log 2; sums of this lane only
 
@@ -57,19 +59,37 @@ struct DecodeTile {
            ((i % 4 * 2 * kChunkBytes) ^ ((high ^ (row % 8)) * kChunkBytes));
   }
 
-  __device__ __forceinline__ void multiply_keys(float (&scores)[2][4], uint32_t queries,
-                                                uint32_t keys) const {
-    // Matrices of keys: 0 to 7 and 8 to 15, each with columns 0 to 7 and 8 to 15. Of queries: rows
-    // first, then columns.
-    const int key = quarter * 16 + lane / 16 * 8 + lane % 8, key_high = lane / 8 % 2;
-    const int row = tile * kDecodeRows + lane / 8 % 2 * 8 + lane % 8, row_high = lane / 16;
+  __device__ __forceinline__ void load_queries(uint32_t rows) {
+    // Matrices: rows first, then columns.
+    const int row = tile * kDecodeRows + lane / 8 % 2 * 8 + lane % 8, high = lane / 16;
 #pragma unroll
     for (int i = 0; i < kHeadSize / 16; ++i) {
-      uint32_t k[4], q[4];
-      load_matrices(k, chunk_address<kBlock>(keys, key, key_high, i));
-      load_matrices(q, chunk_address<kRows>(queries, row, row_high, i));
-      multiply_add(scores[0], q, k[0], k[1]);
-      multiply_add(scores[1], q, k[2], k[3]);
+      load_matrices(queries[i], chunk_address<kRows>(rows, row, high, i));
+    }
+  }
+
+  __device__ __forceinline__ void multiply_keys(float (&scores)[2][4], uint32_t keys) const {
+    // Matrices: keys 0 to 7 and 8 to 15, each with columns 0 to 7 and 8 to 15. Two sums at a time,
+    // so that a product need not wait for the one before.
+    const int key = quarter * 16 + lane / 16 * 8 + lane % 8, high = lane / 8 % 2;
+    float odd[2][4] = {};
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) scores[half][j] = 0;
+    }
+#pragma unroll
+    for (int i = 0; i < kHeadSize / 16; ++i) {
+      uint32_t k[4];
+      load_matrices(k, chunk_address<kBlock>(keys, key, high, i));
+      auto& sums = i % 2 == 0 ? scores : odd;
+      multiply_add(sums[0], queries[i], k[0], k[1]);
+      multiply_add(sums[1], queries[i], k[2], k[3]);
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) scores[half][j] += odd[half][j];
     }
   }
 

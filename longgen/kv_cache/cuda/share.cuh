@@ -8,27 +8,26 @@
 
 namespace longgen::cuda {
 
-// Fewer blocks than this are not worth a CTA: its result would have to be added to others.
-constexpr int kMinShareBlocks = 2;
-
+/// The first of them are a block longer than the others where the blocks do not divide evenly.
 class Shares {
  public:
-  __device__ Shares(const int32_t* starts, int num_pairs, int most)
-      : first_(starts[0]), total_(starts[num_pairs] - first_) {
-    count_ = min(most, (total_ + kMinShareBlocks - 1) / kMinShareBlocks);
+  __device__ Shares(const int32_t* starts, int num_pairs, int most) : first_(starts[0]) {
+    const int total = starts[num_pairs] - first_;
+    count_ = min(most, total);
+    each_ = count_ > 0 ? total / count_ : 0;
+    longer_ = total - each_ * count_;
   }
   __device__ int count() const { return count_; }
   /// First block of a share; begin(count()) is the end of all.
-  __device__ int begin(int share) const {
-    return first_ + static_cast<int>(int64_t{share} * total_ / count_);
-  }
-  /// The share that a block belongs to: the last one that does not begin after it.
+  __device__ int begin(int share) const { return first_ + share * each_ + min(share, longer_); }
+  /// The share that a block belongs to.
   __device__ int of(int block) const {
-    return static_cast<int>((int64_t{block - first_ + 1} * count_ - 1) / total_);
+    const int index = block - first_, in_longer = longer_ * (each_ + 1);
+    return index < in_longer ? index / (each_ + 1) : longer_ + (index - in_longer) / each_;
   }
 
  private:
-  int first_, total_, count_;
+  int first_, count_, each_, longer_;
 };
 
 /// The pair that a block belongs to. All lanes of a warp take part.
