@@ -26,6 +26,10 @@ PageBlock page_block(const SequenceCache& cache, int64_t layer, int64_t kv_head,
   return {cache.block(layer, kv_head, key_block), shape.head_size, shape.bytes_per_value == 2};
 }
 
+double scale_of(const at::Tensor& q_THD) {
+  return 1.0 / std::sqrt(static_cast<double>(q_THD.size(2)));
+}
+
 /// The blocks of one layer.
 class PagedKeyBlocks : public cpu::KeyBlockSource {
  public:
@@ -160,14 +164,13 @@ at::Tensor CachedContext::attend(int64_t layer, const at::Tensor& q_THD, const a
                                  const at::Tensor& v_TKD, const Pattern& pattern) {
   const at::NoGradGuard no_grad;
   check_inputs(layer, q_THD, k_TKD, v_TKD, pattern);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q_THD.size(2)));
-  if (q_THD.is_cuda()) return attend_on_gpu(layer, q_THD, k_TKD, v_TKD, pattern, scale);
+  if (q_THD.is_cuda()) return attend_on_gpu(layer, q_THD, k_TKD, v_TKD, pattern);
   write(layer, k_TKD, v_TKD);
   const at::Tensor out_THD = at::empty_like(q_THD, at::MemoryFormat::Contiguous);
   // ATen's flash attention would do for the full layers of a first chunk, too, but was slower at
   // every length: 42 against 30 ms for 2,048 tokens, 576 against 447 ms for 8,192 (9 heads on 3 KV
   // heads of 64, fp32, 2 cores of an AMD EPYC Genoa, 2026-11).
-  cpu::attend_forward(q_THD, sequences_, pattern, k_TKD.size(1), scale,
+  cpu::attend_forward(q_THD, sequences_, pattern, k_TKD.size(1), scale_of(q_THD),
                       PagedKeyBlocks(parts_, layer), out_THD, /*lse_HT=*/{});
   return out_THD;
 }
@@ -190,20 +193,41 @@ at::Tensor CachedContext::first_rows() const {
   return result;
 }
 
-at::Tensor CachedContext::attend_on_gpu(int64_t layer, const at::Tensor& q_THD,
-                                        const at::Tensor& k_TKD, const at::Tensor& v_TKD,
-                                        const Pattern& pattern, double scale) {
-  if (q_THD.size(0) == 0) return at::empty(q_THD.sizes(), q_THD.options());
+LayerPages CachedContext::layer_pages(int64_t layer, const Pattern& pattern) const {
   const SequenceCache& cache = *parts_.front().cache;
   const KvLayout::Slot slot = cache.layout().slot(layer);
-  const LayerPages pages = {cache.pool().address(0) + slot.index * cache.layout().block_bytes(),
-                            cache.pool().page_bytes(), slot.group, pattern};
+  return {cache.pool().address(0) + slot.index * cache.layout().block_bytes(),
+          cache.pool().page_bytes(), slot.group, pattern};
+}
+
+at::Tensor CachedContext::attend_on_gpu(int64_t layer, const at::Tensor& q_THD,
+                                        const at::Tensor& k_TKD, const at::Tensor& v_TKD,
+                                        const Pattern& pattern) {
+  if (q_THD.size(0) == 0) return at::empty(q_THD.sizes(), q_THD.options());
+  const LayerPages pages = layer_pages(layer, pattern);
   gpu_cache().write(pages, tables_, k_TKD, v_TKD);
   // A first chunk need not read its own keys back from the pages.
   if (begins_sequences()) {
-    return longgen::attend(q_THD, k_TKD, v_TKD, pattern, {first_rows(), scale}).out_THD;
+    return longgen::attend(q_THD, k_TKD, v_TKD, pattern, {first_rows(), scale_of(q_THD)}).out_THD;
   }
-  return gpu_cache().attend(pages, tables_, q_THD, scale, workspace_);
+  return gpu_cache().attend(pages, tables_, q_THD, scale_of(q_THD), workspace_);
+}
+
+at::Tensor CachedContext::attend_rotated(int64_t layer, const at::Tensor& heads_THD,
+                                         int64_t num_heads, const RopeTable& table,
+                                         const Pattern& pattern) {
+  const bool reads_pages = heads_THD.is_cuda() && heads_THD.size(0) > 0 && !begins_sequences();
+  if (!reads_pages) {
+    return AttentionContext::attend_rotated(layer, heads_THD, num_heads, table, pattern);
+  }
+  const at::NoGradGuard no_grad;
+  const int64_t num_kv_heads = (heads_THD.size(1) - num_heads) / 2;
+  check_inputs(layer, heads_THD.narrow(1, 0, num_heads),
+               heads_THD.narrow(1, num_heads, num_kv_heads),
+               heads_THD.narrow(1, num_heads + num_kv_heads, num_kv_heads), pattern);
+  const LayerPages pages = layer_pages(layer, pattern);
+  const at::Tensor q_THD = gpu_cache().write_rotated(pages, tables_, heads_THD, num_heads, table);
+  return gpu_cache().attend(pages, tables_, q_THD, scale_of(q_THD), workspace_);
 }
 
 }  // namespace longgen

@@ -53,6 +53,8 @@ class CachedContext : public AttentionContext {
   /// layout. Throws Error on other shapes. May be called again for the same layer.
   at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD, const Pattern& pattern) override;
+  at::Tensor attend_rotated(int64_t layer, const at::Tensor& heads_THD, int64_t num_heads,
+                            const RopeTable& table, const Pattern& pattern) override;
 
  private:
   bool reserve(std::vector<Part> parts);
@@ -60,7 +62,8 @@ class CachedContext : public AttentionContext {
                     const at::Tensor& v_TKD, const Pattern& pattern) const;
   void write(int64_t layer, const at::Tensor& k_TKD, const at::Tensor& v_TKD) const;
   at::Tensor attend_on_gpu(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                           const at::Tensor& v_TKD, const Pattern& pattern, double scale);
+                           const at::Tensor& v_TKD, const Pattern& pattern);
+  LayerPages layer_pages(int64_t layer, const Pattern& pattern) const;
   bool begins_sequences() const;
   at::Tensor first_rows() const;
 

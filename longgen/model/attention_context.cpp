@@ -7,6 +7,13 @@
 
 namespace longgen {
 
+at::Tensor AttentionContext::attend_rotated(int64_t layer, const at::Tensor& heads_THD,
+                                            int64_t num_heads, const RopeTable& table,
+                                            const Pattern& pattern) {
+  const RotatedHeads rotated = split_rotated(heads_THD, num_heads, table);
+  return attend(layer, rotated.q_THD, rotated.k_TKD, rotated.v_TKD, pattern);
+}
+
 BatchContext::BatchContext(int64_t num_tokens, at::Tensor doc_starts) {
   positions_T_ = at::arange(num_tokens, at::kLong);
   options_.doc_starts = std::move(doc_starts);

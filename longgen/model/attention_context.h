@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "longgen/attention/attend.h"
+#include "longgen/ops/rope.h"
 
 namespace longgen {
 
@@ -19,6 +20,9 @@ class AttentionContext {
   /// every layer in a forward pass, and once more where a layer is recomputed.
   virtual at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Pattern& pattern) = 0;
+  /// attend() of heads (T, H + 2K, D) before RoPE: num_heads of q, then those of k and of v.
+  virtual at::Tensor attend_rotated(int64_t layer, const at::Tensor& heads_THD, int64_t num_heads,
+                                    const RopeTable& table, const Pattern& pattern);
 };
 
 /// Rows attend to each other: one sequence, or several packed one after the other.

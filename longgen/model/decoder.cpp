@@ -9,14 +9,15 @@
 namespace longgen {
 namespace {
 
-/// q, k and v of the heads (T, H + 2K, D) of a layer, ready to attend.
-RotatedHeads rotated_heads(const at::Tensor& heads_THD, const LayerWeights& w,
-                           const ModelConfig& config, const RopeTable& table) {
-  if (!config.qk_norm) return split_rotated(heads_THD, config.num_heads, table);
+/// attend() with a norm of every head of q and k before RoPE.
+at::Tensor attend_normed(int64_t layer, const at::Tensor& heads_THD, const LayerWeights& w,
+                         const ModelConfig& config, const RopeTable& table,
+                         AttentionContext& context) {
   const auto parts =
       heads_THD.split_with_sizes({config.num_heads, config.num_kv_heads, config.num_kv_heads}, 1);
-  return {rope(rms_norm(parts[0], w.q_norm_D, config.norm_eps), table),
-          rope(rms_norm(parts[1], w.k_norm_D, config.norm_eps), table), parts[2]};
+  return context.attend(layer, rope(rms_norm(parts[0], w.q_norm_D, config.norm_eps), table),
+                        rope(rms_norm(parts[1], w.k_norm_D, config.norm_eps), table), parts[2],
+                        config.pattern(layer));
 }
 
 }  // namespace
@@ -42,23 +43,23 @@ RopeTable Decoder::rope(const AttentionContext& context) const {
                          config_.rope.attention_factor);
 }
 
-at::Tensor Decoder::attention_of(int64_t index, at::Tensor heads, const RopeTable& table,
+at::Tensor Decoder::attention_of(int64_t index, const at::Tensor& heads, const RopeTable& table,
                                  AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-  const RotatedHeads rotated =
-      rotated_heads(heads.unflatten(1, {-1, config_.head_size}), w, config_, table);
-  heads.reset();
-  const at::Tensor attended_THD =
-      context.attend(index, rotated.q_THD, rotated.k_TKD, rotated.v_TKD, config_.pattern(index));
+  const at::Tensor heads_THD = heads.unflatten(1, {-1, config_.head_size});
+  const at::Tensor attended_THD = config_.qk_norm
+                                      ? attend_normed(index, heads_THD, w, config_, table, context)
+                                      : context.attend_rotated(index, heads_THD, config_.num_heads,
+                                                               table, config_.pattern(index));
   return linear(attended_THD.flatten(1), w.output, w.output_bias);
 }
 
 at::Tensor Decoder::attention(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
                               AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-  at::Tensor heads =
+  const at::Tensor heads =
       linear(rms_norm(x_TE, w.attention_norm_E, config_.norm_eps), w.qkv, w.qkv_bias);
-  return attention_of(index, std::move(heads), table, context);
+  return attention_of(index, heads, table, context);
 }
 
 FeedForward Decoder::feed_forward_weights(int64_t index) const {
@@ -81,7 +82,7 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
     const LayerWeights& w = weights_.layers[i];
     NormedLinear heads =
         norm_linear(std::move(residual), norm(w.attention_norm_E), w.qkv, w.qkv_bias);
-    residual = {std::move(heads.sum_TE), attention_of(i, std::move(heads.out), table, context)};
+    residual = {std::move(heads.sum_TE), attention_of(i, heads.out, table, context)};
     residual = norm_feed_forward(std::move(residual), norm(w.ffn_norm_E), feed_forward_weights(i));
   }
   return longgen::norm(std::move(residual), norm(weights_.final_norm_E)).normed;

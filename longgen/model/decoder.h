@@ -46,7 +46,7 @@ class Decoder {
  private:
   NormWeight norm(const at::Tensor& weight_E) const { return {weight_E, config_.norm_eps}; }
   /// heads: of q, k and v, (T, (H + 2K) D).
-  at::Tensor attention_of(int64_t index, at::Tensor heads, const RopeTable& rope,
+  at::Tensor attention_of(int64_t index, const at::Tensor& heads, const RopeTable& rope,
                           AttentionContext& context) const;
 
   ModelConfig config_;

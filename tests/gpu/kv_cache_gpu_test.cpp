@@ -188,6 +188,13 @@ TEST_F(KvCacheGpuTest, ChunksOfAnySizeFillTheSamePages) {
   }
 }
 
+// The tables of so many sequences, or pairs of a sequence and a KV head, are not copied to shared
+// memory.
+TEST_F(KvCacheGpuTest, ManySequencesAndHeads) {
+  expect_like_reference({2, 1, 64, "sink=1,window=1,stride=0"}, std::vector<Part>(130, {70, 1}));
+  expect_like_reference({32, 32, 64, "full"}, std::vector<Part>(33, {40, 2}));
+}
+
 TEST_F(KvCacheGpuTest, RowsThatSeeNothingAreZero) {
   const LayerShape shape = {4, 2, 64, "full"};
   const std::vector<Part> parts = {{0, 3}};
@@ -251,6 +258,49 @@ TEST_F(KvCacheGpuTest, PagesHoldRowsInPanelsAndZerosBehindThem) {
         }
       }
     }
+  }
+}
+
+TEST_F(KvCacheGpuTest, WritingRotatedHeadsIsRotatingThenWriting) {
+  const std::vector<int64_t> lengths = {0, 100, 63, 64}, counts = {1, 70, 1, 128};
+  for (const LayerShape& shape :
+       {LayerShape{8, 2, 128, "full"}, LayerShape{6, 6, 64, "sink=1,window=1,stride=3"},
+        LayerShape{9, 3, 64, "sink"}}) {
+    PagedLayer layer(shape, 4, int64_t{64} << 20), other(shape, 4, int64_t{64} << 20);
+    for (PagedLayer* const one : {&layer, &other}) {
+      fill_with_nan(*one, 60);
+      PagedLayer::commit(one->reserve(lengths));
+    }
+    const auto reserved = layer.reserve(counts);
+    ASSERT_EQ(other.reserve(counts).size(), reserved.size());
+    const PassTables tables = PassTables::make(reserved, true).to(torch::kCUDA);
+    const int64_t num_heads = shape.num_heads + 2 * shape.num_kv_heads;
+    // Rows farther apart than they are long.
+    const torch::Tensor heads =
+        on_gpu(torch::randn({200, num_heads + 1, shape.head_size}).to(torch::kBFloat16))
+            .narrow(1, 1, num_heads);
+    std::vector<double> frequencies;
+    for (int64_t i = 0; i < shape.head_size / 2; ++i) {
+      frequencies.push_back(
+          std::pow(1e4, -2.0 * static_cast<double>(i) / static_cast<double>(shape.head_size)));
+    }
+    const RopeTable table =
+        make_rope_table(on_gpu(torch::arange(1000, 1200, torch::kLong)), frequencies);
+    const RotatedHeads expected = split_rotated(heads, shape.num_heads, table);
+    gpu_cache().write(other.pages(), tables, expected.k_TKD, expected.v_TKD);
+    const torch::Tensor q =
+        gpu_cache().write_rotated(layer.pages(), tables, heads, shape.num_heads, table);
+    EXPECT_TRUE(on_cpu(q).equal(on_cpu(expected.q_THD))) << shape.pattern;
+    // NaN where nothing was written: bits are compared.
+    EXPECT_TRUE(on_cpu(layer.memory(60))
+                    .view(torch::kShort)
+                    .equal(on_cpu(other.memory(60)).view(torch::kShort)))
+        << shape.pattern;
+    EXPECT_THROW(
+        gpu_cache().write_rotated(layer.pages(), tables, heads, shape.num_heads + 1, table), Error);
+    EXPECT_THROW(gpu_cache().write_rotated(layer.pages(), tables, heads, shape.num_heads,
+                                           {table.cos_TD.narrow(0, 0, 199), table.sin_TD}),
+                 Error);
   }
 }
 

@@ -35,6 +35,21 @@ void check_heads(const char* name, const at::Tensor& x, int64_t rows) {
            describe(name, x), ".");
 }
 
+void check_groups(int64_t num_heads, const PassTables& tables) {
+  LG_CHECK(num_heads > 0 && num_heads % tables.num_kv_heads() == 0, "[kv cache] num_heads ",
+           num_heads, " is not a multiple of num_kv_heads ", tables.num_kv_heads(), ".");
+}
+
+PagedRuns paged_runs(const LayerPages& pages, const PassTables& tables, int64_t head_size) {
+  return {pages.memory,
+          pages.page_bytes,
+          tables.runs(),
+          tables.run_pages(pages.group),
+          static_cast<int>(tables.num_runs()),
+          static_cast<int>(tables.num_kv_heads()),
+          static_cast<int>(head_size)};
+}
+
 PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
   return {pages.memory,
           pages.page_bytes,
@@ -60,24 +75,42 @@ class CudaCache : public GpuCache {
              "[kv cache] k and v must have ", tables.num_kv_heads(), " heads, found ",
              describe("k", k_TKD), " and ", describe("v", v_TKD), ".");
     const at::Tensor k = aligned(k_TKD), v = aligned(v_TKD);
-    const WriteArguments arguments = {head_rows(k),
-                                      head_rows(v),
-                                      pages.memory,
-                                      pages.page_bytes,
-                                      tables.runs(),
-                                      tables.run_pages(pages.group),
-                                      static_cast<int>(tables.num_runs()),
-                                      static_cast<int>(tables.num_kv_heads()),
-                                      static_cast<int>(k.size(2))};
+    const WriteArguments arguments = {head_rows(k), head_rows(v),
+                                      paged_runs(pages, tables, k.size(2))};
     check_error(write_pages(arguments, stream()), "write_pages");
+  }
+
+  at::Tensor write_rotated(const LayerPages& pages, const PassTables& tables,
+                           const at::Tensor& heads_THD, int64_t num_heads,
+                           const RopeTable& table) const override {
+    check_heads("heads", heads_THD, tables.num_rows());
+    check_groups(num_heads, tables);
+    const int64_t head_size = heads_THD.size(2);
+    const auto is_right = [&](const at::Tensor& x) {
+      return x.is_cuda() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
+             x.sizes() == at::IntArrayRef({tables.num_rows(), head_size / 2});
+    };
+    LG_CHECK(heads_THD.size(1) == num_heads + 2 * tables.num_kv_heads() && is_right(table.cos_TD) &&
+                 is_right(table.sin_TD),
+             "[kv cache] expected ", num_heads, " query heads and twice ", tables.num_kv_heads(),
+             " KV heads with their RoPE table, found ", describe("heads", heads_THD), " and ",
+             describe("cos", table.cos_TD), ".");
+    const at::Tensor heads = aligned(heads_THD);
+    const at::Tensor q = at::empty({heads.size(0), num_heads, head_size}, heads.options());
+    const WriteRotatedArguments arguments = {head_rows(heads),
+                                             table.cos_TD.const_data_ptr<float>(),
+                                             table.sin_TD.const_data_ptr<float>(),
+                                             q.data_ptr(),
+                                             static_cast<int>(num_heads),
+                                             paged_runs(pages, tables, head_size)};
+    check_error(write_rotated_pages(arguments, stream()), "write_rotated_pages");
+    return q;
   }
 
   at::Tensor attend(const LayerPages& pages, const PassTables& tables, const at::Tensor& q_THD,
                     double scale, AttendWorkspace& workspace) const override {
     check_heads("q", q_THD, tables.num_rows());
-    LG_CHECK(q_THD.size(1) > 0 && q_THD.size(1) % tables.num_kv_heads() == 0,
-             "[kv cache] num_heads ", q_THD.size(1), " is not a multiple of num_kv_heads ",
-             tables.num_kv_heads(), ".");
+    check_groups(q_THD.size(1), tables);
     const at::Tensor q = aligned(q_THD);
     const at::Tensor out = at::empty(q.sizes(), q.options());
     if (tables.max_tokens() > kFewTokens) {

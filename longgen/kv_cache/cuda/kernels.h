@@ -24,15 +24,31 @@ struct PagedKeys {
   int num_sequences, num_kv_heads, window_blocks;
 };
 
-struct WriteArguments {
-  HeadRows k, v;
+/// Where the new rows of one layer go.
+struct PagedRuns {
   std::byte* memory;
   int64_t page_bytes;
   const PassRun* runs;
   const int32_t* run_pages;  // (K, num_runs)
   int num_runs, num_kv_heads, head_size;
 };
+
+struct WriteArguments {
+  HeadRows k, v;
+  PagedRuns to;
+};
 cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream);
+
+/// The same with RoPE before it.
+struct WriteRotatedArguments {
+  HeadRows heads;    // (T, H + 2 K, D): q, k, v
+  const float* cos;  // (T, D / 2), contiguous, 16-byte aligned
+  const float* sin;
+  void* q;  // (T, H, D) bf16, contiguous
+  int num_heads;
+  PagedRuns to;
+};
+cudaError_t write_rotated_pages(const WriteRotatedArguments& arguments, cudaStream_t stream);
 
 /// Many query tokens: out (num_rows, H, D) bf16, contiguous. Of the problem k, v, num_keys and
 /// sequences are not read; its tiles are those of PassTables.

@@ -1,7 +1,7 @@
 // Rotary position embedding: a thread rotates (or copies) one step of a head's first half with the
 // same step of its second half.
+#include "longgen/ops/cuda/rotate.cuh"
 #include "longgen/ops/cuda/row_kernels.h"
-#include "longgen/ops/cuda/vectors.cuh"
 
 namespace longgen::cuda {
 namespace {
@@ -30,14 +30,8 @@ __global__ void __launch_bounds__(kThreads)
   T* out = static_cast<T*>(heads.out) + token * heads.out_token + head * heads.out_head + i;
   Floats<kCount> first = load<kCount>(x), second = load<kCount>(x + job.half);
   if (heads.rotate) {
-    const auto cos = load<kCount>(job.cos + token * job.half + i),
-               sin = load<kCount>(job.sin + token * job.half + i);
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) {
-      const float a = first.at[j], b = second.at[j], s = sin.at[j] * job.direction;
-      first.at[j] = a * cos.at[j] - b * s;
-      second.at[j] = b * cos.at[j] + a * s;
-    }
+    rotate(first, second, load<kCount>(job.cos + token * job.half + i),
+           load<kCount>(job.sin + token * job.half + i), job.direction);
   }
   store(out, first);
   store(out + job.half, second);
