@@ -58,8 +58,7 @@ double Timer::milliseconds(const std::function<void()>& work,
                            const std::function<void()>& prepare) {
   if (device_.is_cuda()) flush_.sum();
   prepare();
-  if (!device_.is_cuda()) return 1e3 * seconds_of(device_, work);
-  return gpu_milliseconds(device_, work);
+  return device_.is_cuda() ? gpu_milliseconds(device_, work) : 1e3 * seconds_of(device_, work);
 }
 
 Timing Timer::time(const std::function<void()>& work, const std::function<void()>& prepare) {

@@ -14,7 +14,7 @@
 
 namespace longgen {
 
-/// A step launches some seven kernels a layer, most of a few microseconds: launched one by one they
+/// A step launches some six kernels a layer, most of a few microseconds: launched one by one they
 /// would wait for the CPU. So the step is recorded once and replayed; token, position and page
 /// tables lie in fixed memory that is written before. Gives what CachedContext and
 /// Decoder::forward() give, bit by bit. Several sequences take a token each in one step.

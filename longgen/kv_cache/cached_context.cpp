@@ -5,11 +5,12 @@
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "longgen/attention/cpu/forward.h"
 #include "longgen/attention/cpu/items.h"
+#include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
 #include "longgen/kv_cache/page_writer.h"
 
@@ -24,10 +25,6 @@ PageBlock page_block(const SequenceCache& cache, int64_t layer, int64_t kv_head,
                      int64_t key_block) {
   const KvShape& shape = cache.layout().shape();
   return {cache.block(layer, kv_head, key_block), shape.head_size, shape.bytes_per_value == 2};
-}
-
-double scale_of(const at::Tensor& q_THD) {
-  return 1.0 / std::sqrt(static_cast<double>(q_THD.size(2)));
 }
 
 /// The blocks of one layer.
@@ -170,7 +167,7 @@ at::Tensor CachedContext::attend(int64_t layer, const at::Tensor& q_THD, const a
   // ATen's flash attention would do for the full layers of a first chunk, too, but was slower at
   // every length: 42 against 30 ms for 2,048 tokens, 576 against 447 ms for 8,192 (9 heads on 3 KV
   // heads of 64, fp32, 2 cores of an AMD EPYC Genoa, 2026-11).
-  cpu::attend_forward(q_THD, sequences_, pattern, k_TKD.size(1), scale_of(q_THD),
+  cpu::attend_forward(q_THD, sequences_, pattern, k_TKD.size(1), attend_scale(q_THD, std::nullopt),
                       PagedKeyBlocks(parts_, layer), out_THD, /*lse_HT=*/{});
   return out_THD;
 }
@@ -208,9 +205,11 @@ at::Tensor CachedContext::attend_on_gpu(int64_t layer, const at::Tensor& q_THD,
   gpu_cache().write(pages, tables_, k_TKD, v_TKD);
   // A first chunk need not read its own keys back from the pages.
   if (begins_sequences()) {
-    return longgen::attend(q_THD, k_TKD, v_TKD, pattern, {first_rows(), scale_of(q_THD)}).out_THD;
+    return longgen::attend(q_THD, k_TKD, v_TKD, pattern,
+                           {first_rows(), attend_scale(q_THD, std::nullopt)})
+        .out_THD;
   }
-  return gpu_cache().attend(pages, tables_, q_THD, scale_of(q_THD), workspace_);
+  return gpu_cache().attend(pages, tables_, q_THD, attend_scale(q_THD, std::nullopt), workspace_);
 }
 
 at::Tensor CachedContext::attend_rotated(int64_t layer, const at::Tensor& heads_THD,
@@ -227,7 +226,7 @@ at::Tensor CachedContext::attend_rotated(int64_t layer, const at::Tensor& heads_
                heads_THD.narrow(1, num_heads + num_kv_heads, num_kv_heads), pattern);
   const LayerPages pages = layer_pages(layer, pattern);
   const at::Tensor q_THD = gpu_cache().write_rotated(pages, tables_, heads_THD, num_heads, table);
-  return gpu_cache().attend(pages, tables_, q_THD, scale_of(q_THD), workspace_);
+  return gpu_cache().attend(pages, tables_, q_THD, attend_scale(q_THD, std::nullopt), workspace_);
 }
 
 }  // namespace longgen

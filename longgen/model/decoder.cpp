@@ -57,9 +57,8 @@ at::Tensor Decoder::attention_of(int64_t index, const at::Tensor& heads, const R
 at::Tensor Decoder::attention(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
                               AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-  const at::Tensor heads =
-      linear(rms_norm(x_TE, w.attention_norm_E, config_.norm_eps), w.qkv, w.qkv_bias);
-  return attention_of(index, heads, table, context);
+  const NormedLinear heads = norm_linear({x_TE, {}}, norm(w.attention_norm_E), w.qkv, w.qkv_bias);
+  return attention_of(index, heads.out, table, context);
 }
 
 FeedForward Decoder::feed_forward_weights(int64_t index) const {

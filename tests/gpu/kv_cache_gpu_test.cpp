@@ -6,6 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/kv_cache/paged_layer.h"
+#include "longgen/model/rope_frequencies.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/numerics/attend_cases.h"
 
@@ -279,13 +280,8 @@ TEST_F(KvCacheGpuTest, WritingRotatedHeadsIsRotatingThenWriting) {
     const torch::Tensor heads =
         on_gpu(torch::randn({200, num_heads + 1, shape.head_size}).to(torch::kBFloat16))
             .narrow(1, 1, num_heads);
-    std::vector<double> frequencies;
-    for (int64_t i = 0; i < shape.head_size / 2; ++i) {
-      frequencies.push_back(
-          std::pow(1e4, -2.0 * static_cast<double>(i) / static_cast<double>(shape.head_size)));
-    }
-    const RopeTable table =
-        make_rope_table(on_gpu(torch::arange(1000, 1200, torch::kLong)), frequencies);
+    const RopeTable table = make_rope_table(on_gpu(torch::arange(1000, 1200, torch::kLong)),
+                                            rope_frequencies({}, shape.head_size));
     const RotatedHeads expected = split_rotated(heads, shape.num_heads, table);
     gpu_cache().write(other.pages(), tables, expected.k_TKD, expected.v_TKD);
     const torch::Tensor q =

@@ -145,8 +145,7 @@ struct Consumer : ConsumerThread {
   __device__ __forceinline__ void one_step(State& s, const Work& work, int step) {
     float scores[32 * kBlocks], grad_p[32 * kBlocks];
     issue_scores<kBlocks>(scores);
-    wgmma_wait<1>(s.grad_q);
-    if (k_in_use >= 0) release(&shared.k_gates.empty[k_in_use]);
+    settle<1>(s.grad_q);
     issue_grad_p<kBlocks>(grad_p);
     wgmma_wait<1>(scores);
     probabilities<kBlocks>(scores, s.lse, work, step);
@@ -162,9 +161,10 @@ struct Consumer : ConsumerThread {
     k_ring.next();
   }
 
-  /// Waits for the product that adds to grad_q.
+  /// Waits for the product that adds to grad_q; kLater others were issued after it.
+  template <int kLater>
   __device__ __forceinline__ void settle(float (&grad_q)[kHeadSize / 2]) {
-    wgmma_wait<0>(grad_q);
+    wgmma_wait<kLater>(grad_q);
     if (k_in_use >= 0) release(&shared.k_gates.empty[k_in_use]);
     k_in_use = -1;
   }
@@ -195,11 +195,11 @@ struct Consumer : ConsumerThread {
     const int end = steps - (views(work, steps - 1).is_half() ? 1 : 0);
     int step = 0;
     for (; step < end; ++step) one_step<2>(s, work, step);
-    settle(s.grad_q);
+    settle<0>(s.grad_q);
     if (step < steps) one_step<1>(s, work, step);
     release_read(&shared.rows_gates[group].empty[0]);
     rows_ring.next();
-    settle(s.grad_q);
+    settle<0>(s.grad_q);
     store(work, s.grad_q);
   }
 

@@ -72,24 +72,18 @@ struct DecodeTile {
     // Matrices: keys 0 to 7 and 8 to 15, each with columns 0 to 7 and 8 to 15. Two sums at a time,
     // so that a product need not wait for the one before.
     const int key = quarter * 16 + lane / 16 * 8 + lane % 8, high = lane / 8 % 2;
-    float odd[2][4] = {};
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) scores[half][j] = 0;
-    }
+    float sums[2][2][4] = {};
 #pragma unroll
     for (int i = 0; i < kHeadSize / 16; ++i) {
       uint32_t k[4];
       load_matrices(k, chunk_address<kBlock>(keys, key, high, i));
-      auto& sums = i % 2 == 0 ? scores : odd;
-      multiply_add(sums[0], queries[i], k[0], k[1]);
-      multiply_add(sums[1], queries[i], k[2], k[3]);
+      multiply_add(sums[i % 2][0], queries[i], k[0], k[1]);
+      multiply_add(sums[i % 2][1], queries[i], k[2], k[3]);
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll
-      for (int j = 0; j < 4; ++j) scores[half][j] += odd[half][j];
+      for (int j = 0; j < 4; ++j) scores[half][j] = sums[0][half][j] + sums[1][half][j];
     }
   }
 
