@@ -30,6 +30,7 @@ at::Tensor with_contiguous_rows(const at::Tensor& x) {
 }  // namespace
 
 std::string describe(const char* name, const at::Tensor& x) {
+  if (!x.defined()) return detail::concat(name, " undefined");
   return detail::concat(name, " ", x.sym_sizes(), " ", x.scalar_type(), " ", x.device());
 }
 

@@ -39,4 +39,9 @@ double copy_rate(at::Device device) {
   return 2 * static_cast<double>(bytes) / timer.time([&] { to.copy_(from); }).median_ms * 1e3;
 }
 
+double shortest_call_ms(at::Device device) {
+  const at::Tensor one = at::ones({1}, at::TensorOptions(device));
+  return Timer(device, 20).time([&] { one.zero_(); }).median_ms;
+}
+
 }  // namespace longgen

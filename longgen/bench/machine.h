@@ -17,4 +17,7 @@ double gemm_rate(at::Device device, at::ScalarType dtype);
 /// Bytes that a large copy within the device's memory reads and writes a second.
 double copy_rate(at::Device device);
 
+/// Milliseconds of a call that sets one number: no measurement of a GPU's kernel falls below it.
+double shortest_call_ms(at::Device device);
+
 }  // namespace longgen

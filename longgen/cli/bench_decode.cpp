@@ -49,7 +49,7 @@ int bench(const DecodeCommand& command) {
       "model` times decoding of a whole model.");
   const at::Device device = open_gpu("bench decode");
   const std::string name = device_title(device);
-  const double copy = copy_rate(device);
+  const double copy = copy_rate(device), shortest_ms = shortest_call_ms(device);
   std::vector<DecodeResult> results;
   for (const DecodeLoad& load : loads_of(command)) {
     results.push_back(bench_decode(load, command.repeats));
@@ -60,12 +60,14 @@ int bench(const DecodeCommand& command) {
                                        {"dtype", "bfloat16"},
                                        {"repeats", command.repeats},
                                        {"copy_bytes_per_s", copy},
+                                       {"shortest_call_ms", shortest_ms},
                                        {"results", to_json(results, copy)}}) +
                  "\n");
   } else {
-    output.write(detail::concat(name, ", bfloat16, one layer, median of ", command.repeats,
-                                "; copy in this run ", format_number(copy * 1e-9, "%.0f"),
-                                " GB/s read and written\n", to_text(results, copy)));
+    output.write(detail::concat(
+        name, ", bfloat16, one layer, median of ", command.repeats, "; copy in this run ",
+        format_number(copy * 1e-9, "%.0f"), " GB/s read and written, a call that sets one number ",
+        format_number(shortest_ms, "%.4f"), " ms\n", to_text(results, copy)));
   }
   output.flush();
   for (const DecodeResult& result : results) {

@@ -12,7 +12,7 @@
 
 #include "longgen/kv_cache/page_pool.h"
 #include "longgen/kv_cache/pass_tables.h"
-#include "longgen/ops/rope.h"
+#include "longgen/model/attention_context.h"
 
 namespace longgen {
 
@@ -53,11 +53,11 @@ class GpuCache {
   virtual void write(const LayerPages& pages, const PassTables& tables, const at::Tensor& k_TKD,
                      const at::Tensor& v_TKD) const = 0;
 
-  /// split_rotated() and write() in one pass over memory: of heads (T, H + 2K, D) bf16 the last 2K
-  /// are k and v. Returns the H rotated heads of queries, (T, H, D), which equal those bit for bit.
-  virtual at::Tensor write_rotated(const LayerPages& pages, const PassTables& tables,
-                                   const at::Tensor& heads_THD, int64_t num_heads,
-                                   const RopeTable& table) const = 0;
+  /// prepare_heads() and write() in one pass over memory: of heads (T, H + 2K, D) bf16 the last 2K
+  /// are k and v. Returns the H heads of queries, (T, H, D), which equal those bit for bit.
+  virtual at::Tensor prepare_and_write(const LayerPages& pages, const PassTables& tables,
+                                       const at::Tensor& heads_THD, int64_t num_heads,
+                                       const HeadPreparation& preparation) const = 0;
 
   /// softmax(scale q k^T) v over the keys in the pages that q's rows see, q (T, H, D) bf16; returns
   /// (T, H, D). Rows that see no key give zeros. Up to kFewTokens of each sequence take the time of

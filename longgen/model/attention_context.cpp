@@ -5,13 +5,29 @@
 
 #include <algorithm>
 
+#include "longgen/ops/norm.h"
+
 namespace longgen {
 
-at::Tensor AttentionContext::attend_rotated(int64_t layer, const at::Tensor& heads_THD,
-                                            int64_t num_heads, const RopeTable& table,
-                                            const Pattern& pattern) {
-  const RotatedHeads rotated = split_rotated(heads_THD, num_heads, table);
-  return attend(layer, rotated.q_THD, rotated.k_TKD, rotated.v_TKD, pattern);
+RotatedHeads prepare_heads(const at::Tensor& heads_THD, int64_t num_heads,
+                           const HeadPreparation& preparation) {
+  if (!preparation.q_norm_D.defined()) {
+    return split_rotated(heads_THD, num_heads, preparation.table);
+  }
+  const int64_t num_kv_heads = (heads_THD.size(1) - num_heads) / 2;
+  const auto parts = heads_THD.split_with_sizes({num_heads, num_kv_heads, num_kv_heads}, 1);
+  const auto normed = [&](const at::Tensor& x, const at::Tensor& weight) {
+    return rope(rms_norm(x, weight, preparation.norm_eps), preparation.table);
+  };
+  return {normed(parts[0], preparation.q_norm_D), normed(parts[1], preparation.k_norm_D), parts[2]};
+}
+
+at::Tensor AttentionContext::prepare_and_attend(int64_t layer, const at::Tensor& heads_THD,
+                                                int64_t num_heads,
+                                                const HeadPreparation& preparation,
+                                                const Pattern& pattern) {
+  const RotatedHeads ready = prepare_heads(heads_THD, num_heads, preparation);
+  return attend(layer, ready.q_THD, ready.k_TKD, ready.v_TKD, pattern);
 }
 
 BatchContext::BatchContext(int64_t num_tokens, at::Tensor doc_starts) {

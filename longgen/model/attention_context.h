@@ -11,6 +11,16 @@
 
 namespace longgen {
 
+/// What is done to the heads of q and k of a layer before attention.
+struct HeadPreparation {
+  RopeTable table;
+  at::Tensor q_norm_D, k_norm_D;  ///< RMS norm of every head, before RoPE; undefined: none
+  double norm_eps = 0;
+};
+/// q, k and v of heads (T, H + 2K, D), ready to attend.
+RotatedHeads prepare_heads(const at::Tensor& heads_THD, int64_t num_heads,
+                           const HeadPreparation& preparation);
+
 class AttentionContext {
  public:
   virtual ~AttentionContext() = default;
@@ -20,9 +30,10 @@ class AttentionContext {
   /// every layer in a forward pass, and once more where a layer is recomputed.
   virtual at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Pattern& pattern) = 0;
-  /// attend() of heads (T, H + 2K, D) before RoPE: num_heads of q, then those of k and of v.
-  virtual at::Tensor attend_rotated(int64_t layer, const at::Tensor& heads_THD, int64_t num_heads,
-                                    const RopeTable& table, const Pattern& pattern);
+  /// prepare_heads(), then attend().
+  virtual at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_THD,
+                                        int64_t num_heads, const HeadPreparation& preparation,
+                                        const Pattern& pattern);
 };
 
 /// Rows attend to each other: one sequence, or several packed one after the other.

@@ -7,20 +7,6 @@
 #include "longgen/ops/linear.h"
 
 namespace longgen {
-namespace {
-
-/// attend() with a norm of every head of q and k before RoPE.
-at::Tensor attend_normed(int64_t layer, const at::Tensor& heads_THD, const LayerWeights& w,
-                         const ModelConfig& config, const RopeTable& table,
-                         AttentionContext& context) {
-  const auto parts =
-      heads_THD.split_with_sizes({config.num_heads, config.num_kv_heads, config.num_kv_heads}, 1);
-  return context.attend(layer, rope(rms_norm(parts[0], w.q_norm_D, config.norm_eps), table),
-                        rope(rms_norm(parts[1], w.k_norm_D, config.norm_eps), table), parts[2],
-                        config.pattern(layer));
-}
-
-}  // namespace
 
 Decoder::Decoder(ModelConfig config, ModelWeights weights)
     : config_(std::move(config)), weights_(std::move(weights)) {
@@ -46,11 +32,9 @@ RopeTable Decoder::rope(const AttentionContext& context) const {
 at::Tensor Decoder::attention_of(int64_t index, const at::Tensor& heads, const RopeTable& table,
                                  AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-  const at::Tensor heads_THD = heads.unflatten(1, {-1, config_.head_size});
-  const at::Tensor attended_THD = config_.qk_norm
-                                      ? attend_normed(index, heads_THD, w, config_, table, context)
-                                      : context.attend_rotated(index, heads_THD, config_.num_heads,
-                                                               table, config_.pattern(index));
+  const at::Tensor attended_THD = context.prepare_and_attend(
+      index, heads.unflatten(1, {-1, config_.head_size}), config_.num_heads,
+      {table, w.q_norm_D, w.k_norm_D, config_.norm_eps}, config_.pattern(index));
   return linear(attended_THD.flatten(1), w.output, w.output_bias);
 }
 

@@ -262,41 +262,63 @@ TEST_F(KvCacheGpuTest, PagesHoldRowsInPanelsAndZerosBehindThem) {
   }
 }
 
-TEST_F(KvCacheGpuTest, WritingRotatedHeadsIsRotatingThenWriting) {
+TEST_F(KvCacheGpuTest, OnePassIsPreparingThenWriting) {
   const std::vector<int64_t> lengths = {0, 100, 63, 64}, counts = {1, 70, 1, 128};
   for (const LayerShape& shape :
        {LayerShape{8, 2, 128, "full"}, LayerShape{6, 6, 64, "sink=1,window=1,stride=3"},
         LayerShape{9, 3, 64, "sink"}}) {
-    PagedLayer layer(shape, 4, int64_t{64} << 20), other(shape, 4, int64_t{64} << 20);
-    for (PagedLayer* const one : {&layer, &other}) {
-      fill_with_nan(*one, 60);
-      PagedLayer::commit(one->reserve(lengths));
-    }
-    const auto reserved = layer.reserve(counts);
-    ASSERT_EQ(other.reserve(counts).size(), reserved.size());
-    const PassTables tables = PassTables::make(reserved, true).to(torch::kCUDA);
     const int64_t num_heads = shape.num_heads + 2 * shape.num_kv_heads;
     // Rows farther apart than they are long.
     const torch::Tensor heads =
         on_gpu(torch::randn({200, num_heads + 1, shape.head_size}).to(torch::kBFloat16))
             .narrow(1, 1, num_heads);
-    const RopeTable table = make_rope_table(on_gpu(torch::arange(1000, 1200, torch::kLong)),
-                                            rope_frequencies({}, shape.head_size));
-    const RotatedHeads expected = split_rotated(heads, shape.num_heads, table);
-    gpu_cache().write(other.pages(), tables, expected.k_TKD, expected.v_TKD);
-    const torch::Tensor q =
-        gpu_cache().write_rotated(layer.pages(), tables, heads, shape.num_heads, table);
-    EXPECT_TRUE(on_cpu(q).equal(on_cpu(expected.q_THD))) << shape.pattern;
-    // NaN where nothing was written: bits are compared.
-    EXPECT_TRUE(on_cpu(layer.memory(60))
-                    .view(torch::kShort)
-                    .equal(on_cpu(other.memory(60)).view(torch::kShort)))
-        << shape.pattern;
-    EXPECT_THROW(
-        gpu_cache().write_rotated(layer.pages(), tables, heads, shape.num_heads + 1, table), Error);
-    EXPECT_THROW(gpu_cache().write_rotated(layer.pages(), tables, heads, shape.num_heads,
-                                           {table.cos_TD.narrow(0, 0, 199), table.sin_TD}),
-                 Error);
+    HeadPreparation preparation;
+    preparation.table = make_rope_table(on_gpu(torch::arange(1000, 1200, torch::kLong)),
+                                        rope_frequencies({}, shape.head_size));
+    preparation.norm_eps = 1e-6;
+    for (const bool has_norm : {false, true}) {
+      if (has_norm) {
+        const auto weight = [&] {  // not at a multiple of 16 bytes
+          return on_gpu(torch::rand({shape.head_size + 1}).to(torch::kBFloat16))
+              .narrow(0, 1, shape.head_size);
+        };
+        preparation.q_norm_D = weight();
+        preparation.k_norm_D = weight();
+      }
+      PagedLayer layer(shape, 4, int64_t{64} << 20), other(shape, 4, int64_t{64} << 20);
+      for (PagedLayer* const one : {&layer, &other}) {
+        fill_with_nan(*one, 60);
+        PagedLayer::commit(one->reserve(lengths));
+      }
+      const auto reserved = layer.reserve(counts);
+      ASSERT_EQ(other.reserve(counts).size(), reserved.size());
+      const PassTables tables = PassTables::make(reserved, true).to(torch::kCUDA);
+      HeadPreparation aligned = preparation;  // others are normed in another order of the sum
+      if (has_norm) {
+        aligned.q_norm_D = preparation.q_norm_D.clone();
+        aligned.k_norm_D = preparation.k_norm_D.clone();
+      }
+      const RotatedHeads expected = prepare_heads(heads, shape.num_heads, aligned);
+      gpu_cache().write(other.pages(), tables, expected.k_TKD, expected.v_TKD);
+      const auto run = [&](int64_t heads_of_q, const HeadPreparation& how) {
+        return gpu_cache().prepare_and_write(layer.pages(), tables, heads, heads_of_q, how);
+      };
+      EXPECT_TRUE(on_cpu(run(shape.num_heads, preparation)).equal(on_cpu(expected.q_THD)))
+          << shape.pattern << " norm " << has_norm;
+      // NaN where nothing was written: bits are compared.
+      EXPECT_TRUE(on_cpu(layer.memory(60))
+                      .view(torch::kShort)
+                      .equal(on_cpu(other.memory(60)).view(torch::kShort)))
+          << shape.pattern << " norm " << has_norm;
+      EXPECT_THROW(run(shape.num_heads + 1, preparation), Error);
+      HeadPreparation wrong = preparation;
+      wrong.table.cos_TD = wrong.table.cos_TD.narrow(0, 0, 199);
+      EXPECT_THROW(run(shape.num_heads, wrong), Error);
+      wrong = preparation;
+      wrong.q_norm_D = torch::Tensor();
+      wrong.k_norm_D = on_gpu(torch::rand({shape.head_size}));
+      EXPECT_THROW(run(shape.num_heads, wrong), Error);
+    }
   }
 }
 

@@ -40,6 +40,13 @@ void check_groups(int64_t num_heads, const PassTables& tables) {
            num_heads, " is not a multiple of num_kv_heads ", tables.num_kv_heads(), ".");
 }
 
+/// The same numbers at a multiple of 16 bytes.
+at::Tensor aligned_vector(const at::Tensor& x) {
+  if (!x.defined()) return x;
+  const bool good = x.is_contiguous() && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+  return good ? x : x.clone(at::MemoryFormat::Contiguous);
+}
+
 PagedRuns paged_runs(const LayerPages& pages, const PassTables& tables, int64_t head_size) {
   return {pages.memory,
           pages.page_bytes,
@@ -80,30 +87,41 @@ class CudaCache : public GpuCache {
     check_error(write_pages(arguments, stream()), "write_pages");
   }
 
-  at::Tensor write_rotated(const LayerPages& pages, const PassTables& tables,
-                           const at::Tensor& heads_THD, int64_t num_heads,
-                           const RopeTable& table) const override {
+  at::Tensor prepare_and_write(const LayerPages& pages, const PassTables& tables,
+                               const at::Tensor& heads_THD, int64_t num_heads,
+                               const HeadPreparation& preparation) const override {
     check_heads("heads", heads_THD, tables.num_rows());
     check_groups(num_heads, tables);
     const int64_t head_size = heads_THD.size(2);
-    const auto is_right = [&](const at::Tensor& x) {
+    const auto is_table = [&](const at::Tensor& x) {
       return x.is_cuda() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
              x.sizes() == at::IntArrayRef({tables.num_rows(), head_size / 2});
     };
-    LG_CHECK(heads_THD.size(1) == num_heads + 2 * tables.num_kv_heads() && is_right(table.cos_TD) &&
-                 is_right(table.sin_TD),
+    const auto is_norm = [&](const at::Tensor& x) {
+      return x.is_cuda() && x.scalar_type() == at::kBFloat16 &&
+             x.sizes() == at::IntArrayRef({head_size});
+    };
+    const auto& [table, q_norm, k_norm, norm_eps] = preparation;
+    const bool has_norm = q_norm.defined() || k_norm.defined();
+    LG_CHECK(heads_THD.size(1) == num_heads + 2 * tables.num_kv_heads() && is_table(table.cos_TD) &&
+                 is_table(table.sin_TD) && (!has_norm || (is_norm(q_norm) && is_norm(k_norm))),
              "[kv cache] expected ", num_heads, " query heads and twice ", tables.num_kv_heads(),
-             " KV heads with their RoPE table, found ", describe("heads", heads_THD), " and ",
-             describe("cos", table.cos_TD), ".");
+             " KV heads with their RoPE table and the weights of both norms or none, found ",
+             describe("heads", heads_THD), ", ", describe("cos", table.cos_TD), ", ",
+             describe("q norm", q_norm), ", ", describe("k norm", k_norm), ".");
     const at::Tensor heads = aligned(heads_THD);
     const at::Tensor q = at::empty({heads.size(0), num_heads, head_size}, heads.options());
-    const WriteRotatedArguments arguments = {head_rows(heads),
-                                             table.cos_TD.const_data_ptr<float>(),
-                                             table.sin_TD.const_data_ptr<float>(),
-                                             q.data_ptr(),
-                                             static_cast<int>(num_heads),
-                                             paged_runs(pages, tables, head_size)};
-    check_error(write_rotated_pages(arguments, stream()), "write_rotated_pages");
+    const at::Tensor q_weight = aligned_vector(q_norm), k_weight = aligned_vector(k_norm);
+    const PrepareArguments arguments = {head_rows(heads),
+                                        table.cos_TD.const_data_ptr<float>(),
+                                        table.sin_TD.const_data_ptr<float>(),
+                                        has_norm ? q_weight.const_data_ptr() : nullptr,
+                                        has_norm ? k_weight.const_data_ptr() : nullptr,
+                                        static_cast<float>(norm_eps),
+                                        q.data_ptr(),
+                                        static_cast<int>(num_heads),
+                                        paged_runs(pages, tables, head_size)};
+    check_error(prepare_and_write_pages(arguments, stream()), "prepare_and_write_pages");
     return q;
   }
 

@@ -39,16 +39,19 @@ struct WriteArguments {
 };
 cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream);
 
-/// The same with RoPE before it.
-struct WriteRotatedArguments {
+/// The same with the norm of heads and RoPE before it.
+struct PrepareArguments {
   HeadRows heads;    // (T, H + 2 K, D): q, k, v
   const float* cos;  // (T, D / 2), contiguous, 16-byte aligned
   const float* sin;
+  const void* q_norm;  // (D) bf16, 16-byte aligned; null: none
+  const void* k_norm;
+  float norm_eps;
   void* q;  // (T, H, D) bf16, contiguous
   int num_heads;
   PagedRuns to;
 };
-cudaError_t write_rotated_pages(const WriteRotatedArguments& arguments, cudaStream_t stream);
+cudaError_t prepare_and_write_pages(const PrepareArguments& arguments, cudaStream_t stream);
 
 /// Many query tokens: out (num_rows, H, D) bf16, contiguous. Of the problem k, v, num_keys and
 /// sequences are not read; its tiles are those of PassTables.
