@@ -17,7 +17,7 @@ TEST(PresetsTest, ParameterCountsAreThePublishedTotals) {
   const std::map<std::string, int64_t> totals = {
       {"llama2-7b", 6'738'415'616},   {"llama2-70b", 68'976'648'192}, {"llama3-8b", 8'030'261'248},
       {"llama3-70b", 70'553'706'496}, {"smollm2-135m", 134'515'008},  {"qwen2.5-7b", 7'615'616'512},
-      {"mistral-7b", 7'241'732'096},
+      {"qwen3-8b", 8'190'735'360},    {"mistral-7b", 7'241'732'096},
   };
   ASSERT_EQ(preset_names().size(), totals.size());
   for (const auto& [name, total] : totals) {
@@ -45,7 +45,8 @@ TEST(PresetsTest, UnknownNameListsTheKnownOnes) {
   EXPECT_FALSE(find_preset("llama9").has_value());
   EXPECT_EQ(error_text([] { preset("llama9"); }),
             "[plan] model \"llama9\" is no preset. Expected a model directory or one of llama2-7b, "
-            "llama2-70b, llama3-8b, llama3-70b, smollm2-135m, qwen2.5-7b, mistral-7b.");
+            "llama2-70b, llama3-8b, llama3-70b, smollm2-135m, qwen2.5-7b, qwen3-8b, "
+            "mistral-7b.");
 }
 
 TEST(WorkTest, ParametersByKindAddUpWithEveryFlag) {
