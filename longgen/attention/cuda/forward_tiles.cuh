@@ -176,7 +176,8 @@ struct ForwardConsumer : ConsumerThread {
       } else {
         next_tile<2, 2>(s, *work, *next);
       }
-      release_read(done);
+      __syncwarp();
+      barrier_arrive(done);
       work = next;
     }
     wait_for_v();

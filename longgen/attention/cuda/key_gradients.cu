@@ -28,7 +28,7 @@ struct Shared {
   WorkQueue<KeyWork> queue;
   Gates<2> k_gates;
   Gates<1> v_gates;
-  Gates<kStages> gates;
+  Gates<kStages, kConsumerThreads> gates;  // every thread reads the statistics
 
   __device__ __forceinline__ void init_barriers() {
     queue.init_barriers();
@@ -190,7 +190,7 @@ struct Consumer : ConsumerThread {  // rows are keys
   __device__ __forceinline__ void settle(float (&grad_k)[kHeadSize / 2], float (&grad_v)[kHeadSize / 2]) {
     wgmma_wait<0>(grad_v);
     wgmma_wait<0>(grad_k);
-    if (in_use != nullptr) release_read(in_use);
+    if (in_use != nullptr) barrier_arrive(in_use);
     in_use = nullptr;
   }
 
@@ -202,7 +202,7 @@ struct Consumer : ConsumerThread {  // rows are keys
     issue_keys_times_queries<kHeadSize>(scores, shared.k[k_ring.stage][group], shared.q[ring.stage]);
     wgmma_wait<1>(grad_v);
     wgmma_wait<1>(grad_k);
-    if (in_use != nullptr) release_read(in_use);
+    if (in_use != nullptr) barrier_arrive(in_use);
     shared.v_gates.wait(v_ring);
     issue_keys_times_queries<kHeadSize>(grad_p, shared.v[group], shared.grad_out[ring.stage]);
     wgmma_wait<1>(scores);
@@ -221,7 +221,7 @@ struct Consumer : ConsumerThread {  // rows are keys
     while (const KeyWork* const item = shared.queue.wait(place)) {
       shared.k_gates.wait(k_ring);
       work(item->item, item->rows);
-      release_read(shared.queue.empty(place));
+      barrier_arrive(shared.queue.empty(place));
       place.next();
     }
   }
@@ -244,7 +244,7 @@ struct Consumer : ConsumerThread {  // rows are keys
           query_block(query == block, grad_k, grad_v);
         } else {
           settle(grad_k, grad_v);  // the producer must not wait for a stage while this warpgroup waits for it
-          release(&shared.gates.empty[ring.stage]);
+          barrier_arrive(&shared.gates.empty[ring.stage]);
         }
         ring.next();
       }

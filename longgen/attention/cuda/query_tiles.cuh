@@ -56,14 +56,10 @@ struct ConsumerThread {
   const int lane = threadIdx.x % 32;
   const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;  // its first row of the warpgroup's 64
 
-  /// The warp's products no longer need what the barrier guards.
+  /// The warp's products no longer need what the barrier guards. Where its lanes have read that themselves, __syncwarp() comes
+  /// first, or every lane arrives.
   __device__ __forceinline__ void release(uint64_t* empty) const {
     if (lane == 0) barrier_arrive(empty);
-  }
-  /// The same where its lanes have read that themselves, too.
-  __device__ __forceinline__ void release_read(uint64_t* empty) const {
-    __syncwarp();
-    release(empty);
   }
 };
 
@@ -143,15 +139,16 @@ __device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* 
   load_block<kHeadSize>(to, kBlockPanelBytes, map, full, work.head, work.position + group * kBlock + work.rows.row_shift);
 }
 
-/// The barriers of a ring of stages: of the copies into a stage, and of the consumer warps that no longer need it.
-template <int kStages, int kWarps = kConsumerWarps>
+/// The barriers of a ring of stages: of the copies into a stage, and of the kReaders, consumer warps or threads, that no longer
+/// need it.
+template <int kStages, int kReaders = kConsumerWarps>
 struct Gates {
   uint64_t full[kStages], empty[kStages];
 
   __device__ __forceinline__ void init() {
     for (int stage = 0; stage < kStages; ++stage) {
       barrier_init(&full[stage], 1);
-      barrier_init(&empty[stage], kWarps);
+      barrier_init(&empty[stage], kReaders);
     }
   }
   /// The producer's: waits until the stage is free, announces bytes, and returns the barrier for their copies.
@@ -190,13 +187,13 @@ class WorkQueue {
     gates_.wait(place);
     return is_end_[place.stage] ? nullptr : &items_[place.stage];
   }
-  /// Where the producer and the consumer warps arrive when they no longer need the item.
+  /// Where the producer and every consumer thread arrive when they no longer need the item.
   __device__ __forceinline__ uint64_t* empty(const Place& place) { return &gates_.empty[place.stage]; }
 
  private:
   Item items_[2];
   bool is_end_[2];
-  Gates<2, 1 + kConsumerWarps> gates_;
+  Gates<2, 1 + kConsumerThreads> gates_;
 };
 
 /// In shared memory: the tiles at work, whose rows the kernel keeps itself, once or twice, and the stages of their keys and
