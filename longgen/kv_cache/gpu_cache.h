@@ -54,7 +54,9 @@ class GpuCache {
                      const at::Tensor& v_TKD) const = 0;
 
   /// prepare_heads() and write() in one pass over memory: of heads (T, H + 2K, D) bf16 the last 2K
-  /// are k and v. Returns the H heads of queries, (T, H, D), which equal those bit for bit.
+  /// are k and v. Returns the H heads of queries, (T, H, D). All equal those bit for bit, but for
+  /// norms whose weights do not lie at multiples of 16 bytes, of which rms_norm() adds the squares
+  /// in another order.
   virtual at::Tensor prepare_and_write(const LayerPages& pages, const PassTables& tables,
                                        const at::Tensor& heads_THD, int64_t num_heads,
                                        const HeadPreparation& preparation) const = 0;

@@ -176,7 +176,7 @@ struct ForwardConsumer : ConsumerThread {
       } else {
         next_tile<2, 2>(s, *work, *next);
       }
-      __syncwarp();
+      __syncwarp();  // without it ptxas serializes products (C7511)
       barrier_arrive(done);
       work = next;
     }

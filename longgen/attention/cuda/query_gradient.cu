@@ -187,8 +187,7 @@ struct Consumer : ConsumerThread {
     shared.rows_gates[group].wait(rows_ring);
     shared.k_gates.wait(k_ring);
     make_delta(shared.k[k_ring.stage] + group * TileBytes<kHeadSize>::kRows64, s.delta);
-    __syncwarp();
-    release(&shared.k_gates.empty[k_ring.stage]);
+    release_read(&shared.k_gates.empty[k_ring.stage]);
     k_ring.next();
     finish_lse(s.lse);
     store_statistics(work, s.lse, s.delta);
@@ -198,8 +197,7 @@ struct Consumer : ConsumerThread {
     for (; step < end; ++step) one_step<2>(s, work, step);
     settle<0>(s.grad_q);
     if (step < steps) one_step<1>(s, work, step);
-    __syncwarp();
-    release(&shared.rows_gates[group].empty[0]);
+    release_read(&shared.rows_gates[group].empty[0]);
     rows_ring.next();
     settle<0>(s.grad_q);
     store(work, s.grad_q);

@@ -56,10 +56,15 @@ struct ConsumerThread {
   const int lane = threadIdx.x % 32;
   const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;  // its first row of the warpgroup's 64
 
-  /// The warp's products no longer need what the barrier guards. Where its lanes have read that themselves, __syncwarp() comes
-  /// first, or every lane arrives.
+  /// The warp's products no longer need what the barrier guards.
   __device__ __forceinline__ void release(uint64_t* empty) const {
     if (lane == 0) barrier_arrive(empty);
+  }
+  /// The same where its lanes have read boxes of a tensor map themselves. Of what other threads write or copy_bytes() brings,
+  /// every lane arrives itself: racecheck takes no order from this (docs/gpu_tests.md).
+  __device__ __forceinline__ void release_read(uint64_t* empty) const {
+    __syncwarp();
+    release(empty);
   }
 };
 

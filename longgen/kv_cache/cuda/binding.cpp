@@ -40,11 +40,9 @@ void check_groups(int64_t num_heads, const PassTables& tables) {
            num_heads, " is not a multiple of num_kv_heads ", tables.num_kv_heads(), ".");
 }
 
-/// The same numbers at a multiple of 16 bytes.
-at::Tensor aligned_vector(const at::Tensor& x) {
-  if (!x.defined()) return x;
-  const bool good = x.is_contiguous() && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
-  return good ? x : x.clone(at::MemoryFormat::Contiguous);
+/// aligned() of the weight of a norm.
+at::Tensor aligned_weight(const at::Tensor& x) {
+  return x.defined() ? aligned(x.view({1, 1, -1})) : x;
 }
 
 PagedRuns paged_runs(const LayerPages& pages, const PassTables& tables, int64_t head_size) {
@@ -111,7 +109,7 @@ class CudaCache : public GpuCache {
              describe("q norm", q_norm), ", ", describe("k norm", k_norm), ".");
     const at::Tensor heads = aligned(heads_THD);
     const at::Tensor q = at::empty({heads.size(0), num_heads, head_size}, heads.options());
-    const at::Tensor q_weight = aligned_vector(q_norm), k_weight = aligned_vector(k_norm);
+    const at::Tensor q_weight = aligned_weight(q_norm), k_weight = aligned_weight(k_norm);
     const PrepareArguments arguments = {head_rows(heads),
                                         table.cos_TD.const_data_ptr<float>(),
                                         table.sin_TD.const_data_ptr<float>(),

@@ -137,11 +137,10 @@ cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream) {
 
 cudaError_t prepare_and_write_pages(const PrepareArguments& arguments, cudaStream_t stream) {
   if (arguments.to.num_runs == 0) return cudaSuccess;
-  const bool has_norm = arguments.q_norm != nullptr, is_small = arguments.to.head_size == 64;
-  const auto kernel =
-      is_small   ? has_norm ? prepare_and_write_kernel<4, true> : prepare_and_write_kernel<4, false>
-        : has_norm ? prepare_and_write_kernel<8, true>
-                 : prepare_and_write_kernel<8, false>;
+  const bool has_norm = arguments.q_norm != nullptr;
+  const auto of_64 = has_norm ? prepare_and_write_kernel<4, true> : prepare_and_write_kernel<4, false>;
+  const auto of_128 = has_norm ? prepare_and_write_kernel<8, true> : prepare_and_write_kernel<8, false>;
+  const auto kernel = arguments.to.head_size == 64 ? of_64 : of_128;
   kernel<<<grid_of(arguments.to), kWriteThreads, 0, stream>>>(arguments);
   return cudaGetLastError();
 }
