@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh --tests
 
 echo "[test] clang-format"
-git ls-files '*.cpp' '*.h' | xargs .venv/bin/clang-format --dry-run --Werror
+git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs .venv/bin/clang-format --dry-run --Werror
 
 echo "[test] building the parsers and their fuzzers under ASan and UBSan"
 cmake --preset asan

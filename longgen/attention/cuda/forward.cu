@@ -25,14 +25,16 @@ cudaError_t launch(const AttendProblem& problem, void* out, float* lse, cudaStre
   const cudaError_t error = make_tensor_maps(problem, maps);
   if (error != cudaSuccess) return error;
   const Arguments a = {{problem, maps.q, static_cast<__nv_bfloat16*>(out), lse}, maps.k, maps.v};
-  return launch_persistent<ForwardShared<kHeadSize>>(forward_kernel<kHeadSize>, a, problem.num_tiles * problem.num_heads,
-                                                     kThreads, stream);
+  return launch_persistent<ForwardShared<kHeadSize>>(
+      forward_kernel<kHeadSize>, a, problem.num_tiles * problem.num_heads, kThreads, stream);
 }
 
 }  // namespace
 
-cudaError_t attend_forward(const AttendProblem& problem, void* out, float* lse, cudaStream_t stream) {
-  return problem.head_size == 64 ? launch<64>(problem, out, lse, stream) : launch<128>(problem, out, lse, stream);
+cudaError_t attend_forward(const AttendProblem& problem, void* out, float* lse,
+                           cudaStream_t stream) {
+  return problem.head_size == 64 ? launch<64>(problem, out, lse, stream)
+                                 : launch<128>(problem, out, lse, stream);
 }
 
 }  // namespace longgen::cuda

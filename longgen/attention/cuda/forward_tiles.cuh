@@ -1,14 +1,16 @@
-// attention/cuda/forward_tiles.cuh: the kernel of the forward pass, for keys and values of any source: one CTA a multiprocessor
-// walks over tiles of 128 query rows of one head. A producer warp keeps the stages of keys and values full; two consumer
-// warpgroups take 64 rows each. A warpgroup issues the scores of the next 128 keys and the output of the last ones together;
-// while one warpgroup computes its softmax, the tensor cores have the products of the other.
+// attention/cuda/forward_tiles.cuh: the kernel of the forward pass, for keys and values of any
+// source: one CTA a multiprocessor walks over tiles of 128 query rows of one head. A producer warp
+// keeps the stages of keys and values full; two consumer warpgroups take 64 rows each. A warpgroup
+// issues the scores of the next 128 keys and the output of the last ones together; while one
+// warpgroup computes its softmax, the tensor cores have the products of the other.
 #pragma once
 
 #include "longgen/attention/cuda/query_tiles.cuh"
 
 namespace longgen::cuda {
 
-/// A stage of v is needed a step longer than one of k: with heads of 128, where five of them fit, v has the odd one.
+/// A stage of v is needed a step longer than one of k: with heads of 128, where five of them fit, v
+/// has the odd one.
 template <int kHeadSize>
 struct ForwardShared : TileStages<kHeadSize, 2, kHeadSize == 64 ? 4 : 2, kHeadSize == 64 ? 4 : 3> {
   alignas(1024) uint8_t q[2][2][TileBytes<kHeadSize>::kRows64];  // of a tile and the next
@@ -30,10 +32,11 @@ struct ForwardConsumer : ConsumerThread {
   Ring<2> q_ring;
   typename WorkQueue<Work>::Place place;
 
-  __device__ ForwardConsumer(const ForwardArguments& arguments, ForwardShared<kHeadSize>& s) : a(arguments), shared(s) {}
+  __device__ ForwardConsumer(const ForwardArguments& arguments, ForwardShared<kHeadSize>& s)
+      : a(arguments), shared(s) {}
 
-  // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the products. With heads of
-  // 128 they do not.
+  // The warpgroups issue products in turns with heads of 64, where the softmax takes as long as the
+  // products. With heads of 128 they do not.
   static constexpr bool kTakeTurns = kHeadSize == 64;
   __device__ __forceinline__ void my_turn() const {
     if constexpr (kTakeTurns) named_barrier_sync(1 + group, kConsumerThreads);
@@ -42,7 +45,8 @@ struct ForwardConsumer : ConsumerThread {
     if constexpr (kTakeTurns) named_barrier_arrive(2 - group, kConsumerThreads);
   }
 
-  /// Registers. Of a tile's last step only the softmax is done when the scores of the next tile are issued.
+  /// Registers. Of a tile's last step only the softmax is done when the scores of the next tile are
+  /// issued.
   struct State {
     float scores[64], out[kHeadSize / 2];
     uint32_t p[8][4];
@@ -56,8 +60,9 @@ struct ForwardConsumer : ConsumerThread {
     }
   };
 
-  /// Steps with one block of interest are computed as such. With heads of 64 the compiler would run out of registers for
-  /// the kinds of steps (it then waits after every product): the other block is masked.
+  /// Steps with one block of interest are computed as such. With heads of 64 the compiler would run
+  /// out of registers for the kinds of steps (it then waits after every product): the other block
+  /// is masked.
   static constexpr bool kHalfSteps = kHeadSize == 128;
 
   __device__ __forceinline__ StepViews views(const Work& work, int step) const {
@@ -66,7 +71,8 @@ struct ForwardConsumer : ConsumerThread {
 
   template <int kBlocks>
   __device__ __forceinline__ void issue_scores(State& s) const {
-    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[q_ring.stage][group], shared.k[k_ring.stage]);
+    issue_rows_times_keys<kHeadSize, kBlocks>(s.scores, shared.q[q_ring.stage][group],
+                                              shared.k[k_ring.stage]);
   }
   template <int kBlocks>
   __device__ __forceinline__ void issue_out(State& s) const {
@@ -126,7 +132,8 @@ struct ForwardConsumer : ConsumerThread {
     s.p_is_half = kBlocks == 1;
   }
 
-  /// The last output of a tile beside the first scores of the next one, which run while the tile is stored.
+  /// The last output of a tile beside the first scores of the next one, which run while the tile is
+  /// stored.
   template <int kBefore, int kBlocks>
   __device__ __forceinline__ void next_tile(State& s, const Work& work, const Work& next) {
     wait_for_v();
@@ -145,7 +152,8 @@ struct ForwardConsumer : ConsumerThread {
     first_softmax<kBlocks>(s, next);
   }
 
-  /// All steps but the first. Half steps come first and last; one in between would be computed whole and masked.
+  /// All steps but the first. Half steps come first and last; one in between would be computed
+  /// whole and masked.
   __device__ __forceinline__ void other_steps(State& s, const Work& work) {
     const int steps = work.num_steps();
     int step = 1;
@@ -190,7 +198,8 @@ struct ForwardConsumer : ConsumerThread {
     store(*work, s.out, s.softmax);
   }
 
-  __device__ __forceinline__ void store(const Work& work, float (&out)[kHeadSize / 2], const RunningSoftmax& softmax) const {
+  __device__ __forceinline__ void store(const Work& work, float (&out)[kHeadSize / 2],
+                                        const RunningSoftmax& softmax) const {
     const AttendProblem& problem = a.problem;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -200,7 +209,8 @@ struct ForwardConsumer : ConsumerThread {
       const int position = work.position + group * kBlock + row + 8 * r;
       const bool mine = position >= work.rows.begin && position < work.rows.end;
       const int64_t out_row = position + work.rows.row_shift;
-      if (mine && a.lse != nullptr && lane % 4 == 0) a.lse[work.head * problem.num_rows + out_row] = lse;
+      if (mine && a.lse != nullptr && lane % 4 == 0)
+        a.lse[work.head * problem.num_rows + out_row] = lse;
       __nv_bfloat16* to = a.out + (out_row * problem.num_heads + work.head) * kHeadSize;
       store_row<kHeadSize>(out, r, factor, to, mine);
     }
@@ -215,7 +225,8 @@ struct ForwardRows {
   const ForwardArguments& a;
   ForwardShared<kHeadSize>& shared;
 
-  __device__ __forceinline__ void load(const Work& work, int group, int buffer, uint64_t* full) const {
+  __device__ __forceinline__ void load(const Work& work, int group, int buffer,
+                                       uint64_t* full) const {
     load_query_rows<kHeadSize>(shared.q[buffer][group], &a.q_map, full, work, group);
   }
 };
@@ -226,7 +237,7 @@ __device__ __forceinline__ void run_forward(const ForwardArguments& a, const Sou
   auto& shared = whole_shared<ForwardShared<kHeadSize>>();
   if (threadIdx.x == 0) prefetch_map(&a.q_map);
   run_tiles<kHeadSize, 40>(a.problem, shared, source, ForwardRows<kHeadSize>{a, shared},
-                       [&] { ForwardConsumer<kHeadSize>(a, shared).run(); });
+                           [&] { ForwardConsumer<kHeadSize>(a, shared).run(); });
 }
 
 }  // namespace longgen::cuda

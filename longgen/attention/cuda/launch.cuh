@@ -8,7 +8,8 @@
 
 namespace longgen::cuda {
 
-/// Shared memory of a kernel that has no other: it begins at a multiple of 1,024 bytes, as swizzled tiles need it.
+/// Shared memory of a kernel that has no other: it begins at a multiple of 1,024 bytes, as swizzled
+/// tiles need it.
 template <typename Shared>
 __device__ __forceinline__ Shared& whole_shared() {
   extern __shared__ __align__(1024) uint8_t memory[];
@@ -25,12 +26,13 @@ inline int num_multiprocessors() {
 
 /// One CTA for each multiprocessor, or fewer.
 template <typename Shared, typename Arguments>
-cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& arguments, int num_items, int threads,
-                              cudaStream_t stream) {
+cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& arguments, int num_items,
+                              int threads, cudaStream_t stream) {
   if (num_items == 0) return cudaSuccess;
   constexpr int kBytes = sizeof(Shared);
   static_assert(kBytes <= 227 * 1024);
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
   kernel<<<std::min(num_items, num_multiprocessors()), threads, kBytes, stream>>>(arguments);
   return cudaGetLastError();

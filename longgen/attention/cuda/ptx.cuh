@@ -1,5 +1,6 @@
-// attention/cuda/ptx.cuh: the Hopper instructions that the kernels use, one thin function each. Names and semantics are
-// those of the PTX ISA 9.0 manual: mbarrier, cp.async.bulk (copies by the bulk copy engine), setmaxnreg, named barriers.
+// attention/cuda/ptx.cuh: the Hopper instructions that the kernels use, one thin function each.
+// Names and semantics are those of the PTX ISA 9.0 manual: mbarrier, cp.async.bulk (copies by the
+// bulk copy engine), setmaxnreg, named barriers.
 #pragma once
 
 #include <cuda.h>
@@ -16,7 +17,8 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
 // ---- mbarrier: a phase ends when all arrivals have come and all announced bytes have landed ----
 
 __device__ __forceinline__ void barrier_init(uint64_t* barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals));
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+               "r"(arrivals));
 }
 
 /// Makes initialised barriers visible to the copy engine.
@@ -25,13 +27,16 @@ __device__ __forceinline__ void fence_barrier_init() {
 }
 
 __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
+               : "memory");
 }
 
 /// Arrives once and announces bytes that copies will bring.
 __device__ __forceinline__ void barrier_expect(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
-               : "memory");
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
 }
 
 /// Waits until the phase of this parity has ended.
@@ -52,20 +57,23 @@ __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity)
 // ---- copies into shared memory that end at a barrier ----
 
 /// A box of a tensor map; coordinates innermost first. What lies outside the tensor comes as zeros.
-__device__ __forceinline__ void copy_box_3d(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y, int z) {
+__device__ __forceinline__ void copy_box_3d(void* to, const CUtensorMap* map, uint64_t* barrier,
+                                            int x, int y, int z) {
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
-      "[%2];" ::"r"(shared_address(to)),
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(to)),
       "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z)
       : "memory");
 }
 
 /// `bytes` contiguous bytes, a multiple of 16; both addresses 16-byte aligned.
-__device__ __forceinline__ void copy_bytes(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   shared_address(to)),
-               "l"(from), "r"(bytes), "r"(shared_address(barrier))
-               : "memory");
+__device__ __forceinline__ void copy_bytes(void* to, const void* from, uint32_t bytes,
+                                           uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to)),
+      "l"(from), "r"(bytes), "r"(shared_address(barrier))
+      : "memory");
 }
 
 __device__ __forceinline__ void prefetch_map(const CUtensorMap* map) {
@@ -74,8 +82,8 @@ __device__ __forceinline__ void prefetch_map(const CUtensorMap* map) {
 
 // ---- stages: a producer fills them in turn, consumers empty them in turn ----
 
-/// Position in a ring of stages. Consumers wait for phase `phase` of a stage's full barrier, the producer for the other
-/// phase of its empty barrier.
+/// Position in a ring of stages. Consumers wait for phase `phase` of a stage's full barrier, the
+/// producer for the other phase of its empty barrier.
 template <int kStages>
 struct Ring {
   int stage = 0;

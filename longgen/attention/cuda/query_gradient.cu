@@ -1,6 +1,6 @@
-// The gradient of q, and the statistics of its rows that key_gradients.cu reads. Tiles, stages and warpgroups are those of the
-// forward pass: for every 128 keys, dq += (p * (grad_out v^T - delta)) k with p = exp(scores - LSE) and delta = the sum over
-// the head of grad_out * out.
+// The gradient of q, and the statistics of its rows that key_gradients.cu reads. Tiles, stages and
+// warpgroups are those of the forward pass: for every 128 keys, dq += (p * (grad_out v^T - delta))
+// k with p = exp(scores - LSE) and delta = the sum over the head of grad_out * out.
 #include "longgen/attention/cuda/backward.h"
 #include "longgen/attention/cuda/query_tiles.cuh"
 #include "longgen/attention/cuda/tensor_map.h"
@@ -35,7 +35,8 @@ struct Rows {
   }
   __device__ __forceinline__ void load_more(const Work& work, uint8_t* to, uint64_t* full) const {
     for (int group = 0; group < 2; ++group) {
-      load_query_rows<kHeadSize>(to + group * TileBytes<kHeadSize>::kRows64, &a.out_map, full, work, group);
+      load_query_rows<kHeadSize>(to + group * TileBytes<kHeadSize>::kRows64, &a.out_map, full, work,
+                                 group);
     }
   }
 };
@@ -76,21 +77,24 @@ struct Consumer : ConsumerThread {
   template <int kBlocks>
   __device__ __forceinline__ void issue_grad_p(float (&grad_p)[32 * kBlocks]) {
     shared.v_gates.wait(v_ring);
-    issue_rows_times_keys<kHeadSize, kBlocks>(grad_p, shared.grad_out[group], shared.v[v_ring.stage]);
+    issue_rows_times_keys<kHeadSize, kBlocks>(grad_p, shared.grad_out[group],
+                                              shared.v[v_ring.stage]);
   }
 
   /// The probabilities, in place of the scores.
   template <int kBlocks>
-  __device__ __forceinline__ void probabilities(float (&scores)[32 * kBlocks], const float (&lse)[2], const Work& work,
+  __device__ __forceinline__ void probabilities(float (&scores)[32 * kBlocks],
+                                                const float (&lse)[2], const Work& work,
                                                 int step) const {
     const float scale = a.problem.attend.scale * kLog2E;
 #pragma unroll
-    for (int i = 0; i < 32 * kBlocks; ++i) scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
+    for (int i = 0; i < 32 * kBlocks; ++i)
+      scores[i] = exp2_approx(scores[i] * scale - lse[(i >> 1) & 1]);
     if (!work.sees_all(step)) views(work, step).template mask<kBlocks>(scores, row, 0.0f);
   }
 
-  /// delta of the thread's two rows, from the warpgroup's rows of `out`. Two threads make a row's; a warp's 16 rows are those
-  /// that its threads need.
+  /// delta of the thread's two rows, from the warpgroup's rows of `out`. Two threads make a row's;
+  /// a warp's 16 rows are those that its threads need.
   __device__ __forceinline__ void make_delta(const uint8_t* out, float (&delta)[2]) const {
     constexpr int kChunks = kHeadSize / 16;  // of 8 values, for each of the two threads
     const int from_row = threadIdx.x % 128 / 2, first = threadIdx.x % 2 * kChunks;
@@ -98,7 +102,8 @@ struct Consumer : ConsumerThread {
 #pragma unroll
     for (int i = 0; i < kChunks; ++i) {
       const int chunk = first + i;
-      const int at = chunk / 8 * kBlockPanelBytes + from_row * kPanelRowBytes + ((chunk ^ from_row) % 8) * 16;
+      const int at =
+          chunk / 8 * kBlockPanelBytes + from_row * kPanelRowBytes + ((chunk ^ from_row) % 8) * 16;
       sum += dot_of_chunk(*reinterpret_cast<const uint4*>(shared.grad_out[group] + at),
                           *reinterpret_cast<const uint4*>(out + at));
     }
@@ -113,7 +118,9 @@ struct Consumer : ConsumerThread {
     for (int r = 0; r < 2; ++r) {
       const int position = work.position + group * kBlock + row + 8 * r;
       const bool is_row = position >= work.rows.begin && position < work.rows.end;
-      lse[r] = is_row ? a.problem.lse[work.head * a.problem.attend.num_rows + position + work.rows.row_shift] : -INFINITY;
+      const float* const all = a.problem.lse;
+      lse[r] = is_row ? all[work.head * a.problem.attend.num_rows + position + work.rows.row_shift]
+                      : -INFINITY;
     }
   }
   /// In units of log2, +inf in place of -inf.
@@ -122,11 +129,14 @@ struct Consumer : ConsumerThread {
     for (int r = 0; r < 2; ++r) lse[r] = lse[r] == -INFINITY ? INFINITY : lse[r] * kLog2E;
   }
 
-  __device__ __forceinline__ void store_statistics(const Work& work, const float (&lse)[2], const float (&delta)[2]) const {
+  __device__ __forceinline__ void store_statistics(const Work& work, const float (&lse)[2],
+                                                   const float (&delta)[2]) const {
     if (lane % 4 != 0) return;
     const int64_t block = work.rows.first_block + work.position / kBlock + group;
-    float* const stats = a.problem.statistics +
-                         (static_cast<int64_t>(work.head) * 2 * a.problem.attend.num_tiles + block) * kStatisticsOfBlock;
+    float* const stats =
+        a.problem.statistics +
+        (static_cast<int64_t>(work.head) * 2 * a.problem.attend.num_tiles + block) *
+            kStatisticsOfBlock;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       stats[row + 8 * r] = lse[r];
@@ -140,7 +150,8 @@ struct Consumer : ConsumerThread {
     float lse[2], delta[2];
   };
 
-  /// Of both blocks or the second one alone. Its last product, which adds to grad_q, is still under way at the end.
+  /// Of both blocks or the second one alone. Its last product, which adds to grad_q, is still under
+  /// way at the end.
   template <int kBlocks>
   __device__ __forceinline__ void one_step(State& s, const Work& work, int step) {
     float scores[32 * kBlocks], grad_p[32 * kBlocks];
@@ -203,24 +214,29 @@ struct Consumer : ConsumerThread {
     store(work, s.grad_q);
   }
 
-  __device__ __forceinline__ void store(const Work& work, const float (&grad_q)[kHeadSize / 2]) const {
+  __device__ __forceinline__ void store(const Work& work,
+                                        const float (&grad_q)[kHeadSize / 2]) const {
     const AttendProblem& problem = a.problem.attend;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int position = work.position + group * kBlock + row + 8 * r;
       const int64_t out_row = position + work.rows.row_shift;
-      auto* to = static_cast<__nv_bfloat16*>(a.problem.grad_q) + (out_row * problem.num_heads + work.head) * kHeadSize;
-      store_row<kHeadSize>(grad_q, r, problem.scale, to, position >= work.rows.begin && position < work.rows.end);
+      auto* to = static_cast<__nv_bfloat16*>(a.problem.grad_q) +
+                 (out_row * problem.num_heads + work.head) * kHeadSize;
+      store_row<kHeadSize>(grad_q, r, problem.scale, to,
+                           position >= work.rows.begin && position < work.rows.end);
     }
   }
 };
 
 template <int kHeadSize>
-__global__ void __launch_bounds__(kThreads, 1) query_gradient_kernel(const __grid_constant__ Arguments a) {
+__global__ void __launch_bounds__(kThreads, 1)
+    query_gradient_kernel(const __grid_constant__ Arguments a) {
   auto& shared = whole_shared<Shared<kHeadSize>>();
   const AttendProblem& problem = a.problem.attend;
-  run_tiles<kHeadSize, 24>(problem, shared, TensorSource(problem, &a.maps.k, &a.maps.v), Rows<kHeadSize>{a, shared},
-                       [&] { Consumer<kHeadSize>(a, shared).run(); });
+  run_tiles<kHeadSize, 24>(problem, shared, TensorSource(problem, &a.maps.k, &a.maps.v),
+                           Rows<kHeadSize>{a, shared},
+                           [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
 template <int kHeadSize>
@@ -230,11 +246,13 @@ cudaError_t launch_query_gradient(const BackwardProblem& problem, cudaStream_t s
   a.problem = problem;
   for (const cudaError_t error :
        {make_tensor_maps(p, a.maps),
-        make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.grad_out_map),
+        make_tensor_map(problem.grad_out, p.num_rows, p.num_heads, kHeadSize, kBlock,
+                        a.grad_out_map),
         make_tensor_map(problem.out, p.num_rows, p.num_heads, kHeadSize, kBlock, a.out_map)}) {
     if (error != cudaSuccess) return error;
   }
-  return launch_persistent<Shared<kHeadSize>>(query_gradient_kernel<kHeadSize>, a, p.num_tiles * p.num_heads, kThreads, stream);
+  return launch_persistent<Shared<kHeadSize>>(query_gradient_kernel<kHeadSize>, a,
+                                              p.num_tiles * p.num_heads, kThreads, stream);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// attention/cuda/query_tiles.cuh: what the attention kernels share, above all those that walk over tiles of 128 query rows: the
-// forward pass and the gradient of q. A CTA has a producer warpgroup, which keeps stages of 128 keys and values full, and two
-// consumer warpgroups of 64 query rows each.
+// attention/cuda/query_tiles.cuh: what the attention kernels share, above all those that walk over
+// tiles of 128 query rows: the forward pass and the gradient of q. A CTA has a producer warpgroup,
+// which keeps stages of 128 keys and values full, and two consumer warpgroups of 64 query rows
+// each.
 #pragma once
 
 #include "longgen/attention/cuda/launch.cuh"
@@ -22,16 +23,18 @@ constexpr int kKeyPanelBytes = kKeys * kPanelRowBytes;
 template <int kHeadSize>
 struct TileBytes {
   static constexpr int kPanels = kHeadSize / kPanelColumns;
-  static constexpr int kRows64 = kPanels * kBlockPanelBytes;   // 64 rows, as one block
-  static constexpr int kStage = kPanels * kKeyPanelBytes;      // 128 rows of two blocks, panel by panel
+  static constexpr int kRows64 = kPanels * kBlockPanelBytes;  // 64 rows, as one block
+  static constexpr int kStage = kPanels * kKeyPanelBytes;  // 128 rows of two blocks, panel by panel
 };
 
-/// The body of a kernel: after the barriers are made, one thread of the first warp produces, one of the second makes the work
-/// ahead, and the other two warpgroups are the consumers, which have most registers of the first: of 504 for a thread of each of
-/// the three it keeps kProducerRegisters, a multiple of 16 plus 8.
-template <int kProducerRegisters, typename Shared, typename Produce, typename MakeWork, typename Consume>
-__device__ __forceinline__ void run_warpgroups(Shared& shared, const Produce& produce, const MakeWork& make_work,
-                                               const Consume& consume) {
+/// The body of a kernel: after the barriers are made, one thread of the first warp produces, one of
+/// the second makes the work ahead, and the other two warpgroups are the consumers, which have most
+/// registers of the first: of 504 for a thread of each of the three it keeps kProducerRegisters, a
+/// multiple of 16 plus 8.
+template <int kProducerRegisters, typename Shared, typename Produce, typename MakeWork,
+          typename Consume>
+__device__ __forceinline__ void run_warpgroups(Shared& shared, const Produce& produce,
+                                               const MakeWork& make_work, const Consume& consume) {
   if (threadIdx.x == 0) {
     shared.init_barriers();
     fence_barrier_init();
@@ -54,14 +57,16 @@ __device__ __forceinline__ void run_warpgroups(Shared& shared, const Produce& pr
 struct ConsumerThread {
   const int group = static_cast<int>(threadIdx.x) / 128 - 1;  // of the two consumer warpgroups
   const int lane = threadIdx.x % 32;
-  const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;  // its first row of the warpgroup's 64
+  // The thread's first row of the warpgroup's 64.
+  const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
 
   /// The warp's products no longer need what the barrier guards.
   __device__ __forceinline__ void release(uint64_t* empty) const {
     if (lane == 0) barrier_arrive(empty);
   }
-  /// The same where its lanes have read boxes of a tensor map themselves. Of what other threads write or copy_bytes() brings,
-  /// every lane arrives itself: racecheck takes no order from this (docs/gpu_tests.md).
+  /// The same where its lanes have read boxes of a tensor map themselves. Of what other threads
+  /// write or copy_bytes() brings, every lane arrives itself: racecheck takes no order from this
+  /// (docs/gpu_tests.md).
   __device__ __forceinline__ void release_read(uint64_t* empty) const {
     __syncwarp();
     release(empty);
@@ -75,9 +80,10 @@ struct Work {
   KeyBlocks blocks;
 
   template <typename Source>
-  __device__ __forceinline__ static Work of(const AttendProblem& p, const Source& source, int item) {
-    // Heads one after the other, so that CTAs share keys in L2; late tiles first: with strided blocks or full layers they
-    // are the longest.
+  __device__ __forceinline__ static Work of(const AttendProblem& p, const Source& source,
+                                            int item) {
+    // Heads one after the other, so that CTAs share keys in L2; late tiles first: with strided
+    // blocks or full layers they are the longest.
     const int head = item / p.num_tiles;
     const TileOfRows tile = p.tiles[p.num_tiles - 1 - item % p.num_tiles];
     const SequenceRows rows = source.rows_of(tile.sequence);
@@ -88,7 +94,8 @@ struct Work {
     return {rows, head, kv_head, position, KeyBlocks(p.pattern, first, last, kv_head)};
   }
   __device__ __forceinline__ int num_steps() const { return (blocks.count() + 1) / 2; }
-  /// The first block of the last step may be missing: its place gets the second one, and nobody looks at it.
+  /// The first block of the last step may be missing: its place gets the second one, and nobody
+  /// looks at it.
   __device__ __forceinline__ int block(int step, int half) const {
     return blocks[min(2 * step + half, blocks.count() - 1)];
   }
@@ -101,21 +108,24 @@ struct Work {
 
 /// The 64 rows of one head from `row` on, panel_bytes from panel to panel.
 template <int kHeadSize>
-__device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const CUtensorMap* map, uint64_t* full, int head,
-                                           int row) {
+__device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const CUtensorMap* map,
+                                           uint64_t* full, int head, int row) {
 #pragma unroll
   for (int panel = 0; panel < TileBytes<kHeadSize>::kPanels; ++panel) {
     copy_box_3d(to + panel * panel_bytes, map, full, panel * kPanelColumns, head, row);
   }
 }
 
-/// Where a TileProducer finds keys and values: in two tensors. Other sources have the same functions.
+/// Where a TileProducer finds keys and values: in two tensors. Other sources have the same
+/// functions.
 class TensorSource {
  public:
   __device__ TensorSource(const AttendProblem& problem, const CUtensorMap* k, const CUtensorMap* v)
       : sequences_(problem.sequences), k_(k), v_(v) {}
 
-  __device__ __forceinline__ SequenceRows rows_of(int sequence) const { return sequences_[sequence]; }
+  __device__ __forceinline__ SequenceRows rows_of(int sequence) const {
+    return sequences_[sequence];
+  }
   /// The next calls are about this tile.
   __device__ __forceinline__ void begin(const Work& work) {
     key_shift_ = work.rows.key_shift;
@@ -140,12 +150,14 @@ class TensorSource {
 
 /// The 64 rows of a warpgroup from a tensor of query rows. The barrier gets kRows64 bytes.
 template <int kHeadSize>
-__device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* map, uint64_t* full, const Work& work, int group) {
-  load_block<kHeadSize>(to, kBlockPanelBytes, map, full, work.head, work.position + group * kBlock + work.rows.row_shift);
+__device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* map, uint64_t* full,
+                                                const Work& work, int group) {
+  load_block<kHeadSize>(to, kBlockPanelBytes, map, full, work.head,
+                        work.position + group * kBlock + work.rows.row_shift);
 }
 
-/// The barriers of a ring of stages: of the copies into a stage, and of the kReaders, consumer warps or threads, that no longer
-/// need it.
+/// The barriers of a ring of stages: of the copies into a stage, and of the kReaders, consumer
+/// warps or threads, that no longer need it.
 template <int kStages, int kReaders = kConsumerWarps>
 struct Gates {
   uint64_t full[kStages], empty[kStages];
@@ -156,18 +168,21 @@ struct Gates {
       barrier_init(&empty[stage], kReaders);
     }
   }
-  /// The producer's: waits until the stage is free, announces bytes, and returns the barrier for their copies.
+  /// The producer's: waits until the stage is free, announces bytes, and returns the barrier for
+  /// their copies.
   __device__ __forceinline__ uint64_t* open(const Ring<kStages>& ring, uint32_t bytes) {
     barrier_wait(&empty[ring.stage], ring.phase ^ 1);
     barrier_expect(&full[ring.stage], bytes);
     return &full[ring.stage];
   }
   /// A consumer's: waits for the copies.
-  __device__ __forceinline__ void wait(const Ring<kStages>& ring) { barrier_wait(&full[ring.stage], ring.phase); }
+  __device__ __forceinline__ void wait(const Ring<kStages>& ring) {
+    barrier_wait(&full[ring.stage], ring.phase);
+  }
 };
 
-/// In shared memory: the work of a CTA, made one item ahead by a thread of its own, so that nobody waits for the memory that it
-/// is read from.
+/// In shared memory: the work of a CTA, made one item ahead by a thread of its own, so that nobody
+/// waits for the memory that it is read from.
 template <typename Item>
 class WorkQueue {
  public:
@@ -193,7 +208,9 @@ class WorkQueue {
     return is_end_[place.stage] ? nullptr : &items_[place.stage];
   }
   /// Where the producer and every consumer thread arrive when they no longer need the item.
-  __device__ __forceinline__ uint64_t* empty(const Place& place) { return &gates_.empty[place.stage]; }
+  __device__ __forceinline__ uint64_t* empty(const Place& place) {
+    return &gates_.empty[place.stage];
+  }
 
  private:
   Item items_[2];
@@ -201,11 +218,12 @@ class WorkQueue {
   Gates<2, 1 + kConsumerThreads> gates_;
 };
 
-/// In shared memory: the tiles at work, whose rows the kernel keeps itself, once or twice, and the stages of their keys and
-/// values.
+/// In shared memory: the tiles at work, whose rows the kernel keeps itself, once or twice, and the
+/// stages of their keys and values.
 template <int kHeadSize, int kRowBuffers_, int kStagesOfK_, int kStagesOfV_>
 struct TileStages {
-  static constexpr int kRowBuffers = kRowBuffers_, kStagesOfK = kStagesOfK_, kStagesOfV = kStagesOfV_;
+  static constexpr int kRowBuffers = kRowBuffers_, kStagesOfK = kStagesOfK_,
+                       kStagesOfV = kStagesOfV_;
   alignas(1024) uint8_t k[kStagesOfK][TileBytes<kHeadSize>::kStage];
   alignas(1024) uint8_t v[kStagesOfV][TileBytes<kHeadSize>::kStage];
   WorkQueue<Work> queue;
@@ -221,8 +239,9 @@ struct TileStages {
   }
 };
 
-/// The producer. Rows fetches a tile's rows: load(work, group, buffer, barrier) those of a warpgroup, kBytes, and where kHasMore
-/// load_more(work, to, barrier) others of both, which fill a stage of K, the one before that of the first step.
+/// The producer. Rows fetches a tile's rows: load(work, group, buffer, barrier) those of a
+/// warpgroup, kBytes, and where kHasMore load_more(work, to, barrier) others of both, which fill a
+/// stage of K, the one before that of the first step.
 template <int kHeadSize, typename Shared, typename Source, typename Rows>
 class TileProducer {
  public:
@@ -233,7 +252,8 @@ class TileProducer {
     typename WorkQueue<Work>::Place place;
     while (const Work* const work = shared_.queue.wait(place)) {
       source_.begin(*work);
-      // A second buffer is free long before the tile begins. A single one is not: the first keys and values come ahead.
+      // A second buffer is free long before the tile begins. A single one is not: the first keys
+      // and values come ahead.
       if (Shared::kRowBuffers > 1) load_rows(*work);
       if constexpr (Rows::kHasMore) {
         uint64_t* const full = shared_.k_gates.open(k_ring_, kStageBytes);
@@ -254,7 +274,8 @@ class TileProducer {
 
   __device__ __forceinline__ void load_rows(const Work& work) {
     for (int group = 0; group < 2; ++group) {
-      rows_.load(work, group, rows_ring_.stage, shared_.rows_gates[group].open(rows_ring_, Rows::kBytes));
+      rows_.load(work, group, rows_ring_.stage,
+                 shared_.rows_gates[group].open(rows_ring_, Rows::kBytes));
     }
     rows_ring_.next();
   }
@@ -285,10 +306,14 @@ class TileProducer {
 };
 
 /// A kernel that walks over tiles: run_warpgroups() with a TileProducer.
-template <int kHeadSize, int kProducerRegisters, typename Shared, typename Source, typename Rows, typename Consume>
-__device__ __forceinline__ void run_tiles(const AttendProblem& problem, Shared& shared, const Source& source, const Rows& rows,
+template <int kHeadSize, int kProducerRegisters, typename Shared, typename Source, typename Rows,
+          typename Consume>
+__device__ __forceinline__ void run_tiles(const AttendProblem& problem, Shared& shared,
+                                          const Source& source, const Rows& rows,
                                           const Consume& consume) {
-  const auto produce = [&] { TileProducer<kHeadSize, Shared, Source, Rows>(shared, source, rows).run(); };
+  const auto produce = [&] {
+    TileProducer<kHeadSize, Shared, Source, Rows>(shared, source, rows).run();
+  };
   const auto make_work = [&] {
     shared.queue.fill(problem.num_tiles * problem.num_heads, problem.counters,
                       [&](int index) { return Work::of(problem, source, index); });
@@ -296,30 +321,36 @@ __device__ __forceinline__ void run_tiles(const AttendProblem& problem, Shared& 
   run_warpgroups<kProducerRegisters>(shared, produce, make_work, consume);
 }
 
-/// result (64, 128) = rows keys^T, not waited for: scores from q and k, or the gradient of the probabilities from that of the
-/// output and v. kBlocks 1: the second block of the stage alone, (64, 64) in the first half of the registers.
+/// result (64, 128) = rows keys^T, not waited for: scores from q and k, or the gradient of the
+/// probabilities from that of the output and v. kBlocks 1: the second block of the stage alone,
+/// (64, 64) in the first half of the registers.
 template <int kHeadSize, int kBlocks = 2, int kCount>
-__device__ __forceinline__ void issue_rows_times_keys(float (&result)[kCount], const uint8_t* rows, const uint8_t* keys) {
+__device__ __forceinline__ void issue_rows_times_keys(float (&result)[kCount], const uint8_t* rows,
+                                                      const uint8_t* keys) {
   if constexpr (kBlocks == 1) keys += kBlockPanelBytes;
   wgmma_fence();
 #pragma unroll
   for (int d = 0; d < kHeadSize; d += 16) {
     const int panel = d / kPanelColumns, bytes = d % kPanelColumns * 2;
-    wgmma_shared<64 * kBlocks>(result, advanced(descriptor_of_rows(rows + panel * kBlockPanelBytes), bytes),
-                               advanced(descriptor_of_rows(keys + panel * kKeyPanelBytes), bytes), d > 0);
+    wgmma_shared<64 * kBlocks>(
+        result, advanced(descriptor_of_rows(rows + panel * kBlockPanelBytes), bytes),
+        advanced(descriptor_of_rows(keys + panel * kKeyPanelBytes), bytes), d > 0);
   }
   wgmma_commit();
 }
 
-/// result (64, D) += fragments values: p v, or the gradient of q from that of the scores and k. Not waited for.
+/// result (64, D) += fragments values: p v, or the gradient of q from that of the scores and k. Not
+/// waited for.
 template <int kHeadSize, int kBlocks = 2, int kFragments>
-__device__ __forceinline__ void issue_fragments_times_values(float (&result)[kHeadSize / 2],
-                                                             const uint32_t (&fragments)[kFragments][4], const uint8_t* values) {
+__device__ __forceinline__ void issue_fragments_times_values(
+    float (&result)[kHeadSize / 2], const uint32_t (&fragments)[kFragments][4],
+    const uint8_t* values) {
   if constexpr (kBlocks == 1) values += kBlockPanelBytes;
   wgmma_fence();
 #pragma unroll
   for (int key = 0; key < kBlocks * kBlock; key += 16) {
-    wgmma_registers<kHeadSize>(result, fragments[key / 16], descriptor_of_columns(values + key * kPanelRowBytes, kKeyPanelBytes),
+    wgmma_registers<kHeadSize>(result, fragments[key / 16],
+                               descriptor_of_columns(values + key * kPanelRowBytes, kKeyPanelBytes),
                                true);
   }
   wgmma_commit();
@@ -327,19 +358,21 @@ __device__ __forceinline__ void issue_fragments_times_values(float (&result)[kHe
 
 /// The first kUsed groups of 16 columns of a result as operands A.
 template <int kUsed, int kFragments>
-__device__ __forceinline__ void round_to_fragments(const float (&result)[8 * kFragments], uint32_t (&fragments)[kFragments][4]) {
+__device__ __forceinline__ void round_to_fragments(const float (&result)[8 * kFragments],
+                                                   uint32_t (&fragments)[kFragments][4]) {
 #pragma unroll
   for (int i = 0; i < kUsed; ++i) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) fragments[i][j] = pack_bf16(result[8 * i + 2 * j], result[8 * i + 2 * j + 1]);
+    for (int j = 0; j < 4; ++j)
+      fragments[i][j] = pack_bf16(result[8 * i + 2 * j], result[8 * i + 2 * j + 1]);
   }
 }
 
-/// Row r (0, or 1: the row 8 below) of a (64, D) result, times `factor`, as bf16. All threads of the warp call it; rows that
-/// are not `wanted` are left out. `to` is 16-byte aligned.
+/// Row r (0, or 1: the row 8 below) of a (64, D) result, times `factor`, as bf16. All threads of
+/// the warp call it; rows that are not `wanted` are left out. `to` is 16-byte aligned.
 template <int kHeadSize>
-__device__ __forceinline__ void store_row(const float (&result)[kHeadSize / 2], int r, float factor, __nv_bfloat16* to,
-                                          bool wanted) {
+__device__ __forceinline__ void store_row(const float (&result)[kHeadSize / 2], int r, float factor,
+                                          __nv_bfloat16* to, bool wanted) {
 #pragma unroll
   for (int first = 0; first < kHeadSize / 8; first += 4) {  // groups of 8 columns
     uint32_t words[4];
@@ -350,7 +383,8 @@ __device__ __forceinline__ void store_row(const float (&result)[kHeadSize / 2], 
     }
     transpose_quad(words);
     if (wanted) {
-      *reinterpret_cast<uint4*>(to + 8 * (first + threadIdx.x % 4)) = make_uint4(words[0], words[1], words[2], words[3]);
+      *reinterpret_cast<uint4*>(to + 8 * (first + threadIdx.x % 4)) =
+          make_uint4(words[0], words[1], words[2], words[3]);
     }
   }
 }
@@ -358,18 +392,21 @@ __device__ __forceinline__ void store_row(const float (&result)[kHeadSize / 2], 
 /// What a warpgroup's query block sees of the two blocks of a step.
 struct StepViews {
   BlockView of[2];
-  __device__ __forceinline__ StepViews(const BlockPattern& pattern, const Work& work, int group, int step) {
+  __device__ __forceinline__ StepViews(const BlockPattern& pattern, const Work& work, int group,
+                                       int step) {
     const int query_block = work.position / kBlock + group;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      of[half] = work.missing(step, half) ? BlockView::none
-                                          : view_of(pattern, query_block, work.block(step, half), work.kv_head);
+      of[half] = work.missing(step, half)
+                     ? BlockView::none
+                     : view_of(pattern, query_block, work.block(step, half), work.kv_head);
     }
   }
   /// Whether only the second block is of interest.
   __device__ __forceinline__ bool is_half() const { return of[0] == BlockView::none; }
 
-  /// Replaces what the pattern does not keep in a fragment of kBlocks blocks; `row` is the thread's first row.
+  /// Replaces what the pattern does not keep in a fragment of kBlocks blocks; `row` is the thread's
+  /// first row.
   template <int kBlocks, int kCount>
   __device__ __forceinline__ void mask(float (&result)[kCount], int row, float masked) const {
     const bool all = of[1] == BlockView::whole && (kBlocks == 1 || of[0] == BlockView::whole);
@@ -378,7 +415,8 @@ struct StepViews {
     for (int i = 0; i < 32 * kBlocks; ++i) {
       const BlockView view = of[kBlocks == 1 ? 1 : i / 32];
       const int column = i % 32 / 4 * 8 + threadIdx.x % 4 * 2 + (i & 1);
-      const bool seen = view == BlockView::whole || (view == BlockView::diagonal && column <= row + (i & 2) * 4);
+      const bool seen =
+          view == BlockView::whole || (view == BlockView::diagonal && column <= row + (i & 2) * 4);
       if (!seen) result[i] = masked;
     }
   }

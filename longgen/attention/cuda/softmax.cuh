@@ -1,5 +1,6 @@
-// attention/cuda/softmax.cuh: the running softmax of a warpgroup's 64 rows, on fragments (see wgmma.cuh): a thread has two
-// rows, r and r + 8, and shares each with the three other threads of its quad.
+// attention/cuda/softmax.cuh: the running softmax of a warpgroup's 64 rows, on fragments (see
+// wgmma.cuh): a thread has two rows, r and r + 8, and shares each with the three other threads of
+// its quad.
 #pragma once
 
 #include <cmath>
@@ -27,15 +28,16 @@ struct RunningSoftmax {
 
   __device__ explicit RunningSoftmax(float scale_log2_) : scale_log2(scale_log2_) {}
 
-  /// Turns the first kUsed scores into exp(scale * (score - new maximum)); `rescale` is what earlier sums and outputs are
-  /// multiplied by.
+  /// Turns the first kUsed scores into exp(scale * (score - new maximum)); `rescale` is what
+  /// earlier sums and outputs are multiplied by.
   template <int kUsed, int kCount>
   __device__ __forceinline__ void update(float (&scores)[kCount], float (&rescale)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float highest = maximum[r];
 #pragma unroll
-      for (int i = 0; i < kUsed; i += 4) highest = fmaxf(highest, fmaxf(scores[i + 2 * r], scores[i + 2 * r + 1]));
+      for (int i = 0; i < kUsed; i += 4)
+        highest = fmaxf(highest, fmaxf(scores[i + 2 * r], scores[i + 2 * r + 1]));
       highest = quad_max(highest);
       // A row that has seen no key yet: subtract 0, so that exp(-inf - 0) is 0 and not NaN.
       const float shift = highest == -INFINITY ? 0.0f : highest * scale_log2;
@@ -52,7 +54,8 @@ struct RunningSoftmax {
     }
   }
 
-  /// Factor of the output of row r, and its log-sum-exp; 0 and -inf for a row without a key. Whole quads call it.
+  /// Factor of the output of row r, and its log-sum-exp; 0 and -inf for a row without a key. Whole
+  /// quads call it.
   __device__ __forceinline__ float finish(int r, float& lse) {
     const float total = quad_sum(sum[r]);
     lse = total > 0 ? (maximum[r] * scale_log2 + log2f(total)) * kLn2 : -INFINITY;
@@ -60,8 +63,9 @@ struct RunningSoftmax {
   }
 };
 
-/// A row's 32 columns of four neighbouring groups, 8 in each thread of a quad, from pairs in every thread: thread t of a
-/// quad gives words w[0..3] (columns 2t, 2t + 1 of groups 0 to 3) and receives all four words of group t.
+/// A row's 32 columns of four neighbouring groups, 8 in each thread of a quad, from pairs in every
+/// thread: thread t of a quad gives words w[0..3] (columns 2t, 2t + 1 of groups 0 to 3) and
+/// receives all four words of group t.
 __device__ __forceinline__ void transpose_quad(uint32_t (&w)[4]) {
   const bool odd = threadIdx.x & 1, high = threadIdx.x & 2;
 #pragma unroll

@@ -20,8 +20,8 @@ class PageSource {
   __device__ __forceinline__ SequenceRows rows_of(int sequence) const {
     const PassSequence s = keys_.sequences[sequence];
     // key_shift serves to tell the sequence to begin().
-    return {s.first_position, s.first_position + s.num_rows, s.first_row - s.first_position, sequence,
-            0};
+    return {s.first_position, s.first_position + s.num_rows, s.first_row - s.first_position,
+            sequence, 0};
   }
   __device__ __forceinline__ void begin(const Work& work) {
     listed_ = KeyBlocks(problem_.pattern, work.rows.begin / kBlock, (work.rows.end - 1) / kBlock,
@@ -29,7 +29,9 @@ class PageSource {
     const int pair = work.rows.key_shift * keys_.num_kv_heads + work.kv_head;
     last_ = keys_.blocks + keys_.starts[pair + 1] - 1;
   }
-  __device__ __forceinline__ int place_of(int block) const { return last_[-listed_.find(block)].page; }
+  __device__ __forceinline__ int place_of(int block) const {
+    return last_[-listed_.find(block)].page;
+  }
   template <int kHeadSize>
   __device__ __forceinline__ void load_k(uint8_t* to, uint64_t* full, int page) const {
     load<kHeadSize>(to, full, keys_.memory + page * keys_.page_bytes);
@@ -64,7 +66,8 @@ __global__ void __launch_bounds__(kThreads, 1) prefill_kernel(const __grid_const
 }
 
 template <int kHeadSize>
-cudaError_t launch(const AttendProblem& problem, const PagedKeys& keys, void* out, cudaStream_t stream) {
+cudaError_t launch(const AttendProblem& problem, const PagedKeys& keys, void* out,
+                   cudaStream_t stream) {
   Arguments a = {{problem, {}, static_cast<__nv_bfloat16*>(out), nullptr}, keys};
   const cudaError_t error = make_tensor_map(problem.q, problem.num_rows, problem.num_heads,
                                             problem.head_size, kBlock, a.q_map);
@@ -75,7 +78,8 @@ cudaError_t launch(const AttendProblem& problem, const PagedKeys& keys, void* ou
 
 }  // namespace
 
-cudaError_t prefill(const AttendProblem& problem, const PagedKeys& keys, void* out, cudaStream_t stream) {
+cudaError_t prefill(const AttendProblem& problem, const PagedKeys& keys, void* out,
+                    cudaStream_t stream) {
   return problem.head_size == 64 ? launch<64>(problem, keys, out, stream)
                                  : launch<128>(problem, keys, out, stream);
 }

@@ -50,9 +50,9 @@ __global__ void __launch_bounds__(kWriteThreads) write_kernel(const WriteArgumen
   }
 }
 
-/// The RMS norm of a head of which kSteps neighbouring threads have two chunks each. The squares are
-/// added in the order of rms_norm(), which has eight threads a head, so that every bit is the same.
-/// All threads call it.
+/// The RMS norm of a head of which kSteps neighbouring threads have two chunks each. The squares
+/// are added in the order of rms_norm(), which has eight threads a head, so that every bit is the
+/// same. All threads call it.
 template <int kSteps>
 __device__ __forceinline__ void normalize(Floats<kChunkValues>& first, Floats<kChunkValues>& second,
                                           const Bf16* weight, int chunk, float eps) {
@@ -138,8 +138,10 @@ cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream) {
 cudaError_t prepare_and_write_pages(const PrepareArguments& arguments, cudaStream_t stream) {
   if (arguments.to.num_runs == 0) return cudaSuccess;
   const bool has_norm = arguments.q_norm != nullptr;
-  const auto of_64 = has_norm ? prepare_and_write_kernel<4, true> : prepare_and_write_kernel<4, false>;
-  const auto of_128 = has_norm ? prepare_and_write_kernel<8, true> : prepare_and_write_kernel<8, false>;
+  const auto of_64 =
+      has_norm ? prepare_and_write_kernel<4, true> : prepare_and_write_kernel<4, false>;
+  const auto of_128 =
+      has_norm ? prepare_and_write_kernel<8, true> : prepare_and_write_kernel<8, false>;
   const auto kernel = arguments.to.head_size == 64 ? of_64 : of_128;
   kernel<<<grid_of(arguments.to), kWriteThreads, 0, stream>>>(arguments);
   return cudaGetLastError();

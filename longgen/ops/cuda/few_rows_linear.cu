@@ -1,6 +1,7 @@
-// x weight^T of few rows: reading the weight is what takes time. The rows of the weight divide among all warps of the GPU. A warp
-// copies pieces of its rows into a ring of its own in shared memory, some of them ahead; no warp waits for another. Every CTA
-// has x in shared memory, too, and makes the norm of it for itself.
+// x weight^T of few rows: reading the weight is what takes time. The rows of the weight divide
+// among all warps of the GPU. A warp copies pieces of its rows into a ring of its own in shared
+// memory, some of them ahead; no warp waits for another. Every CTA has x in shared memory, too, and
+// makes the norm of it for itself.
 #include "longgen/attention/cuda/launch.cuh"
 #include "longgen/attention/cuda/ptx.cuh"
 #include "longgen/ops/cuda/row_kernels.h"
@@ -9,26 +10,27 @@
 namespace longgen::cuda {
 namespace {
 
-constexpr int kStep = 32 * 8;     // columns that a warp computes with at once: 16 bytes a lane
-constexpr int kPiece = 8 * kStep; // of one copy: shorter ones are slower
+constexpr int kStep = 32 * 8;      // columns that a warp computes with at once: 16 bytes a lane
+constexpr int kPiece = 8 * kStep;  // of one copy: shorter ones are slower
 constexpr int kPieceBytes = kPiece * 2;
 constexpr int kWarps = kThreads / 32;
 constexpr int kMostStages = 4;
 constexpr int kMaxSharedBytes = 226 << 10;
 
-/// Rows of `width` numbers in shared memory: x, for the norm its weight and, where there is one, delta.
+/// Rows of `width` numbers in shared memory: x, for the norm its weight and, where there is one,
+/// delta.
 __host__ __device__ constexpr int rows_in_shared(const FewRowsLinear& job) {
   if (job.norm_weight == nullptr) return job.num_rows;
   return job.num_rows + 1 + (job.delta == nullptr ? 0 : job.num_rows);
 }
 
 struct Barriers {
-  uint64_t rows;                     // of the rows in shared memory
+  uint64_t rows;  // of the rows in shared memory
   uint64_t pieces[kWarps][kMostStages];
 };
 
-/// Goes through the pieces of a warp's rows. Outputs of a warp are `distance` apart; with SwiGLU each has a row of gates, then
-/// one of ups.
+/// Goes through the pieces of a warp's rows. Outputs of a warp are `distance` apart; with SwiGLU
+/// each has a row of gates, then one of ups.
 struct Cursor {
   int output, column = 0;
   bool is_up = false;
@@ -37,9 +39,13 @@ struct Cursor {
   __device__ __forceinline__ int64_t weight_row(const FewRowsLinear& job) const {
     return is_up ? int64_t{output} + job.num_outputs : output;
   }
-  __device__ __forceinline__ int columns(const FewRowsLinear& job) const { return min(kPiece, job.width - column); }
+  __device__ __forceinline__ int columns(const FewRowsLinear& job) const {
+    return min(kPiece, job.width - column);
+  }
   /// Whether a row of the weight ends with this piece.
-  __device__ __forceinline__ bool ends_row(const FewRowsLinear& job) const { return column + kPiece >= job.width; }
+  __device__ __forceinline__ bool ends_row(const FewRowsLinear& job) const {
+    return column + kPiece >= job.width;
+  }
   __device__ __forceinline__ void next(const FewRowsLinear& job, int distance) {
     const bool ended = ends_row(job);
     column = ended ? 0 : column + kPiece;
@@ -61,7 +67,8 @@ struct Kernel {
   uint8_t* ring;  // of this warp
   Cursor ahead;   // the next copy
 
-  __device__ Kernel(const FewRowsLinear& j, Barriers& b, float (&s)[kRows][kWarps], uint8_t* memory, int stages)
+  __device__ Kernel(const FewRowsLinear& j, Barriers& b, float (&s)[kRows][kWarps], uint8_t* memory,
+                    int stages)
       : job(j),
         barriers(b),
         squares_of_warps(s),
@@ -94,7 +101,8 @@ struct Kernel {
     if (job.norm_weight == nullptr) return;
     copy_bytes(row(job.num_rows), job.norm_weight, bytes, &barriers.rows);
     for (int r = 0; r < job.num_rows && job.delta != nullptr; ++r) {
-      copy_bytes(delta_row(r), static_cast<const Bf16*>(job.delta) + r * int64_t{job.width}, bytes, &barriers.rows);
+      copy_bytes(delta_row(r), static_cast<const Bf16*>(job.delta) + r * int64_t{job.width}, bytes,
+                 &barriers.rows);
     }
   }
 
@@ -103,13 +111,15 @@ struct Kernel {
     if (ahead.output >= job.num_outputs) return;
     const uint32_t bytes = ahead.columns(job) * 2;
     barrier_expect(&barriers.pieces[warp][stage], bytes);
-    copy_bytes(ring + stage * kPieceBytes,
-               static_cast<const Bf16*>(job.weight) + ahead.weight_row(job) * job.width + ahead.column, bytes,
-               &barriers.pieces[warp][stage]);
+    copy_bytes(
+        ring + stage * kPieceBytes,
+        static_cast<const Bf16*>(job.weight) + ahead.weight_row(job) * job.width + ahead.column,
+        bytes, &barriers.pieces[warp][stage]);
     ahead.next(job, distance);
   }
 
-  __device__ __forceinline__ void multiply_step(float (&sums)[kRows][2], const uint8_t* piece, int column, int at) const {
+  __device__ __forceinline__ void multiply_step(float (&sums)[kRows][2], const uint8_t* piece,
+                                                int column, int at) const {
     const auto weight = longgen::cuda::load<8>(reinterpret_cast<const Bf16*>(piece) + at);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -119,12 +129,14 @@ struct Kernel {
     }
   }
 
-  __device__ __forceinline__ void multiply(float (&sums)[kRows][2], const uint8_t* piece, int column) const {
+  __device__ __forceinline__ void multiply(float (&sums)[kRows][2], const uint8_t* piece,
+                                           int column) const {
     if (column + kPiece <= job.width) {
 #pragma unroll
       for (int i = 0; i < kPiece; i += kStep) multiply_step(sums, piece, column, i + lane * 8);
     } else {
-      for (int at = lane * 8; column + at < job.width; at += kStep) multiply_step(sums, piece, column, at);
+      for (int at = lane * 8; column + at < job.width; at += kStep)
+        multiply_step(sums, piece, column, at);
     }
   }
 
@@ -154,9 +166,12 @@ struct Kernel {
     }
   }
 
-  __device__ __forceinline__ void end_row(float (&sums)[kRows][2], float (&gates)[kRows], const Cursor& now) const {
+  __device__ __forceinline__ void end_row(float (&sums)[kRows][2], float (&gates)[kRows],
+                                          const Cursor& now) const {
     const float bias =
-        job.bias == nullptr ? 0.0F : __bfloat162float(static_cast<const Bf16*>(job.bias)[now.weight_row(job)]);
+        job.bias == nullptr
+            ? 0.0F
+            : __bfloat162float(static_cast<const Bf16*>(job.bias)[now.weight_row(job)]);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       const float sum = rounded<Bf16>(group_sum<32>(sums[r][0] + sums[r][1]) + bias);
@@ -165,7 +180,8 @@ struct Kernel {
         gates[r] = sum;
       } else if (lane == r && r < job.num_rows) {
         const float result = job.swiglu ? silu(gates[r]) * sum : sum;
-        static_cast<Bf16*>(job.out)[r * int64_t{job.num_outputs} + now.output] = __float2bfloat16_rn(result);
+        static_cast<Bf16*>(job.out)[r * int64_t{job.num_outputs} + now.output] =
+            __float2bfloat16_rn(result);
       }
     }
   }
@@ -224,8 +240,10 @@ void launch(const FewRowsLinear& job, cudaStream_t stream) {
   const int room = (kMaxSharedBytes - row_bytes) / kStageBytes;
   const int num_stages = room < kMostStages ? room : kMostStages;
   const int bytes = row_bytes + num_stages * kStageBytes;
-  cudaFuncSetAttribute(few_rows_linear_kernel<kRows>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  few_rows_linear_kernel<kRows><<<num_multiprocessors(), kThreads, bytes, stream>>>(job, num_stages);
+  cudaFuncSetAttribute(few_rows_linear_kernel<kRows>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       bytes);
+  few_rows_linear_kernel<kRows>
+      <<<num_multiprocessors(), kThreads, bytes, stream>>>(job, num_stages);
 }
 
 }  // namespace
