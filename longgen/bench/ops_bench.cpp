@@ -78,7 +78,7 @@ class Bench {
     time("rope of q and k", 4 * num_tokens_ * (q + k) * d + table_bytes, 1,
          [&] { split_rotated(heads, q, table); });
     time("rope backward", 4 * num_tokens_ * (q + 2 * k) * d + table_bytes, 1, [&] {
-      gpu::rope_qkv_backward(parts.q_THD, parts.k_TKD, parts.v_TKD, table.cos_TD, table.sin_TD);
+      gpu::rope_qkv_backward(parts.q_THD, parts.k_TKD, parts.v_TKD, table.cos_TR, table.sin_TR);
     });
   }
 

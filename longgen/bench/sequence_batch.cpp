@@ -63,9 +63,9 @@ at::Tensor SequenceBatch::append(int64_t sequence, std::span<const int32_t> toke
 
 at::Tensor SequenceBatch::step(int32_t token) {
   if (graph_ != nullptr) {
-    const auto logits_NV = graph_->step(std::vector<int32_t>(caches_.size(), token));
-    if (!logits_NV) fail_out_of_memory(pool_);
-    return *logits_NV;
+    const auto logits_BV = graph_->step(std::vector<int32_t>(caches_.size(), token));
+    if (!logits_BV) fail_out_of_memory(pool_);
+    return *logits_BV;
   }
   std::vector<PassPart> parts;
   for (const auto& cache : caches_) parts.push_back({cache.get(), 1});

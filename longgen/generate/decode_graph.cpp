@@ -28,7 +28,7 @@ void DecodeGraph::record() {
   graph_ = gpu_cache().record([this] {
     const RopeTable rope =
         make_rope_table(inputs_[1], frequencies_, decoder_.config().rope.attention_factor);
-    logits_NV_ = decoder_.logits(decoder_.forward(inputs_[0], context_, rope));
+    logits_BV_ = decoder_.logits(decoder_.forward(inputs_[0], context_, rope));
   });
 }
 
@@ -49,12 +49,12 @@ std::optional<at::Tensor> DecodeGraph::step(std::span<const int32_t> tokens) {
   inputs_.copy_(inputs, /*non_blocking=*/true);
   if (must_record || graph_ == nullptr) record();
   graph_->replay();
-  const at::Tensor logits_NV = pinned(logits_NV_.sizes(), at::kFloat);
-  logits_NV.copy_(logits_NV_, /*non_blocking=*/true);
+  const at::Tensor logits_BV = pinned(logits_BV_.sizes(), at::kFloat);
+  logits_BV.copy_(logits_BV_, /*non_blocking=*/true);
   const c10::impl::VirtualGuardImpl gpu(c10::kCUDA);
-  gpu.synchronizeStream(gpu.getStream(logits_NV_.device()));
+  gpu.synchronizeStream(gpu.getStream(logits_BV_.device()));
   context_.commit();
-  return logits_NV;
+  return logits_BV;
 }
 
 }  // namespace longgen

@@ -36,7 +36,7 @@ class DecodeGraph {
   FixedPassTables tables_;
   at::Tensor inputs_;  // (2, N) int64: tokens, positions
   std::vector<double> frequencies_;
-  at::Tensor logits_NV_;
+  at::Tensor logits_BV_;
   std::unique_ptr<GpuGraph> graph_;
 };
 

@@ -80,9 +80,9 @@ at::Tensor Session::append_by_graph(int32_t token) {
   if (graph_ == nullptr) {
     graph_ = std::make_unique<DecodeGraph>(decoder_, std::vector<SequenceCache*>{&cache_});
   }
-  const auto logits_NV = graph_->step({&token, 1});
-  if (!logits_NV) fail_out_of_memory();
-  return logits_NV->view({-1});
+  const auto logits_BV = graph_->step({&token, 1});
+  if (!logits_BV) fail_out_of_memory();
+  return logits_BV->view({-1});
 }
 
 at::Tensor Session::append(std::span<const int32_t> tokens, const OnChunk& on_chunk) {

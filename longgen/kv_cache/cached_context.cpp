@@ -212,21 +212,21 @@ at::Tensor CachedContext::attend_on_gpu(int64_t layer, const at::Tensor& q_THD,
   return gpu_cache().attend(pages, tables_, q_THD, attend_scale(q_THD, std::nullopt), workspace_);
 }
 
-at::Tensor CachedContext::prepare_and_attend(int64_t layer, const at::Tensor& heads_THD,
+at::Tensor CachedContext::prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD,
                                              int64_t num_heads, const HeadPreparation& preparation,
                                              const Pattern& pattern) {
-  const bool reads_pages = heads_THD.is_cuda() && heads_THD.size(0) > 0 && !begins_sequences();
+  const bool reads_pages = heads_TAD.is_cuda() && heads_TAD.size(0) > 0 && !begins_sequences();
   if (!reads_pages) {
-    return AttentionContext::prepare_and_attend(layer, heads_THD, num_heads, preparation, pattern);
+    return AttentionContext::prepare_and_attend(layer, heads_TAD, num_heads, preparation, pattern);
   }
   const at::NoGradGuard no_grad;
-  const int64_t num_kv_heads = (heads_THD.size(1) - num_heads) / 2;
-  check_inputs(layer, heads_THD.narrow(1, 0, num_heads),
-               heads_THD.narrow(1, num_heads, num_kv_heads),
-               heads_THD.narrow(1, num_heads + num_kv_heads, num_kv_heads), pattern);
+  const int64_t num_kv_heads = (heads_TAD.size(1) - num_heads) / 2;
+  check_inputs(layer, heads_TAD.narrow(1, 0, num_heads),
+               heads_TAD.narrow(1, num_heads, num_kv_heads),
+               heads_TAD.narrow(1, num_heads + num_kv_heads, num_kv_heads), pattern);
   const LayerPages pages = layer_pages(layer, pattern);
   const at::Tensor q_THD =
-      gpu_cache().prepare_and_write(pages, tables_, heads_THD, num_heads, preparation);
+      gpu_cache().prepare_and_write(pages, tables_, heads_TAD, num_heads, preparation);
   return gpu_cache().attend(pages, tables_, q_THD, attend_scale(q_THD, std::nullopt), workspace_);
 }
 

@@ -53,7 +53,7 @@ class CachedContext : public AttentionContext {
   /// layout. Throws Error on other shapes. May be called again for the same layer.
   at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD, const Pattern& pattern) override;
-  at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_THD, int64_t num_heads,
+  at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD, int64_t num_heads,
                                 const HeadPreparation& preparation,
                                 const Pattern& pattern) override;
 

@@ -58,7 +58,7 @@ class GpuCache {
   /// norms whose weights do not lie at multiples of 16 bytes, of which rms_norm() adds the squares
   /// in another order.
   virtual at::Tensor prepare_and_write(const LayerPages& pages, const PassTables& tables,
-                                       const at::Tensor& heads_THD, int64_t num_heads,
+                                       const at::Tensor& heads_TAD, int64_t num_heads,
                                        const HeadPreparation& preparation) const = 0;
 
   /// softmax(scale q k^T) v over the keys in the pages that q's rows see, q (T, H, D) bf16; returns

@@ -9,24 +9,24 @@
 
 namespace longgen {
 
-RotatedHeads prepare_heads(const at::Tensor& heads_THD, int64_t num_heads,
+RotatedHeads prepare_heads(const at::Tensor& heads_TAD, int64_t num_heads,
                            const HeadPreparation& preparation) {
   if (!preparation.q_norm_D.defined()) {
-    return split_rotated(heads_THD, num_heads, preparation.table);
+    return split_rotated(heads_TAD, num_heads, preparation.table);
   }
-  const int64_t num_kv_heads = (heads_THD.size(1) - num_heads) / 2;
-  const auto parts = heads_THD.split_with_sizes({num_heads, num_kv_heads, num_kv_heads}, 1);
+  const int64_t num_kv_heads = (heads_TAD.size(1) - num_heads) / 2;
+  const auto parts = heads_TAD.split_with_sizes({num_heads, num_kv_heads, num_kv_heads}, 1);
   const auto normed = [&](const at::Tensor& x, const at::Tensor& weight) {
     return rope(rms_norm(x, weight, preparation.norm_eps), preparation.table);
   };
   return {normed(parts[0], preparation.q_norm_D), normed(parts[1], preparation.k_norm_D), parts[2]};
 }
 
-at::Tensor AttentionContext::prepare_and_attend(int64_t layer, const at::Tensor& heads_THD,
+at::Tensor AttentionContext::prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD,
                                                 int64_t num_heads,
                                                 const HeadPreparation& preparation,
                                                 const Pattern& pattern) {
-  const RotatedHeads ready = prepare_heads(heads_THD, num_heads, preparation);
+  const RotatedHeads ready = prepare_heads(heads_TAD, num_heads, preparation);
   return attend(layer, ready.q_THD, ready.k_TKD, ready.v_TKD, pattern);
 }
 

@@ -18,7 +18,7 @@ struct HeadPreparation {
   double norm_eps = 0;
 };
 /// q, k and v of heads (T, H + 2K, D), ready to attend.
-RotatedHeads prepare_heads(const at::Tensor& heads_THD, int64_t num_heads,
+RotatedHeads prepare_heads(const at::Tensor& heads_TAD, int64_t num_heads,
                            const HeadPreparation& preparation);
 
 class AttentionContext {
@@ -31,7 +31,7 @@ class AttentionContext {
   virtual at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Pattern& pattern) = 0;
   /// prepare_heads(), then attend().
-  virtual at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_THD,
+  virtual at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD,
                                         int64_t num_heads, const HeadPreparation& preparation,
                                         const Pattern& pattern);
 };

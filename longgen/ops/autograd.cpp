@@ -21,11 +21,11 @@ void check_first_derivative(const char* op) {
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& weight_N, double eps) {
+                            const at::Tensor& weight_I, double eps) {
     const at::AutoDispatchBelowADInplaceOrView below;
     at::Tensor inverse_rms;
-    const at::Tensor out = rms_norm_forward(x, weight_N, eps, &inverse_rms);
-    context->save_for_backward({x, weight_N, inverse_rms});
+    const at::Tensor out = rms_norm_forward(x, weight_I, eps, &inverse_rms);
+    context->save_for_backward({x, weight_I, inverse_rms});
     return out;
   }
 
@@ -35,18 +35,18 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     const RmsNormGradients result =
         rms_norm_backward(grads[0], saved[0], saved[1], saved[2], context->needs_input_grad(0),
                           context->needs_input_grad(1));
-    return {result.x, result.weight_N, at::Tensor()};
+    return {result.x, result.weight_I, at::Tensor()};
   }
 };
 
 class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
-                               const at::Tensor& delta, const at::Tensor& weight_N, double eps) {
+                               const at::Tensor& delta, const at::Tensor& weight_I, double eps) {
     const at::AutoDispatchBelowADInplaceOrView below;
     at::Tensor inverse_rms;
-    const AddedNorm result = add_rms_norm_forward(x, delta, weight_N, eps, &inverse_rms);
-    context->save_for_backward({result.sum, weight_N, inverse_rms});
+    const AddedNorm result = add_rms_norm_forward(x, delta, weight_I, eps, &inverse_rms);
+    context->save_for_backward({result.sum, weight_I, inverse_rms});
     return {result.sum, result.normed};
   }
 
@@ -56,17 +56,17 @@ class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> 
     const bool need_x = context->needs_input_grad(0) || context->needs_input_grad(1);
     const RmsNormGradients result = add_rms_norm_backward(
         {grads[0], grads[1]}, saved[0], saved[1], saved[2], need_x, context->needs_input_grad(2));
-    return {result.x, result.x, result.weight_N, at::Tensor()};
+    return {result.x, result.x, result.weight_I, at::Tensor()};
   }
 };
 
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THD,
-                            const at::Tensor& cos_TD, const at::Tensor& sin_TD) {
+                            const at::Tensor& cos_TR, const at::Tensor& sin_TR) {
     const at::AutoDispatchBelowADInplaceOrView below;
-    context->save_for_backward({cos_TD, sin_TD});
-    return rotate(x_THD, {cos_TD, sin_TD}, Rotation::forward);
+    context->save_for_backward({cos_TR, sin_TR});
+    return rotate(x_THD, {cos_TR, sin_TR}, Rotation::forward);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -80,12 +80,12 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 class SplitRotatedFunction : public torch::autograd::Function<SplitRotatedFunction> {
  public:
   /// v as a copy: otherwise it would keep the memory of q and k until the backward pass.
-  static variable_list forward(AutogradContext* context, const at::Tensor& heads_THD,
-                               int64_t num_heads, const at::Tensor& cos_TD,
-                               const at::Tensor& sin_TD) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& heads_TAD,
+                               int64_t num_heads, const at::Tensor& cos_TR,
+                               const at::Tensor& sin_TR) {
     const at::AutoDispatchBelowADInplaceOrView below;
-    context->save_for_backward({cos_TD, sin_TD});
-    const RotatedHeads result = split_rotated_forward(heads_THD, num_heads, {cos_TD, sin_TD});
+    context->save_for_backward({cos_TR, sin_TR});
+    const RotatedHeads result = split_rotated_forward(heads_TAD, num_heads, {cos_TR, sin_TR});
     return {result.q_THD, result.k_TKD, result.v_TKD.contiguous()};
   }
 
@@ -99,10 +99,10 @@ class SplitRotatedFunction : public torch::autograd::Function<SplitRotatedFuncti
 
 class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_up_TF) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_up_TC) {
     const at::AutoDispatchBelowADInplaceOrView below;
-    context->save_for_backward({gate_up_TF});
-    return swiglu_forward(gate_up_TF);
+    context->save_for_backward({gate_up_TC});
+    return swiglu_forward(gate_up_TC);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -142,29 +142,29 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
 
 }  // namespace
 
-at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
-  return RmsNormFunction::apply(x, weight_N, eps);
+at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps) {
+  return RmsNormFunction::apply(x, weight_I, eps);
 }
 
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
-                                      const at::Tensor& weight_N, double eps) {
-  const variable_list results = AddRmsNormFunction::apply(x, delta, weight_N, eps);
+                                      const at::Tensor& weight_I, double eps) {
+  const variable_list results = AddRmsNormFunction::apply(x, delta, weight_I, eps);
   return {results[0], results[1]};
 }
 
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table) {
-  return RopeFunction::apply(x_THD, table.cos_TD, table.sin_TD);
+  return RopeFunction::apply(x_THD, table.cos_TR, table.sin_TR);
 }
 
-RotatedHeads differentiable_split_rotated(const at::Tensor& heads_THD, int64_t num_heads,
+RotatedHeads differentiable_split_rotated(const at::Tensor& heads_TAD, int64_t num_heads,
                                           const RopeTable& table) {
   const variable_list results =
-      SplitRotatedFunction::apply(heads_THD, num_heads, table.cos_TD, table.sin_TD);
+      SplitRotatedFunction::apply(heads_TAD, num_heads, table.cos_TR, table.sin_TR);
   return {results[0], results[1], results[2]};
 }
 
-at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF) {
-  return SwiGluFunction::apply(gate_up_TF);
+at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TC) {
+  return SwiGluFunction::apply(gate_up_TC);
 }
 
 at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,

@@ -40,21 +40,21 @@ void linear_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight,
 }
 
 /// sum = or += grad^T x, and its bias's gradient: the sum of grad's rows.
-void add_gradients(const at::Tensor& grad_TM, const at::Tensor& x_TN, bool only_chunk,
-                   at::Tensor& sum_MN, at::Tensor* bias_M) {
+void add_gradients(const at::Tensor& grad_TO, const at::Tensor& x_TI, bool only_chunk,
+                   at::Tensor& sum_OI, at::Tensor* bias_O) {
   if (only_chunk) {
-    sum_MN = at::mm(grad_TM.t(), x_TN);
-    if (bias_M != nullptr) *bias_M = grad_TM.sum(0);
+    sum_OI = at::mm(grad_TO.t(), x_TI);
+    if (bias_O != nullptr) *bias_O = grad_TO.sum(0);
     return;
   }
-  const at::ScalarType type = compute_type(x_TN);
-  if (!sum_MN.defined()) {
-    sum_MN = at::zeros({grad_TM.size(1), x_TN.size(1)}, x_TN.options().dtype(type));
+  const at::ScalarType type = compute_type(x_TI);
+  if (!sum_OI.defined()) {
+    sum_OI = at::zeros({grad_TO.size(1), x_TI.size(1)}, x_TI.options().dtype(type));
   }
-  add_weight_gradient(grad_TM, x_TN, sum_MN);
-  if (bias_M == nullptr) return;
-  const at::Tensor rows = grad_TM.sum(0, /*keepdim=*/false, type);
-  *bias_M = bias_M->defined() ? bias_M->add_(rows) : rows;
+  add_weight_gradient(grad_TO, x_TI, sum_OI);
+  if (bias_O == nullptr) return;
+  const at::Tensor rows = grad_TO.sum(0, /*keepdim=*/false, type);
+  *bias_O = bias_O->defined() ? bias_O->add_(rows) : rows;
 }
 
 at::Tensor* if_wanted(const at::Tensor& bias, at::Tensor& gradient) {

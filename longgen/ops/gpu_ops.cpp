@@ -46,21 +46,21 @@ Properties properties() {
   return {name, major, minor};
 }
 
-NormResult rms_norm(Tensor x, Tensor delta, Tensor weight_N, double eps, bool keep_inverse) {
+NormResult rms_norm(Tensor x, Tensor delta, Tensor weight_I, double eps, bool keep_inverse) {
   static const Op<std::tuple<at::Tensor, at::Tensor, at::Tensor>(Tensor, MaybeTensor, Tensor,
                                                                  double, bool)>
       op("longgen::rms_norm");
-  const auto [out, sum, inverse] = op(x, if_defined(delta), weight_N, eps, keep_inverse);
+  const auto [out, sum, inverse] = op(x, if_defined(delta), weight_I, eps, keep_inverse);
   return {out, sum, inverse};
 }
 
 std::tuple<at::Tensor, at::Tensor> rms_norm_backward(Tensor grad, Tensor grad_sum, Tensor x,
-                                                     Tensor weight_N, Tensor inverse_rms,
+                                                     Tensor weight_I, Tensor inverse_rms,
                                                      bool need_x, bool need_weight) {
   static const Op<std::tuple<at::Tensor, at::Tensor>(Tensor, MaybeTensor, Tensor, Tensor, Tensor,
                                                      bool, bool)>
       op("longgen::rms_norm_backward");
-  return op(grad, if_defined(grad_sum), x, weight_N, inverse_rms, need_x, need_weight);
+  return op(grad, if_defined(grad_sum), x, weight_I, inverse_rms, need_x, need_weight);
 }
 
 std::tuple<at::Tensor, at::Tensor> rope_table(Tensor positions_T,
@@ -71,33 +71,33 @@ std::tuple<at::Tensor, at::Tensor> rope_table(Tensor positions_T,
   return op(positions_T, at::ArrayRef<double>(frequencies), factor);
 }
 
-at::Tensor rope(Tensor x_THD, Tensor cos_TD, Tensor sin_TD, bool forward) {
+at::Tensor rope(Tensor x_THD, Tensor cos_TR, Tensor sin_TR, bool forward) {
   static const Op<at::Tensor(Tensor, Tensor, Tensor, bool)> op("longgen::rope");
-  return op(x_THD, cos_TD, sin_TD, forward);
+  return op(x_THD, cos_TR, sin_TR, forward);
 }
 
-std::tuple<at::Tensor, at::Tensor> rope_qkv(Tensor qkv_THD, int64_t num_heads, Tensor cos_TD,
-                                            Tensor sin_TD) {
+std::tuple<at::Tensor, at::Tensor> rope_qkv(Tensor qkv_TAD, int64_t num_heads, Tensor cos_TR,
+                                            Tensor sin_TR) {
   static const Op<std::tuple<at::Tensor, at::Tensor>(Tensor, int64_t, Tensor, Tensor)> op(
       "longgen::rope_qkv");
-  return op(qkv_THD, num_heads, cos_TD, sin_TD);
+  return op(qkv_TAD, num_heads, cos_TR, sin_TR);
 }
 
-at::Tensor rope_qkv_backward(Tensor grad_q_THD, Tensor grad_k_TKD, Tensor grad_v_TKD, Tensor cos_TD,
-                             Tensor sin_TD) {
+at::Tensor rope_qkv_backward(Tensor grad_q_THD, Tensor grad_k_TKD, Tensor grad_v_TKD, Tensor cos_TR,
+                             Tensor sin_TR) {
   static const Op<at::Tensor(Tensor, Tensor, Tensor, Tensor, Tensor)> op(
       "longgen::rope_qkv_backward");
-  return op(grad_q_THD, grad_k_TKD, grad_v_TKD, cos_TD, sin_TD);
+  return op(grad_q_THD, grad_k_TKD, grad_v_TKD, cos_TR, sin_TR);
 }
 
-at::Tensor swiglu(Tensor gate_up_TF) {
+at::Tensor swiglu(Tensor gate_up_TC) {
   static const Op<at::Tensor(Tensor)> op("longgen::swiglu");
-  return op(gate_up_TF);
+  return op(gate_up_TC);
 }
 
-at::Tensor swiglu_backward(Tensor grad_TF, Tensor gate_up_TF) {
+at::Tensor swiglu_backward(Tensor grad_TF, Tensor gate_up_TC) {
   static const Op<at::Tensor(Tensor, Tensor)> op("longgen::swiglu_backward");
-  return op(grad_TF, gate_up_TF);
+  return op(grad_TF, gate_up_TC);
 }
 
 // Numbers of x (and for the norm of delta and the norm's weight) that a multiprocessor keeps beside
@@ -113,27 +113,27 @@ bool is_copyable(Tensor x) {
          reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
 }
 
-bool are_few_rows(Tensor x_TN, Tensor weight_MN, Tensor bias_M) {
+bool are_few_rows(Tensor x_TI, Tensor weight_OI, Tensor bias_O) {
   constexpr int64_t kMostRows = 4;
-  return x_TN.dim() == 2 && x_TN.size(0) > 0 && x_TN.size(0) <= kMostRows && x_TN.size(1) > 0 &&
-         x_TN.numel() <= kMostStaged && x_TN.size(1) == weight_MN.size(1) &&
-         weight_MN.is_contiguous() && is_copyable(x_TN) && is_copyable(weight_MN) &&
-         (!bias_M.defined() || bias_M.scalar_type() == at::kBFloat16) && has_kernels();
+  return x_TI.dim() == 2 && x_TI.size(0) > 0 && x_TI.size(0) <= kMostRows && x_TI.size(1) > 0 &&
+         x_TI.numel() <= kMostStaged && x_TI.size(1) == weight_OI.size(1) &&
+         weight_OI.is_contiguous() && is_copyable(x_TI) && is_copyable(weight_OI) &&
+         (!bias_O.defined() || bias_O.scalar_type() == at::kBFloat16) && has_kernels();
 }
 
-bool fits_norm(Tensor x_TN, const NormBefore& norm) {
-  return (2 * x_TN.size(0) + 1) * x_TN.size(1) <= kMostStaged && is_copyable(norm.weight_N) &&
-         (!norm.delta_TN.defined() ||
-          (norm.delta_TN.is_contiguous() && is_copyable(norm.delta_TN)));
+bool fits_norm(Tensor x_TI, const NormBefore& norm) {
+  return (2 * x_TI.size(0) + 1) * x_TI.size(1) <= kMostStaged && is_copyable(norm.weight_I) &&
+         (!norm.delta_TI.defined() ||
+          (norm.delta_TI.is_contiguous() && is_copyable(norm.delta_TI)));
 }
 
-FewRowsResult few_rows_linear(Tensor x_TN, const NormBefore& norm, Tensor weight_MN, Tensor bias_M,
+FewRowsResult few_rows_linear(Tensor x_TI, const NormBefore& norm, Tensor weight_OI, Tensor bias_O,
                               bool swiglu) {
   static const Op<std::tuple<at::Tensor, at::Tensor>(Tensor, MaybeTensor, MaybeTensor, double,
                                                      Tensor, MaybeTensor, bool)>
       op("longgen::few_rows_linear");
-  const auto [out, sum] = op(x_TN, if_defined(norm.delta_TN), if_defined(norm.weight_N), norm.eps,
-                             weight_MN, if_defined(bias_M), swiglu);
+  const auto [out, sum] = op(x_TI, if_defined(norm.delta_TI), if_defined(norm.weight_I), norm.eps,
+                             weight_OI, if_defined(bias_O), swiglu);
   return {out, sum};
 }
 

@@ -28,42 +28,42 @@ struct NormResult {
   at::Tensor inverse_rms;  ///< (rows) fp32, where asked for
 };
 /// delta: x's shape; undefined for none.
-NormResult rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_N,
+NormResult rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_I,
                     double eps, bool keep_inverse);
 /// Gradients of x (and of delta, the same) and of the weight; undefined where not asked for.
 /// grad_sum: the gradient of `sum`, undefined for none.
 std::tuple<at::Tensor, at::Tensor> rms_norm_backward(
     const at::Tensor& grad, const at::Tensor& grad_sum, const at::Tensor& x,
-    const at::Tensor& weight_N, const at::Tensor& inverse_rms, bool need_x, bool need_weight);
+    const at::Tensor& weight_I, const at::Tensor& inverse_rms, bool need_x, bool need_weight);
 
 /// positions (T) int64; at most 128 frequencies. cos and sin (T, frequencies) fp32.
 std::tuple<at::Tensor, at::Tensor> rope_table(const at::Tensor& positions_T,
                                               const std::vector<double>& frequencies,
                                               double factor);
-at::Tensor rope(const at::Tensor& x_THD, const at::Tensor& cos_TD, const at::Tensor& sin_TD,
+at::Tensor rope(const at::Tensor& x_THD, const at::Tensor& cos_TR, const at::Tensor& sin_TR,
                 bool forward);
 /// q and k of qkv (T, H + 2K, D), rotated.
-std::tuple<at::Tensor, at::Tensor> rope_qkv(const at::Tensor& qkv_THD, int64_t num_heads,
-                                            const at::Tensor& cos_TD, const at::Tensor& sin_TD);
+std::tuple<at::Tensor, at::Tensor> rope_qkv(const at::Tensor& qkv_TAD, int64_t num_heads,
+                                            const at::Tensor& cos_TR, const at::Tensor& sin_TR);
 /// The gradient of qkv.
 at::Tensor rope_qkv_backward(const at::Tensor& grad_q_THD, const at::Tensor& grad_k_TKD,
-                             const at::Tensor& grad_v_TKD, const at::Tensor& cos_TD,
-                             const at::Tensor& sin_TD);
+                             const at::Tensor& grad_v_TKD, const at::Tensor& cos_TR,
+                             const at::Tensor& sin_TR);
 
-at::Tensor swiglu(const at::Tensor& gate_up_TF);
-at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
+at::Tensor swiglu(const at::Tensor& gate_up_TC);
+at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TC);
 
 /// Whether few_rows_linear() takes these: bfloat16, up to 4 rows and 81,000 numbers of x, whose
-/// product with the weight (M, N) takes the time of reading it. N must be a multiple of 8. Not
+/// product with the weight (O, I) takes the time of reading it. I must be a multiple of 8. Not
 /// without the plug-in.
-bool are_few_rows(const at::Tensor& x_TN, const at::Tensor& weight_MN, const at::Tensor& bias_M);
-/// The norm before few_rows_linear(). weight_N undefined: none; delta_TN undefined: nothing added.
+bool are_few_rows(const at::Tensor& x_TI, const at::Tensor& weight_OI, const at::Tensor& bias_O);
+/// The norm before few_rows_linear(). weight_I undefined: none; delta_TI undefined: nothing added.
 struct NormBefore {
-  at::Tensor delta_TN, weight_N;
+  at::Tensor delta_TI, weight_I;
   double eps = 0;
 };
 /// Whether it can make that norm of x, too.
-bool fits_norm(const at::Tensor& x_TN, const NormBefore& norm);
+bool fits_norm(const at::Tensor& x_TI, const NormBefore& norm);
 
 struct FewRowsResult {
   at::Tensor out;
@@ -71,8 +71,8 @@ struct FewRowsResult {
 };
 /// x weight^T + bias, or rms_norm(x + delta) weight^T + bias; with `swiglu` the swiglu() of that.
 /// bias: undefined for none.
-FewRowsResult few_rows_linear(const at::Tensor& x_TN, const NormBefore& norm,
-                              const at::Tensor& weight_MN, const at::Tensor& bias_M, bool swiglu);
+FewRowsResult few_rows_linear(const at::Tensor& x_TI, const NormBefore& norm,
+                              const at::Tensor& weight_OI, const at::Tensor& bias_O, bool swiglu);
 
 /// Losses (T) fp64 of a chunk of logits, which become the gradients where asked for. A target that
 /// is no class counts as none.

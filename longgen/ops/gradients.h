@@ -22,36 +22,36 @@ bool needs_gradient(const Tensors&... tensors) {
 }
 
 struct RmsNormGradients {
-  at::Tensor x, weight_N;  ///< undefined where not asked for
+  at::Tensor x, weight_I;  ///< undefined where not asked for
 };
 /// Fills inverse_rms (rows, fp32) if it is not null.
-at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_N, double eps,
+at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_I, double eps,
                             at::Tensor* inverse_rms);
 /// The same of x + delta.
 AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
-                               const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms);
+                               const at::Tensor& weight_I, double eps, at::Tensor* inverse_rms);
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
-                                   const at::Tensor& weight_N, const at::Tensor& inverse_rms,
+                                   const at::Tensor& weight_I, const at::Tensor& inverse_rms,
                                    bool need_x, bool need_weight);
 /// Of add_rms_norm_forward(): x is the sum, and its gradient also that of x and delta.
 RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
-                                       const at::Tensor& weight_N, const at::Tensor& inverse_rms,
+                                       const at::Tensor& weight_I, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight);
 
 enum class Rotation { forward, backward };
 at::Tensor rotate(const at::Tensor& x_THD, const RopeTable& table, Rotation rotation);
 /// On a GPU only.
-RotatedHeads split_rotated_forward(const at::Tensor& qkv_THD, int64_t num_heads,
+RotatedHeads split_rotated_forward(const at::Tensor& qkv_TAD, int64_t num_heads,
                                    const RopeTable& table);
 at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& table);
 
-at::Tensor swiglu_forward(const at::Tensor& gate_up_TF);
-at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TF);
+at::Tensor swiglu_forward(const at::Tensor& gate_up_TC);
+at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TC);
 
-/// sum (M, N) += grad (T, M)^T x (T, N), where sum has the type of the two or is fp32 under bf16.
+/// sum (O, I) += grad (T, O)^T x (T, I), where sum has the type of the two or is fp32 under bf16.
 /// On the CPU a bf16 product is rounded to bf16, but added in fp32, a slice of rows at a time so
 /// that the product stays small; cuBLAS adds to fp32 itself.
-void add_weight_gradient(const at::Tensor& grad_TM, const at::Tensor& x_TN, at::Tensor& sum_MN);
+void add_weight_gradient(const at::Tensor& grad_TO, const at::Tensor& x_TI, at::Tensor& sum_OI);
 
 /// On any device and dtype.
 struct CrossEntropyResult {
@@ -65,13 +65,13 @@ CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
                                                 bool need_hidden, bool need_weight);
 
 // The same ops recorded by autograd.
-at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps);
+at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps);
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
-                                      const at::Tensor& weight_N, double eps);
+                                      const at::Tensor& weight_I, double eps);
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
-RotatedHeads differentiable_split_rotated(const at::Tensor& qkv_THD, int64_t num_heads,
+RotatedHeads differentiable_split_rotated(const at::Tensor& qkv_TAD, int64_t num_heads,
                                           const RopeTable& table);
-at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TF);
+at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TC);
 at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
                                                const at::Tensor& weight_VE,
                                                const at::Tensor& targets_T, int64_t chunk_rows);

@@ -27,20 +27,20 @@ bool takes_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Ten
 
 }  // namespace
 
-void add_weight_gradient(const at::Tensor& grad_TM, const at::Tensor& x_TN, at::Tensor& sum_MN) {
-  if (sum_MN.scalar_type() == x_TN.scalar_type()) {
-    sum_MN.addmm_(grad_TM.t(), x_TN);
+void add_weight_gradient(const at::Tensor& grad_TO, const at::Tensor& x_TI, at::Tensor& sum_OI) {
+  if (sum_OI.scalar_type() == x_TI.scalar_type()) {
+    sum_OI.addmm_(grad_TO.t(), x_TI);
     return;
   }
-  if (sum_MN.is_cuda()) {
-    at::addmm_out(sum_MN, sum_MN, grad_TM.t(), x_TN, at::kFloat);
+  if (sum_OI.is_cuda()) {
+    at::addmm_out(sum_OI, sum_OI, grad_TO.t(), x_TI, at::kFloat);
     return;
   }
   constexpr int64_t kSliceRows = 8192;
-  const int64_t num_rows = sum_MN.size(0);
+  const int64_t num_rows = sum_OI.size(0);
   for (int64_t first = 0; first < num_rows; first += kSliceRows) {
     const int64_t count = std::min(kSliceRows, num_rows - first);
-    sum_MN.narrow(0, first, count).add_(at::mm(grad_TM.narrow(1, first, count).t(), x_TN));
+    sum_OI.narrow(0, first, count).add_(at::mm(grad_TO.narrow(1, first, count).t(), x_TI));
   }
 }
 
@@ -52,7 +52,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
     return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
   }
   const at::Tensor rows = with_contiguous_rows(x);
-  const at::Tensor bias_N = bias.defined() ? bias.contiguous() : at::Tensor();
+  const at::Tensor bias_O = bias.defined() ? bias.contiguous() : at::Tensor();
   const int64_t num_outputs = weight.size(0), width = weight.size(1);
   const at::Tensor out = at::empty({x.size(0), num_outputs}, x.options());
   const cpu::Linear job = {is_bf16(x),
@@ -62,7 +62,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                            rows.const_data_ptr(),
                            rows.stride(0),
                            weight.const_data_ptr(),
-                           bias_N.defined() ? bias_N.const_data_ptr() : nullptr,
+                           bias_O.defined() ? bias_O.const_data_ptr() : nullptr,
                            out.data_ptr()};
   parallel_rows(num_outputs, width,
                 [&job](int64_t begin, int64_t end) { cpu::row_kernels().linear(job, begin, end); });

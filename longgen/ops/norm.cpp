@@ -12,22 +12,22 @@
 namespace longgen {
 namespace {
 
-void check(const at::Tensor& x, const at::Tensor& weight_N) {
+void check(const at::Tensor& x, const at::Tensor& weight_I) {
   const auto inputs = [&] {
-    return "\n  " + describe("x", x) + " | " + describe("weight", weight_N);
+    return "\n  " + describe("x", x) + " | " + describe("weight", weight_I);
   };
   LG_CHECK(is_supported_dtype(x), "[rms_norm] dtype must be float32, bfloat16 or float64.",
            inputs());
-  LG_CHECK(weight_N.scalar_type() == x.scalar_type() && weight_N.device() == x.device(),
+  LG_CHECK(weight_I.scalar_type() == x.scalar_type() && weight_I.device() == x.device(),
            "[rms_norm] x and weight must have one dtype and one device.", inputs());
-  LG_CHECK(x.dim() >= 1 && weight_N.dim() == 1 && weight_N.size(0) == x.size(-1),
-           "[rms_norm] the last axis of x must be as long as weight (N).", inputs());
+  LG_CHECK(x.dim() >= 1 && weight_I.dim() == 1 && weight_I.size(0) == x.size(-1),
+           "[rms_norm] the last axis of x must be as long as weight (I).", inputs());
 }
 
-at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
+at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight_I, double eps) {
   const at::Tensor wide = x.to(compute_type(x));
   const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add(eps).rsqrt();
-  return wide.mul(inverse).mul(weight_N).to(x.scalar_type());
+  return wide.mul(inverse).mul(weight_I).to(x.scalar_type());
 }
 
 /// Adds up the gradient of the weight. The rows are cut into pieces by their number alone, so that
@@ -87,7 +87,7 @@ at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, do
     return result.out;
   }
   const RowsOf rows(x);
-  const at::Tensor weight_N = weight_in.contiguous();
+  const at::Tensor weight_I = weight_in.contiguous();
   const at::Tensor out = at::empty(x.sizes(), x.options());
   float* inverse = nullptr;
   if (inverse_rms != nullptr) {
@@ -95,7 +95,7 @@ at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, do
     inverse = inverse_rms->data_ptr<float>();
   }
   const int64_t width = x.size(-1);
-  const cpu::RmsNorm job = {is_bf16(x),     width,  eps, rows.rows(), weight_N.const_data_ptr(),
+  const cpu::RmsNorm job = {is_bf16(x),     width,  eps, rows.rows(), weight_I.const_data_ptr(),
                             out.data_ptr(), inverse};
   parallel_rows(rows.count(), width, [&job](int64_t begin, int64_t end) {
     cpu::row_kernels().rms_norm(job, begin, end);
@@ -112,7 +112,7 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
     return {grad_x, grad_weight};
   }
   const RowsOf rows(x), grad_rows(grad);
-  const at::Tensor weight_N = weight_in.contiguous();
+  const at::Tensor weight_I = weight_in.contiguous();
   const int64_t width = x.size(-1);
   RmsNormGradients result;
   if (need_x) result.x = at::empty(x.sizes(), x.options());
@@ -120,7 +120,7 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                     width,
                                     rows.rows(),
                                     grad_rows.rows(),
-                                    weight_N.const_data_ptr(),
+                                    weight_I.const_data_ptr(),
                                     inverse_rms.const_data_ptr<float>(),
                                     need_x ? result.x.data_ptr() : nullptr,
                                     nullptr};
@@ -134,57 +134,57 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
   parallel_rows(sum.num_pieces(), sum.piece_rows() * width, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) sum.add_rows(piece, job, rows.count());
   });
-  result.weight_N = sum.total(weight_N.scalar_type());
+  result.weight_I = sum.total(weight_I.scalar_type());
   return result;
 }
 
 AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
-                               const at::Tensor& weight_N, double eps, at::Tensor* inverse_rms) {
+                               const at::Tensor& weight_I, double eps, at::Tensor* inverse_rms) {
   if (!x.is_cuda()) {
     const at::Tensor sum = at::add(x, delta);
-    return {sum, rms_norm_forward(sum, weight_N, eps, inverse_rms)};
+    return {sum, rms_norm_forward(sum, weight_I, eps, inverse_rms)};
   }
-  const gpu::NormResult result = gpu::rms_norm(x, delta, weight_N, eps, inverse_rms != nullptr);
+  const gpu::NormResult result = gpu::rms_norm(x, delta, weight_I, eps, inverse_rms != nullptr);
   if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
   return {result.sum, result.out};
 }
 
 RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
-                                       const at::Tensor& weight_N, const at::Tensor& inverse_rms,
+                                       const at::Tensor& weight_I, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight) {
   if (!x.is_cuda()) {
     RmsNormGradients result =
-        rms_norm_backward(grads.normed, x, weight_N, inverse_rms, need_x, need_weight);
+        rms_norm_backward(grads.normed, x, weight_I, inverse_rms, need_x, need_weight);
     if (need_x) result.x.add_(grads.sum);
     return result;
   }
-  const auto [grad_x, grad_weight] = gpu::rms_norm_backward(grads.normed, grads.sum, x, weight_N,
+  const auto [grad_x, grad_weight] = gpu::rms_norm_backward(grads.normed, grads.sum, x, weight_I,
                                                             inverse_rms, need_x, need_weight);
   return {grad_x, grad_weight};
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps) {
-  check(x, weight_N);
-  if (!has_row_kernels(x)) return rms_norm_plain(x, weight_N, eps);
-  if (needs_gradient(x, weight_N)) return differentiable_rms_norm(x, weight_N, eps);
-  return rms_norm_forward(x, weight_N, eps, nullptr);
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps) {
+  check(x, weight_I);
+  if (!has_row_kernels(x)) return rms_norm_plain(x, weight_I, eps);
+  if (needs_gradient(x, weight_I)) return differentiable_rms_norm(x, weight_I, eps);
+  return rms_norm_forward(x, weight_I, eps, nullptr);
 }
 
-AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_N,
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_I,
                        double eps) {
-  check(x, weight_N);
+  check(x, weight_I);
   LG_CHECK(delta.sizes() == x.sizes() && delta.scalar_type() == x.scalar_type() &&
                delta.device() == x.device(),
            "[add_rms_norm] x and delta must have one shape, dtype and device.\n  ",
            describe("x", x), " | ", describe("delta", delta));
   if (!x.is_cuda() || !has_row_kernels(x)) {
     const at::Tensor sum = at::add(x, delta);
-    return {sum, rms_norm(sum, weight_N, eps)};
+    return {sum, rms_norm(sum, weight_I, eps)};
   }
-  if (needs_gradient(x, delta, weight_N)) {
-    return differentiable_add_rms_norm(x, delta, weight_N, eps);
+  if (needs_gradient(x, delta, weight_I)) {
+    return differentiable_add_rms_norm(x, delta, weight_I, eps);
   }
-  return add_rms_norm_forward(x, delta, weight_N, eps, nullptr);
+  return add_rms_norm_forward(x, delta, weight_I, eps, nullptr);
 }
 
 }  // namespace longgen

@@ -6,13 +6,13 @@
 namespace longgen {
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last axis. Differentiable (once) in both.
-///   x         (..., N)  fp32, bf16 or fp64; any strides; fastest with a contiguous last axis, as
+///   x         (..., I)  fp32, bf16 or fp64; any strides; fastest with a contiguous last axis, as
 ///             in a slice of heads of (T, heads, D)
-///   weight    (N)       same dtype and device
+///   weight    (I)       same dtype and device
 ///   returns   x's shape and dtype, contiguous; computed in fp32, rounded once
 /// Results and gradients are the same in every run, and do not depend on the number of threads.
 /// Throws Error where shapes or dtypes do not fit. fp64 goes through plain torch.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_N, double eps);
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps);
 
 struct AddedNorm {
   at::Tensor sum;     ///< x + delta
@@ -20,7 +20,7 @@ struct AddedNorm {
 };
 /// The residual connection and the norm after it; on a GPU in one pass over memory. delta is like
 /// x. Differentiable (once).
-AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_N,
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_I,
                        double eps);
 
 }  // namespace longgen

@@ -10,8 +10,8 @@ namespace longgen {
 /// Cosines and sines of the rows of a batch, fp32, made from angles in double. bf16 angles are
 /// wrong at long positions (arXiv 2411.13476).
 struct RopeTable {
-  at::Tensor cos_TD;  ///< (T, D / 2)
-  at::Tensor sin_TD;
+  at::Tensor cos_TR;  ///< (T, D / 2)
+  at::Tensor sin_TR;
 };
 
 /// positions (T) int64; frequencies (D / 2) in radians per token; factor multiplies cos and sin.
@@ -33,6 +33,6 @@ struct RotatedHeads {
 };
 /// Splits heads (T, H + 2K, D) into q, k and v, and rotates q and k; on a GPU in one pass over
 /// memory. v is a view. Differentiable (once).
-RotatedHeads split_rotated(const at::Tensor& heads_THD, int64_t num_heads, const RopeTable& table);
+RotatedHeads split_rotated(const at::Tensor& heads_TAD, int64_t num_heads, const RopeTable& table);
 
 }  // namespace longgen

@@ -10,24 +10,24 @@
 namespace longgen {
 namespace {
 
-at::Tensor swiglu_plain(const at::Tensor& gate_up_TF) {
-  const int64_t width = gate_up_TF.size(1) / 2;
-  const at::Tensor wide = gate_up_TF.to(compute_type(gate_up_TF));
+at::Tensor swiglu_plain(const at::Tensor& gate_up_TC) {
+  const int64_t width = gate_up_TC.size(1) / 2;
+  const at::Tensor wide = gate_up_TC.to(compute_type(gate_up_TC));
   return at::silu(wide.narrow(1, 0, width))
       .mul(wide.narrow(1, width, width))
-      .to(gate_up_TF.scalar_type());
+      .to(gate_up_TC.scalar_type());
 }
 
 }  // namespace
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up_in) {
   if (gate_up_in.is_cuda()) return gpu::swiglu(gate_up_in);
-  const at::Tensor gate_up_TF = with_contiguous_rows(gate_up_in);
-  const int64_t num_rows = gate_up_TF.size(0), width = gate_up_TF.size(1) / 2;
-  const at::Tensor out = at::empty({num_rows, width}, gate_up_TF.options());
+  const at::Tensor gate_up_TC = with_contiguous_rows(gate_up_in);
+  const int64_t num_rows = gate_up_TC.size(0), width = gate_up_TC.size(1) / 2;
+  const at::Tensor out = at::empty({num_rows, width}, gate_up_TC.options());
   if (out.numel() == 0) return out;
-  const cpu::SwiGlu job = {is_bf16(gate_up_TF), width, gate_up_TF.const_data_ptr(),
-                           gate_up_TF.stride(0), out.data_ptr()};
+  const cpu::SwiGlu job = {is_bf16(gate_up_TC), width, gate_up_TC.const_data_ptr(),
+                           gate_up_TC.stride(0), out.data_ptr()};
   parallel_rows(num_rows, width,
                 [&job](int64_t begin, int64_t end) { cpu::row_kernels().swiglu(job, begin, end); });
   return out;
@@ -35,15 +35,15 @@ at::Tensor swiglu_forward(const at::Tensor& gate_up_in) {
 
 at::Tensor swiglu_backward(const at::Tensor& grad_in, const at::Tensor& gate_up_in) {
   if (gate_up_in.is_cuda()) return gpu::swiglu_backward(grad_in, gate_up_in);
-  const at::Tensor gate_up_TF = with_contiguous_rows(gate_up_in);
+  const at::Tensor gate_up_TC = with_contiguous_rows(gate_up_in);
   const at::Tensor grad_TF = with_contiguous_rows(grad_in);
-  const int64_t num_rows = gate_up_TF.size(0), width = gate_up_TF.size(1) / 2;
-  const at::Tensor out = at::empty({num_rows, 2 * width}, gate_up_TF.options());
+  const int64_t num_rows = gate_up_TC.size(0), width = gate_up_TC.size(1) / 2;
+  const at::Tensor out = at::empty({num_rows, 2 * width}, gate_up_TC.options());
   if (out.numel() == 0) return out;
-  const cpu::SwiGluBackward job = {is_bf16(gate_up_TF),
+  const cpu::SwiGluBackward job = {is_bf16(gate_up_TC),
                                    width,
-                                   gate_up_TF.const_data_ptr(),
-                                   gate_up_TF.stride(0),
+                                   gate_up_TC.const_data_ptr(),
+                                   gate_up_TC.stride(0),
                                    grad_TF.const_data_ptr(),
                                    grad_TF.stride(0),
                                    out.data_ptr()};
@@ -53,16 +53,16 @@ at::Tensor swiglu_backward(const at::Tensor& grad_in, const at::Tensor& gate_up_
   return out;
 }
 
-at::Tensor swiglu(const at::Tensor& gate_up_TF) {
-  LG_CHECK(is_supported_dtype(gate_up_TF),
+at::Tensor swiglu(const at::Tensor& gate_up_TC) {
+  LG_CHECK(is_supported_dtype(gate_up_TC),
            "[swiglu] dtype must be float32, bfloat16 or float64.\n  ",
-           describe("gate_up", gate_up_TF));
-  LG_CHECK(gate_up_TF.dim() == 2 && gate_up_TF.size(1) % 2 == 0,
+           describe("gate_up", gate_up_TC));
+  LG_CHECK(gate_up_TC.dim() == 2 && gate_up_TC.size(1) % 2 == 0,
            "[swiglu] gate_up must be (tokens, 2 * width): gate, then up.\n  ",
-           describe("gate_up", gate_up_TF));
-  if (!has_row_kernels(gate_up_TF)) return swiglu_plain(gate_up_TF);
-  if (needs_gradient(gate_up_TF)) return differentiable_swiglu(gate_up_TF);
-  return swiglu_forward(gate_up_TF);
+           describe("gate_up", gate_up_TC));
+  if (!has_row_kernels(gate_up_TC)) return swiglu_plain(gate_up_TC);
+  if (needs_gradient(gate_up_TC)) return differentiable_swiglu(gate_up_TC);
+  return swiglu_forward(gate_up_TC);
 }
 
 }  // namespace longgen

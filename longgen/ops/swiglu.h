@@ -10,6 +10,6 @@ namespace longgen {
 ///   returns   (T, F)   same dtype, contiguous; computed in fp32, rounded once
 /// NaN and infinity as in torch. Throws Error on other shapes and dtypes. fp64 goes through plain
 /// torch.
-at::Tensor swiglu(const at::Tensor& gate_up_TF);
+at::Tensor swiglu(const at::Tensor& gate_up_TC);
 
 }  // namespace longgen

@@ -205,7 +205,7 @@ class Pass {
     const RmsNormGradients found = add_rms_norm_backward(
         {grad_TE, grad_normed_TE}, normed.result.sum, decoder_.weights().layers[index].ffn_norm_E,
         normed.inverse_rms, /*need_x=*/true, /*need_weight=*/true);
-    add_gradients({sums.ffn_norm_E}, {found.weight_N}, 0);
+    add_gradients({sums.ffn_norm_E}, {found.weight_I}, 0);
     return found.x;
   }
 

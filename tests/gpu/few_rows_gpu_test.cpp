@@ -53,7 +53,7 @@ void expect_few_rows_are_right(int64_t width, int64_t outputs) {
                         at::linear(exact(normed.normed), exact(weight), exact(bias)), at::kBFloat16,
                         what + " with norm");
     EXPECT_TRUE(same_bits(run(before, true).out.cpu(), gpu::swiglu(both.out).cpu())) << what;
-    const gpu::FewRowsResult alone = run({{}, before.weight_N, kEps}, false);
+    const gpu::FewRowsResult alone = run({{}, before.weight_I, kEps}, false);
     const at::Tensor normed_alone = rms_norm(x, norm_weight, kEps);
     expect_within_twice(alone.out.cpu(), at::linear(normed_alone, weight, bias),
                         at::linear(exact(normed_alone), exact(weight), exact(bias)), at::kBFloat16,

@@ -312,7 +312,7 @@ TEST_F(KvCacheGpuTest, OnePassIsPreparingThenWriting) {
           << shape.pattern << " norm " << has_norm;
       EXPECT_THROW(run(shape.num_heads + 1, preparation), Error);
       HeadPreparation wrong = preparation;
-      wrong.table.cos_TD = wrong.table.cos_TD.narrow(0, 0, 199);
+      wrong.table.cos_TR = wrong.table.cos_TR.narrow(0, 0, 199);
       EXPECT_THROW(run(shape.num_heads, wrong), Error);
       wrong = preparation;
       wrong.q_norm_D = torch::Tensor();

@@ -175,13 +175,13 @@ const std::vector<double> kFrequencies32 = [] {
 RopeTable table_of(int64_t rows, int64_t half, at::Device device) {
   std::vector<double> frequencies(kFrequencies32.begin(), kFrequencies32.begin() + half);
   const RopeTable table = make_rope_table(at::arange(rows, at::kLong) * 1009, frequencies);
-  return {table.cos_TD.to(device), table.sin_TD.to(device)};
+  return {table.cos_TR.to(device), table.sin_TR.to(device)};
 }
 
 at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table) {
   const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor cos = table.cos_TD.to(type).unsqueeze(1),
-                   sin = table.sin_TD.to(type).unsqueeze(1);
+  const at::Tensor cos = table.cos_TR.to(type).unsqueeze(1),
+                   sin = table.sin_TR.to(type).unsqueeze(1);
   const auto halves = x.to(type).chunk(2, -1);
   return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1)
       .to(x.scalar_type());
@@ -193,9 +193,9 @@ TEST_F(OpsGpu, RopeTableIsThatOfTheCpu) {
   const RopeTable cpu = make_rope_table(positions, kFrequencies32, 1.25);
   const RopeTable gpu = make_rope_table(on_gpu(positions), kFrequencies32, 1.25);
   // Both round a double that is right to a few of its own spacings.
-  EXPECT_LE(max_abs_diff(cpu.cos_TD, gpu.cos_TD.cpu()), 1.25 * 0x1p-23);
-  EXPECT_LE(max_abs_diff(cpu.sin_TD, gpu.sin_TD.cpu()), 1.25 * 0x1p-23);
-  EXPECT_EQ(make_rope_table(on_gpu(positions.narrow(0, 0, 0)), kFrequencies32).cos_TD.size(0), 0);
+  EXPECT_LE(max_abs_diff(cpu.cos_TR, gpu.cos_TR.cpu()), 1.25 * 0x1p-23);
+  EXPECT_LE(max_abs_diff(cpu.sin_TR, gpu.sin_TR.cpu()), 1.25 * 0x1p-23);
+  EXPECT_EQ(make_rope_table(on_gpu(positions.narrow(0, 0, 0)), kFrequencies32).cos_TR.size(0), 0);
 }
 
 TEST_F(OpsGpu, RopeTableOfLargeHeadsIsThatOfTheCpu) {
@@ -204,8 +204,8 @@ TEST_F(OpsGpu, RopeTableOfLargeHeadsIsThatOfTheCpu) {
   for (int i = 0; i < 64; ++i) frequencies.push_back(std::pow(500000.0, -i / 64.0));
   const RopeTable cpu = make_rope_table(positions, frequencies, 1.25);
   const RopeTable gpu = make_rope_table(on_gpu(positions), frequencies, 1.25);
-  EXPECT_LE(max_abs_diff(cpu.cos_TD, gpu.cos_TD.cpu()), 0x1p-23);
-  EXPECT_LE(max_abs_diff(cpu.sin_TD, gpu.sin_TD.cpu()), 0x1p-23);
+  EXPECT_LE(max_abs_diff(cpu.cos_TR, gpu.cos_TR.cpu()), 0x1p-23);
+  EXPECT_LE(max_abs_diff(cpu.sin_TR, gpu.sin_TR.cpu()), 0x1p-23);
 }
 
 TEST_F(OpsGpu, Rope) {

@@ -86,11 +86,11 @@ class CudaCache : public GpuCache {
   }
 
   at::Tensor prepare_and_write(const LayerPages& pages, const PassTables& tables,
-                               const at::Tensor& heads_THD, int64_t num_heads,
+                               const at::Tensor& heads_TAD, int64_t num_heads,
                                const HeadPreparation& preparation) const override {
-    check_heads("heads", heads_THD, tables.num_rows());
+    check_heads("heads", heads_TAD, tables.num_rows());
     check_groups(num_heads, tables);
-    const int64_t head_size = heads_THD.size(2);
+    const int64_t head_size = heads_TAD.size(2);
     const auto is_table = [&](const at::Tensor& x) {
       return x.is_cuda() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
              x.sizes() == at::IntArrayRef({tables.num_rows(), head_size / 2});
@@ -101,18 +101,18 @@ class CudaCache : public GpuCache {
     };
     const auto& [table, q_norm, k_norm, norm_eps] = preparation;
     const bool has_norm = q_norm.defined() || k_norm.defined();
-    LG_CHECK(heads_THD.size(1) == num_heads + 2 * tables.num_kv_heads() && is_table(table.cos_TD) &&
-                 is_table(table.sin_TD) && (!has_norm || (is_norm(q_norm) && is_norm(k_norm))),
+    LG_CHECK(heads_TAD.size(1) == num_heads + 2 * tables.num_kv_heads() && is_table(table.cos_TR) &&
+                 is_table(table.sin_TR) && (!has_norm || (is_norm(q_norm) && is_norm(k_norm))),
              "[kv cache] expected ", num_heads, " query heads and twice ", tables.num_kv_heads(),
              " KV heads with their RoPE table and the weights of both norms or none, found ",
-             describe("heads", heads_THD), ", ", describe("cos", table.cos_TD), ", ",
+             describe("heads", heads_TAD), ", ", describe("cos", table.cos_TR), ", ",
              describe("q norm", q_norm), ", ", describe("k norm", k_norm), ".");
-    const at::Tensor heads = aligned(heads_THD);
+    const at::Tensor heads = aligned(heads_TAD);
     const at::Tensor q = at::empty({heads.size(0), num_heads, head_size}, heads.options());
     const at::Tensor q_weight = aligned_weight(q_norm), k_weight = aligned_weight(k_norm);
     const PrepareArguments arguments = {head_rows(heads),
-                                        table.cos_TD.const_data_ptr<float>(),
-                                        table.sin_TD.const_data_ptr<float>(),
+                                        table.cos_TR.const_data_ptr<float>(),
+                                        table.sin_TR.const_data_ptr<float>(),
                                         has_norm ? q_weight.const_data_ptr() : nullptr,
                                         has_norm ? k_weight.const_data_ptr() : nullptr,
                                         static_cast<float>(norm_eps),

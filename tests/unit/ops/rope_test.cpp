@@ -26,13 +26,13 @@ at::Tensor far_positions(int64_t num_tokens) {
 }
 
 /// As Hugging Face models compute it: cos and sin in the dtype of x.
-Op plain(const at::Tensor& cos_TD, const at::Tensor& sin_TD) {
-  return [cos_TD, sin_TD](const std::vector<at::Tensor>& in) {
+Op plain(const at::Tensor& cos_TR, const at::Tensor& sin_TR) {
+  return [cos_TR, sin_TR](const std::vector<at::Tensor>& in) {
     const auto both = [&](const at::Tensor& t) {
       return at::cat({t, t}, 1).unsqueeze(1).to(in[0].scalar_type());
     };
     const auto halves = in[0].chunk(2, 2);
-    return in[0] * both(cos_TD) + at::cat({-halves[1], halves[0]}, 2) * both(sin_TD);
+    return in[0] * both(cos_TR) + at::cat({-halves[1], halves[0]}, 2) * both(sin_TR);
   };
 }
 
@@ -62,25 +62,25 @@ TEST(RopeTableTest, AnglesAreExactUpToAMillion) {
   const RopeTable table = make_rope_table(positions, frequencies(32));
   const at::Tensor angles = exact_angles(positions, 32);
   // Half the spacing of fp32 numbers below 1.
-  EXPECT_LE(max_abs_diff(table.cos_TD, angles.cos()), 0x1p-25 * 1.001);
-  EXPECT_LE(max_abs_diff(table.sin_TD, angles.sin()), 0x1p-25 * 1.001);
-  EXPECT_TRUE(same_bits(table.cos_TD[0], at::ones({32})));
-  EXPECT_TRUE(same_bits(table.sin_TD[0], at::zeros({32})));
+  EXPECT_LE(max_abs_diff(table.cos_TR, angles.cos()), 0x1p-25 * 1.001);
+  EXPECT_LE(max_abs_diff(table.sin_TR, angles.sin()), 0x1p-25 * 1.001);
+  EXPECT_TRUE(same_bits(table.cos_TR[0], at::ones({32})));
+  EXPECT_TRUE(same_bits(table.sin_TR[0], at::zeros({32})));
 }
 
 TEST(RopeTableTest, FactorMultipliesBoth) {
   const at::Tensor positions = far_positions(50);
   const RopeTable table = make_rope_table(positions, frequencies(8), 1.25);
   const at::Tensor angles = exact_angles(positions, 8);
-  EXPECT_LE(max_abs_diff(table.cos_TD, angles.cos() * 1.25), 0x1p-24 * 1.001);
-  EXPECT_LE(max_abs_diff(table.sin_TD, angles.sin() * 1.25), 0x1p-24 * 1.001);
+  EXPECT_LE(max_abs_diff(table.cos_TR, angles.cos() * 1.25), 0x1p-24 * 1.001);
+  EXPECT_LE(max_abs_diff(table.sin_TR, angles.sin() * 1.25), 0x1p-24 * 1.001);
 }
 
 TEST(RopeTableTest, ThreadsDoNotChangeABit) {
   const at::Tensor positions = far_positions(3000);
   expect_same_bits_on_any_threads([&] {
     const RopeTable table = make_rope_table(positions, frequencies(32));
-    return std::vector<at::Tensor>{table.cos_TD, table.sin_TD};
+    return std::vector<at::Tensor>{table.cos_TR, table.sin_TR};
   });
 }
 
@@ -108,7 +108,7 @@ TEST(RopeTest, Fp64RotatesInFp64) {
   const RopeTable table = make_rope_table(positions, frequencies(32));
   const at::Tensor grad = at::randn(x.sizes(), at::kDouble);
   const OpResult truth =
-      run_op(plain(table.cos_TD.to(at::kDouble), table.sin_TD.to(at::kDouble)), {x}, grad);
+      run_op(plain(table.cos_TR.to(at::kDouble), table.sin_TR.to(at::kDouble)), {x}, grad);
   const OpResult mine = run_op(ours(table), {x}, grad);
   EXPECT_LE(max_abs_diff(mine.out, truth.out), 1e-14);
   EXPECT_LE(max_abs_diff(mine.grads[0], truth.grads[0]), 1e-14);
@@ -168,7 +168,7 @@ TEST(RopeTest, ErrorsNameWhatWasFound) {
   expect_contains(error(at::zeros({4, 2, 32}), table), "(tokens, head size / 2)");
   expect_contains(error(at::zeros({4, 2, 16}, at::kLong), table),
                   "dtype must be float32, bfloat16 or float64");
-  const RopeTable halves = {table.cos_TD.to(at::kBFloat16), table.sin_TD.to(at::kBFloat16)};
+  const RopeTable halves = {table.cos_TR.to(at::kBFloat16), table.sin_TR.to(at::kBFloat16)};
   expect_contains(error(at::zeros({4, 2, 16}), halves), "cos and sin must be float32");
   expect_contains(error_of([] { make_rope_table(at::zeros({4}), {1.0}); }),
                   "positions must be an int64 vector on the CPU, found positions [4] Float cpu");
