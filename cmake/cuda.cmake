@@ -1,25 +1,33 @@
 # The GPU plug-in, liblonggen_cuda.so: kernels for Hopper (sm_90a) and the file that registers them with torch. It is
-# built where nvcc is found; the program loads it at run time, so that nothing of CUDA is needed without a GPU.
+# built where nvcc 13 is found; the program loads it at run time, so that nothing of CUDA is needed without a GPU.
 #   LONGGEN_CUDA   AUTO (default): where nvcc is found; ON: stop if it is not; OFF
 set(LONGGEN_HAS_CUDA OFF)
 if(NOT LONGGEN_TORCH OR LONGGEN_CUDA STREQUAL "OFF")
   return()
 endif()
-include(CheckLanguage)
-check_language(CUDA)
+include(find_nvcc)
 if(NOT CMAKE_CUDA_COMPILER)
-  if(NOT LONGGEN_CUDA STREQUAL "AUTO")
-    message(FATAL_ERROR "LONGGEN_CUDA is ON, but no nvcc was found: install the CUDA toolkit 13.0 or set CUDACXX")
+  find_nvcc(${site_packages})
+  if(LONGGEN_NVCC STREQUAL "")
+    string(CONCAT no_nvcc "expected nvcc 13, found ${LONGGEN_NVCC_FOUND}. "
+      "scripts/setup.sh --cuda installs it into .venv/; CUDACXX names another one")
+    if(NOT LONGGEN_CUDA STREQUAL "AUTO")
+      message(FATAL_ERROR "LONGGEN_CUDA is ON: ${no_nvcc}")
+    endif()
+    message(STATUS "The GPU plug-in is not built: ${no_nvcc}")
+    return()
   endif()
-  message(STATUS "No nvcc found: the GPU plug-in is not built")
-  return()
+  # An earlier run may have left NOTFOUND in the cache.
+  unset(CMAKE_CUDA_COMPILER CACHE)
+  set(CMAKE_CUDA_COMPILER ${LONGGEN_NVCC})
 endif()
+message(STATUS "The GPU plug-in is built with ${CMAKE_CUDA_COMPILER}")
 
 # The architecture is given as a flag: CMake 3.25 does not know sm_90a, which has wgmma and setmaxnreg.
 set(CMAKE_CUDA_ARCHITECTURES OFF)
 set(CMAKE_CUDA_STANDARD 17)
 enable_language(CUDA)
-find_package(CUDAToolkit 12.8 REQUIRED)
+find_package(CUDAToolkit 13.0 REQUIRED)
 set(LONGGEN_HAS_CUDA ON)
 if(CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})

@@ -12,7 +12,7 @@ to=$1 build=build/${2:-release}
 programs=("$build/longgen" "$build"/tests/gpu/*_gpu_test)
 libraries=("$build/libraries/attention/liblonggen_ops.so" "$build/libraries/attention/liblonggen_cuda.so")
 for file in "${programs[@]}" "${libraries[@]}"; do
-  [ -e "$file" ] || { echo "[bundle] $file is missing: run scripts/build.sh with nvcc on PATH" >&2; exit 1; }
+  [ -e "$file" ] || { echo "[bundle] $file is missing: run scripts/setup.sh --cuda, then scripts/build.sh" >&2; exit 1; }
 done
 mkdir -p "$to"
 cp "${programs[@]}" "${libraries[@]}" scripts/test_gpu.sh tests/e2e/{device_test,cli_case,tiny_model}.py "$to"

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs what longgen needs: Debian packages system-wide (as root or with sudo), Python wheels into .venv/ of the
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
-#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), and the libraries that results are checked
-#             against (transformers, tokenizers, gguf, safetensors)
-#   --cuda    also the CUDA libraries of libtorch (3 GB), for --device cuda; without being asked where nvidia-smi works
+#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), and the
+#             libraries that results are checked against (transformers, tokenizers, gguf, safetensors)
+#   --cuda    also what --device cuda needs: the CUDA libraries of libtorch (3 GB), and nvcc 13.0 with its headers (270 MB)
+#             unless nvcc 13 is there (CUDACXX or PATH), all as wheels: the machine needs a driver and no CUDA toolkit. Where
+#             nvidia-smi works this happens without being asked
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -63,5 +65,13 @@ if [ $tests = yes ]; then
 fi
 if [ $cuda = yes ]; then
   install cuda torch==2.11.0
+  if ! "${CUDACXX:-nvcc}" --version 2>/dev/null | grep -q 'release 13\.'; then
+    # torch names the release of cuda-toolkit, so that compiler and libraries belong together.
+    install nvcc 'cuda-toolkit[nvcc,nvvm,crt,cccl,cudart]==13.0.2'
+    # The wheels lack two names that nvcc and CMake look for.
+    wheels_of_cuda=$(echo .venv/lib/python3*/site-packages/nvidia/cu13)
+    ln -sfn lib "$wheels_of_cuda/lib64"
+    ln -sfn libcudart.so.13 "$wheels_of_cuda/lib/libcudart.so"
+  fi
 fi
 say "everything is installed"
