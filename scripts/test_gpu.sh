@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that need a GPU, from a build or from a bundle (scripts/bundle.sh). Prints a gtest summary for each
-# program; without a GPU the cases are skipped, with the reason. Usage: scripts/test_gpu.sh [--sanitize] [FOLDER]
+# program. Without a GPU the cases are skipped, with the reason; on a machine with one a case that was skipped is a failure.
+# Usage: scripts/test_gpu.sh [--sanitize] [FOLDER]
 #   --sanitize   instead, some small cases under compute-sanitizer (CUDA toolkit): memcheck, racecheck, synccheck
 #   FOLDER       of the test programs; default: the bundle that this script lies in, or build/release/tests/gpu
 set -euo pipefail
@@ -28,12 +29,29 @@ declare -A small_cases=(
   [kv_cache_gpu_test]='*RowsThatSee*:*PagesHold*:*ContextIsLike*:*OnePass*'
   [train_gpu_test]='OptimizerGpu.*'
 )
+# A machine with a GPU: the driver's tool lists one, or the driver has made its device file.
+has_gpu=false
+if nvidia-smi -L 2> /dev/null | grep -q '^GPU ' || [ -e /dev/nvidia0 ]; then has_gpu=true; fi
+
 status=0
+# $1: the test that was skipped, the rest: why.
+skipped() {
+  local name=$1
+  shift
+  if ! $has_gpu; then echo "[test_gpu] $name skipped: $*"; return; fi
+  echo "[test_gpu] $name FAILED: this machine has a GPU, and still it was skipped: $*"
+  status=1
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test; do
-  [ -x "$folder/$program" ] || { echo "[test_gpu] $folder/$program is missing: build with nvcc on PATH"; exit 1; }
+  [ -x "$folder/$program" ] || { echo "[test_gpu] $folder/$program is missing: run scripts/setup.sh --cuda and build again"; exit 1; }
   if ! $sanitize; then
     echo "[test_gpu] $program"
-    "$folder/$program" --gtest_brief=1 || status=1
+    "$folder/$program" --gtest_brief=1 2>&1 | tee "$log" || status=1
+    count=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) tests\{0,1\}[.,].*/\1/p' "$log" | head -1)
+    [ -z "$count" ] || skipped "$program" "$count cases"
     continue
   fi
   for tool in memcheck racecheck synccheck; do
@@ -42,11 +60,12 @@ for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test; do
     # racecheck reports kernels of cuBLAS, and crashes with a filter that leaves them out.
     [ "$tool" != racecheck ] || cases+=:-*LinearCrossEntropy
     compute-sanitizer --tool "$tool" --error-exitcode 1 --print-limit 3 \
-      "$folder/$program" --gtest_brief=1 --gtest_filter="$cases" || status=1
+      "$folder/$program" --gtest_brief=1 --gtest_filter="$cases" 2>&1 | tee "$log" || status=1
+    ! grep -q '^\[  SKIPPED \]' "$log" || skipped "$program" "under $tool"
   done
 done
 if ! $sanitize && "$longgen" --version | grep -q 'GPU: none'; then
-  echo "[test_gpu] device_test.py skipped: $("$longgen" --version | grep -o 'GPU: none.*')"
+  skipped device_test.py "$("$longgen" --version | grep -o 'GPU: none.*')"
 elif ! $sanitize; then
   echo "[test_gpu] device_test.py: the commands on the GPU against the CPU"
   python3 "$device_test" "$longgen" cuda || status=1

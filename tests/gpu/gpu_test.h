@@ -1,4 +1,5 @@
-// tests/gpu/gpu_test.h: tests that need a GPU. Without one each is skipped, with the reason.
+// tests/gpu/gpu_test.h: tests that need a GPU. Without a driver or a device each is skipped, with
+// the reason; where there is a GPU, whatever keeps the plug-in from it is a failure.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,8 +14,8 @@ inline const at::Device kGpu = {at::kCUDA, 0};
 class GpuTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const std::string& missing = load_gpu_plugin();
-    if (!missing.empty()) GTEST_SKIP() << missing;
+    if (!missing_gpu().empty()) GTEST_SKIP() << missing_gpu();
+    ASSERT_EQ(load_gpu_plugin(), "");
   }
 };
 
