@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/maximum.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,11 +22,15 @@ at::Tensor exact(const at::Tensor& x) { return x.to(at::kDouble); }
 /// NaN counts as infinitely wrong.
 double worse(double a, double b) { return std::isnan(b) ? INFINITY : std::max(a, b); }
 
-/// Of sums over the rows of terms (N, D).
+/// The error of a row that is the sum of the rows of terms (N, D).
 double row_error(const at::Tensor& found_D, const at::Tensor& truth_D, const at::Tensor& terms_ND) {
-  const double size = std::max(truth_D.abs().max().item<double>(),
-                               terms_ND.square().sum(0).sqrt().max().item<double>());
-  return (exact(found_D) - truth_D).abs().max().item<double>() / size;
+  return row_errors(found_D, truth_D, terms_ND.square().sum(0).sqrt()).item<double>();
+}
+
+/// The size of a sum over an axis: its own, or that of its terms where they cancel. Delta, the sum
+/// of grad_out * out, errs by as much.
+at::Tensor size_of_sum(const at::Tensor& terms, int64_t axis) {
+  return at::maximum(terms.sum(axis).abs(), terms.square().sum(axis).sqrt());
 }
 
 at::Tensor as_tensor(const std::vector<int64_t>& values, at::Device device) {
@@ -34,7 +39,7 @@ at::Tensor as_tensor(const std::vector<int64_t>& values, at::Device device) {
   return tensor.to(device);
 }
 
-/// What does not depend on the row.
+/// Everything that does not depend on the row.
 struct Checked {
   Checked(const AttentionInputs& in, const Pattern& pattern_in)
       : inputs(in),
@@ -96,9 +101,10 @@ double query_gradient_error(const Checked& checked, int64_t query, int64_t head,
   const Row row(checked, query, head);
   const at::Tensor grad_D = exact(checked.inputs.grad_THD[query][head]);
   const at::Tensor grad_p_N = at::matmul(row.v_ND, grad_D);
-  const at::Tensor delta = (row.p_N * grad_p_N).sum();
+  const at::Tensor out_D = at::matmul(row.p_N, row.v_ND), delta = (grad_D * out_D).sum();
   const at::Tensor truth_D = at::matmul(row.p_N * (grad_p_N - delta), row.k_ND) * checked.scale;
-  const at::Tensor sizes_N = row.p_N * (grad_p_N.abs() + delta.abs()) * checked.scale;
+  const at::Tensor sizes_N =
+      row.p_N * (grad_p_N.abs() + size_of_sum(grad_D * out_D, 0)) * checked.scale;
   return row_error(found_THD[query][head], truth_D, sizes_N.unsqueeze(1) * row.k_ND);
 }
 
@@ -116,12 +122,14 @@ struct KeyTerms {
     const at::Tensor lse_N = exact(attended.lse_HT[head].index_select(0, queries));
     const at::Tensor p_N =
         (at::matmul(q_ND, row_of_key(checked.inputs.k_TKD)) * checked.scale - lse_N).exp();
-    const at::Tensor delta_N = (grad_ND * rows(attended.out_THD)).sum(1);
+    const at::Tensor delta_terms_ND = grad_ND * rows(attended.out_THD);
+    const at::Tensor delta_N = delta_terms_ND.sum(1);
     const at::Tensor grad_p_N = at::matmul(grad_ND, row_of_key(checked.inputs.v_TKD));
     v_ND = p_N.unsqueeze(1) * grad_ND;
     const at::Tensor weights_N = p_N * checked.scale;
     k_ND = (weights_N * (grad_p_N - delta_N)).unsqueeze(1) * q_ND;
-    k_sizes_ND = (weights_N * (grad_p_N.abs() + delta_N.abs())).unsqueeze(1) * q_ND;
+    k_sizes_ND =
+        (weights_N * (grad_p_N.abs() + size_of_sum(delta_terms_ND, 1))).unsqueeze(1) * q_ND;
   }
   at::Tensor v_ND, k_ND, k_sizes_ND;
 };
@@ -142,11 +150,6 @@ double key_gradients_error(const Checked& checked, int64_t key, int64_t kv_head,
 }
 
 }  // namespace
-
-double output_tolerance(at::ScalarType dtype) { return dtype == at::kBFloat16 ? 0x1p-7 : 0x1p-14; }
-double gradient_tolerance(at::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? 0x1p-6 : 0x1p-14;
-}
 
 double output_error(const AttentionInputs& inputs, const Pattern& pattern,
                     const Attended& attended) {

@@ -8,7 +8,7 @@
 #include "longgen/generate/score.h"
 #include "longgen/generate/session.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/numerics/attend_cases.h"
+#include "tests/numerics/attend_truth.h"
 #include "tests/unit/model/test_support.h"
 
 namespace longgen {
@@ -119,13 +119,8 @@ TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
   for (int64_t n = 0; n < 3; ++n) {
     for (int64_t layer = 0; layer < 3; ++layer) {
       const Qkv& x = layers[n][layer];
-      const Qkv y = x.to(torch::kDouble);
-      const Pattern pattern = plan.pattern(layer, 2);
-      const Attended truth = attend_reference(y.q_THD, y.k_SKD, y.v_SKD, pattern);
-      const Attended plain = attend_reference(x.q_THD, x.k_SKD, x.v_SKD, pattern);
-      EXPECT_LE(
-          max_abs_diff(torch::cat(outs[n][layer]), truth.out_THD),
-          2 * max_abs_diff(plain.out_THD, truth.out_THD) + spacing(truth.out_THD, torch::kBFloat16))
+      const OutputTruth truth = output_truth(x, plan.pattern(layer, 2));
+      EXPECT_EQ(wrong_output(torch::cat(outs[n][layer]), /*lse=*/{}, truth), "")
           << "sequence " << n << ", layer " << layer;
     }
   }

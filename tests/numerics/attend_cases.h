@@ -1,5 +1,5 @@
-// tests/numerics/attend_cases.h: shapes and patterns on which attention is tested, and how errors
-// are measured.
+// tests/numerics/attend_cases.h: shapes and patterns on which attention is tested, and how
+// errors are measured.
 #pragma once
 
 #include <torch/torch.h>
@@ -33,7 +33,11 @@ inline std::ostream& operator<<(std::ostream& out, const AttendCase& c) {
 struct Qkv {
   torch::Tensor q_THD, k_SKD, v_SKD;
 
-  Qkv to(torch::ScalarType type) const { return {q_THD.to(type), k_SKD.to(type), v_SKD.to(type)}; }
+  /// In another type or on another device.
+  template <typename Where>
+  Qkv to(Where where) const {
+    return {q_THD.to(where), k_SKD.to(where), v_SKD.to(where)};
+  }
 };
 
 inline Qkv random_qkv(const AttendCase& c) {
@@ -61,8 +65,8 @@ inline double spacing(const torch::Tensor& x, torch::ScalarType type) {
 }
 
 /// Size of the terms that an fp32 pass over scores adds up: a score of size |lse| is rounded by
-/// |lse| spacings, which becomes a relative error of its probability. No computation in fp32 can
-/// promise less.
+/// |lse| spacings, which becomes a relative error of its probability. No computation in fp32
+/// can promise less.
 inline double forward_floor(const Attended& truth, torch::ScalarType type) {
   const torch::Tensor finite = truth.lse_HT.masked_fill(truth.lse_HT.isinf(), 0.0);
   return spacing(truth.out_THD, type) + spacing(truth.out_THD, torch::kFloat) * max_abs(finite);

@@ -1,5 +1,5 @@
-// Registers torch.ops.longgen.attend and its gradient for CUDA tensors: sparse layers and
-// everything packed or continued by our kernels, full layers of one sequence by cuDNN.
+// Registers torch.ops.longgen.attend and its gradient for CUDA tensors. Full layers of one sequence
+// go to cuDNN; sparse layers, packed documents and continued sequences have kernels of ours.
 #include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
 #include <ATen/ops/_scaled_dot_product_cudnn_attention_backward.h>
 #include <ATen/ops/empty.h>
@@ -11,6 +11,7 @@
 
 #include <limits>
 
+#include "longgen/attention/attend.h"
 #include "longgen/attention/cuda/backward.h"
 #include "longgen/attention/cuda/forward.h"
 #include "longgen/attention/cuda/head_rows.h"
@@ -29,7 +30,7 @@ void check_error(cudaError_t error, const at::Tensor& q, const at::Tensor& k) {
   LG_CHECK(error == cudaSuccess, "[attend] CUDA: ", cudaGetErrorString(error), ".", shapes(q, k));
 }
 
-/// What the kernels need beyond the contract of the op.
+/// Throws Error where the kernels cannot do what the op's contract allows.
 void check_cuda(const at::Tensor& q, const at::Tensor& k, double scale) {
   int major = 0, minor = 0;
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, q.device().index());
@@ -63,11 +64,7 @@ struct Call {
     q = aligned(q_in), k = aligned(k_in), v = aligned(v_in);
   }
 
-  /// Whether cuDNN's causal attention is what is asked for. It refuses the shortest sequences.
-  bool is_causal_whole() const {
-    const bool one_document = !doc_starts.defined() || doc_starts.numel() == 1;
-    return pattern.is_full() && one_document && q.size(0) == k.size(0) && q.size(0) >= kTileRows;
-  }
+  bool is_cudnns() const { return is_left_to_cudnn(q.size(0), k.size(0), pattern, doc_starts); }
   std::shared_ptr<const DeviceWork> work(bool with_keys) const {
     return device_work(q.size(0), k.size(0), doc_starts, pattern, static_cast<int>(k.size(1)),
                        with_keys, q.device());
@@ -94,7 +91,8 @@ struct Call {
   double scale;
 };
 
-/// (T, heads, D) as cuDNN's (1, heads, T, D), and back.
+/// cuDNN takes (1, heads, T, D) where the op has (T, heads, D); these turn one into the
+/// other and back.
 at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }
 at::Tensor rows_first(const at::Tensor& x) { return x.squeeze(0).transpose(0, 1); }
 
@@ -120,7 +118,7 @@ std::tuple<at::Tensor, at::Tensor> attend_cuda(const at::Tensor& q_in, const at:
                   doc_starts, scale);
   const at::Tensor &q = call.q, &k = call.k;
   const c10::cuda::CUDAGuard guard(q.device());
-  if (q.size(0) > 0 && call.is_causal_whole()) return attend_cudnn(q, k, call.v, call.scale);
+  if (call.is_cudnns()) return attend_cudnn(q, k, call.v, call.scale);
   const at::Tensor out = at::empty(q.sizes(), q.options());
   const at::Tensor lse = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
   if (q.size(0) == 0) return {out, lse};
@@ -158,7 +156,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cuda(
   const at::Tensor &q = call.q, &k = call.k, &v = call.v;
   const c10::cuda::CUDAGuard guard(q.device());
   const at::Tensor out = aligned(out_in), grad_out = aligned(grad_in), lse = lse_in.contiguous();
-  if (q.size(0) > 0 && call.is_causal_whole()) {
+  if (call.is_cudnns()) {
     return attend_backward_cudnn(grad_out, q, k, v, out, lse, call.scale);
   }
   const at::Tensor grad_q = at::empty(q.sizes(), q.options()),
