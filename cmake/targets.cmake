@@ -1,5 +1,6 @@
 # longgen_library(NAME [TORCH] SOURCES a.cpp... DEPS base... LIBS external...)
-#   One target per folder: longgen_NAME. DEPS are folders of ours, LIBS outside libraries.
+#   longgen_NAME, a folder's target, or one of the parts that it divides into: what needs no torch is usable alone. DEPS
+#   are targets of ours, LIBS outside libraries.
 #   tests/unit/layers_test.py holds every #include against the same graph.
 function(longgen_library name)
   cmake_parse_arguments(arg "TORCH;SHARED" "" "SOURCES;DEPS;LIBS" ${ARGN})

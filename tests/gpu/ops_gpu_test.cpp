@@ -362,6 +362,18 @@ TEST_F(OpsGpu, InfiniteLogitsLeaveTheOthersAlone) {
   EXPECT_TRUE(std::isnan(losses[2].item<double>()));
 }
 
+TEST_F(OpsGpu, RefusalsAreErrors) {
+  const at::Tensor halves = at::zeros({2, 8}, at::TensorOptions(kGpu).dtype(at::kHalf));
+  expect_contains(
+      error_of([&] { gpu::swiglu(halves); }),
+      "[ops] on a GPU tensors must be bfloat16 or float32, found x [2, 8] Half cuda:0.");
+  expect_contains(error_of([&] {
+                    gpu::rope_table(on_gpu(at::arange(4, at::kLong)), std::vector<double>(129, 1.0),
+                                    1);
+                  }),
+                  "[rope] the GPU kernel takes heads of at most 256 numbers, found 258.");
+}
+
 // ---- sizes beyond 32 bits ----
 
 TEST_F(OpsGpu, MoreThanTwoToThe31Logits) {

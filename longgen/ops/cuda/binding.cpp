@@ -1,13 +1,14 @@
-// Implements the ops of ops/gpu_ops.h for CUDA tensors. Part of the GPU plug-in.
+// Implements the ops of ops/gpu_ops.h for CUDA tensors, as a part of the GPU plug-in.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/sort.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <algorithm>
 
+#include "longgen/attention/operator.h"
+#include "longgen/base/check.h"
 #include "longgen/ops/cuda/row_kernels.h"
 #include "longgen/ops/rows_of.h"
 
@@ -17,6 +18,13 @@ namespace {
 using at::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
+void check_cuda(cudaError_t error) {
+  LG_CHECK(error == cudaSuccess, "[ops] CUDA: ", cudaGetErrorString(error), ".");
+}
+/// Throws Error where the launch before was refused. What a kernel does wrong shows at
+/// a later call.
+void check_launch() { check_cuda(cudaGetLastError()); }
+
 /// The device of x and its current stream, for the time of an op.
 class Launch {
  public:
@@ -25,7 +33,7 @@ class Launch {
   template <typename Job>
   void operator()(void (*kernel)(const Job&, cudaStream_t), const Job& job) const {
     kernel(job, stream_);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    check_launch();
   }
   cudaStream_t stream() const { return stream_; }
 
@@ -35,8 +43,8 @@ class Launch {
 };
 
 bool is_bf16(const Tensor& x) {
-  TORCH_CHECK(x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat,
-              "longgen: the GPU ops take bfloat16 and float32, found ", x.scalar_type(), ".");
+  LG_CHECK(x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat,
+           "[ops] on a GPU tensors must be bfloat16 or float32, found ", describe("x", x), ".");
   return x.scalar_type() == at::kBFloat16;
 }
 
@@ -76,9 +84,9 @@ std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& grad, const MaybeTens
   const Launch launch(x);
   const RowsOf rows(x), grad_rows(grad);
   const int64_t width = x.size(-1);
-  TORCH_CHECK(!need_weight || width <= cuda::kMaxNormWidth,
-              "[rms_norm] the gradient of a weight of ", width,
-              " numbers: the GPU kernel takes at most ", cuda::kMaxNormWidth, ".");
+  LG_CHECK(!need_weight || width <= cuda::kMaxNormWidth, "[rms_norm] the gradient of a weight of ",
+           width, " numbers: the GPU kernel takes at most ", cuda::kMaxNormWidth,
+           ". Train this model on the CPU.");
   const Tensor grad_sum = contiguous_or_none(grad_sum_in), weight = weight_in.contiguous();
   const Tensor grad_x = need_x ? at::empty(x.sizes(), x.options()) : Tensor();
   const Tensor grad_weight = need_weight ? at::empty({width}, x.options()) : Tensor();
@@ -105,8 +113,8 @@ std::tuple<Tensor, Tensor> rope_table(const Tensor& positions_in, at::ArrayRef<d
   const Launch launch(positions_in);
   const Tensor positions = positions_in.contiguous();
   const auto half = static_cast<int64_t>(frequencies.size());
-  TORCH_CHECK(half <= cuda::kMaxHalf, "[rope] the GPU kernel takes heads of at most ",
-              2 * cuda::kMaxHalf, " numbers, found ", 2 * half, ".");
+  LG_CHECK(half <= cuda::kMaxHalf, "[rope] the GPU kernel takes heads of at most ",
+           2 * cuda::kMaxHalf, " numbers, found ", 2 * half, ".");
   const Tensor cos = at::empty({positions.size(0), half}, positions.options().dtype(at::kFloat));
   const Tensor sin = at::empty({positions.size(0), half}, positions.options().dtype(at::kFloat));
   cuda::RopeTable job = {.positions = positions.const_data_ptr<int64_t>(),
@@ -121,7 +129,7 @@ std::tuple<Tensor, Tensor> rope_table(const Tensor& positions_in, at::ArrayRef<d
   return {cos, sin};
 }
 
-/// x (T, heads, D) to out (T, heads, D).
+/// Describes heads that go from x (T, heads, D) to out (T, heads, D).
 cuda::Heads heads(const Tensor& x, const Tensor& out, bool rotate) {
   return {.count = static_cast<int>(x.size(1)),
           .rotate = rotate,
@@ -242,8 +250,7 @@ std::tuple<Tensor, Tensor> few_rows_linear(const Tensor& x, const MaybeTensor& d
 
 void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& losses,
                    bool make_gradient) {
-  TORCH_CHECK(logits.is_contiguous() && targets.is_contiguous() && losses.is_contiguous(),
-              "[linear_cross_entropy] a chunk's logits, targets and losses must be contiguous.");
+  LG_DCHECK(logits.is_contiguous() && targets.is_contiguous() && losses.is_contiguous());
   const Launch launch(logits);
   const cuda::CrossEntropy job = {.is_bf16 = is_bf16(logits),
                                   .num_rows = logits.size(0),
@@ -262,12 +269,13 @@ Tensor sum_losses(const Tensor& losses_in, const Tensor& targets_in, int64_t num
   cuda::sum_in_order(losses.const_data_ptr<double>(), losses.numel(),
                      targets.const_data_ptr<int64_t>(), num_classes, result.data_ptr<double>(),
                      launch.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  check_launch();
   return result;
 }
 
 void* data_of(const Tensor& x) {
-  TORCH_CHECK(x.is_contiguous(), "[adamw] tensors must be contiguous.");
+  LG_CHECK(x.is_contiguous(), "[adamw] weights, gradients and states must be contiguous, found ",
+           describe("x", x), " with strides ", x.strides(), ".");
   return x.data_ptr();
 }
 
@@ -289,7 +297,7 @@ Tensor sum_of_squares(at::TensorList tensors) {
   }
   cuda::sum_in_order(sums.const_data_ptr<double>(), total, nullptr, 0, result.data_ptr<double>(),
                      launch.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  check_launch();
   return result;
 }
 
@@ -297,7 +305,9 @@ void adamw(const Tensor& gradient, const Tensor& weight, const Tensor& m, const 
            at::ArrayRef<double> factors, int64_t key) {
   const Launch launch(weight);
   for (const Tensor& x : {gradient, m, v}) {
-    TORCH_CHECK(x.scalar_type() == weight.scalar_type(), "[adamw] tensors must have one dtype.");
+    LG_CHECK(x.scalar_type() == weight.scalar_type(),
+             "[adamw] gradient and states must have the dtype of the weight, found ",
+             describe("weight", weight), " | ", describe("x", x), ".");
   }
   const auto factor = [&](size_t i) { return static_cast<float>(factors.at(i)); };
   const cuda::AdamW job = {.is_bf16 = is_bf16(weight),
@@ -336,7 +346,7 @@ void embedding_backward(const Tensor& grad_in, const Tensor& tokens, const Tenso
 
 std::tuple<std::string, int64_t, int64_t> gpu_properties() {
   cudaDeviceProp properties = {};
-  C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+  check_cuda(cudaGetDeviceProperties(&properties, 0));
   return {properties.name, properties.major, properties.minor};
 }
 
