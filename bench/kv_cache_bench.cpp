@@ -1,9 +1,9 @@
 // Times attention over the paged KV cache of a model with SmolLM2's shape (30 layers, 9 query heads
 // on 3 KV heads of 64): one token, and a chunk of 512 tokens, after a prompt:
 //   build/release/bench/kv_cache_bench [threads] [float32|bfloat16]
-// Prints medians and spread. Next to decode stands "read", the time in which as many threads sum
-// the bytes of the same pages: the bound that memory sets. Outputs are compared with the attend op
-// first.
+// Prints medians and spread. Next to decode stands "read", the time in which as many threads
+// sum the bytes of the same pages: the bound that memory sets. Outputs are compared with the
+// attend op first.
 #include <torch/torch.h>
 
 #include <algorithm>

@@ -9,8 +9,8 @@
 namespace longgen {
 namespace {
 
-constexpr int64_t kMaxBlocks = int64_t{1}
-                               << 40;  // 2^46 tokens: keeps every product below inside 64 bits
+// 2^46 tokens: every product below stays inside 64 bits.
+constexpr int64_t kMaxBlocks = int64_t{1} << 40;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -41,8 +41,8 @@ Pattern Pattern::sparse(int64_t sink_blocks, int64_t window_blocks, int64_t stri
              kMaxBlocks - 1, ", found ", value, ".");
   }
   LG_CHECK(stride_blocks > 0 || stride_offsets.empty(),
-           "[pattern] stride_offsets are given, but stride_blocks is 0. Give a stride or leave "
-           "them out.");
+           "[pattern] stride_offsets are given, but stride_blocks is 0. "
+           "Give a stride or leave them out.");
   for (int64_t offset : stride_offsets) {
     LG_CHECK(offset >= 0 && offset < stride_blocks, "[pattern] stride offset ", offset,
              " must be at least 0 and less than ", "stride_blocks ", stride_blocks, ".");
@@ -76,14 +76,12 @@ Pattern Pattern::parse(std::string_view text) {
     LG_CHECK(equals != item.npos && entry != numbers.end() && entry->second < 0, "[pattern] '",
              text,
              "' is not a pattern: expected full, sink, blocksparse, or sink=S,window=W,stride=N "
-             "(each once, in "
-             "blocks of 64 tokens).");
+             "(each once, in blocks of 64 tokens).");
     entry->second = parse_number(entry->first, item.substr(equals + 1), text);
   }
   LG_CHECK(numbers["window"] >= 1, "[pattern] '", text,
-           "' is not a pattern: expected full, sink, blocksparse, or sink=S,window=W,stride=N with "
-           "a window of at "
-           "least 1 block.");
+           "' is not a pattern: expected full, sink, blocksparse, or sink=S,window=W,stride=N "
+           "with a window of at least 1 block.");
   return sparse(std::max<int64_t>(0, numbers["sink"]), numbers["window"],
                 std::max<int64_t>(0, numbers["stride"]));
 }
@@ -142,16 +140,15 @@ int64_t Pattern::pairs_before(int64_t end, int64_t kv_head) const {
   // Blocks before the diagonal: query block i sees min(i, sink) sinks, up to window - 1 window
   // blocks that are not sinks, and the stride blocks in [sink, i - window + 1).
   const int64_t reach = std::max<int64_t>(window_blocks_, 1) - 1;
-  const auto stride_sum =
-      [&](int64_t n) {  // over i in [0, n): each stride block j counts once for every i > j + reach
-        const int64_t last = n - reach - 1;  // stride blocks below `last` are seen at least once
-        const int64_t count = count_stride(sink_blocks_, last, kv_head);
-        if (count == 0) return int64_t{0};
-        const int64_t offset = stride_offsets_.at(kv_head);
-        const int64_t first =
-            ceil_div(sink_blocks_ + offset, stride_blocks_) * stride_blocks_ - offset;
-        return count * (last - first) - stride_blocks_ * (count * (count - 1) / 2);
-      };
+  // The same over query blocks [0, n): each stride block j counts once for every i > j + reach.
+  const auto stride_sum = [&](int64_t n) {
+    const int64_t last = n - reach - 1;  // stride blocks below it are seen at least once
+    const int64_t count = count_stride(sink_blocks_, last, kv_head);
+    if (count == 0) return int64_t{0};
+    const int64_t offset = stride_offsets_.at(kv_head);
+    const int64_t first = ceil_div(sink_blocks_ + offset, stride_blocks_) * stride_blocks_ - offset;
+    return count * (last - first) - stride_blocks_ * (count * (count - 1) / 2);
+  };
   const auto blocks_before = [&](int64_t n) {
     return ramp_sum(n, 0, sink_blocks_) + ramp_sum(n, sink_blocks_, reach) + stride_sum(n);
   };
@@ -189,8 +186,8 @@ std::vector<int64_t> Pattern::visible_blocks(int64_t first_query_block, int64_t 
     for (; j < near; j += stride_blocks_) blocks.push_back(j);
   }
   for (int64_t j = near; j < end; ++j) {
-    // With a window of 0 blocks the near range is only where the diagonal of a sink or stride block
-    // can lie.
+    // With a window of 0 blocks the near range is the diagonal alone, which only sink and
+    // stride blocks have.
     if (is_full() || window_blocks_ > 0 || j < sink_blocks_ || on_stride(j, kv_head))
       blocks.push_back(j);
   }

@@ -22,21 +22,22 @@ class Pattern {
   static constexpr int64_t kBlock = 64;
   static constexpr int64_t kFullWindow = -1;
 
-  /// A full layer.
+  /// Makes the pattern of a full layer.
   Pattern() = default;
-  /// Throws Error on negative counts, or offsets without a stride. Empty `stride_offsets` means the
-  /// default for the number of KV heads, filled in by for_heads(): heads then cover all blocks
-  /// between them.
+  /// Throws Error on negative counts, or offsets without a stride. Empty `stride_offsets` means
+  /// the default for the number of KV heads, filled in by for_heads(): heads then cover all
+  /// blocks between them.
   static Pattern sparse(int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks = 0,
                         std::vector<int64_t> stride_offsets = {});
-  /// The five numbers of the attend op: window_blocks == kFullWindow is a full layer.
+  /// Makes the pattern that the five numbers of the attend op mean: window_blocks == kFullWindow is
+  /// a full layer.
   static Pattern from_op(int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
                          std::vector<int64_t> stride_offsets, int64_t num_kv_heads);
-  /// "full", "sink" (sink 1, window 16), "blocksparse" (the same with stride 16), or
-  /// "sink=S,window=W,stride=N".
+  /// Reads "full", "sink" (sink 1, window 16), "blocksparse" (the same with stride
+  /// 16), or "sink=S,window=W,stride=N".
   static Pattern parse(std::string_view text);
 
-  /// The same pattern with one stride offset per KV head. Throws Error if it already has another
+  /// This pattern with one stride offset for each KV head. Throws Error if it already has another
   /// number of them.
   Pattern for_heads(int64_t num_kv_heads) const;
 
@@ -48,26 +49,26 @@ class Pattern {
 
   /// Does query block i see key block j (up to the causal edge inside the diagonal block)?
   bool keeps(int64_t query_block, int64_t key_block, int64_t kv_head) const;
-  /// Will any query at a position >= num_tokens see key_block? A page that is not live can be
-  /// freed.
+  /// Will any query at a position >= num_tokens see key_block? A page that is not live
+  /// can be freed.
   bool live(int64_t key_block, int64_t kv_head, int64_t num_tokens) const;
   /// How many of the blocks that hold the first num_tokens tokens are live at num_tokens.
   int64_t live_blocks(int64_t num_tokens, int64_t kv_head) const;
-  /// (query, key) token pairs that queries at positions [begin, end) see.
+  /// How many (query, key) pairs of tokens queries at positions [begin, end) see.
   int64_t visited_pairs(int64_t begin, int64_t end, int64_t kv_head) const;
-  /// Key blocks that query block i sees, ascending. For loops over the work of one query block.
+  /// The key blocks that a query block sees, ascending. For loops over the work of one query block.
   std::vector<int64_t> visible_blocks(int64_t query_block, int64_t kv_head) const;
-  /// Key blocks that any query block in [first, last] sees, ascending.
+  /// The key blocks that any query block in [first, last] sees, ascending.
   std::vector<int64_t> visible_blocks(int64_t first_query_block, int64_t last_query_block,
                                       int64_t kv_head) const;
 
-  /// "full" or "sink=S,window=W,stride=N"; parse() reads it back.
+  /// Writes "full" or "sink=S,window=W,stride=N", which parse() reads back.
   std::string to_string() const;
   bool operator==(const Pattern&) const = default;
 
  private:
   bool on_stride(int64_t key_block, int64_t kv_head) const;
-  /// Stride blocks in [begin, end).
+  /// How many stride blocks lie in [begin, end).
   int64_t count_stride(int64_t begin, int64_t end, int64_t kv_head) const;
   int64_t pairs_before(int64_t end, int64_t kv_head) const;
 

@@ -1,5 +1,5 @@
-// Registers torch.ops.longgen.attend and its gradient: schema, checks, CPU implementation,
-// autograd, and what tracing (torch.compile) asks: the shapes of the results.
+// Registers torch.ops.longgen.attend and its gradient: schema, checks, the implementation on the
+// CPU, autograd, and the shapes of the results, for which tracing (torch.compile) asks.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -241,14 +241,13 @@ Attended attend_again(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at
 
 TORCH_LIBRARY(longgen, library) {
   library.def(
-      "attend(Tensor q, Tensor k, Tensor v, int sink_blocks, int window_blocks, int stride_blocks, "
-      "int[] stride_offsets, Tensor? doc_starts=None, float? scale=None) -> (Tensor out, Tensor "
-      "lse)");
+      "attend(Tensor q, Tensor k, Tensor v, "
+      "int sink_blocks, int window_blocks, int stride_blocks, int[] stride_offsets, "
+      "Tensor? doc_starts=None, float? scale=None) -> (Tensor out, Tensor lse)");
   library.def(
-      "attend_backward(Tensor grad_out, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, int "
-      "sink_blocks, "
-      "int window_blocks, int stride_blocks, int[] stride_offsets, Tensor? doc_starts=None, float? "
-      "scale=None) "
+      "attend_backward(Tensor grad_out, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
+      "int sink_blocks, int window_blocks, int stride_blocks, int[] stride_offsets, "
+      "Tensor? doc_starts=None, float? scale=None) "
       "-> (Tensor grad_q, Tensor grad_k, Tensor grad_v)");
 }
 

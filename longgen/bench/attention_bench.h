@@ -13,7 +13,7 @@ namespace longgen {
 enum class AttentionPass { forward, backward };
 /// "forward" or "backward".
 const char* attention_pass_name(AttentionPass pass);
-/// Reads it back. Throws Error naming both.
+/// Reads what attention_pass_name() gives. Throws Error naming both.
 AttentionPass parse_attention_pass(const std::string& name);
 
 /// One pass with one pattern: how fast, how right, and what FullAttention takes for the same.
@@ -30,13 +30,14 @@ struct AttentionResult {
   bool is_right() const { return error <= tolerance; }
 };
 
-/// All passes with all patterns on one shape. Throws Error where the op does not take the shape.
+/// Measures all passes with all patterns on one shape. Throws Error where the op does not
+/// take the shape.
 std::vector<AttentionResult> bench_attention(const AttentionShape& shape,
                                              const std::vector<Pattern>& patterns,
                                              const std::vector<AttentionPass>& passes,
                                              int64_t repeats);
 
-/// A table. `gemm_rate` in FLOP/s.
+/// Writes the results as a table; `gemm_rate` is in FLOP/s.
 std::string to_text(const std::vector<AttentionResult>& results, double gemm_rate);
 OrderedJson to_json(const std::vector<AttentionResult>& results, double gemm_rate);
 

@@ -17,8 +17,8 @@ struct AttentionShape {
   at::Device device = at::kCPU;
 };
 
-/// q, k, v and the gradient of the output: normal random numbers, the same in every run on a
-/// device.
+/// q, k, v and the gradient of the output: normal random numbers, the same in every run
+/// on a device.
 struct AttentionInputs {
   explicit AttentionInputs(const AttentionShape& shape);
   AttentionShape shape;

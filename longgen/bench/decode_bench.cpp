@@ -24,7 +24,7 @@ class Case {
   explicit Case(const DecodeLoad& load)
       : load_(load), shape_(load.layer), layer_(load.layer, load.num_sequences) {
     at::manual_seed(1);
-    // In rounds, so that the pages of a sequence are scattered as they are in a server.
+    // Sequences grow in rounds, so that the pages of each are scattered as they are in a server.
     const int64_t last = load.num_tokens - 1;
     while (layer_.cache(0).length() < last) {
       const int64_t count = std::min<int64_t>(256, last - layer_.cache(0).length());

@@ -12,7 +12,7 @@
 
 namespace longgen {
 
-/// One new token in each of num_sequences sequences of num_tokens.
+/// The work of a decoding step: one new token in each of num_sequences sequences of num_tokens.
 struct DecodeLoad {
   LayerShape layer;
   int64_t num_sequences, num_tokens;
@@ -26,11 +26,11 @@ struct DecodeResult {
 
   double bytes_per_s() const { return static_cast<double>(kv_bytes) / timing.median_ms * 1e3; }
   bool is_right() const { return error < kTolerance; }
-  /// Half a spacing of bf16 from rounding the output, as much again from rounding weights.
+  /// Rounding the output errs by half a spacing of bf16, and rounding the weights by as much again.
   static constexpr double kTolerance = 0x1p-7;
 };
 
-/// Up to 64 pairs of a sequence and a KV head are checked, then it is timed. Needs a GPU.
+/// Checks up to 64 pairs of a sequence and a KV head, then measures. Needs a GPU.
 DecodeResult bench_decode(const DecodeLoad& load, int64_t repeats);
 
 /// A table. `copy_rate`: bytes read and written a second.

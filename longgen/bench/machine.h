@@ -10,11 +10,11 @@ namespace longgen {
 /// "NVIDIA H200", or "CPU, 2 threads".
 std::string device_title(at::Device device);
 
-/// Floating-point operations a second of ATen's product of square matrices, 8,192 on a GPU and
-/// 2,048 on the CPU. Median of several.
+/// How many floating-point operations a second ATen's product of square matrices does, 8,192 on a
+/// GPU and 2,048 on the CPU: the median of several.
 double gemm_rate(at::Device device, at::ScalarType dtype);
 
-/// Bytes that a large copy within the device's memory reads and writes a second.
+/// How many bytes a large copy within the device's memory reads and writes a second.
 double copy_rate(at::Device device);
 
 /// Milliseconds of a call that sets one number: no measurement of a GPU's kernel falls below it.

@@ -82,13 +82,13 @@ struct Prediction {
   }
 
   const ModelConfig& config;
-  // Of kParts:
+  // What the parts take, in the order of kParts.
   std::vector<double> flops, seconds = {0, 0, 0};
   std::vector<int64_t> bytes;
   int64_t decode_reads = 0, kv_bytes = 0;
 };
 
-/// Median time and memory of a part, and how they compare. `index`: of kParts.
+/// Gives the median time and memory of a part, and how they compare; `index` is that of kParts.
 OrderedJson summarize_part(const std::vector<OrderedJson>& rounds, size_t index,
                            const Prediction& predicted, double gemm_rate) {
   const std::string name = kParts[index];
@@ -115,7 +115,7 @@ OrderedJson summarize_part(const std::vector<OrderedJson>& rounds, size_t index,
   return part;
 }
 
-/// Tokens of a part that pass in its seconds.
+/// How many tokens of a part pass in its seconds.
 int64_t tokens_of(const std::string& part, const MeasuredWork& work) {
   return part == "decode" ? work.batch : work.tokens;
 }

@@ -29,12 +29,12 @@ struct MeasuredWork {
 OrderedJson combine_samples(const std::vector<OrderedJson>& cuts, const LayerPlan& layers,
                             const MeasuredWork& work);
 
-/// Of all rounds of a variant: medians, ranges, rates, shares of the GEMM rate, predictions and
-/// measured / predicted. docs/bench/README.md lists the keys.
+/// Summarizes all rounds of a variant: medians, ranges, rates, shares of the GEMM rate, predictions
+/// and measured / predicted. docs/bench/README.md lists the keys.
 OrderedJson summarize_variant(const std::string& variant, const std::vector<OrderedJson>& rounds,
                               const MeasuredWork& work);
 
-/// A table of summaries; with "full" and "hybrid" among them also their ratios.
+/// Writes summaries as a table; with "full" and "hybrid" among them also their ratios.
 std::string to_text(const std::vector<OrderedJson>& variants);
 
 }  // namespace longgen

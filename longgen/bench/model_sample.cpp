@@ -50,7 +50,7 @@ void check_finite(const at::Tensor& logits_V) {
            "[bench model] the logits are not finite: these weights measure nothing.");
 }
 
-/// `count` tokens in one sequence; each row's target is the next token.
+/// A batch of `count` tokens in one sequence; each row's target is the next token.
 MicroBatch some_batch(int64_t count, int64_t vocab_size) {
   const std::vector<int32_t> ids = some_ids(count + 1, vocab_size);
   MicroBatch batch = {at::empty({count}, at::kLong), at::empty({count}, at::kLong),

@@ -16,7 +16,7 @@ struct SampleOptions {
   int64_t tokens = 2048, decode_tokens = 32;
   int64_t chunk = 512;  ///< tokens of the prompt that pass the layers at once
   int64_t batch = 1;    ///< sequences that are decoded together
-  // Of the training step:
+  // The rest is about the training step.
   Recomputation recompute = Recomputation::layers;
   Offloading offload = Offloading::none;     ///< of a GPU only
   at::ScalarType states_dtype = at::kFloat;  ///< of masters, gradients and moments

@@ -21,24 +21,26 @@ struct ModelSubject {
 /// Throws Error naming the presets where there is no such directory.
 ModelSubject find_subject(const std::string& name);
 
-/// "model": as it is. "full": every layer full. "hybrid": as it is if it is one, else the middle
-/// third full and the others sink. Throws Error naming the three.
+/// The layers of a variant. "model": as they are. "full": all full. "hybrid": as they are if some
+/// are sparse, else the middle third full and the others sink. Throws Error naming the three.
 LayerPlan variant_layers(const std::string& variant, const ModelConfig& config);
 
-/// What one process measures: the whole model, or the first layers of one that is extrapolated.
-/// Cut models are "full-1", "full-2" (every layer full) and "mixed-2" (a full layer and a sparse
-/// one).
+/// What one process measures: the whole model, or the first layers of one that is
+/// extrapolated. Cut models are "full-1", "full-2" (every layer full) and "mixed-2" (a full
+/// layer and a sparse one).
 struct ModelCut {
   std::string name;
   int64_t num_layers = 0;
   LayerPlan layers;
 };
-/// Those that a variant is made of. One: the whole model. Two: full-1, full-2. Three: with mixed-2.
+/// The cuts that a variant is made of: one (the whole model), two (full-1, full-2), or
+/// three (mixed-2, too).
 std::vector<ModelCut> cuts_of(const ModelSubject& subject, const std::string& variant);
-/// The one with this name.
+/// The cut with this name.
 ModelCut find_cut(const ModelSubject& subject, const std::string& variant, const std::string& name);
 
-/// From values measured on the cuts, in the order of cuts_of(): that of the variant's whole model.
+/// The value of the variant's whole model, from values that were measured on its cuts, in the
+/// order of cuts_of().
 double combine_cuts(const std::vector<double>& values, const LayerPlan& layers, int64_t num_layers);
 
 /// The weights of the cut, in dtype on the device. Random ones are those of the preset's init_std

@@ -26,7 +26,8 @@ std::string bytes_text(double bytes) { return format_bytes(static_cast<int64_t>(
 std::string share_text(double share) { return format_number(100 * share, "%.1f%%"); }
 std::string ratio_text(double ratio) { return format_number(ratio, "%.2f"); }
 
-/// Rows of values, a column a variant; with "full" and "hybrid" among them their ratio last.
+/// A table with a column for each variant; with "full" and "hybrid" among them their
+/// ratio comes last.
 class Table {
  public:
   explicit Table(const std::vector<OrderedJson>& variants) : variants_(variants) {
@@ -41,7 +42,7 @@ class Table {
     rows_.push_back(names);
   }
 
-  /// Rows about one part, under its name; nothing where it was not measured.
+  /// Begins the rows about one part, under its name; they are left out where it was not measured.
   void begin_part(const std::string& part, const std::string& heading) {
     part_ = part;
     if (any([&](const OrderedJson& variant) { return variant.contains(part); })) {
@@ -50,7 +51,7 @@ class Table {
   }
 
   using Text = std::function<std::string(double)>;
-  /// A number of the part, or, where begin_part("", ...) came last, of the variant.
+  /// Adds a number of the part, or, where begin_part("", ...) came last, of the variant.
   void add(const std::string& name, const std::string& key, const Text& text, bool ratio = false) {
     const auto value_of = [&](const OrderedJson& variant) { return find(variant, key); };
     if (!any([&](const OrderedJson& variant) { return value_of(variant) != nullptr; })) return;

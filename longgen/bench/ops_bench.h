@@ -24,7 +24,7 @@ struct OpResult {
 std::vector<OpResult> bench_ops(const std::string& model, const ModelConfig& config,
                                 int64_t num_tokens, int64_t repeats);
 
-/// A table. `copy_rate`: bytes read and written a second.
+/// Writes the results as a table; `copy_rate` is in bytes read and written a second.
 std::string to_text(const std::vector<OpResult>& results, double copy_rate);
 OrderedJson to_json(const std::vector<OpResult>& results, double copy_rate);
 

@@ -21,16 +21,16 @@ class SequenceBatch {
   SequenceBatch(const Decoder& decoder, int64_t num_sequences, int64_t chunk);
 
   int64_t num_sequences() const { return static_cast<int64_t>(caches_.size()); }
-  /// Appends tokens to a sequence; logits (V) fp32 that follow, on the CPU.
+  /// Appends tokens to a sequence, and gives the logits (V) fp32 that follow, on the CPU.
   at::Tensor append(int64_t sequence, std::span<const int32_t> tokens);
-  /// Appends the token to every sequence in one pass, on a GPU one CUDA graph; logits (N, V) fp32,
-  /// on the CPU.
+  /// Appends the token to every sequence in one pass, on a GPU one CUDA graph, and gives logits (B,
+  /// V) fp32 on the CPU.
   at::Tensor step(int32_t token);
   /// Forgets all tokens.
   void clear();
 
   int64_t kv_bytes() const { return pool_.bytes_in_use(); }
-  /// The most that they have held.
+  /// The most bytes of the KV cache that they have held.
   int64_t kv_bytes_peak() const { return pool_.high_water() * pool_.page_bytes(); }
 
  private:

@@ -13,13 +13,13 @@ struct Timing {
   double median_ms = 0, fastest_ms = 0, slowest_ms = 0;
 };
 
-/// Of at least one value.
+/// The median of at least one value.
 double median(std::vector<double> values);
 
 /// Waits until the device has done what it was given.
 void synchronize(at::Device device);
 
-/// Seconds of work on the device, by the clock on the wall.
+/// How many seconds the work takes on the device, by the clock on the wall.
 double seconds_of(at::Device device, const std::function<void()>& work);
 
 /// Times short work again and again, after one call that warms up. On a GPU between two events,

@@ -36,7 +36,7 @@ struct Generated {
   double first_token_seconds = 0;  ///< TTFT: from the call to the first token
   double decode_seconds = 0;       ///< from the first token to the last
 
-  /// Tokens after the first one, a second; 0 for fewer than two.
+  /// How many tokens a second came after the first one; 0 for fewer than two.
   double tokens_per_second() const;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kMaxFloat = std::numeric_limits<float>::max();
 
-/// Classes of weights within 1/32 of each other: 64 powers of two, 32 steps in each.
+/// Weights fall into classes within 1/32 of each other: 64 powers of two, 32 steps in each.
 constexpr size_t kNumClasses = 64 * 32;
 size_t weight_class(uint64_t weight) {
   const auto leading = static_cast<size_t>(std::countl_zero(weight));
@@ -21,7 +21,7 @@ size_t weight_class(uint64_t weight) {
 }
 
 void check_options(const SamplingOptions& options) {
-  // Written so that NaN fails.
+  // The conditions are written so that NaN fails them.
   const auto check = [](bool good, const char* name, const char* expected, auto found) {
     LG_CHECK(good, "[sample] ", name, ": expected ", expected, ", found ", found, ".");
   };
@@ -114,7 +114,7 @@ std::span<const float> Sampler::penalized(std::span<const float> logits_V,
   for (const int32_t id : tokens) {
     LG_CHECK(id >= 0 && static_cast<size_t>(id) < logits_V.size(), "[sample] step ", step,
              ": expected tokens from 0 to ", logits_V.size() - 1, ", found ", id, ".");
-    // From the original, so that a token which comes twice is penalized once.
+    // The original logit counts, so that a token which comes twice is penalized once.
     const double logit = logits_V[static_cast<size_t>(id)];
     if (std::isinf(logit)) continue;
     const double changed =
@@ -125,7 +125,7 @@ std::span<const float> Sampler::penalized(std::span<const float> logits_V,
   return penalized_V_;
 }
 
-/// The top_k most probable tokens.
+/// Collects the top_k most probable tokens.
 void Sampler::collect_candidates(std::span<const float> logits_V) {
   // -inf is never drawn, so the lowest finite logit with the highest id is the last to be let in.
   Candidate last{INT32_MAX, -kMaxFloat, 0};

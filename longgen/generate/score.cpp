@@ -12,7 +12,7 @@
 namespace longgen {
 namespace {
 
-// Rows of logits at once: 64 rows of a vocabulary of 150,000 are 37 MiB.
+// How many rows of logits exist at once: 64 rows of a vocabulary of 150,000 are 37 MiB.
 constexpr int64_t kRows = 64;
 
 /// The `count` largest of one row.

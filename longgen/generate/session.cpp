@@ -71,8 +71,8 @@ void Session::append(std::span<const int32_t> tokens, const OnHidden& visit,
 void Session::fail_out_of_memory() const {
   LG_FAIL("[session] out of memory: the KV cache holds ", format_bytes(kv_bytes()), " for ",
           num_tokens(),
-          " tokens and cannot grow. Use a shorter text, --dtype bfloat16 or a model with fewer "
-          "full layers.");
+          " tokens and cannot grow. "
+          "Use a shorter text, --dtype bfloat16 or a model with fewer full layers.");
 }
 
 at::Tensor Session::append_by_graph(int32_t token) {

@@ -21,29 +21,30 @@ namespace longgen {
 /// would leave the processor's caches without making the multiplications faster (measured on 2
 /// cores). On a GPU 8,192: as fast as the whole prompt (docs/bench/), without its activations.
 int64_t default_prefill_chunk(at::Device device);
-/// Stands for it where a number of tokens is asked for.
+/// Stands for default_prefill_chunk() where a number of tokens is asked for.
 inline constexpr int64_t kDefaultPrefillChunk = 0;
 
 /// Memory for a KV cache where the decoder is. Throws Error where the decoder is on a GPU whose
 /// kernels do not take its type or head size.
 std::unique_ptr<PageMemory> page_memory(const Decoder& decoder);
 
-/// The tokens of one sequence and their KV cache, on the decoder's device. No gradients. Not
-/// thread-safe.
+/// The tokens of one sequence and their KV cache, on the decoder's device. No
+/// gradients. Not thread-safe.
 class Session {
  public:
   /// `chunk`: tokens of a prompt in one forward pass. The decoder must outlive the session.
   explicit Session(const Decoder& decoder, int64_t chunk = kDefaultPrefillChunk);
 
-  /// Called after every chunk with the number of tokens done; returning false ends append() early
-  /// with the tokens so far in the cache, and an undefined result.
+  /// append() calls it after every chunk with the number of tokens done. Returning false ends
+  /// append() early with the tokens so far in the cache, and an undefined result.
   using OnChunk = std::function<bool(int64_t done_tokens)>;
 
   /// Appends tokens and returns the logits (V) fp32 that follow the last one, on the CPU. Throws
   /// Error on no tokens, on one outside the vocabulary, and where memory runs out; tokens of
   /// finished chunks then stay.
   at::Tensor append(std::span<const int32_t> tokens, const OnChunk& on_chunk = {});
-  /// The same, giving the hidden states (T, E) of each chunk to `visit`, on the decoder's device.
+  /// Appends the tokens and gives the hidden states (T, E) of each chunk to `visit`, on
+  /// the decoder's device.
   using OnHidden = std::function<void(const at::Tensor& hidden_TE, int64_t first_token)>;
   void append(std::span<const int32_t> tokens, const OnHidden& visit, const OnChunk& on_chunk = {});
 

@@ -19,8 +19,8 @@ struct StopCriteria {
   std::vector<std::string> strings = {};  ///< each ends the text before itself
   int64_t max_tokens = std::numeric_limits<int64_t>::max();  ///< 0 allows none
 
-  /// Throws Error naming what is wrong: a negative token or count, a stop string that is empty or
-  /// not UTF-8.
+  /// Throws Error naming what is wrong: a negative token or count, a stop string that is empty
+  /// or not UTF-8.
   void check() const;
 };
 

@@ -12,10 +12,10 @@
 
 namespace longgen {
 
-/// Push each generated token, show what comes back, end when stop_reason() says so. What push and
-/// finish gave, joined, is the text of the tokens (special ones left out) up to the first stop
-/// token, stop string or the last token allowed; always whole characters. The tokenizer must
-/// outlive it.
+/// Push each generated token, show what comes back, end when stop_reason() says so. What push
+/// and finish gave, joined, is the text of the tokens (special ones left out) up to the first
+/// stop token, stop string or the last token allowed; always whole characters. The tokenizer
+/// must outlive it.
 class TextStream {
  public:
   /// `prompt` are tokens that stand before the generated ones: their text is not given, but a
@@ -34,7 +34,7 @@ class TextStream {
   /// The rest of the text when the caller ends it before a stop reason (Ctrl-C, a full cache).
   std::string finish();
 
-  /// Pushed so far, a stop token included.
+  /// How many tokens were pushed so far, a stop token included.
   int64_t num_tokens() const { return num_tokens_; }
 
  private:

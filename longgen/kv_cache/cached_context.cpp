@@ -179,7 +179,7 @@ bool CachedContext::begins_sequences() const {
                      [](const cpu::Sequence& sequence) { return sequence.first_position == 0; });
 }
 
-/// Of all sequences that have rows, as AttendOptions::doc_starts.
+/// The first rows of all sequences that have rows, as AttendOptions::doc_starts.
 at::Tensor CachedContext::first_rows() const {
   std::vector<int64_t> rows;
   for (const cpu::Sequence& sequence : sequences_) {

@@ -19,13 +19,15 @@ namespace longgen {
 /// chunks and decode are the same, with many tokens or one:
 ///
 ///     CachedContext context;
-///     if (!context.begin({{&cache, num_tokens}})) ...  // the pool is full: wait, or end a
-///     sequence hidden_TE = decoder.forward(tokens_T, context); context.commit();
+///     if (!context.begin({{&cache, num_tokens}})) return false;  // the pool is full
+///     const at::Tensor hidden_TE = decoder.forward(tokens_T, context);
+///     context.commit();
 ///
-/// The result is that of one pass over the whole sequence, to rounding; two runs with the same
-/// chunks are bit-equal, whatever the number of threads. If the pass fails, the next begin() (or
-/// the end of the context) gives the new pages back: the sequences are as they were before it.
-/// Where the pool is on a GPU, so are q, k, v and the outputs; positions are on the CPU always.
+/// Where the pool is full, the caller waits until sequences end, or ends one. The result is that of
+/// one pass over the whole sequence, to rounding; two runs with the same chunks are bit-equal,
+/// whatever the number of threads. If the pass fails, the next begin() (or the end of the context)
+/// gives the new pages back: the sequences are as they were before it. Where the pool is on a GPU,
+/// so are q, k, v and the outputs; positions are on the CPU always.
 class CachedContext : public AttentionContext {
  public:
   using Part = PassPart;
@@ -38,8 +40,8 @@ class CachedContext : public AttentionContext {
   /// Takes the pages of all parts. False if the pool has too few: no sequence has changed. A
   /// sequence may stand in one part only. The caches must outlive the pass.
   [[nodiscard]] bool begin(std::vector<Part> parts);
-  /// The same on a GPU for a pass that a CUDA graph does: `tables` follows the caches, and says
-  /// whether the graph must be recorded anew (see FixedPassTables::update).
+  /// Does the same on a GPU for a pass that a CUDA graph does: `tables` follows the caches, and
+  /// says whether the graph must be recorded anew (see FixedPassTables::update).
   [[nodiscard]] bool begin(std::vector<Part> parts, FixedPassTables& tables, bool& must_record);
   /// The new tokens belong to their sequences now, and dead pages are freed. Call it after the last
   /// layer. Error without a begin().
@@ -71,7 +73,7 @@ class CachedContext : public AttentionContext {
   std::vector<Part> parts_;
   std::vector<cpu::Sequence> sequences_;  // of each part
   at::Tensor positions_T_;
-  // On a GPU:
+  // These two are used on a GPU.
   PassTables tables_;
   AttendWorkspace workspace_;
 };

@@ -1,5 +1,5 @@
-// kv_cache/gpu_cache.h: what the GPU plug-in does for the KV cache: memory, writing, attention,
-// graphs.
+// kv_cache/gpu_cache.h: what the GPU plug-in does for the KV cache: memory,
+// writing, attention, graphs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -35,7 +35,7 @@ struct AttendWorkspace {
 class GpuGraph {
  public:
   virtual ~GpuGraph() = default;
-  /// On the current stream; does not wait for it.
+  /// Runs what was recorded, on the current stream, and does not wait for it.
   virtual void replay() = 0;
 };
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
 constexpr int64_t kMaxPaddingShare = 16;  // at most one part in 16: page_layout.h says of what
-// 2^32 tokens of less than 2^30 bytes each, and 1/16 of padding: inside 63 bits.
+// 2^32 tokens of less than 2^30 bytes each, and 1/16 of padding, stay inside 63 bits.
 constexpr int64_t kMaxTokenBytes = int64_t{1} << 30;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

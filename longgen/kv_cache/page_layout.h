@@ -50,8 +50,8 @@ class KvLayout {
   /// What the layers of a group see, with a stride offset for each KV head.
   const Pattern& pattern(int64_t group) const { return group < num_full_groups_ ? full_ : sparse_; }
 
-  /// K and V of one block of one KV head of one layer: 2 * 64 * head size values. Nothing is
-  /// padded.
+  /// K and V of one block of one KV head of one layer: 2 * 64 * head size values.
+  /// Nothing is padded.
   int64_t block_bytes() const {
     return 2 * Pattern::kBlock * shape_.head_size * shape_.bytes_per_value;
   }
@@ -66,7 +66,7 @@ class KvLayout {
   // Token counts below are from 0 to kMaxTokens; Error otherwise.
   static constexpr int64_t kMaxTokens = int64_t{1} << 32;
 
-  /// Pages of a sequence of num_tokens between two forward passes: its live blocks.
+  /// How many pages a sequence of num_tokens holds between two forward passes: its live blocks.
   int64_t pages_held(int64_t num_tokens) const;
   /// Pages while tokens [begin, end) pass through the layers: those held at `begin` and those of
   /// the new blocks. Dead ones are freed after the last layer only, because a query at the start of
@@ -77,9 +77,9 @@ class KvLayout {
   /// need max(pages_peak(0, P, C), pages_peak(P, P + N, 1)). In closed form, whatever the lengths.
   int64_t pages_peak(int64_t begin, int64_t end, int64_t chunk) const;
 
-  /// Bytes of pages_held(num_tokens).
+  /// The size in bytes of pages_held(num_tokens).
   int64_t kv_bytes(int64_t num_tokens) const { return pages_held(num_tokens) * page_bytes(); }
-  /// Bytes that the same model would hold if all of its layers were full.
+  /// How many bytes the same model would hold if all of its layers were full.
   int64_t full_kv_bytes(int64_t num_tokens) const;
 
  private:

@@ -56,8 +56,8 @@ class PagePool {
   int64_t pages_in_use() const { return pages_in_use_; }
   int64_t high_water() const { return high_water_; }
   int64_t bytes_in_use() const { return pages_in_use_ * page_bytes_; }
-  /// Pages that can still be given out if the system has the memory; a very large number without
-  /// a limit.
+  /// Pages that can still be given out if the system has the memory; a very large number
+  /// without a limit.
   int64_t pages_left() const { return max_pages_ - pages_in_use_; }
 
  private:

@@ -23,7 +23,7 @@ struct LayerShape {
 
 class PagedLayer {
  public:
-  /// Empty sequences. Needs load_gpu_plugin().
+  /// Begins with empty sequences. load_gpu_plugin() must have loaded the plug-in.
   PagedLayer(const LayerShape& shape, int64_t num_sequences,
              std::optional<int64_t> max_bytes = std::nullopt);
 
@@ -37,7 +37,7 @@ class PagedLayer {
   static void commit(const std::vector<PassPart>& parts);
   LayerPages pages() const;
 
-  /// All pages that exist, (pages, values) bf16.
+  /// All pages that exist, as (pages, values) in bf16.
   at::Tensor memory(int64_t num_pages) const;
   /// (64, D) keys, or values, of a page as they were before they were laid out in panels.
   at::Tensor block(const at::Tensor& page_values, bool values) const;

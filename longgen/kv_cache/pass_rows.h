@@ -1,19 +1,19 @@
-// kv_cache/pass_rows.h: the entries of PassTables, the same numbers on the CPU and the GPU. No
-// torch.
+// kv_cache/pass_rows.h: the entries of PassTables, the same numbers on the CPU and the
+// GPU. No torch.
 #pragma once
 
 #include <cstdint>
 
 namespace longgen {
 
-/// Query rows [first_row, first_row + num_rows) stand at positions first_position, ... of one
-/// sequence.
+/// Query rows [first_row, first_row + num_rows) stand at positions first_position, ...
+/// of one sequence.
 struct alignas(16) PassSequence {
   int32_t first_row, num_rows, first_position, unused;
 };
 
-/// Rows of one sequence that stand in one block, at the places first_place, first_place + 1, ... of
-/// it.
+/// The rows of one sequence that stand in one block, at its places first_place, first_place + 1
+/// and so on.
 struct alignas(16) PassRun {
   int32_t first_row, num_rows, first_place, unused;
 };

@@ -11,7 +11,7 @@ namespace longgen {
 namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
-// 4 MiB: the tables of one sequence of a million tokens with 32 KV heads and one full group.
+// 4 MiB hold the tables of one sequence of a million tokens with 32 KV heads and one full group.
 constexpr int64_t kFixedValues = int64_t{1} << 20;
 
 /// The blocks, or tiles, of `size` positions that the new tokens of a part stand in: [first, end).

@@ -25,10 +25,10 @@ struct PassPart {
 /// nothing else. The accessors point into memory(), wherever it is.
 class PassTables {
  public:
-  /// In pinned memory of the CPU if `pinned`. All caches have one layout. Throws Error where
-  /// positions do not fit into 31 bits.
+  /// Makes the tables of a pass, in pinned memory of the CPU if `pinned`. All caches have one
+  /// layout. Throws Error where positions do not fit into 31 bits.
   static PassTables make(const std::vector<PassPart>& parts, bool pinned);
-  /// The same numbers elsewhere, for example in the memory that a CUDA graph reads: `memory` is an
+  /// These tables elsewhere, for example in the memory that a CUDA graph reads: `memory` is an
   /// int32 vector that holds a copy of the first num_values() numbers, now or later.
   PassTables at(const at::Tensor& memory) const;
   /// A copy on a GPU, made when the current stream gets to it.
@@ -41,7 +41,7 @@ class PassTables {
   int64_t num_runs() const { return num_runs_; }
   int64_t num_tiles() const { return num_tiles_; }
   int64_t num_rows() const { return num_rows_; }
-  /// The most tokens of one sequence.
+  /// How many tokens the longest sequence of the pass has.
   int64_t max_tokens() const { return max_tokens_; }
 
   const PassSequence* sequences() const { return reinterpret_cast<PassSequence*>(data()); }
@@ -54,16 +54,17 @@ class PassTables {
   const int32_t* starts(int64_t group) const {
     return data() + places_.starts + group * (num_sequences_ * num_kv_heads_ + 1);
   }
-  /// Tiles of query rows at multiples of cuda::kTileRows positions; those of a sequence ascend.
+  /// The tiles of query rows, at multiples of cuda::kTileRows positions. Those of
+  /// a sequence ascend.
   const cuda::TileOfRows* tiles() const {
     return reinterpret_cast<cuda::TileOfRows*>(data() + places_.tiles);
   }
-  /// Of each sequence and KV head in ascending order.
+  /// The blocks of each sequence and KV head, in ascending order.
   const PassBlock* blocks() const { return reinterpret_cast<PassBlock*>(data() + places_.blocks); }
 
  private:
   friend class FixedPassTables;
-  /// Indices of numbers.
+  /// Where the tables begin, as indices of numbers.
   struct Places {
     int64_t runs, run_pages, starts, tiles, blocks, end;
   };
@@ -83,8 +84,9 @@ class PassTables {
 /// of sequences and of tokens, in which only positions and pages change.
 class FixedPassTables {
  public:
-  /// For the pass that the caches have reserved; the pass before must have ended on the GPU, too.
-  /// False if the tables had to move: what was recorded with the earlier ones is void.
+  /// Makes the tables of the pass that the caches have reserved; the pass before must have
+  /// ended, on the GPU too. False if the tables had to move: what was recorded with the earlier
+  /// ones is void.
   bool update(const std::vector<PassPart>& parts);
   const PassTables& tables() const { return on_gpu_; }
 

@@ -35,8 +35,8 @@ class SequenceCache {
   /// the sequence is then as it was, and so it is after cancel(). Throws Error if tokens are
   /// reserved already, or if the sequence would exceed KvLayout::kMaxTokens.
   [[nodiscard]] bool reserve(int64_t num_tokens);
-  /// All layers have written the reserved tokens: they now belong to the sequence, and every page
-  /// that no later query sees is freed.
+  /// Says that all layers have written the reserved tokens: they now belong to the sequence, and
+  /// every page that no later query sees is freed.
   void commit();
   /// Gives the pages of reserve() back.
   void cancel();
@@ -46,7 +46,7 @@ class SequenceCache {
   /// Grows whenever a page comes or goes, or a block begins.
   int64_t page_changes() const { return page_changes_; }
   const PagePool& pool() const { return pool_; }
-  /// Of each block the page that holds it, or kNoPage.
+  /// The page that holds each block, or kNoPage.
   static constexpr PageId kNoPage = -1;
   const std::vector<PageId>& pages(int64_t group, int64_t kv_head) const {
     return tables_[group * layout_.shape().num_kv_heads + kv_head].pages;

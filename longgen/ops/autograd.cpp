@@ -11,8 +11,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// The backward passes are not recorded themselves; without this, second derivatives would come out
-/// as zero.
+/// The backward passes are not recorded themselves; without this, second derivatives would come
+/// out as zero.
 void check_first_derivative(const char* op) {
   LG_CHECK(!at::GradMode::is_enabled(), "[", op,
            "] has no second derivative: call backward without create_graph, or use float64.");

@@ -21,7 +21,7 @@ int64_t count_chunks(const at::Tensor& x_TE, int64_t chunk_rows) {
   return std::max<int64_t>(1, (x_TE.size(0) + chunk_rows - 1) / chunk_rows);
 }
 
-/// Rows of chunk i of n.
+/// The rows of chunk i of n.
 struct Chunk {
   Chunk(int64_t num_rows, int64_t i, int64_t n) : begin(num_rows * i / n) {
     count = num_rows * (i + 1) / n - begin;

@@ -8,33 +8,34 @@
 
 namespace longgen {
 
-/// Weights, or their gradients.
+/// The weights of a feed-forward network, or their gradients.
 struct FeedForward {
   at::Tensor gate_up, gate_up_bias;  ///< (2F, E), (2F): rows of gate, then up
   at::Tensor down, down_bias;        ///< (E, F), (E); biases undefined where there are none
 };
 
-/// Of the longest chunk: at 131,072 tokens of a 7B model the intermediate tensors take 1.7 GiB
-/// instead of 13, and the products are still large enough for the GPU (more than 100 tiles of 128
-/// rows).
+/// How many rows the longest chunk has. At 131,072 tokens of a 7B model the intermediate tensors
+/// then take 1.7 GiB instead of 13, and the products are still large enough for the GPU (more than
+/// 100 tiles of 128 rows).
 inline constexpr int64_t kFeedForwardRows = 16384;
 
 /// down(swiglu(gate_up(x))): (T, E) -> (T, E). Where autograd records it or T is at most
-/// chunk_rows, in one piece; otherwise in chunks of equal length, one row more or less. With
-/// `kept`, which must be empty, the results of gate_up of the chunks are put there, for the
-/// backward pass.
+/// chunk_rows, in one piece; otherwise in chunks of equal length, one row more or less.
+/// With `kept`, which must be empty, the results of gate_up of the chunks are put there,
+/// for the backward pass.
 at::Tensor feed_forward(at::Tensor x_TE, const FeedForward& weights,
                         std::vector<at::Tensor>* kept = nullptr,
                         int64_t chunk_rows = kFeedForwardRows);
 
 struct FeedForwardGradients {
   at::Tensor x_TE;
-  /// In the weights' dtype where there is one chunk, as autograd gives them. Sums over several
-  /// chunks are made in fp32, in the order of the chunks, and stay fp32.
+  /// The gradients are in the weights' dtype where there is one chunk, as autograd gives them. Sums
+  /// over several chunks are made in fp32, in the order of the chunks, and stay fp32.
   FeedForward weights;
 };
-/// Of feed_forward() with the same x, weights and chunk_rows. `kept`: what it kept; empty: gate_up
-/// is computed again, which gives the same bits. Not recorded; fp32 or bf16.
+/// The gradients of feed_forward() with the same x, weights and chunk_rows. `kept` is what it kept;
+/// if that is empty, gate_up is computed again, which gives the same bits. Autograd does not record
+/// it. fp32 or bf16.
 FeedForwardGradients feed_forward_backward(const at::Tensor& grad_TE, const at::Tensor& x_TE,
                                            const FeedForward& weights,
                                            const std::vector<at::Tensor>& kept = {},

@@ -6,8 +6,8 @@
 
 namespace longgen {
 
-/// Of the first GPU, in bytes; all 0 where the plug-in is not loaded. Tensors are allocated from
-/// what is reserved; what they free stays reserved for the next ones.
+/// The memory of the first GPU in bytes; all 0 where the plug-in is not loaded. Tensors are
+/// allocated from what is reserved; what they free stays reserved for the next ones.
 struct GpuMemory {
   int64_t allocated = 0, peak_allocated = 0;
   int64_t reserved = 0,
@@ -15,12 +15,11 @@ struct GpuMemory {
   int64_t free = 0, total = 0;  ///< of the device, whoever holds it
 };
 GpuMemory gpu_memory();
-/// From now on the peaks are those of what follows. Nothing happens where the plug-in is not
-/// loaded.
+/// Begins the peaks anew, with what follows. Nothing happens where the plug-in is not loaded.
 void reset_gpu_peaks();
 
-/// "out of memory on the GPU: tensors held up to 70.1 GiB of its 79.2 GiB, ..." for a caught
-/// c10::OutOfMemoryError; a sentence, without advice.
+/// Says in a sentence, without advice, what a caught c10::OutOfMemoryError means: "out of memory on
+/// the GPU: tensors held up to 70.1 GiB of its 79.2 GiB, ...".
 std::string out_of_gpu_memory();
 
 }  // namespace longgen

@@ -170,18 +170,17 @@ TORCH_LIBRARY_FRAGMENT(longgen, library) {
       "rms_norm(Tensor x, Tensor? delta, Tensor weight, float eps, bool keep_inverse) "
       "-> (Tensor out, Tensor sum, Tensor inverse_rms)");
   library.def(
-      "rms_norm_backward(Tensor grad, Tensor? grad_sum, Tensor x, Tensor weight, Tensor "
-      "inverse_rms, bool need_x, "
-      "bool need_weight) -> (Tensor grad_x, Tensor grad_weight)");
+      "rms_norm_backward(Tensor grad, Tensor? grad_sum, Tensor x, Tensor weight, "
+      "Tensor inverse_rms, bool need_x, bool need_weight) -> (Tensor grad_x, Tensor grad_weight)");
   library.def(
-      "rope_table(Tensor positions, float[] frequencies, float factor) -> (Tensor cos, Tensor "
-      "sin)");
+      "rope_table(Tensor positions, float[] frequencies, float factor) "
+      "-> (Tensor cos, Tensor sin)");
   library.def("rope(Tensor x, Tensor cos, Tensor sin, bool forward) -> Tensor");
   library.def(
       "rope_qkv(Tensor qkv, int num_heads, Tensor cos, Tensor sin) -> (Tensor q, Tensor k)");
   library.def(
-      "rope_qkv_backward(Tensor grad_q, Tensor grad_k, Tensor grad_v, Tensor cos, Tensor sin) -> "
-      "Tensor");
+      "rope_qkv_backward(Tensor grad_q, Tensor grad_k, Tensor grad_v, Tensor cos, Tensor sin) "
+      "-> Tensor");
   library.def("swiglu(Tensor gate_up) -> Tensor");
   library.def("swiglu_backward(Tensor grad, Tensor gate_up) -> Tensor");
   library.def(

@@ -1,5 +1,5 @@
 // ops/gradients.h: forward passes that keep what their backward passes need, and those backward
-// passes; autograd.cpp joins the two. For tensors that have_row_kernels(), checked before.
+// passes, which autograd.cpp joins. The tensors have_row_kernels(), which the callers have checked.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,8 +14,8 @@
 
 namespace longgen {
 
-/// Whether autograd has to record an op on these. Asked first, so that inference pays for nothing
-/// else.
+/// Whether autograd has to record an op on these tensors. Ops ask it first, so that inference pays
+/// for nothing else.
 template <typename... Tensors>
 bool needs_gradient(const Tensors&... tensors) {
   return at::GradMode::is_enabled() && (tensors.requires_grad() || ...);
@@ -24,23 +24,24 @@ bool needs_gradient(const Tensors&... tensors) {
 struct RmsNormGradients {
   at::Tensor x, weight_I;  ///< undefined where not asked for
 };
-/// Fills inverse_rms (rows, fp32) if it is not null.
+/// rms_norm(), which also fills inverse_rms (rows, fp32) if it is not null.
 at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_I, double eps,
                             at::Tensor* inverse_rms);
-/// The same of x + delta.
+/// The same for add_rms_norm().
 AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
                                const at::Tensor& weight_I, double eps, at::Tensor* inverse_rms);
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                    const at::Tensor& weight_I, const at::Tensor& inverse_rms,
                                    bool need_x, bool need_weight);
-/// Of add_rms_norm_forward(): x is the sum, and its gradient also that of x and delta.
+/// The gradients of add_rms_norm_forward(): x is the sum, and its gradient also that of
+/// x and delta.
 RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
                                        const at::Tensor& weight_I, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight);
 
 enum class Rotation { forward, backward };
 at::Tensor rotate(const at::Tensor& x_THD, const RopeTable& table, Rotation rotation);
-/// On a GPU only.
+/// These two exist on a GPU only.
 RotatedHeads split_rotated_forward(const at::Tensor& qkv_TAD, int64_t num_heads,
                                    const RopeTable& table);
 at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& table);
@@ -53,7 +54,7 @@ at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_
 /// that the product stays small; cuBLAS adds to fp32 itself.
 void add_weight_gradient(const at::Tensor& grad_TO, const at::Tensor& x_TI, at::Tensor& sum_OI);
 
-/// On any device and dtype.
+/// What linear_cross_entropy_forward() gives, on any device and in any dtype.
 struct CrossEntropyResult {
   at::Tensor loss;
   at::Tensor grad_hidden_TE;  ///< undefined where not asked for
@@ -64,7 +65,7 @@ CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
                                                 const at::Tensor& targets_T, int64_t chunk_rows,
                                                 bool need_hidden, bool need_weight);
 
-// The same ops recorded by autograd.
+// The ops as autograd records them.
 at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps);
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
                                       const at::Tensor& weight_I, double eps);

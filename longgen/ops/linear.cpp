@@ -14,7 +14,7 @@
 namespace longgen {
 namespace {
 
-// More rows use the weights often enough for ATen's blocked product.
+// More rows than these use the weights often enough for ATen's blocked product.
 constexpr int64_t kFewRows = 4;
 
 bool takes_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

@@ -9,10 +9,10 @@ namespace longgen {
 
 /// Rows with this target have no part in the loss.
 inline constexpr int64_t kNoTarget = -1;
-/// Rows whose logits exist at once: 512 on the CPU; 4096 on a GPU, where every chunk reads and
-/// writes the fp32 gradient of the weight once.
+/// How many rows have their logits at once: 512 on the CPU; 4096 on a GPU, where every chunk reads
+/// and writes the fp32 gradient of the weight once.
 int64_t default_loss_chunk_rows(at::Device device);
-/// Stands for it where a number of rows is asked for.
+/// Stands for default_loss_chunk_rows() where a number of rows is asked for.
 inline constexpr int64_t kChunkRowsOfDevice = 0;
 
 /// The sum over rows of -log softmax(hidden weight^T)[target]; divide by the number of targets for

@@ -9,7 +9,7 @@
 
 namespace longgen {
 
-/// x + delta, both (T, E). Without delta: x.
+/// The sum x + delta of two tensors (T, E) that is not made yet; without delta it is x.
 struct Residual {
   at::Tensor x_TE, delta_TE;
 };
@@ -18,18 +18,18 @@ struct NormWeight {
   double eps;
 };
 
-/// The sum, and its norm.
+/// Makes the sum and its norm.
 AddedNorm norm(Residual residual, const NormWeight& norm);
 
 struct NormedLinear {
   at::Tensor sum_TE;
   at::Tensor out;
 };
-/// The sum, and linear(norm(sum), weight, bias). Decoding on a GPU, one kernel.
+/// Makes the sum, and linear(norm(sum), weight, bias); one kernel in decoding on a GPU.
 NormedLinear norm_linear(Residual residual, const NormWeight& norm, const at::Tensor& weight,
                          const at::Tensor& bias);
 
-/// The sum as x, and feed_forward(norm(sum)) as delta.
+/// Gives the sum as x, and feed_forward(norm(sum)) as delta.
 Residual norm_feed_forward(Residual residual, const NormWeight& norm, const FeedForward& weights);
 
 }  // namespace longgen

@@ -1,4 +1,5 @@
-// ops/rows_of.h: the rows of a tensor. All inline: the GPU plug-in links no library of this folder.
+// ops/rows_of.h: the rows of a tensor. All of it is inline, because the GPU plug-in links no
+// library of this folder.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,7 +15,8 @@ inline at::Tensor with_contiguous_rows(const at::Tensor& x) {
   return last_axis_contiguous(x) ? x : x.contiguous();
 }
 
-/// x (..., N) as rows of N; owns a copy where the strides of x are too wild for the row kernels.
+/// The rows (rows, I) of x (..., I). Owns a copy where the strides of x are too wild for
+/// the row kernels.
 class RowsOf {
  public:
   explicit RowsOf(const at::Tensor& x) : owner_(x) {
@@ -28,8 +30,8 @@ class RowsOf {
   const StridedRows& rows() const { return rows_; }
 
  private:
-  /// Leading axes, merged where their strides allow it, in at most two; false if that is not
-  /// enough.
+  /// Merges the leading axes where their strides allow it into at most two; false if that
+  /// is not enough.
   bool merge_leading_axes() {
     if (!last_axis_contiguous(owner_)) return false;
     struct Axis {

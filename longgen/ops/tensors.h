@@ -19,9 +19,9 @@ inline bool is_supported_dtype(const at::Tensor& x) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kDouble;
 }
 
-/// Whether there are kernels of ours for x: those of cpu/, or of the GPU plug-in. Everything else
-/// (fp64 in gradient checks, other devices) goes through plain torch, which is slower and needs
-/// more memory.
+/// Whether there are kernels of ours for x: those of cpu/, or of the GPU plug-in. Everything
+/// else (fp64 in gradient checks, other devices) goes through plain torch, which is slower and
+/// needs more memory.
 inline bool has_row_kernels(const at::Tensor& x) {
   const at::ScalarType type = x.scalar_type();
   return (type == at::kFloat || type == at::kBFloat16) &&
@@ -35,7 +35,7 @@ inline at::ScalarType compute_type(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-/// Elements below which a second thread costs more than it saves (about 10 us of work).
+/// With fewer elements a second thread costs more than it saves (about 10 us of work).
 constexpr int64_t kParallelElements = 32768;
 
 /// work(begin, end) over [0, num_rows) on all threads; small ranges on this one. The ranges depend

@@ -64,8 +64,8 @@ double distance(const at::Tensor& a, const at::Tensor& b) {
 
 class ModelGpu : public GpuTest, public ::testing::WithParamInterface<ModelCase> {};
 
-// bf16 on the GPU may be twice as wrong as bf16 on the CPU, both against fp32, and one rounding of
-// bf16 more.
+// bf16 on the GPU may be twice as wrong as bf16 on the CPU, both against fp32, and one rounding
+// of bf16 more.
 TEST_P(ModelGpu, LossAndGradientsAreAsGoodAsThoseOfTheCpu) {
   const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = bf16_weights(config);

@@ -14,8 +14,8 @@ namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// A bf16 block is converted to fp32 once for a tile with more rows than this; with fewer, while it
-// is read.
+// A bf16 block is converted to fp32 once for a tile with more rows than this; with fewer, while
+// it is read.
 constexpr int64_t kFewRows = 12;
 // Where there are too few tiles to keep the threads busy (decoding), the keys of a tile are split
 // into parts of this many blocks, whose results are merged in order. Fixed numbers: the result must

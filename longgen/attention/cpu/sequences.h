@@ -1,5 +1,5 @@
-// attention/cpu/sequences.h: how the rows of one call divide into sequences and tiles, and where
-// keys lie.
+// attention/cpu/sequences.h: how the rows of one call divide into sequences and tiles, and
+// where keys lie.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,7 +14,7 @@
 
 namespace longgen::cpu {
 
-/// 64-byte aligned, uninitialised floats.
+/// A buffer of floats, 64-byte aligned and not initialised.
 class Floats {
  public:
   explicit Floats(int64_t count);
@@ -70,8 +70,8 @@ struct Tile {
 std::vector<Tile> make_tiles(const Sequence& sequence, int64_t sequence_index, int64_t kv_head,
                              int64_t group);
 
-/// Sets the scores (rows, columns) of the tile's diagonal block to -inf where the key stands after
-/// the query.
+/// Sets the scores (rows, columns) of the tile's diagonal block to -inf where the key stands
+/// after the query.
 void mask_future(const Tile& tile, int64_t group, Rows scores, int64_t columns);
 
 /// The sequences of the attend op: one with S >= T, or packed documents.
@@ -85,8 +85,8 @@ RowsIn head_rows(const at::Tensor& x_THD, int64_t row, int64_t head);
 /// padded, in fp32. Only blocks that some query sees are prepared.
 class DenseKeyBlocks : public KeyBlockSource {
  public:
-  /// The backward pass needs keys as they are and values transposed, the forward pass values as
-  /// they are.
+  /// The backward pass needs keys as they are and values transposed, the forward pass values
+  /// as they are.
   enum class For { kForward, kBackward };
   DenseKeyBlocks(const at::Tensor& k_SKD, const at::Tensor& v_SKD,
                  const std::vector<Sequence>& sequences, const Pattern& pattern, For purpose);

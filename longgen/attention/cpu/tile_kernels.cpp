@@ -66,8 +66,8 @@ inline float sum_of(Floats v) {
   return v[0];
 }
 
-/// 2^x with a relative error below 2e-7; exactly 0 below -126, exactly 1 at 0. x must not be NaN or
-/// above 127.
+/// 2^x with a relative error below 2e-7; exactly 0 below -126, exactly 1 at 0. x must not be NaN
+/// or above 127.
 inline Floats exp2(Floats x) {
   const Floats clamped = larger(x, all(-126.0f));
   const Floats shifter = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to the nearest integer

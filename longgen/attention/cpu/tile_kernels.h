@@ -1,6 +1,6 @@
-// attention/cpu/tile_kernels.h: the inner loops of CPU attention, on tiles that fit into the cache.
-// tile_kernels.cpp is compiled once for each instruction set; tile_kernels() picks by what the
-// processor has.
+// attention/cpu/tile_kernels.h: the inner loops of CPU attention, on tiles that fit into the
+// cache. tile_kernels.cpp is compiled once for each instruction set; tile_kernels() picks by what
+// the processor has.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct Rows {
   int64_t row;
 };
 
-/// One row of an online softmax: the largest score so far (log2 units) and the sum of 2^(score -
-/// max).
+/// One row of an online softmax: the largest score so far (log2 units) and the sum of
+/// 2^(score - max).
 struct RowState {
   float max;
   float sum;
@@ -60,7 +60,7 @@ struct TileKernels {
 
 /// The fastest kernels that this processor runs.
 const TileKernels& tile_kernels();
-/// All that it runs, fastest first.
+/// All kernels that this processor runs, the fastest first.
 const std::vector<const TileKernels*>& supported_tile_kernels();
 
 }  // namespace longgen::cpu

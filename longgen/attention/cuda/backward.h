@@ -30,7 +30,7 @@ struct BackwardProblem {
 
 cudaError_t attend_backward(const BackwardProblem& problem, cudaStream_t stream);
 
-// Its parts, in order.
+// attend_backward() calls these two, in this order.
 cudaError_t query_gradient(const BackwardProblem& problem, cudaStream_t stream);
 cudaError_t key_gradients(const BackwardProblem& problem, cudaStream_t stream);
 

@@ -45,8 +45,8 @@ struct ForwardConsumer : ConsumerThread {
     if constexpr (kTakeTurns) named_barrier_arrive(2 - group, kConsumerThreads);
   }
 
-  /// Registers. Of a tile's last step only the softmax is done when the scores of the next tile are
-  /// issued.
+  /// What a consumer holds in registers. When the scores of the next tile are issued, only the
+  /// softmax of the last step is done of this one.
   struct State {
     float scores[64], out[kHeadSize / 2];
     uint32_t p[8][4];
@@ -60,9 +60,9 @@ struct ForwardConsumer : ConsumerThread {
     }
   };
 
-  /// Steps with one block of interest are computed as such. With heads of 64 the compiler would run
-  /// out of registers for the kinds of steps (it then waits after every product): the other block
-  /// is masked.
+  /// Steps with one block of interest are computed as such. With heads of 64 the compiler would
+  /// run out of registers for the kinds of steps (it then waits after every product): the other
+  /// block is masked.
   static constexpr bool kHalfSteps = kHeadSize == 128;
 
   __device__ __forceinline__ StepViews views(const Work& work, int step) const {
@@ -89,7 +89,7 @@ struct ForwardConsumer : ConsumerThread {
     v_ring.next();
   }
 
-  /// Scores and softmax of a tile's first step.
+  /// Makes the scores and the softmax of a tile's first step.
   __device__ __forceinline__ void first_step(State& s, const Work& work) {
     shared.rows_gates[group].wait(q_ring);
     wait_for_k();
@@ -110,7 +110,7 @@ struct ForwardConsumer : ConsumerThread {
     s.p_is_half = kBlocks == 1;
   }
 
-  /// The scores of this step beside the output of the one before, which had kBefore blocks.
+  /// Makes the scores of this step beside the output of the one before, which had kBefore blocks.
   template <int kBefore, int kBlocks>
   __device__ __forceinline__ void next_step(State& s, const Work& work, int step) {
     float rescale[2];
@@ -132,8 +132,8 @@ struct ForwardConsumer : ConsumerThread {
     s.p_is_half = kBlocks == 1;
   }
 
-  /// The last output of a tile beside the first scores of the next one, which run while the tile is
-  /// stored.
+  /// Makes the last output of a tile beside the first scores of the next one, which run while the
+  /// tile is stored.
   template <int kBefore, int kBlocks>
   __device__ __forceinline__ void next_tile(State& s, const Work& work, const Work& next) {
     wait_for_v();
@@ -152,8 +152,8 @@ struct ForwardConsumer : ConsumerThread {
     first_softmax<kBlocks>(s, next);
   }
 
-  /// All steps but the first. Half steps come first and last; one in between would be computed
-  /// whole and masked.
+  /// Makes all steps but the first. Half steps come first and last; one in between would be
+  /// computed whole and masked.
   __device__ __forceinline__ void other_steps(State& s, const Work& work) {
     const int steps = work.num_steps();
     int step = 1;
@@ -217,7 +217,7 @@ struct ForwardConsumer : ConsumerThread {
   }
 };
 
-/// See TileProducer.
+/// Fetches the query rows of a tile for the TileProducer.
 template <int kHeadSize>
 struct ForwardRows {
   static constexpr int kBytes = TileBytes<kHeadSize>::kRows64;
@@ -231,7 +231,7 @@ struct ForwardRows {
   }
 };
 
-/// What a CTA does.
+/// The body of a CTA.
 template <int kHeadSize, typename Source>
 __device__ __forceinline__ void run_forward(const ForwardArguments& a, const Source& source) {
   auto& shared = whole_shared<ForwardShared<kHeadSize>>();

@@ -12,7 +12,7 @@
 namespace longgen::cuda {
 namespace {
 
-/// An item, and where its sequence lies.
+/// An item of work, and where the rows of its sequence lie.
 struct KeyWork {
   KeyItem item;
   SequenceRows rows;
@@ -65,7 +65,7 @@ class Producer {
  private:
   using Bytes = TileBytes<kHeadSize>;
 
-  /// The blocks of an item from k or v.
+  /// Fetches the two blocks of an item from k or v.
   __device__ __forceinline__ void load_pair(uint8_t (&to)[2][Bytes::kRows64],
                                             const CUtensorMap* map, uint64_t* full,
                                             const KeyWork& work) {
@@ -86,8 +86,8 @@ class Producer {
     v_ring_.next();
   }
 
-  /// Stages become free before the place of the values does: those that are free then are filled
-  /// first.
+  /// Stages become free before the place of the values does: those that are free then
+  /// are filled first.
   __device__ __forceinline__ void load_values_and_queries(const KeyWork& work) {
     const int heads_per_group = p_.num_heads / p_.num_kv_heads;
     int ahead = Shared<kHeadSize>::kStages - 1;
@@ -122,7 +122,7 @@ class Producer {
   Ring<1> v_ring_;
 };
 
-/// result (64 keys, 64 queries) = keys queries^T, not waited for.
+/// Issues result (64 keys, 64 queries) = keys queries^T and does not wait for it.
 template <int kHeadSize>
 __device__ __forceinline__ void issue_keys_times_queries(float (&result)[32], const uint8_t* keys,
                                                          const uint8_t* queries) {
@@ -136,7 +136,8 @@ __device__ __forceinline__ void issue_keys_times_queries(float (&result)[32], co
   wgmma_commit();
 }
 
-/// result (64 keys, D) += fragments (64 keys, 64 queries) rows (64 queries, D), not waited for.
+/// Issues result (64 keys, D) += fragments (64 keys, 64 queries) rows (64 queries, D) and does not
+/// wait for it.
 template <int kHeadSize>
 __device__ __forceinline__ void issue_fragments_times_rows(float (&result)[kHeadSize / 2],
                                                            const uint32_t (&fragments)[4][4],
@@ -162,7 +163,7 @@ struct Consumer : ConsumerThread {  // rows are keys
 
   __device__ Consumer(const Arguments& arguments, Shared<kHeadSize>& s) : a(arguments), shared(s) {}
 
-  /// Of a query: pairs of neighbouring columns, from shared memory.
+  /// The statistics of two neighbouring queries, from shared memory.
   __device__ __forceinline__ float2 statistic(int first, int i) const {
     return *reinterpret_cast<const float2*>(
         &shared.statistics[ring.stage][first + i / 4 * 8 + lane % 4 * 2]);
@@ -186,8 +187,8 @@ struct Consumer : ConsumerThread {  // rows are keys
     }
   }
 
-  /// In place of the gradients of the probabilities, those of the scores. p as fragments, which
-  /// cost half the registers: rounded, as the other product sees them.
+  /// Turns the gradients of the probabilities into those of the scores, in place. The probabilities
+  /// come as fragments, which cost half the registers: rounded, as the other product sees them.
   __device__ __forceinline__ void gradients(float (&grad_p)[32], const uint32_t (&p)[4][4]) const {
 #pragma unroll
     for (int i = 0; i < 32; i += 4) {
@@ -335,7 +336,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       [&] { Consumer<kHeadSize>(a, shared).run(); });
 }
 
-/// Adds up partial sums: one thread block for 8 rows of a key block.
+/// Adds up partial sums: a thread block has 8 rows of a key block.
 template <int kHeadSize>
 __global__ void __launch_bounds__(kHeadSize)
     sum_kernel(const __grid_constant__ BackwardProblem problem) {

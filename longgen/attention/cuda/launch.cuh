@@ -8,15 +8,15 @@
 
 namespace longgen::cuda {
 
-/// Shared memory of a kernel that has no other: it begins at a multiple of 1,024 bytes, as swizzled
-/// tiles need it.
+/// The shared memory of a kernel that has no other. It begins at a multiple of 1,024 bytes, as
+/// swizzled tiles need it.
 template <typename Shared>
 __device__ __forceinline__ Shared& whole_shared() {
   extern __shared__ __align__(1024) uint8_t memory[];
   return *reinterpret_cast<Shared*>(memory);
 }
 
-/// Of the current device.
+/// How many multiprocessors the current device has.
 inline int num_multiprocessors() {
   int device = 0, count = 0;
   cudaGetDevice(&device);
@@ -24,7 +24,7 @@ inline int num_multiprocessors() {
   return count;
 }
 
-/// One CTA for each multiprocessor, or fewer.
+/// Starts one CTA for each multiprocessor, or fewer where there are fewer items.
 template <typename Shared, typename Arguments>
 cudaError_t launch_persistent(void (*kernel)(Arguments), const Arguments& arguments, int num_items,
                               int threads, cudaStream_t stream) {

@@ -65,11 +65,11 @@ struct AttendProblem {
   int num_heads, num_kv_heads, head_size;
   float scale;
   BlockPattern pattern;
-  /// On the device. Tiles of a sequence ascend.
+  /// Sequences and their tiles, on the device. The tiles of a sequence ascend.
   const SequenceRows* sequences;
   const TileOfRows* tiles;
   int num_tiles;
-  /// On the device: kNumCounters zeros. CTAs take their items from them, so that none waits for a
+  /// kNumCounters zeros on the device. CTAs take their items from them, so that none waits for a
   /// long item of another.
   int* counters;
 };

@@ -56,7 +56,8 @@ __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity)
 
 // ---- copies into shared memory that end at a barrier ----
 
-/// A box of a tensor map; coordinates innermost first. What lies outside the tensor comes as zeros.
+/// Copies a box of a tensor map. Coordinates come innermost first; what lies outside the tensor
+/// comes as zeros.
 __device__ __forceinline__ void copy_box_3d(void* to, const CUtensorMap* map, uint64_t* barrier,
                                             int x, int y, int z) {
   asm volatile(
@@ -66,7 +67,7 @@ __device__ __forceinline__ void copy_box_3d(void* to, const CUtensorMap* map, ui
       : "memory");
 }
 
-/// `bytes` contiguous bytes, a multiple of 16; both addresses 16-byte aligned.
+/// Copies `bytes` contiguous bytes, a multiple of 16. Both addresses are 16-byte aligned.
 __device__ __forceinline__ void copy_bytes(void* to, const void* from, uint32_t bytes,
                                            uint64_t* barrier) {
   asm volatile(
@@ -112,7 +113,7 @@ __device__ __forceinline__ void take_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-/// Named barriers 1 to 15 (0 is __syncthreads).
+/// Waits at one of the named barriers 1 to 15. Barrier 0 is that of __syncthreads.
 __device__ __forceinline__ void named_barrier_sync(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
@@ -120,7 +121,7 @@ __device__ __forceinline__ void named_barrier_arrive(int id, int threads) {
   asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-/// True in one thread of a fully active warp.
+/// Whether this is the one thread that a fully active warp elects.
 __device__ __forceinline__ bool elect_one() {
   uint32_t elected = 0;
   asm volatile(
@@ -139,7 +140,7 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-/// Two floats as bf16, `low` in the lower half.
+/// Packs two floats as bf16, `low` in the lower half.
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   uint32_t packed;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));

@@ -21,7 +21,8 @@ struct Arguments {
   BackwardProblem problem;
 };
 
-/// See TileProducer.
+/// Fetches what a tile needs beside keys and values for the TileProducer: the rows of q and
+/// grad_out, then those of `out`.
 template <int kHeadSize>
 struct Rows {
   static constexpr int kBytes = 2 * TileBytes<kHeadSize>::kRows64;
@@ -81,7 +82,7 @@ struct Consumer : ConsumerThread {
                                               shared.v[v_ring.stage]);
   }
 
-  /// The probabilities, in place of the scores.
+  /// Turns scores into probabilities, in place.
   template <int kBlocks>
   __device__ __forceinline__ void probabilities(float (&scores)[32 * kBlocks],
                                                 const float (&lse)[2], const Work& work,
@@ -93,8 +94,8 @@ struct Consumer : ConsumerThread {
     if (!work.sees_all(step)) views(work, step).template mask<kBlocks>(scores, row, 0.0f);
   }
 
-  /// delta of the thread's two rows, from the warpgroup's rows of `out`. Two threads make a row's;
-  /// a warp's 16 rows are those that its threads need.
+  /// Makes delta of the thread's two rows from the warpgroup's rows of `out`. Two threads make that
+  /// of a row; the 16 rows of a warp are those that its threads need.
   __device__ __forceinline__ void make_delta(const uint8_t* out, float (&delta)[2]) const {
     constexpr int kChunks = kHeadSize / 16;  // of 8 values, for each of the two threads
     const int from_row = threadIdx.x % 128 / 2, first = threadIdx.x % 2 * kChunks;
@@ -112,7 +113,7 @@ struct Consumer : ConsumerThread {
     for (int r = 0; r < 2; ++r) delta[r] = __shfl_sync(0xffffffff, sum, 2 * (lane / 4) + 16 * r);
   }
 
-  /// The LSE; -inf for rows without a key and rows that are not in the sequence.
+  /// Reads the LSE; it is -inf for rows without a key and for rows that are not in the sequence.
   __device__ __forceinline__ void load_lse(const Work& work, float (&lse)[2]) const {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -123,7 +124,7 @@ struct Consumer : ConsumerThread {
                       : -INFINITY;
     }
   }
-  /// In units of log2, +inf in place of -inf.
+  /// Turns the LSE into units of log2, and -inf into +inf, which makes every probability 0.
   __device__ __forceinline__ static void finish_lse(float (&lse)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) lse[r] = lse[r] == -INFINITY ? INFINITY : lse[r] * kLog2E;
@@ -144,14 +145,14 @@ struct Consumer : ConsumerThread {
     }
   }
 
-  /// Registers of a tile.
+  /// What a consumer holds of a tile in registers.
   struct State {
     float grad_q[kHeadSize / 2];
     float lse[2], delta[2];
   };
 
-  /// Of both blocks or the second one alone. Its last product, which adds to grad_q, is still under
-  /// way at the end.
+  /// Adds what a step gives, of both blocks or of the second one alone. Its last product, which
+  /// adds to grad_q, is still under way at the end.
   template <int kBlocks>
   __device__ __forceinline__ void one_step(State& s, const Work& work, int step) {
     float scores[32 * kBlocks], grad_p[32 * kBlocks];

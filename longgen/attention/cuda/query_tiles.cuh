@@ -1,7 +1,7 @@
-// attention/cuda/query_tiles.cuh: what the attention kernels share, above all those that walk over
-// tiles of 128 query rows: the forward pass and the gradient of q. A CTA has a producer warpgroup,
-// which keeps stages of 128 keys and values full, and two consumer warpgroups of 64 query rows
-// each.
+// attention/cuda/query_tiles.cuh: what the attention kernels share, above all those that walk
+// over tiles of 128 query rows: the forward pass and the gradient of q. A CTA has a producer
+// warpgroup, which keeps stages of 128 keys and values full, and two consumer warpgroups of 64
+// query rows each.
 #pragma once
 
 #include "longgen/attention/cuda/launch.cuh"
@@ -19,7 +19,7 @@ constexpr int kKeys = 128;  // of a stage: two blocks at any places
 constexpr int kBlockPanelBytes = kBlock * kPanelRowBytes;
 constexpr int kKeyPanelBytes = kKeys * kPanelRowBytes;
 
-/// Sizes of what a tensor map writes (see wgmma.cuh).
+/// How many bytes a tensor map writes (see wgmma.cuh).
 template <int kHeadSize>
 struct TileBytes {
   static constexpr int kPanels = kHeadSize / kPanelColumns;
@@ -60,13 +60,13 @@ struct ConsumerThread {
   // The thread's first row of the warpgroup's 64.
   const int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
 
-  /// The warp's products no longer need what the barrier guards.
+  /// Says that the warp's products no longer need what the barrier guards.
   __device__ __forceinline__ void release(uint64_t* empty) const {
     if (lane == 0) barrier_arrive(empty);
   }
-  /// The same where its lanes have read boxes of a tensor map themselves. Of what other threads
-  /// write or copy_bytes() brings, every lane arrives itself: racecheck takes no order from this
-  /// (docs/gpu_tests.md).
+  /// Does the same where the warp's lanes have read boxes of a tensor map themselves. After reading
+  /// what other threads write or copy_bytes() brings, every lane arrives itself: racecheck takes no
+  /// order from this one (docs/gpu_tests.md).
   __device__ __forceinline__ void release_read(uint64_t* empty) const {
     __syncwarp();
     release(empty);
@@ -106,7 +106,7 @@ struct Work {
   __device__ __forceinline__ bool sees_all(int step) const { return blocks.are_whole(2 * step); }
 };
 
-/// The 64 rows of one head from `row` on, panel_bytes from panel to panel.
+/// Fetches the 64 rows of one head from `row` on; its panels lie panel_bytes apart.
 template <int kHeadSize>
 __device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const CUtensorMap* map,
                                            uint64_t* full, int head, int row) {
@@ -116,8 +116,8 @@ __device__ __forceinline__ void load_block(uint8_t* to, int panel_bytes, const C
   }
 }
 
-/// Where a TileProducer finds keys and values: in two tensors. Other sources have the same
-/// functions.
+/// Where a TileProducer finds keys and values: in two tensors. Other sources have
+/// the same functions.
 class TensorSource {
  public:
   __device__ TensorSource(const AttendProblem& problem, const CUtensorMap* k, const CUtensorMap* v)
@@ -126,7 +126,7 @@ class TensorSource {
   __device__ __forceinline__ SequenceRows rows_of(int sequence) const {
     return sequences_[sequence];
   }
-  /// The next calls are about this tile.
+  /// Says that the next calls are about this tile.
   __device__ __forceinline__ void begin(const Work& work) {
     key_shift_ = work.rows.key_shift;
     kv_head_ = work.kv_head;
@@ -148,7 +148,7 @@ class TensorSource {
   int key_shift_ = 0, kv_head_ = 0;
 };
 
-/// The 64 rows of a warpgroup from a tensor of query rows. The barrier gets kRows64 bytes.
+/// Fetches the 64 rows of a warpgroup from a tensor of query rows. The barrier gets kRows64 bytes.
 template <int kHeadSize>
 __device__ __forceinline__ void load_query_rows(uint8_t* to, const CUtensorMap* map, uint64_t* full,
                                                 const Work& work, int group) {
@@ -168,25 +168,25 @@ struct Gates {
       barrier_init(&empty[stage], kReaders);
     }
   }
-  /// The producer's: waits until the stage is free, announces bytes, and returns the barrier for
-  /// their copies.
+  /// For the producer: waits until the stage is free, announces bytes, and returns the barrier
+  /// for their copies.
   __device__ __forceinline__ uint64_t* open(const Ring<kStages>& ring, uint32_t bytes) {
     barrier_wait(&empty[ring.stage], ring.phase ^ 1);
     barrier_expect(&full[ring.stage], bytes);
     return &full[ring.stage];
   }
-  /// A consumer's: waits for the copies.
+  /// For a consumer: waits for the copies.
   __device__ __forceinline__ void wait(const Ring<kStages>& ring) {
     barrier_wait(&full[ring.stage], ring.phase);
   }
 };
 
-/// In shared memory: the work of a CTA, made one item ahead by a thread of its own, so that nobody
+/// The work of a CTA, in shared memory. A thread of its own makes it one item ahead, so that nobody
 /// waits for the memory that it is read from.
 template <typename Item>
 class WorkQueue {
  public:
-  /// Of a reader: the producer, or a consumer warpgroup.
+  /// The place of a reader, which is the producer or a consumer warpgroup.
   using Place = Ring<2>;
 
   __device__ __forceinline__ void init_barriers() { gates_.init(); }
@@ -202,7 +202,7 @@ class WorkQueue {
       if (index >= num_items) return;
     }
   }
-  /// Waits for the item at a place; null: no more.
+  /// Waits for the item at a place; null if there are no more.
   __device__ __forceinline__ const Item* wait(const Place& place) {
     gates_.wait(place);
     return is_end_[place.stage] ? nullptr : &items_[place.stage];
@@ -218,8 +218,8 @@ class WorkQueue {
   Gates<2, 1 + kConsumerThreads> gates_;
 };
 
-/// In shared memory: the tiles at work, whose rows the kernel keeps itself, once or twice, and the
-/// stages of their keys and values.
+/// The tiles at work in shared memory: their rows, which the kernel keeps itself once or twice, and
+/// the stages of their keys and values.
 template <int kHeadSize, int kRowBuffers_, int kStagesOfK_, int kStagesOfV_>
 struct TileStages {
   static constexpr int kRowBuffers = kRowBuffers_, kStagesOfK = kStagesOfK_,
@@ -321,9 +321,9 @@ __device__ __forceinline__ void run_tiles(const AttendProblem& problem, Shared& 
   run_warpgroups<kProducerRegisters>(shared, produce, make_work, consume);
 }
 
-/// result (64, 128) = rows keys^T, not waited for: scores from q and k, or the gradient of the
-/// probabilities from that of the output and v. kBlocks 1: the second block of the stage alone,
-/// (64, 64) in the first half of the registers.
+/// Issues result (64, 128) = rows keys^T and does not wait for it: scores from q and k, or the
+/// gradient of the probabilities from that of the output and v. With kBlocks 1 it is the second
+/// block of the stage alone, (64, 64) in the first half of the registers.
 template <int kHeadSize, int kBlocks = 2, int kCount>
 __device__ __forceinline__ void issue_rows_times_keys(float (&result)[kCount], const uint8_t* rows,
                                                       const uint8_t* keys) {
@@ -339,8 +339,8 @@ __device__ __forceinline__ void issue_rows_times_keys(float (&result)[kCount], c
   wgmma_commit();
 }
 
-/// result (64, D) += fragments values: p v, or the gradient of q from that of the scores and k. Not
-/// waited for.
+/// Issues result (64, D) += fragments values and does not wait for it: p v, or the gradient of q
+/// from that of the scores and k.
 template <int kHeadSize, int kBlocks = 2, int kFragments>
 __device__ __forceinline__ void issue_fragments_times_values(
     float (&result)[kHeadSize / 2], const uint32_t (&fragments)[kFragments][4],
@@ -405,8 +405,8 @@ struct StepViews {
   /// Whether only the second block is of interest.
   __device__ __forceinline__ bool is_half() const { return of[0] == BlockView::none; }
 
-  /// Replaces what the pattern does not keep in a fragment of kBlocks blocks; `row` is the thread's
-  /// first row.
+  /// Replaces what the pattern does not keep in a fragment of kBlocks blocks; `row` is the
+  /// thread's first row.
   template <int kBlocks, int kCount>
   __device__ __forceinline__ void mask(float (&result)[kCount], int row, float masked) const {
     const bool all = of[1] == BlockView::whole && (kBlocks == 1 || of[0] == BlockView::whole);

@@ -1,6 +1,6 @@
 // attention/cuda/softmax.cuh: the running softmax of a warpgroup's 64 rows, on fragments (see
-// wgmma.cuh): a thread has two rows, r and r + 8, and shares each with the three other threads of
-// its quad.
+// wgmma.cuh): a thread has two rows, r and r + 8, and shares each with the three other threads
+// of its quad.
 #pragma once
 
 #include <cmath>
@@ -20,7 +20,8 @@ __device__ __forceinline__ float quad_sum(float x) {
   return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
-/// Scores come unscaled; scale_log2 = scale * log2(e).
+/// The running softmax of a thread's two rows. Scores come unscaled, and scale_log2 is
+/// scale * log2(e).
 struct RunningSoftmax {
   float maximum[2] = {-INFINITY, -INFINITY};  // of the unscaled scores
   float sum[2] = {0, 0};                      // this thread's share

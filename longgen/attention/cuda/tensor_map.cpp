@@ -7,7 +7,7 @@ namespace {
 
 using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
 
-/// From the driver at run time: nothing links to libcuda.
+/// Finds the driver's function at run time, so that nothing links libcuda.
 EncodeTiled encode_tiled() {
   static const EncodeTiled function = [] {
     void* entry = nullptr;

@@ -8,12 +8,12 @@
 
 namespace longgen::cuda {
 
-/// Boxes of `box_rows` rows of one head, 64 columns wide, written with the 128-byte swizzle (see
-/// wgmma.cuh). Coordinates: column, head, row.
+/// Makes the map of boxes of `box_rows` rows of one head, 64 columns wide, written with the
+/// 128-byte swizzle (see wgmma.cuh). Coordinates are column, head, row.
 cudaError_t make_tensor_map(const HeadRows& rows, int64_t num_rows, int num_heads, int head_size,
                             int box_rows, CUtensorMap& map);
 
-/// Of q, k and v, in boxes of one block.
+/// The tensor maps of q, k and v, in boxes of one block.
 struct QkvMaps {
   CUtensorMap q, k, v;
 };

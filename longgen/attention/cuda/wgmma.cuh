@@ -1,5 +1,5 @@
-// attention/cuda/wgmma.cuh: products of bf16 tiles by a warpgroup (128 threads), sums in fp32
-// registers.
+// attention/cuda/wgmma.cuh: products of bf16 tiles by a warpgroup (128 threads), sums
+// in fp32 registers.
 //
 // Tiles in shared memory are what a tensor map with 128-byte swizzle writes: rows of 64 bf16 (128
 // bytes), 8 rows an atom of 1,024 bytes, in which the 16-byte chunk c of row r lies at chunk c ^ (r
@@ -21,8 +21,8 @@ namespace longgen::cuda {
 constexpr int kPanelColumns = 64;
 constexpr int kPanelRowBytes = 128;
 
-/// Where an operand B lies that is summed over its rows: 16 rows of all its panels, panel_bytes
-/// apart.
+/// Where an operand B lies that is summed over its rows: 16 rows of all its
+/// panels, panel_bytes apart.
 __device__ __forceinline__ uint64_t descriptor_of_columns(const void* panel, int panel_bytes) {
   constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
   constexpr uint64_t kAtomStride = uint64_t{1024 / 16} << 32;
@@ -30,18 +30,18 @@ __device__ __forceinline__ uint64_t descriptor_of_columns(const void* panel, int
          ((shared_address(panel) & 0x3FFFF) >> 4);
 }
 
-/// The same for an operand whose rows are the rows (or columns) of the result: one panel, 16
-/// columns of it.
+/// Describes an operand whose rows are the rows (or columns) of the result: 16 columns
+/// of one panel.
 __device__ __forceinline__ uint64_t descriptor_of_rows(const void* panel) {
   return descriptor_of_columns(panel, 16);  // no second panel: the hardware ignores its distance
 }
 
-/// Bytes, for steps from a descriptor: 16 columns on within a panel, and whole panels or rows.
+/// A descriptor that lies `bytes` further on: 16 columns within a panel, or whole panels or rows.
 __device__ __forceinline__ uint64_t advanced(uint64_t descriptor, int bytes) {
   return descriptor + (bytes >> 4);
 }
 
-/// Before the first product: registers that it reads or adds to are written.
+/// Comes before the first product: the registers that it reads or adds to are written.
 __device__ __forceinline__ void wgmma_fence() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }

@@ -33,7 +33,7 @@ class Upload {
   std::vector<uint8_t> bytes_;
 };
 
-/// What a list depends on.
+/// Everything that a list depends on.
 struct Key {
   int64_t num_queries, num_keys;
   std::vector<int64_t> doc_starts;
@@ -81,7 +81,7 @@ class Cache {
   }
 
  private:
-  // Two patterns, forward and backward, of a few lengths.
+  // A model asks for two patterns, forward and backward, of a few lengths.
   static constexpr size_t kMostEntries = 16;
   struct Entry {
     Key key;

@@ -18,8 +18,8 @@ struct QueryWork {
   std::vector<SequenceRows> sequences;
   std::vector<TileOfRows> tiles;
 };
-/// As in attend(): one sequence whose queries are the last of its keys, or, with starts of
-/// documents, each of them.
+/// Makes the sequences of a call of attend(): one whose queries are the last of its keys, or, with
+/// starts of documents, each document.
 QueryWork make_query_work(int64_t num_queries, int64_t num_keys,
                           std::span<const int64_t> doc_starts);
 

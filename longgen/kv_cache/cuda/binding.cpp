@@ -27,7 +27,7 @@ void check_error(cudaError_t error, const char* operation) {
 
 cudaStream_t stream() { return at::cuda::getCurrentCUDAStream(); }
 
-/// (rows, heads, 64 or 128) bf16 on a GPU.
+/// Throws Error where x is not (rows, heads, 64 or 128) in bf16 on a GPU.
 void check_heads(const char* name, const at::Tensor& x, int64_t rows) {
   LG_CHECK(x.dim() == 3 && x.size(0) == rows && (x.size(2) == 64 || x.size(2) == 128) &&
                x.scalar_type() == at::kBFloat16 && x.is_cuda(),
@@ -40,7 +40,7 @@ void check_groups(int64_t num_heads, const PassTables& tables) {
            num_heads, " is not a multiple of num_kv_heads ", tables.num_kv_heads(), ".");
 }
 
-/// aligned() of the weight of a norm.
+/// The weight of a norm as aligned() gives it.
 at::Tensor aligned_weight(const at::Tensor& x) {
   return x.defined() ? aligned(x.view({1, 1, -1})) : x;
 }

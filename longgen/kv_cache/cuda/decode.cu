@@ -26,7 +26,7 @@ struct Kernel {  // what the kernel is told
   float scale_log2;
 };
 
-/// Registers for two CTAs of one tile on a multiprocessor, or for one CTA of two.
+/// A multiprocessor has registers for two CTAs of one tile, or for one CTA of two.
 constexpr int ctas_per_multiprocessor(int row_tiles) { return row_tiles == 1 ? 2 : 1; }
 
 template <int kHeadSize, int kRowTiles>
@@ -40,7 +40,7 @@ struct Sizes {
   static constexpr int kSlots = kRingBytes / kSideBytes;
   static constexpr int kColumnGroups = kHeadSize / 8;
   static constexpr int kPartialFloats = kRows * (kHeadSize + 2);
-  // Merging: eight rows of a warp at a time, far enough apart for the banks of shared memory.
+  // The rows of a warp are merged eight at a time, far enough apart for the banks of shared memory.
   static constexpr int kMergeStride = kHeadSize + 8;
 };
 
@@ -64,7 +64,7 @@ struct Shared {
   int is_last;
 };
 
-/// Adds 1. What this thread saw before is seen by whoever adds later and sees the sum.
+/// Adds 1. Whoever adds later, and sees the sum, also sees what this thread saw before.
 __device__ __forceinline__ int add_in_order(int* counter) {
   int before;
   asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;"
@@ -74,8 +74,8 @@ __device__ __forceinline__ int add_in_order(int* counter) {
   return before;
 }
 
-/// The same keys with tables in shared memory, if they fit. All threads of the CTA call it; the
-/// tables are there after the next __syncthreads().
+/// Gives the same keys with their tables in shared memory, if they fit. All threads of the CTA call
+/// it; the tables are there after the next __syncthreads().
 __device__ __forceinline__ PagedKeys with_tables(PagedKeys keys, Tables& tables) {
   const int num_starts = keys.num_sequences * keys.num_kv_heads + 1;
   if (num_starts > Tables::kMaxStarts || keys.num_sequences > Tables::kMaxSequences) return keys;
@@ -134,7 +134,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   const Shares& shares;
   Ring<Size::kSlots> slot;
 
-  // Of the pair at work.
+  // The pair at work.
   PassSequence sequence;
   int kv_head;
 
@@ -146,7 +146,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
     named_barrier_sync(kConsumerBarrier, Size::kConsumers);
   }
 
-  /// Row of the pair: of all query tokens times query heads.
+  /// The row of the pair, counted over all of its query tokens and query heads.
   __device__ __forceinline__ int pair_row(int row) const {
     return static_cast<int>(blockIdx.x) * Size::kRows + row;
   }
@@ -203,7 +203,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
     slot.next();
   }
 
-  /// One block of keys, of which this warp takes 16.
+  /// Attends to one block of keys, of which this warp takes 16.
   __device__ __forceinline__ void step() {
     barrier_wait(&shared.full[slot.stage], slot.phase);
     const PassBlock block = shared.blocks[slot.stage];
@@ -309,8 +309,8 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
     }
   }
 
-  /// The parts of a pair, in order of the keys. A warp for each row, a lane for kHeadSize / 32
-  /// columns.
+  /// Adds up the parts of a pair, in the order of the keys. A warp has a row, a lane kHeadSize / 32
+  /// columns of it.
   __device__ void combine(int first, int last, int pair_begin) const {
     constexpr int kValues = kHeadSize / 32, kAtOnce = 8;  // parts whose loads do not wait
     const bool first_at_begin = shares.begin(first) == pair_begin;
@@ -357,7 +357,7 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   }
 };
 
-/// Zeros for pairs that have no key at all. Called by one warp of each CTA.
+/// Writes zeros for pairs that have no key at all. One warp of each CTA calls it.
 template <int kRows>
 __device__ void clear_empty_pairs(const Kernel& p, const PagedKeys& keys) {
   const int num_pairs = keys.num_sequences * keys.num_kv_heads;

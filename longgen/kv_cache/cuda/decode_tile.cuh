@@ -20,7 +20,7 @@ __device__ __forceinline__ float finite(float maximum) {
   return maximum == -INFINITY ? 0.0f : maximum;
 }
 
-/// The rows of a CTA are kRows.
+/// What a consumer warp holds of its 16 rows. The CTA has kRows rows.
 template <int kHeadSize, int kRows>
 struct DecodeTile {
   static constexpr int kColumnGroups = kHeadSize / 8;
@@ -33,7 +33,7 @@ struct DecodeTile {
   float out[kColumnGroups][4];
   float top[2], sum[2];  // scores in units of log 2; sums of this lane only
 
-  /// Row of the CTA that this lane holds.
+  /// The row of the CTA that this lane holds.
   __device__ __forceinline__ int lane_row(int half) const {
     return tile * kDecodeRows + half * 8 + lane / 4;
   }
@@ -51,7 +51,7 @@ struct DecodeTile {
     }
   }
 
-  /// Of a lane's row in a load of four matrices, the address of its 16-byte chunk 2 * i + high.
+  /// The address of 16-byte chunk 2 * i + high of a lane's row in a load of four matrices.
   template <int kPanelRows>
   __device__ __forceinline__ static uint32_t chunk_address(uint32_t base, int row, int high,
                                                            int i) {
@@ -60,7 +60,7 @@ struct DecodeTile {
   }
 
   __device__ __forceinline__ void load_queries(uint32_t rows) {
-    // Matrices: rows first, then columns.
+    // The four matrices are those of the rows first, then of the columns.
     const int row = tile * kDecodeRows + lane / 8 % 2 * 8 + lane % 8, high = lane / 16;
 #pragma unroll
     for (int i = 0; i < kHeadSize / 16; ++i) {
@@ -87,7 +87,7 @@ struct DecodeTile {
     }
   }
 
-  /// Scales the scores; -inf where the row does not see the key.
+  /// Scales the scores and makes them -inf where the row does not see the key.
   __device__ __forceinline__ void mask(float (&scores)[2][4], PassBlock block, int window,
                                        float scale_log2) const {
     const bool all_seen = block.block() < first_query_block &&
@@ -104,7 +104,7 @@ struct DecodeTile {
     }
   }
 
-  /// Scores to weights; the output and the sums so far follow a new maximum.
+  /// Turns scores into weights; the output and the sums so far follow a new maximum.
   __device__ __forceinline__ void soften(const float (&scores)[2][4], uint32_t (&weights)[4]) {
     bool higher = false;
     float new_top[2];
@@ -149,7 +149,7 @@ struct DecodeTile {
     }
   }
 
-  /// Rows rescaled to another maximum.
+  /// Rescales the output and the sums of a row to another maximum.
   __device__ __forceinline__ void rescale(int half, float factor) {
 #pragma unroll
     for (int c = 0; c < kColumnGroups; ++c) {

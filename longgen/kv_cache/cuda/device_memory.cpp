@@ -10,12 +10,13 @@
 namespace longgen::cuda {
 namespace {
 
-// Few mappings, and little unused memory in the last one.
+// Memory is mapped in pieces of at least this size: few mappings, and little unused memory in
+// the last one.
 constexpr size_t kPieceBytes = size_t{64} << 20;
 
 size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-/// The driver's functions; looked up, so that nothing links libcuda.so.
+/// The driver's functions. They are looked up, so that nothing links libcuda.so.
 struct Driver {
   decltype(&cuMemGetAllocationGranularity) granularity;
   decltype(&cuMemAddressReserve) reserve;
@@ -120,7 +121,7 @@ std::byte* DeviceMemory::add(int64_t bytes) {
     const size_t needed = round_up(end - mapped_, granularity_);
     const size_t generous = std::min(std::max(needed, kPieceBytes), reserved_ - mapped_);
     if (!map(generous) && !map(needed)) {
-      // Memory that torch keeps for later tensors.
+      // Torch keeps memory for later tensors; it gives that back.
       c10::cuda::CUDACachingAllocator::emptyCache();
       if (!map(needed)) return nullptr;
     }

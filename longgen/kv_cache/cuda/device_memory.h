@@ -17,7 +17,8 @@ namespace longgen::cuda {
 /// GPU at the time of construction.
 class DeviceMemory : public PageMemory {
  public:
-  /// Up to max_bytes, or as much as the GPU has. Throws Error where the driver refuses.
+  /// Reserves addresses for max_bytes, or for as much as the GPU has. Throws Error where
+  /// the driver refuses.
   explicit DeviceMemory(std::optional<int64_t> max_bytes);
   ~DeviceMemory() override;
   DeviceMemory(const DeviceMemory&) = delete;

@@ -39,7 +39,7 @@ struct WriteArguments {
 };
 cudaError_t write_pages(const WriteArguments& arguments, cudaStream_t stream);
 
-/// The same with the norm of heads and RoPE before it.
+/// The arguments of a write with the norm of heads and RoPE before it.
 struct PrepareArguments {
   HeadRows heads;    // (T, H + 2 K, D): q, k, v
   const float* cos;  // (T, D / 2), contiguous, 16-byte aligned
@@ -53,12 +53,12 @@ struct PrepareArguments {
 };
 cudaError_t prepare_and_write_pages(const PrepareArguments& arguments, cudaStream_t stream);
 
-/// Many query tokens: out (num_rows, H, D) bf16, contiguous. Of the problem k, v, num_keys and
-/// sequences are not read; its tiles are those of PassTables.
+/// Attends for many query tokens: out (num_rows, H, D) bf16, contiguous. k, v, num_keys and
+/// sequences of the problem are not read; its tiles are those of PassTables.
 cudaError_t prefill(const AttendProblem& problem, const PagedKeys& keys, void* out,
                     cudaStream_t stream);
 
-/// Few query tokens.
+/// The arguments of attention for few query tokens.
 struct DecodeArguments {
   PagedKeys keys;
   HeadRows q;
@@ -71,7 +71,8 @@ struct DecodeArguments {
 /// How a launch divides. Equal for equal (max_tokens, heads, GPU), so that two runs, and a graph,
 /// add in the same order.
 struct DecodeShape {
-  /// `group`: query heads of a KV head; max_tokens: the most query tokens of a sequence.
+  /// `group` is the number of query heads of a KV head, max_tokens the most query tokens
+  /// of a sequence.
   DecodeShape(int64_t max_tokens, int group, int head_size, int num_multiprocessors);
   int row_tiles;   // of 16 rows, in one CTA
   int row_groups;  // CTAs that share keys

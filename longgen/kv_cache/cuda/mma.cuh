@@ -12,8 +12,8 @@
 
 namespace longgen::cuda {
 
-/// Four 8 x 8 matrices of 16-bit values; lane l gives the shared address of row l % 8 of matrix
-/// l / 8, and gets of matrix i: row g, columns 2t, 2t + 1.
+/// Loads four 8 x 8 matrices of 16-bit values. Lane l gives the shared address of row l % 8 of
+/// matrix l / 8, and gets of matrix i: row g, columns 2t, 2t + 1.
 __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -21,7 +21,7 @@ __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t address
                : "memory");
 }
 
-/// The same transposed: rows 2t, 2t + 1 of column g.
+/// Loads them transposed: rows 2t, 2t + 1 of column g.
 __device__ __forceinline__ void load_matrices_transposed(uint32_t (&r)[4], uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])

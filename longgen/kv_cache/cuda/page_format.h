@@ -15,7 +15,7 @@ constexpr int kPanelBytes = kBlock * 128;
 constexpr int kChunkBytes = 16;
 constexpr int kChunkValues = 8;
 
-/// Bytes of K, or of V, of one block of one KV head of one layer.
+/// The size in bytes of K, or of V, of one block of one KV head of one layer.
 constexpr int side_bytes(int head_size) { return kBlock * head_size * 2; }
 
 /// Where values [8 * chunk, 8 * chunk + 8) of row `row` lie in panels of `rows` rows.

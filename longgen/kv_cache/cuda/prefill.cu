@@ -10,8 +10,9 @@ namespace {
 
 static_assert(kPanelBytes == kBlockPanelBytes);
 
-/// See TensorSource. The list of a sequence and KV head is what KeyBlocks of all its new tokens
-/// would be, ascending (a test on the CPU holds it against that): a block is found by arithmetic.
+/// Finds keys and values in pages, as TensorSource does in tensors. The list of a sequence and KV
+/// head is what KeyBlocks of all its new tokens would be, ascending (a test on the CPU holds it
+/// against that): a block is found by arithmetic.
 class PageSource {
  public:
   __device__ PageSource(const AttendProblem& problem, const PagedKeys& keys)

@@ -8,7 +8,8 @@
 
 namespace longgen::cuda {
 
-/// The first of them are a block longer than the others where the blocks do not divide evenly.
+/// Divides the blocks into shares. Where they do not divide evenly, the first shares are a block
+/// longer than the others.
 class Shares {
  public:
   __device__ Shares(const int32_t* starts, int num_pairs, int most) : first_(starts[0]) {
@@ -18,7 +19,7 @@ class Shares {
     longer_ = total - each_ * count_;
   }
   __device__ int count() const { return count_; }
-  /// First block of a share; begin(count()) is the end of all.
+  /// The first block of a share; begin(count()) is the end of all.
   __device__ int begin(int share) const { return first_ + share * each_ + min(share, longer_); }
   /// The share that a block belongs to.
   __device__ int of(int block) const {

@@ -74,8 +74,8 @@ __device__ __forceinline__ void normalize(Floats<kChunkValues>& first, Floats<kC
   scale(second, chunk + kSteps);
 }
 
-/// Of every row the query heads of the KV head, its key and its value: kSteps threads a head, each
-/// a chunk of the first half and the same of the second.
+/// Norms, rotates and writes of every row the query heads of the KV head, its key and its value. A
+/// head has kSteps threads; each takes a chunk of the first half and the same chunk of the second.
 template <int kSteps, bool kHasNorm>
 __global__ void __launch_bounds__(kWriteThreads)
     prepare_and_write_kernel(const __grid_constant__ PrepareArguments a) {

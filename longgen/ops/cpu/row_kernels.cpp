@@ -177,7 +177,7 @@ void cross_entropy_as(const CrossEntropy& job, int64_t begin, int64_t end) {
     const auto scale = static_cast<float>(1.0 / sum);
     for_vectors(
         n, [&](int64_t i, auto part) { store(x + i, exp(load(x + i, part) - max) * scale, part); });
-    // p - 1 without the rounding of p to bf16 between.
+    // This is p - 1 without the rounding of p to bf16 between.
     const Floats at_target = exp(all(target_logit - max)) * scale - 1.0f;
     store(x + target, at_target, Part{1});
   }

@@ -1,6 +1,6 @@
-// ops/cpu/row_kernels.h: the inner loops of the ops on the CPU, on ranges of rows of one thread.
-// row_kernels.cpp is compiled once for each instruction set; row_kernels() picks by what the
-// processor has.
+// ops/cpu/row_kernels.h: the inner loops of the ops on the CPU, on ranges of rows of one
+// thread. row_kernels.cpp is compiled once for each instruction set; row_kernels() picks by
+// what the processor has.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace longgen::cpu {
 
-/// In all of the following: outputs are contiguous and have the dtype of the inputs, arithmetic is
+/// All of these structs: outputs are contiguous and have the dtype of the inputs, and arithmetic is
 /// fp32. A null output is left out.
 struct RmsNorm {
   bool is_bf16;
@@ -102,7 +102,7 @@ struct RowKernels {
 
 /// The fastest kernels that this processor runs.
 const RowKernels& row_kernels();
-/// All that it runs, fastest first.
+/// All kernels that this processor runs, the fastest first.
 const std::vector<const RowKernels*>& supported_row_kernels();
 
 }  // namespace longgen::cpu

@@ -38,7 +38,7 @@ inline Floats widened(Floats v) { return v; }
 inline Floats widened(Halves v) { return bits_of<Floats>(__builtin_convertvector(v, Words) << 16); }
 
 inline void narrow(Floats v, Floats& to) { to = v; }
-/// To the nearest bf16, ties to even; NaN stays NaN.
+/// Rounds to the nearest bf16, ties to even. NaN stays NaN.
 inline void narrow(Floats v, Halves& to) {
   const Words words = bits_of<Words>(v);
   const Words rounded = (words + 0x7fff + ((words >> 16) & 1)) >> 16;
@@ -93,7 +93,7 @@ inline void store(T* to, Floats v, Part part) {
   std::memcpy(to, &narrowed, part.count * sizeof(T));
 }
 
-/// body(first, Whole or Part) for each vector of a row of n.
+/// Calls body(first, Whole or Part) for each vector of a row of n.
 template <typename Body>
 inline void for_vectors(int64_t n, const Body& body) {
   int64_t i = 0;
@@ -133,8 +133,8 @@ inline float sum_over(int64_t n, const Term& term) {
   return sum_of(reduce(n, Floats{}, term, [](Floats a, Floats b) { return a + b; }));
 }
 
-/// e^x within 1 ulp, denormal results included; infinity above ln(FLT_MAX), 0 below -104, NaN for
-/// NaN.
+/// e^x within 1 ulp, denormal results included; infinity above ln(FLT_MAX), 0 below -104,
+/// NaN for NaN.
 inline Floats exp(Floats x) {
   // Beyond these the result is infinite or 0 anyway. NaN compares false and passes through.
   x = x > all(89.0f) ? all(89.0f) : x;

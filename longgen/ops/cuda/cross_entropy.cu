@@ -8,7 +8,7 @@
 namespace longgen::cuda {
 namespace {
 
-// Few rows at a time, so that the rows in work stay in L2: two blocks on each of 132
+// Few rows are in work at a time, so that they stay in L2: two blocks on each of 132
 // multiprocessors, 42 registers a thread.
 constexpr int kRowThreads = 768, kWarps = kRowThreads / 32;
 
@@ -57,7 +57,7 @@ __device__ __forceinline__ ExpSum merged_over_warp(ExpSum part) {
   return part;
 }
 
-/// Of all threads' parts, for each of them.
+/// Merges the parts of all threads, and gives the result to each of them.
 __device__ ExpSum merged_over_block(ExpSum part) {
   static_assert(kWarps <= 32);
   __shared__ ExpSum warps[kWarps];

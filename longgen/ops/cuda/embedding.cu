@@ -64,7 +64,8 @@ __global__ void __launch_bounds__(kColumnThreads)
   }
 }
 
-/// For the token that begins in this piece and goes on in the next ones, if there is one.
+/// Goes on with the token that begins in this piece and continues in the next ones, if
+/// there is one.
 template <int kCount>
 __global__ void __launch_bounds__(kColumnThreads)
     join_pieces_kernel(const __grid_constant__ EmbeddingBackward job) {

@@ -17,8 +17,8 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kMostStages = 4;
 constexpr int kMaxSharedBytes = 226 << 10;
 
-/// Rows of `width` numbers in shared memory: x, for the norm its weight and, where there is one,
-/// delta.
+/// How many rows of `width` numbers stand in shared memory: x, for the norm its weight and, where
+/// there is one, delta.
 __host__ __device__ constexpr int rows_in_shared(const FewRowsLinear& job) {
   if (job.norm_weight == nullptr) return job.num_rows;
   return job.num_rows + 1 + (job.delta == nullptr ? 0 : job.num_rows);
@@ -55,7 +55,7 @@ struct Cursor {
   }
 };
 
-/// kRows: of x, or fewer.
+/// x has kRows rows or fewer.
 template <int kRows>
 struct Kernel {
   const FewRowsLinear& job;

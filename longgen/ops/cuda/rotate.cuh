@@ -5,7 +5,7 @@
 
 namespace longgen::cuda {
 
-/// Dimensions d of a head and d + D / 2, in place.
+/// Rotates dimensions d of a head and d + D / 2, in place.
 template <int kCount>
 __device__ __forceinline__ void rotate(Floats<kCount>& first, Floats<kCount>& second,
                                        const Floats<kCount>& cos, const Floats<kCount>& sin,

@@ -45,8 +45,8 @@ constexpr int kMaxNormWidth = 57344;
 int64_t num_norm_pieces(int64_t num_rows);
 void rms_norm_backward(const RmsNormBackward& job, cudaStream_t stream);
 
-/// Some heads of a tensor (tokens, heads, D), read and written with any strides of tokens and
-/// heads.
+/// Some heads of a tensor (tokens, heads, D), read and written with any strides of
+/// tokens and heads.
 struct Heads {
   int count;
   bool rotate;  ///< or copied
@@ -55,8 +55,8 @@ struct Heads {
   void* out;
   int64_t out_token, out_head;
 };
-/// Up to three kinds of heads (q, k, v) in one pass. The backward pass is the forward pass with
-/// direction -1.
+/// Rotates up to three kinds of heads (q, k, v) in one pass. The backward pass is the forward pass
+/// with direction -1.
 struct Rope {
   bool is_bf16;
   int64_t num_tokens;
@@ -82,7 +82,7 @@ struct RopeTable {
 };
 void rope_table(const RopeTable& job, cudaStream_t stream);
 
-/// Rows of gate_up (and grad) are `*_stride` elements apart.
+/// The rows of gate_up (and grad) are `*_stride` elements apart.
 struct SwiGlu {
   bool is_bf16;
   int64_t num_rows;
@@ -139,7 +139,7 @@ void sum_in_order(const double* values, int64_t count, const int64_t* targets, i
 constexpr int64_t kSquaresChunk = int64_t{1} << 16;
 void sum_squares(bool is_bf16, const void* x, int64_t count, double* sums, cudaStream_t stream);
 
-/// As update() in train/optimizer.cpp.
+/// Does what update() in train/optimizer.cpp does.
 struct AdamW {
   bool is_bf16;
   const void* gradient;
@@ -152,8 +152,8 @@ struct AdamW {
 };
 void adamw(const AdamW& job, cudaStream_t stream);
 
-/// sum[token] += the rows of grad that belong to it: rows order[i], in the order of i, whose tokens
-/// sorted[i] ascend.
+/// sum[token] += the rows of grad that belong to it: rows order[i], in the order of i, whose
+/// tokens sorted[i] ascend.
 struct EmbeddingBackward {
   bool is_bf16;  ///< grad
   int64_t num_rows;

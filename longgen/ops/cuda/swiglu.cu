@@ -1,4 +1,4 @@
-// silu(gate) * up and its gradients.
+// SwiGLU, which is silu(gate) * up, and its gradients.
 #include "longgen/ops/cuda/row_kernels.h"
 #include "longgen/ops/cuda/vectors.cuh"
 

@@ -14,7 +14,7 @@ using Bf16 = __nv_bfloat16;
 /// Threads of a block, unless a kernel says otherwise.
 constexpr int kThreads = 256;
 
-/// Neighbours in a row.
+/// kCount neighbours in a row.
 template <int kCount>
 struct Floats {
   float at[kCount];
@@ -92,8 +92,8 @@ __device__ __forceinline__ float rounded(float x) {
 
 __device__ __forceinline__ float silu(float x) { return x / (1.0F + expf(-x)); }
 
-/// a / b of numbers that are not negative; most of them have 32 bits, for which it is five times as
-/// fast.
+/// a / b of numbers that are not negative; most of them have 32 bits, for which it is five
+/// times as fast.
 __device__ __forceinline__ int64_t quotient(int64_t a, int64_t b) {
   if (((a | b) >> 32) == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
   return a / b;
@@ -106,7 +106,7 @@ struct Step {
   static constexpr int kCount = kCountOfStep;
 };
 
-/// launch(Step) for the type, with 16-byte steps where `wide`.
+/// Calls launch(Step) for the type, with 16-byte steps where `wide`.
 template <typename Launch>
 void with_step(bool is_bf16, bool wide, const Launch& launch) {
   if (is_bf16) {
@@ -116,8 +116,8 @@ void with_step(bool is_bf16, bool wide, const Launch& launch) {
   }
 }
 
-/// Whether 16-byte steps fit: all addresses and all lengths and strides (in elements) are
-/// multiples.
+/// Whether 16-byte steps fit: all addresses and all lengths and strides (in
+/// elements) are multiples.
 inline bool fits_wide(bool is_bf16, std::initializer_list<const void*> addresses,
                       std::initializer_list<int64_t> lengths) {
   for (const void* address : addresses) {
