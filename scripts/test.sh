@@ -5,8 +5,13 @@ cd "$(dirname "$0")/.."
 
 scripts/setup.sh --tests
 
-echo "[test] clang-format"
-git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs .venv/bin/clang-format --dry-run --Werror
+echo "[test] clang-format, and comments of at most 100 columns, which it leaves alone"
+mapfile -t sources < <(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+.venv/bin/clang-format --dry-run --Werror "${sources[@]}"
+if LC_ALL=C.UTF-8 grep -nHE '^ *//' "${sources[@]}" | LC_ALL=C.UTF-8 grep -E ':[0-9]+:.{101,}$'; then
+  echo "[test] these comments are longer than 100 columns" >&2
+  exit 1
+fi
 
 echo "[test] building the parsers and their fuzzers under ASan and UBSan"
 cmake --preset asan
