@@ -61,7 +61,7 @@ struct ConsumerThread {
     if (lane == 0) barrier_arrive(empty);
   }
   /// The same where its lanes have read boxes of a tensor map themselves. Of what other threads write or copy_bytes() brings,
-  /// every lane arrives itself: racecheck takes no order from this (docs/gpu_tests.md).
+  /// every lane arrives itself: racecheck takes no order from this (docs/develop/gpu_tests.md).
   __device__ __forceinline__ void release_read(uint64_t* empty) const {
     __syncwarp();
     release(empty);
