@@ -6,6 +6,8 @@ import re
 
 NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
+QUANTITY = rf"(?:{NUMBER.pattern})(?: ?(?:[um]?s|min|h|[KMGT]?i?B|[KMGTP]?FLOP)\b)?"
+
 
 @dataclasses.dataclass
 class Rule:
@@ -15,7 +17,7 @@ class Rule:
     exit N              the exit code; 0 without this
     with messages       the page shows stderr as well
     numbers within P%   numbers may differ by so much, each relative to the one on the page
-    any numbers         numbers may differ altogether (times, rates, memory)
+    any numbers         numbers may differ altogether (times, rates, memory), also in their units
     Without the last two the output is compared exactly, but for spaces at the ends of lines. In every kind `...` on
     the page stands for any text, and on a line of its own for any lines.
     """
@@ -52,18 +54,19 @@ def line_matches(expected, actual, tolerance):
     """Without a tolerance every character counts. With one, numbers may differ, and so may the widths of columns."""
     if tolerance:
         expected, actual = " ".join(expected.split()), " ".join(actual.split())
+    number = QUANTITY if math.isinf(tolerance) else NUMBER.pattern
     pattern, numbers = "", []
-    for part in re.split(rf"(\.\.\.|{NUMBER.pattern})" if tolerance else r"(\.\.\.)", expected.rstrip()):
+    for part in re.split(rf"(\.\.\.|{number})" if tolerance else r"(\.\.\.)", expected.rstrip()):
         if part == "...":
             pattern += ".*"
-        elif tolerance and NUMBER.fullmatch(part):
-            pattern += f"({NUMBER.pattern})"
-            numbers.append(value(part))
+        elif tolerance and re.fullmatch(number, part):
+            pattern += f"({number})"
+            numbers.append(part)
         else:
             pattern += re.escape(part)
     match = re.fullmatch(pattern, actual.rstrip())
     return match is not None and all(
-        math.isinf(tolerance) or abs(wanted - value(found)) <= tolerance * abs(wanted)
+        math.isinf(tolerance) or abs(value(wanted) - value(found)) <= tolerance * abs(value(wanted))
         for wanted, found in zip(numbers, match.groups()))
 
 
