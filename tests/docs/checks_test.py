@@ -32,6 +32,7 @@ class ComparisonTest(unittest.TestCase):
         self.assertFalse(line_matches("all 9.574", "all 9.574 9.574", 0.01))
         self.assertTrue(line_matches("1e-05 s", "2e+07 s", math.inf))
         self.assertTrue(line_matches("time  94.5 ms  1.2 GiB x", "time 1.59 s 900 MiB x", math.inf))
+        self.assertTrue(line_matches("2.6 | 19s, 26 tokens/s", "2.6 | 1m19s, 9 tokens/s", math.inf))
         self.assertFalse(line_matches("time  94.5 ms", "time 94.5 s", 0.01))
         self.assertFalse(line_matches("1 s", "nan s", math.inf))
 

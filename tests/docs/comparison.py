@@ -6,7 +6,7 @@ import re
 
 NUMBER = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
-QUANTITY = rf"(?:{NUMBER.pattern})(?: ?(?:[um]?s|min|h|[KMGT]?i?B|[KMGTP]?FLOP)\b)?"
+QUANTITY = rf"(?:\d+[hm] ?)*(?:{NUMBER.pattern})(?: ?(?:[um]?s|min|h|[KMGT]?i?B|[KMGTP]?FLOP)\b)?"
 
 
 @dataclasses.dataclass
