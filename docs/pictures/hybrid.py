@@ -22,17 +22,18 @@ LEFT, TOP, PANEL_GAP = 66, 116, 34
 STYLE = """
   .card { fill: #ffffff; stroke: #d0d7de } text { font: 12px system-ui, sans-serif; fill: #1f2328 }
   .title { font-size: 15px; font-weight: 600 } .strong { font-weight: 600 } .faint { fill: #59636e }
-  .unseen { fill: #eff2f5 } .all { fill: #1f6feb } .sink { fill: #bc4c00 } .window { fill: #1a7f37 } .stride { fill: #8250df }
+  .unseen { fill: #eff2f5 } .all { fill: #1f6feb }
+  .sink { fill: #bc4c00 } .window { fill: #1a7f37 } .stride { fill: #8250df }
   @media (prefers-color-scheme: dark) {
     .card { fill: #0d1117; stroke: #3d444d } text { fill: #f0f6fc } .faint { fill: #9198a1 }
-    .unseen { fill: #21262d } .all { fill: #58a6ff } .sink { fill: #f0883e } .window { fill: #3fb950 } .stride { fill: #bc8cff }
+    .unseen { fill: #21262d } .all { fill: #58a6ff }
+    .sink { fill: #f0883e } .window { fill: #3fb950 } .stride { fill: #bc8cff }
   }"""
 
 
 def plan(program, context, sparse):
-    text = subprocess.run([program, "plan", MODEL, "--context", str(context), "--sparse", sparse, "--device", "h200", "--json"],
-                          check=True, capture_output=True, text=True).stdout
-    return json.loads(text)
+    command = [program, "plan", MODEL, "--context", str(context), "--sparse", sparse, "--device", "h200", "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 class Hybrid:
@@ -70,7 +71,8 @@ class Hybrid:
         pages = sum(reason != "unseen" for _, _, reasons in self.rows() for reason in reasons)
         expected = self.report["hybrid"]["kv_bytes"]
         if pages * self.page_bytes != expected:
-            sys.exit(f"hybrid.py: {pages} pages of {self.page_bytes} bytes were drawn, longgen plan says {expected} bytes")
+            sys.exit(f"hybrid.py: {pages} pages of {self.page_bytes} bytes were drawn, "
+                     f"longgen plan says {expected} bytes")
 
 
 def text(x, y, content, style="", anchor="start"):
@@ -149,17 +151,18 @@ def draw(program):
     panel = -(-TOKENS // BLOCK) * CELL
     rows_end = TOP + hybrids[0].num_layers * ROW
     height = rows_end + 72
-    parts = [text(24, 32, f"What the newest of {TOKENS:,} tokens sees in each layer, and what the KV cache keeps", "title"),
-             text(24, 54, f"A row is a layer of {MODEL}, a column a block of {BLOCK} tokens. What is grey takes no memory.", "faint")]
-    last = hybrids[0].num_layers - 1
-    parts += [text(LEFT - 8, TOP + 8, f"layer {last}", "faint", "end"), text(LEFT - 8, rows_end - 2, "layer 0", "faint", "end")]
+    title = f"What the newest of {TOKENS:,} tokens sees in each layer, and what the KV cache keeps"
+    subtitle = f"A row is a layer of {MODEL}, a column a block of {BLOCK} tokens. What is grey takes no memory."
+    parts = [text(24, 32, title, "title"), text(24, 54, subtitle, "faint"),
+             text(LEFT - 8, TOP + 8, f"layer {hybrids[0].num_layers - 1}", "faint", "end"),
+             text(LEFT - 8, rows_end - 2, "layer 0", "faint", "end")]
     parts += draw_panel(hybrids[0], LEFT, "hybrid, the default", "sink and window")
     parts += draw_panel(hybrids[1], LEFT + panel + PANEL_GAP, "hybrid with --sparse blocksparse",
                         f"sink, window and stride, {hybrids[1].num_heads} KV heads")
     bars = LEFT + 2 * (panel + PANEL_GAP)
     parts += draw_bars(program, bars, WIDTH - bars - 24)
     parts += draw_legend(rows_end + 46)
-    described = "Layers by blocks of 64 tokens. Layers 10 to 19 see every token, the others the first block and the last 16."
+    described = "Layers by blocks of tokens: full layers see all, the others the first block and the last ones."
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{described}</title>", f"<style>{STYLE}\n</style>",

@@ -66,14 +66,18 @@ class ComparisonTest(unittest.TestCase):
 
 class PageTest(unittest.TestCase):
     def test_blocks(self):
-        blocks = page("text\n\n<!-- example: exit 1 -->\n```console\n$ a\nb\n```\n\n    indented\n\n    more\n\nend\n").blocks
+        text = "text\n\n<!-- example: exit 1 -->\n```console\n$ a\nb\n```\n\n    indented\n\n    more\n\nend\n"
+        blocks = page(text).blocks
         self.assertEqual([(b.language, b.line, b.lines, b.comment) for b in blocks],
                          [("console", 5, ["$ a", "b"], "exit 1"), ("indented", 9, ["indented", "", "more", ""], "")])
-        with self.assertRaises(ValueError):
-            page("```console\n$ a\n")
+        for wrong in ("```console\n$ a\n", "```console\na\n```\n", "```console\n```\n",
+                      "<!-- example: exit 1 -->\n\n```console\n$ a\n```\n"):
+            with self.assertRaises(ValueError, msg=wrong):
+                page(wrong)
 
     def test_spans_links_and_anchors(self):
-        read = page("# Ten `x` of Y\n\n[a](b.md#c) ![p](p.svg) `[no](link.md)` `over\nthe end`\n\n## Ten x of Y\n\n    [no](code.md)\n")
+        read = page("# Ten `x` of Y\n\n[a](b.md#c) ![p](p.svg) `[no](link.md)` `over\nthe end`\n\n## Ten x of Y\n\n"
+                    "    [no](code.md)\n")
         self.assertEqual([target for _, target in read.links()], ["b.md#c", "p.svg"])
         self.assertEqual([text for _, text in read.spans()], ["x", "[no](link.md)", "over the end"])
         self.assertEqual(read.anchors(), {"ten-x-of-y", "ten-x-of-y-1"})

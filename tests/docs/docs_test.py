@@ -97,7 +97,8 @@ class LinksTest(unittest.TestCase):
 
     def test_paths_in_pages_exist(self):
         """Paths of files and folders in code spans; their first folders may be left out."""
-        there = {"/" + path.relative_to(ROOT).as_posix() for folder in [*CODE_FOLDERS, "docs"] for path in (ROOT / folder).rglob("*")}
+        there = {"/" + path.relative_to(ROOT).as_posix()
+                 for folder in [*CODE_FOLDERS, "docs"] for path in (ROOT / folder).rglob("*")}
         for name, page in PAGES.items():
             if name.startswith("docs/notes/"):  # of code that may have gone
                 continue
@@ -154,13 +155,15 @@ class CommandsTest(unittest.TestCase):
                 self.assertEqual(sorted(options - written), [])
 
     def test_examples_are_in_console_blocks(self):
-        """A command of another block would not be run. Lines with words in capitals or brackets show how to call something."""
+        """A command of another block would not be run. Lines with words in capitals or brackets are no commands: they
+        show how to call something."""
         for name, page in PAGES.items():
             for block in page.blocks:
                 for i, line in enumerate(block.lines):
                     if block.language == "console" or name.startswith("docs/notes/"):
                         continue
-                    is_command = re.match(r"\s*(build/release/)?longgen [a-z]", line) and not re.search(r"\[|\b[A-Z]{2,}\b", line)
+                    is_command = (re.match(r"\s*(build/release/)?longgen [a-z]", line)
+                                  and not re.search(r"\[|\b[A-Z]{2,}\b", line))
                     with self.subTest(f"{name}:{block.line + i}"):
                         self.assertFalse(is_command, f"write it into a ```console block after \"$ \": {line}")
 
@@ -242,7 +245,7 @@ class ExamplesTest(unittest.TestCase):
                             not_run.append(f"  {name}:{line}: {rule.reason}: {command}")
                         else:
                             self.run_example(place, f"{name}:{line}", command, output, rule)
-        print(f"not run, only checked for options that exist:\n" + "\n".join(not_run))
+        print("not run, only checked for options that exist:\n" + "\n".join(not_run))
 
     def place(self, name):
         """The folder of a page's examples."""

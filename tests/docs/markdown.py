@@ -1,4 +1,4 @@
-"""Reads the parts of a Markdown page that the tests of the documentation look at: code blocks, code spans, links and headings."""
+"""Reads what the tests of the documentation look at in a Markdown page: code blocks, code spans, links, headings."""
 
 import dataclasses
 import re
@@ -33,6 +33,8 @@ class Page:
             elif lines[i].startswith("    ") and (i == 0 or not lines[i - 1].strip()):
                 i = self._read_indented(lines, i)
             else:
+                if COMMENT.match(lines[i].strip()) and not (i + 1 < len(lines) and FENCE.match(lines[i + 1])):
+                    raise ValueError(f"{self.path}:{i + 1}: a code block must stand right below this comment")
                 self.prose.append((i + 1, lines[i]))
                 i += 1
 
@@ -44,7 +46,10 @@ class Page:
         if end == len(lines):
             raise ValueError(f"{self.path}:{i + 1}: this code block has no end")
         comment = COMMENT.match(lines[i - 1].strip()) if i > 0 else None
-        self.blocks.append(Block(language, i + 2, [line[len(indent):] for line in lines[i + 1:end]], comment[1] if comment else ""))
+        code = [line[len(indent):] for line in lines[i + 1:end]]
+        if language == "console" and not "".join(code[:1]).startswith("$ "):
+            raise ValueError(f'{self.path}:{i + 2}: a console block begins with "$ " and a command')
+        self.blocks.append(Block(language, i + 2, code, comment[1] if comment else ""))
         return end + 1
 
     def _read_indented(self, lines, i):

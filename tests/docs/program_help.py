@@ -31,7 +31,8 @@ class Program:
         text = text.replace("\\\n", " ")
         faults = []
         for call in CALL.finditer(text):
-            is_typed = re.search(r"(^|\n|[|;(])[ \t]*(\$ )?$", text[:call.start()])  # otherwise it may be a sentence about longgen
+            # What is not typed may be a sentence about longgen.
+            is_typed = re.search(r"(^|\n|[|;(])[ \t]*(\$ )?$", text[:call.start()])
             faults += [fault for fault in self._faults_of_call(call[1].split()) if is_typed or "no option" in fault]
         return faults
 
