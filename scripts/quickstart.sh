@@ -7,6 +7,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 begin=$SECONDS
+cat <<'END'
+[quickstart] A language model of 135 million parameters becomes a hybrid for texts of 16,384 tokens, in 8 steps: import,
+[quickstart] tokenize, convert, train, perplexity, a question, speed, a table. About 8 minutes on 2 cores that multiply
+[quickstart] bfloat16, more on others, and 12 before that for the first set-up and build. Everything it makes lies in
+[quickstart] quickstart/. Ctrl-C stops it; run it again to go on.
+END
 scripts/build.sh release
 mkdir -p quickstart
 longgen=build/release/longgen
@@ -51,7 +57,7 @@ precision=float32  # processors with instructions for bfloat16 multiply twice as
 grep -q avx512_bf16 /proc/cpuinfo && precision=bfloat16
 run $longgen extend recipes/smollm2-135m_16k_cpu.toml --resume --set train.precision=$precision
 
-say "5 of 8: perplexity by position on text that none was trained on (2 minutes)"
+say "5 of 8: perplexity (how unsure a model is of the next token; lower is better) on text that none was trained on (2 minutes)"
 once quickstart/perplexity.json $longgen eval perplexity quickstart/smollm2-135m quickstart/converted \
   quickstart/extended/model --text quickstart/test.txt --length 10K --documents 1 --out quickstart/report --json >/dev/null
 echo "  curves: quickstart/report/perplexity.svg"
@@ -66,7 +72,7 @@ if [ ! -s quickstart/question.txt ]; then
   } >quickstart/question.txt
 fi
 say "  ... to the original model with every layer full, RoPE for 16,384 tokens: it finds the number"
-[ -d quickstart/full ] || run $longgen convert quickstart/smollm2-135m quickstart/full --layers first:30 --context 16K
+[ -d quickstart/full ] || run $longgen convert quickstart/smollm2-135m quickstart/full --layers all --context 16K
 run $longgen generate quickstart/full --chat --prompt-file quickstart/question.txt --max-tokens 40
 say "  ... to the hybrid: two steps cannot teach it to find facts that most of its layers no longer see (docs/recipes.md)"
 run $longgen generate quickstart/extended/model --chat --prompt-file quickstart/question.txt --max-tokens 40
@@ -75,6 +81,7 @@ say "7 of 8: speed of the same model with every layer full, and as a hybrid (2 m
 once quickstart/speed.json $longgen bench model quickstart/extended/model --tokens 8192 --compare full,hybrid \
   --rounds 1 --json >/dev/null
 
-say "8 of 8: all of it in one table"
+say "8 of 8: all of it in one table; perplexity is lower where a model predicts better"
 .venv/bin/python scripts/quickstart_table.py quickstart
 say "done: the main job took $(((SECONDS - main_job) / 60)) min $(((SECONDS - main_job) % 60)) s, with set-up and build $(((SECONDS - begin) / 60)) min"
+say "next: talk to it with $longgen chat quickstart/extended/model; README.md and docs/README.md say what else there is"

@@ -21,19 +21,24 @@ def mib(num_bytes):
     return f"{num_bytes / 2**20:,.0f} MiB"
 
 
+def gain(ratio, better, worse):
+    """How many times as good the hybrid is, in words: never below 1."""
+    return f"{ratio:.2f}x {better}" if ratio >= 1 else f"{1 / ratio:.2f}x {worse}"
+
+
 def main():
     speed = {variant["variant"]: variant for variant in load("speed.json")["variants"]}
     models = load("perplexity.json")["models"]
-    rows = [("", "every layer full", "hybrid", "full : hybrid")]
+    rows = [("", "every layer full", "hybrid", "gain")]
     for context in ("16K", "128K"):
         kv = kv_cache(context)
         full, hybrid = kv["full_bytes"], kv["bytes"]
-        rows.append((f"KV cache at {context}, bfloat16", mib(full), mib(hybrid), f"{full / hybrid:.2f}"))
+        rows.append((f"KV cache at {context}, bfloat16", mib(full), mib(hybrid), gain(full / hybrid, "less", "more")))
     tokens = speed["full"]["tokens"]
     for key, name in (("prefill_tokens_per_s", f"prefill of {tokens:,} tokens, tokens/s"),
                       ("decode_tokens_per_s", f"decode after {tokens:,} tokens, tokens/s")):
         full, hybrid = speed["full"][key], speed["hybrid"][key]
-        rows.append((name, f"{full:,.1f}", f"{hybrid:,.1f}", f"{full / hybrid:.2f}"))
+        rows.append((name, f"{full:,.1f}", f"{hybrid:,.1f}", gain(hybrid / full, "faster", "slower")))
     print_table(rows)
     print()
     rows = [("perplexity by position", *(model["model"] for model in models))]

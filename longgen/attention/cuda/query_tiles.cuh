@@ -66,7 +66,7 @@ struct ConsumerThread {
   }
   /// Does the same where the warp's lanes have read boxes of a tensor map themselves. After reading
   /// what other threads write or copy_bytes() brings, every lane arrives itself: racecheck takes no
-  /// order from this one (docs/gpu_tests.md).
+  /// order from this one (docs/develop/gpu_tests.md).
   __device__ __forceinline__ void release_read(uint64_t* empty) const {
     __syncwarp();
     release(empty);
