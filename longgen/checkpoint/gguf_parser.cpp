@@ -21,8 +21,8 @@ constexpr size_t kMaxNameBytes = 65535;
 constexpr uint32_t kDefaultAlignment = 32;
 constexpr const char* kAlignmentKey = "general.alignment";
 // The shortest entries possible, to hold counts against the bytes that are left: a key is a length,
-// a type and one byte of value; a tensor is a name's length, a count of dimensions, a type and an
-// offset.
+// a type and one byte of value; a tensor is a name's length, a number of dimensions, a type and the
+// offset of its data.
 constexpr uint64_t kMinKeyBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 4 + 8;
 constexpr uint64_t kMinStringBytes = 8;

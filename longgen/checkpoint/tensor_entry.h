@@ -33,8 +33,8 @@ int64_t count_bytes(const std::vector<int64_t>& shape, int64_t bytes_per_element
 /// "(4096, 32)", "()" for a scalar.
 std::string format_shape(const std::vector<int64_t>& shape);
 
-/// A name from a file, fit for a message: control characters and non-ASCII bytes as \xNN, at most
-/// 80 characters.
+/// Makes a name from a file fit for a message: control characters and non-ASCII bytes as \xNN, at
+/// most 80 characters in all.
 std::string printable(std::string_view name);
 
 struct TensorEntry {
