@@ -66,7 +66,7 @@ void check_output_place(const PrepareOptions& options) {
   }
 }
 
-/// The same where a link leads from an input to the output.
+/// Finds the corpus files, and refuses an output that a link in the input leads to.
 std::vector<Source> find_sources(const PrepareOptions& options) {
   std::vector<Source> sources = expand_inputs(options.inputs);
   const fs::path output = fs::weakly_canonical(fs::absolute(options.output));

@@ -124,7 +124,8 @@ RecordReader::Line RecordReader::append_line(std::string& out, size_t max_bytes)
   return cut ? Line::kCut : Line::kWhole;
 }
 
-/// False at the end of the file. May append nothing (an empty line) and still be true.
+/// Appends the next record, if there is one in the line (an empty one has none). False at the end
+/// of the file.
 bool RecordReader::append_record(RecordBatch& batch) {
   const bool text = sources_[static_cast<size_t>(source_)].format == SourceFormat::kText;
   return text ? append_text_record(batch) : append_json_record(batch);

@@ -35,7 +35,7 @@ void refuse_other_packing(const fs::path& path, const fs::path& name) {
   }
 }
 
-/// Nothing for an ending that is no corpus file's.
+/// Gives nothing for an ending that is no corpus file's.
 std::optional<Source> classify(const fs::path& path) {
   Source source;
   source.path = path;

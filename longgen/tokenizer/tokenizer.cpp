@@ -125,7 +125,7 @@ void check_root(const JsonObject& root) {
   }
 }
 
-/// The same for the same tokens, whichever file names them.
+/// The hash of a tokenizer.json and added tokens: the same whichever file names the tokens.
 std::string hash_with(const std::string& file_hash, const std::vector<AddedToken>& tokens) {
   Json list = Json::array();
   for (const AddedToken& token : tokens) {
@@ -156,7 +156,7 @@ struct Tokenizer::Impl {
     }
   }
 
-  /// Those of tokenizer.json and the configured ones, which change the hash.
+  /// Gives the tokens of tokenizer.json and the configured ones, which change the hash.
   std::vector<AddedToken> all_added(const JsonObject& root,
                                     const std::vector<ConfiguredToken>& configured) {
     std::vector<AddedToken> tokens = AddedTokens::read(root);
@@ -165,7 +165,7 @@ struct Tokenizer::Impl {
   }
   void check_added();
   void warn_of_contradictions(const TokenizerConfig& config) const;
-  /// nullptr for an id that no token has.
+  /// Gives nullptr for an id that no token has.
   const std::string* find_token(int32_t id) const;
   void require_id(int32_t id) const;
   void encode_text(std::string_view text, bool parse_special, Scratch& scratch,

@@ -63,7 +63,7 @@ class Tokenizer {
   struct Impl;
   static Tokenizer make(std::string_view text, const std::string& source,
                         const std::vector<ConfiguredToken>& configured);
-  /// False, and nothing appended, for an id that no token has.
+  /// Gives false and appends nothing for an id that no token has.
   bool append_token(int32_t id, bool first, std::string& bytes) const;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kMaxFileBytes = 64 << 20;
 constexpr int64_t kMaxId = INT32_MAX - 1;
 
-/// In the order in which transformers adds them.
+/// The names stand in the order in which transformers adds them.
 constexpr std::array kNames = {"bos_token", "eos_token", "unk_token", "sep_token",
                                "pad_token", "cls_token", "mask_token"};
 
@@ -105,13 +105,13 @@ class ConfigReader {
     if (config_.root().has(key)) add_named_token(config_.root(), key);
   }
 
-  /// image_token and the like. Other kinds of values are settings (add_bos_token).
+  /// Adds image_token and the like. A field whose value is no token is a setting (add_bos_token).
   void add_other_named(const JsonObject& root, const std::string& key) {
     if (!key.ends_with("_token") || std::ranges::count(kNames, key) > 0) return;
     if (root.raw(key).is_string() || root.raw(key).is_object()) add_named_token(root, key);
   }
 
-  /// {"image_token": "<image>", ...}
+  /// Reads {"image_token": "<image>", ...}.
   void add_named_by(const std::string& key) {
     for (const ConfigFile* file : {&config_, &map_}) {
       if (!file->root().has(key) || !file->root().raw(key).is_object()) continue;
@@ -144,7 +144,7 @@ class ConfigReader {
     if (listed_.empty()) add_list(map_.root(), "additional_special_tokens");
   }
 
-  /// {"267": {"content": "<pad>", ...}, ...}
+  /// Reads {"267": {"content": "<pad>", ...}, ...}.
   std::vector<ConfiguredToken> read_decoder(const JsonObject& root) const {
     const JsonObject decoder = root.object("added_tokens_decoder");
     std::map<int64_t, ConfiguredToken> by_id;
@@ -164,7 +164,7 @@ class ConfigReader {
     return in_order(by_id);
   }
 
-  /// {"<pad>": 267, ...}. Special are those that other files name.
+  /// Reads {"<pad>": 267, ...}. Special are those that other files name.
   std::vector<ConfiguredToken> read_added_tokens(const ConfigFile& file) const {
     std::unordered_set<std::string> special = names_;
     for (const ConfiguredToken& token : listed_) special.insert(token.token.content);
@@ -219,7 +219,7 @@ bool same_settings(const AddedToken& a, const AddedToken& b) {
          a.rstrip == b.rstrip && a.normalized == b.normalized;
 }
 
-/// A token that is special in one of the files is.
+/// Replaces what differs. A token that is special in one of the files stays special.
 bool replace_settings(const ConfiguredToken& from, AddedToken& to) {
   if (!from.has_settings || same_settings(from.token, to)) return false;
   AddedToken changed = from.token;
