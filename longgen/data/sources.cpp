@@ -72,7 +72,9 @@ void add_input(const fs::path& input, std::vector<Source>& sources) {
            ". Hidden files are left out.");
   if (!left_out.empty()) {
     log_warning(input.string() + ": left out " + std::to_string(left_out.size()) +
-                " files with other endings, the first is " + left_out.front().string());
+                (left_out.size() == 1 ? " file with another ending: "
+                                      : " files with other endings, the first is ") +
+                left_out.front().string());
   }
 }
 

@@ -14,6 +14,22 @@ from cli_case import CliCase
 from tiny_model import END, FFN, VOCAB, WIDTH, byte_alphabet, tokenizer_json, write_tiny_llama
 
 CPU = ["--device", "cpu", "--dtype", "float32"]
+RECIPE = """
+[model]
+path = "{dir}/model"
+output = "{dir}/run"
+[architecture]
+layers = "1"
+sparse = "sink=0,window=1"
+context = 256
+[data]
+path = "{dir}/{data}"
+sequence_length = 64
+[train]
+steps = 1
+learning_rate = 0.001
+threads = 1
+"""
 
 
 def added(id, content, special=True):
@@ -74,6 +90,16 @@ class TokensTest(CliCase):
         self.assertEqual(message, f"{self.model}/config.json: field vocab_size: the model has no id {VOCAB} (vocab_size "
                                   f"{VOCAB}), which the tokenizer gives to \"<pad>\", the token around documents. Name "
                                   "another with --begin-token and --end-token.")
+
+    def test_training_takes_a_dataset_without_such_tokens(self):
+        self.change_tokenizer(added_tokens=tokenizer_json()["added_tokens"] + [added(VOCAB, "<pad>", special=False)])
+        for name, text in {"good": "the cat " * 40, "bad": "the <pad> " * 40}.items():
+            self.run_program("prepare", self.put(name + ".txt", text), self.dir / name, "--model", self.model,
+                             "--held-out", "0")
+        self.run_program("extend", self.put("good.toml", RECIPE.format(dir=self.dir, data="good")), "--quiet")
+        self.assertTrue((self.dir / "run/model/model.safetensors").exists())
+        message, _ = self.error("extend", self.put("bad.toml", RECIPE.format(dir=self.dir, data="bad")), "--force")
+        self.assertIn(f"the dataset has tokens up to {VOCAB}, but the model a vocabulary of {VOCAB}.", message)
 
     def test_an_id_without_a_token_ends_nothing(self):
         # Every byte's token but "b", whose id is now one that no token has.
