@@ -155,17 +155,19 @@ const PreName& find_pre(const GgufVocabulary& v, const Ids& ids) {
   if (known != std::end(kPreNames)) return *known;
   const std::string key = v.source + ": key tokenizer.ggml.pre";
   LG_CHECK(v.pre.empty() || v.pre == "default", key,
-           ": expected a way to split words that longgen "
-           "has (",
-           pre_names(), "), found \"", v.pre.substr(0, 60),
+           ": expected a way to split words that longgen has (", pre_names(), "), found \"",
+           v.pre.substr(0, 60),
            "\". If one of them splits alike, name it: import --pre-tokenizer NAME.");
-  const bool llama3 = ids.contains("<|begin_of_text|>"), chatml = ids.contains("<|im_start|>");
+  std::string advice =
+      ". Name the right way: import --pre-tokenizer llama-bpe, qwen2, smollm or gpt-2.";
+  if (ids.contains("<|begin_of_text|>")) {
+    advice = "; this one looks like Llama 3: import it with --pre-tokenizer llama-bpe.";
+  } else if (ids.contains("<|im_start|>")) {
+    advice =
+        "; this one looks like Qwen 2 or SmolLM2: import it with --pre-tokenizer qwen2 or smollm.";
+  }
   log_warning(key + (v.pre.empty() ? " is missing" : " is \"default\"") +
-              ", so words are split as in GPT-2, which is wrong for most models" +
-              (llama3   ? "; this one looks like Llama 3: import it with --pre-tokenizer llama-bpe."
-               : chatml ? "; this one looks like Qwen 2 or SmolLM2: import it with --pre-tokenizer "
-                          "qwen2 or smollm."
-                        : ". Name the right way with --pre-tokenizer: " + pre_names() + "."));
+              ", so words are split as in GPT-2, which is wrong for most models" + advice);
   return kPreNames[0];
 }
 

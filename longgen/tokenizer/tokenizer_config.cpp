@@ -92,6 +92,7 @@ class ConfigReader {
  private:
   void add_named_token(const JsonObject& parent, const std::string& key) {
     const Json& value = parent.raw(key);
+    if (value == "") return;  // no token, as old configs write it
     ConfiguredToken named;
     named.token = value.is_object() ? token_of(parent.object(key))
                                     : special_token(parent.string(key), parent.where(key));
@@ -129,6 +130,7 @@ class ConfigReader {
       const std::string path = key + "[" + std::to_string(i) + "]";
       LG_CHECK(list[i].is_string() || list[i].is_object(), root.where(path),
                ": expected a token, found ", list[i].type_name(), ".");
+      if (list[i] == "") continue;
       ConfiguredToken listed;
       listed.token = list[i].is_string()
                          ? special_token(list[i].get<std::string>(), root.where(path))

@@ -145,8 +145,8 @@ TEST(GgufVocabularyTest, AMissingPreIsAWarning) {
   };
   const std::string missing = warning(with_pre(""));
   EXPECT_NE(missing.find("m.gguf: key tokenizer.ggml.pre is missing, so words are split as in "
-                         "GPT-2, which is wrong for most models. Name the right way with "
-                         "--pre-tokenizer: gpt-2, "),
+                         "GPT-2, which is wrong for most models. Name the right way: import "
+                         "--pre-tokenizer llama-bpe, qwen2, smollm or gpt-2."),
             std::string::npos)
       << missing;
   EXPECT_NE(warning(with_pre("default")).find("is \"default\""), std::string::npos);

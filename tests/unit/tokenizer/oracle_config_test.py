@@ -47,6 +47,7 @@ CASES = {
     "decoder and names": {"tokenizer_config": decoder(token("<|x|>", special=False)) |
                           {"pad_token": "<|x|>", "mask_token": "<|y|>"}},
     "named": {"tokenizer_config": {"pad_token": "<|x|>", "bos_token": "<|begin|>"}},
+    "named, empty": {"tokenizer_config": {"bos_token": "", "eos_token": "", "pad_token": "<|x|>"}},
     "named, of the vocabulary": {"tokenizer_config": {"pad_token": "b"}},
     "named, typed": {"tokenizer_config": {"pad_token": token("<|x|>", lstrip=True) | {"__type": "AddedToken"}}},
     "other names": {"tokenizer_config": {"z_token": "<|x|>", "a_token": "<|y|>", "mask_token": "<|z|>"}},

@@ -69,6 +69,13 @@ TEST_F(TokenizerConfigTest, NamedAndListedTokensGetTheNextIds) {
   EXPECT_EQ(tokenizer.vocab_size(), 306);
 }
 
+TEST_F(TokenizerConfigTest, EmptyNamesAreNoTokens) {
+  const Tokenizer tokenizer =
+      load({{"bos_token", ""}, {"unk_token", nullptr}, {"additional_special_tokens", {"", "<a>"}}});
+  EXPECT_EQ(tokenizer.token_id("<a>"), 301);
+  EXPECT_EQ(tokenizer.vocab_size(), 302);
+}
+
 TEST_F(TokenizerConfigTest, NamesKeepTheOrderOfTheFile) {
   write_file(dir_ / "tokenizer_config.json", R"({"z_token": "<z>", "a_token": "<a>"})");
   const Tokenizer tokenizer = Tokenizer::load(dir_);
