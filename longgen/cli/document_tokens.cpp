@@ -48,6 +48,7 @@ std::optional<int32_t> eos_from_tokenizer_config(const Tokenizer& tokenizer, con
   if (!root.has(key)) return std::nullopt;
   const std::string token =
       root.raw(key).is_object() ? root.object(key).string("content") : root.string(key);
+  if (token.empty()) return std::nullopt;
   const std::optional<int32_t> id = tokenizer.token_id(token);
   LG_CHECK(id, root.where(key), ": expected a token of tokenizer.json, found \"", token, "\".");
   return id;

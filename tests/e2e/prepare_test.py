@@ -189,6 +189,7 @@ class DocumentTokenTest(CliCase):
 
     def test_mistakes(self):
         self.assertIn("Pass --end-token TOKEN, or --end-token none", self.failure())
+        self.assertIn("Pass --end-token TOKEN, or --end-token none", self.failure(tokenizer_config={"eos_token": ""}))
         self.assertIn("config.json: field eos_token_id: expected an integer from 0 to 259, found 260",
                       self.failure(config={"eos_token_id": 260}))
         self.assertIn('field eos_token: expected a token of tokenizer.json, found "</s>"',
