@@ -44,7 +44,7 @@ class Fd {
   int fd_;
 };
 
-/// Followed by the number of the process.
+/// The number of the process follows it in the name.
 std::string temporary_prefix(const fs::path& target) {
   return "." + target.filename().string() + ".tmp.";
 }
@@ -79,7 +79,7 @@ void remove_unless_locked(const fs::path& folder) {
   if (lock.held()) fs::remove_all(folder, ignored);
 }
 
-/// What AtomicDirectory promises of processes that were killed.
+/// Removes what processes left that were killed, as AtomicDirectory promises.
 void remove_leftovers(const fs::path& target) {
   std::vector<fs::path> found;
   std::error_code error;
@@ -91,8 +91,7 @@ void remove_leftovers(const fs::path& target) {
   }
   for (const fs::path& temporary : found) {
     const fs::path aside = temporary.string() + std::string(kAside);
-    // Killed between the two renames: they hold the new folder and the old one, and nothing else
-    // does.
+    // The process was killed between the two renames: only these hold the new folder and the old.
     if (fs::exists(aside, error) && !fs::exists(target, error)) continue;
     remove_unless_locked(temporary);
     remove_unless_locked(aside);

@@ -9,7 +9,7 @@
 namespace longgen {
 namespace {
 
-/// Names stand in it sorted, so that equal folders give equal text.
+/// The names in a manifest are sorted, so that equal folders give equal text.
 std::string manifest_text(const fs::path& directory) {
   std::error_code failed;
   LG_CHECK(fs::is_directory(directory, failed), directory.string(), ": no such folder.");

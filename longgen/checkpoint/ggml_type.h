@@ -53,7 +53,7 @@ struct GgmlTypeInfo {
   int64_t block_bytes;
 };
 
-/// nullptr for a number that is no known type.
+/// Gives nullptr for a number that is no known type.
 const GgmlTypeInfo* find_ggml_type(uint32_t number);
 /// Throws Error on a value outside the enum.
 const GgmlTypeInfo& ggml_type_info(GgmlType type);

@@ -52,7 +52,7 @@ bool visit_number(GgufValueType type, std::string_view bytes, size_t index, Visi
   return false;
 }
 
-/// nullopt when it is no integer or needs 64 bits unsigned.
+/// Gives nullopt when the value is no integer or needs 64 bits unsigned.
 std::optional<int64_t> integer_at(GgufValueType type, std::string_view bytes, size_t index) {
   std::optional<int64_t> result;
   visit_number(type, bytes, index, [&](auto found) {

@@ -63,10 +63,10 @@ class GgufFile {
   bool has(const std::string& key) const { return values_.contains(key); }
   std::string string(const std::string& key) const;
   std::string string(const std::string& key, const std::string& fallback) const;
-  /// Of any integer type, within [low, high].
+  /// Reads a value of any integer type that lies within [low, high].
   int64_t integer(const std::string& key, int64_t low, int64_t high) const;
   int64_t integer(const std::string& key, int64_t low, int64_t high, int64_t fallback) const;
-  /// Of any float or integer type, finite and within [low, high].
+  /// Reads a value of any float or integer type that is finite and lies within [low, high].
   double number(const std::string& key, double low, double high) const;
   double number(const std::string& key, double low, double high, double fallback) const;
   bool boolean(const std::string& key) const;
@@ -80,9 +80,9 @@ class GgufFile {
   std::string where(const std::string& key) const;
   const std::map<std::string, GgufValue>& values() const { return values_; }
 
-  /// In the order of the file's list.
+  /// The tensors stand in the order of the file's list.
   const std::vector<Tensor>& tensors() const { return tensors_; }
-  /// nullptr when there is none of this name.
+  /// Gives nullptr when there is no tensor of this name.
   const Tensor* find(const std::string& name) const;
   const std::string& source() const { return source_; }
 

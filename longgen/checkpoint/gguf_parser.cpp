@@ -21,8 +21,8 @@ constexpr size_t kMaxNameBytes = 65535;
 constexpr uint32_t kDefaultAlignment = 32;
 constexpr const char* kAlignmentKey = "general.alignment";
 // The shortest entries possible, to hold counts against the bytes that are left: a key is a length,
-// a type and one byte of value; a tensor is a name's length, a count of dimensions, a type and an
-// offset.
+// a type and one byte of value; a tensor is a name's length, a number of dimensions, a type and the
+// offset of its data.
 constexpr uint64_t kMinKeyBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 4 + 8;
 constexpr uint64_t kMinStringBytes = 8;
@@ -33,7 +33,7 @@ struct ValueTypeInfo {
 };
 
 constexpr std::array kValueTypes = {
-    // in the order of their numbers
+    // They stand in the order of their numbers.
     ValueTypeInfo{"uint8", 1},   ValueTypeInfo{"int8", 1},   ValueTypeInfo{"uint16", 2},
     ValueTypeInfo{"int16", 2},   ValueTypeInfo{"uint32", 4}, ValueTypeInfo{"int32", 4},
     ValueTypeInfo{"float32", 4}, ValueTypeInfo{"bool", 1},   ValueTypeInfo{"string", 0},
@@ -41,7 +41,7 @@ constexpr std::array kValueTypes = {
     ValueTypeInfo{"float64", 8},
 };
 
-/// Reads forward and never past the end.
+/// Reads bytes from front to back and never past the end.
 class Reader {
  public:
   Reader(std::string_view bytes, const std::string& source) : bytes_(bytes), source_(source) {}

@@ -6,7 +6,7 @@
 
 namespace longgen {
 
-/// Exact. Masks instead of branches let the compiler vectorise loops over this.
+/// Converts exactly. Masks instead of branches let the compiler vectorise loops over this.
 inline float f16_to_f32(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t magnitude = half & 0x7fffu;
@@ -39,12 +39,12 @@ inline uint16_t f32_to_f16(float value) {
   return static_cast<uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
 }
 
-/// Exact.
+/// Converts exactly.
 inline float bf16_to_f32(uint16_t brain) {
   return std::bit_cast<float>(static_cast<uint32_t>(brain) << 16);
 }
 
-/// Rounds to nearest, ties to even; NaN stays NaN.
+/// Rounds to the nearest, ties to even; NaN stays NaN.
 inline uint16_t f32_to_bf16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x0040u);

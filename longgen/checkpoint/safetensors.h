@@ -25,9 +25,9 @@ class SafetensorsFile {
   /// Reads `bytes`, which must outlive the object. `source` names them in errors.
   SafetensorsFile(std::string_view bytes, const std::string& source);
 
-  /// In the order of their data.
+  /// The tensors stand in the order of their data.
   const std::vector<TensorEntry>& tensors() const { return tensors_; }
-  /// nullptr when there is none of this name.
+  /// Gives nullptr when there is no tensor of this name.
   const TensorEntry* find(const std::string& name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
@@ -51,9 +51,9 @@ class SafetensorsSet {
  public:
   explicit SafetensorsSet(const fs::path& model_directory);
 
-  /// Sorted.
+  /// The names are sorted.
   const std::vector<std::string>& names() const { return names_; }
-  /// nullptr when there is none of this name.
+  /// Gives nullptr when there is no tensor of this name.
   const TensorEntry* find(const std::string& name) const;
 
  private:
@@ -79,7 +79,7 @@ class SafetensorsWriter {
   SafetensorsWriter(const fs::path& file, std::vector<TensorSpec> tensors,
                     std::map<std::string, std::string> metadata = {{"format", "pt"}});
 
-  /// The bytes of one tensor, row-major. Each tensor exactly once, in any order.
+  /// Takes the bytes of one tensor, row-major. Each tensor is written exactly once, in any order.
   void write(const std::string& name, std::string_view bytes);
   /// Throws when a tensor has not been written.
   void finish();
@@ -107,7 +107,7 @@ class ModelWriter {
   ModelWriter(const fs::path& directory, std::vector<TensorSpec> tensors,
               int64_t max_shard_bytes = kDefaultShardBytes);
 
-  /// As SafetensorsWriter::write.
+  /// Takes the bytes of one tensor, as SafetensorsWriter::write does.
   void write(const std::string& name, std::string_view bytes);
   void finish();
 

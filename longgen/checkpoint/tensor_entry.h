@@ -15,7 +15,7 @@ enum class DType { f32, f16, bf16, f64, i64, i32, i16, i8, u8, bool8 };
 
 /// The name in a safetensors header: "F32", "BF16", "BOOL", ...
 std::string_view dtype_name(DType dtype);
-/// nullopt for a name that is not one of ours.
+/// Gives nullopt for a name that is not one of ours.
 std::optional<DType> dtype_from_name(std::string_view name);
 /// Bytes of one element.
 int64_t dtype_bytes(DType dtype);
@@ -26,15 +26,15 @@ std::string dtype_list();
 /// negative or the product exceeds 63 bits.
 int64_t count_elements(const std::vector<int64_t>& shape, const std::string& where);
 
-/// As count_elements, times bytes_per_element.
+/// Gives count_elements times bytes_per_element, with the same checks.
 int64_t count_bytes(const std::vector<int64_t>& shape, int64_t bytes_per_element,
                     const std::string& where);
 
 /// "(4096, 32)", "()" for a scalar.
 std::string format_shape(const std::vector<int64_t>& shape);
 
-/// A name from a file, fit for a message: control characters and non-ASCII bytes as \xNN, at most
-/// 80 characters.
+/// Makes a name from a file fit for a message: control characters and non-ASCII bytes as \xNN, at
+/// most 80 characters in all.
 std::string printable(std::string_view name);
 
 struct TensorEntry {

@@ -48,6 +48,7 @@ std::optional<int32_t> eos_from_tokenizer_config(const Tokenizer& tokenizer, con
   if (!root.has(key)) return std::nullopt;
   const std::string token =
       root.raw(key).is_object() ? root.object(key).string("content") : root.string(key);
+  if (token.empty()) return std::nullopt;
   const std::optional<int32_t> id = tokenizer.token_id(token);
   LG_CHECK(id, root.where(key), ": expected a token of tokenizer.json, found \"", token, "\".");
   return id;
@@ -68,6 +69,22 @@ DocumentTokens find_document_tokens(const Tokenizer& tokenizer, const fs::path& 
     tokens.end = eos_from_tokenizer_config(tokenizer, model_directory / "tokenizer_config.json");
   }
   return tokens;
+}
+
+void check_in_model(const DocumentTokens& tokens, const Tokenizer& tokenizer,
+                    const fs::path& model_directory) {
+  const fs::path path = model_directory / "config.json";
+  if (!fs::exists(path)) return;
+  const Json json = parse_json(read_file(path), path.string());
+  const JsonObject root(json, path.string());
+  if (!root.has("vocab_size")) return;
+  const int64_t vocab_size = root.integer("vocab_size", 1, INT32_MAX);
+  for (const auto& id : {tokens.begin, tokens.end}) {
+    LG_CHECK(!id || *id < vocab_size, root.where("vocab_size"), ": the model has no id ",
+             id.value_or(0), " (vocab_size ", vocab_size, "), which the tokenizer gives to \"",
+             tokenizer.token(id.value_or(0)),
+             "\", the token around documents. Name another with --begin-token and --end-token.");
+  }
 }
 
 }  // namespace longgen

@@ -20,4 +20,9 @@ struct DocumentTokens {
 /// not in the vocabulary.
 DocumentTokens find_document_tokens(const Tokenizer& tokenizer, const fs::path& model_directory);
 
+/// Throws Error when one of them is beyond the vocab_size of the model directory's config.json: a
+/// tokenizer may have tokens that its model has not. Without a config.json nothing is checked.
+void check_in_model(const DocumentTokens& tokens, const Tokenizer& tokenizer,
+                    const fs::path& model_directory);
+
 }  // namespace longgen

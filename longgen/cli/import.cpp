@@ -62,6 +62,10 @@ void add_import(CommandSet& commands) {
                   "numbers to store (default: a directory's own; of a GGUF file float32, which "
                   "holds its values exactly)")
       ->option_text("float32|float16|bfloat16");
+  app->add_option("--pre-tokenizer", command->options.pre_tokenizer,
+                  "how the tokenizer of a GGUF file splits words, where the file does not say: "
+                  "llama-bpe, qwen2, smollm, gpt-2, or another name that llama.cpp has")
+      ->option_text("NAME");
   app->add_flag("--force", command->options.replace, "replace OUT if it exists");
   add_json_flag(app, command->json);
   add_quiet_flag(app, command->quiet);

@@ -58,10 +58,6 @@ Decoder load_decoder(const std::string& directory, const ModelOptions& options) 
 LoadedModel load_with_tokenizer(const std::string& directory, const ModelOptions& options) {
   Tokenizer tokenizer = Tokenizer::load(directory);
   Decoder decoder = load_decoder(directory, options);
-  LG_CHECK(tokenizer.vocab_size() <= decoder.config().vocab_size, directory,
-           ": tokenizer.json has ids up to ", tokenizer.vocab_size() - 1,
-           ", but config.json a vocab_size of ", decoder.config().vocab_size,
-           ". The two belong to different models.");
   return {std::move(decoder), std::move(tokenizer)};
 }
 

@@ -34,7 +34,8 @@ struct LoadedModel {
   Decoder decoder;
   Tokenizer tokenizer;
 };
-/// Decoder and tokenizer; throws Error if the tokenizer knows ids that the model has not.
+/// Decoder and tokenizer. The tokenizer may have more tokens than the model (an added <pad>): one
+/// of those is an error where it occurs in a text.
 LoadedModel load_with_tokenizer(const std::string& directory, const ModelOptions& options);
 
 }  // namespace longgen

@@ -48,6 +48,7 @@ DocumentTokens choose_tokens(const Tokenizer& tokenizer, const PrepareCommand& c
   LG_CHECK(tokens.end || command.end_token == "none", command.model,
            ": neither generation_config.json, config.json nor tokenizer_config.json names an "
            "end-of-text token. Pass --end-token TOKEN, or --end-token none to write none.");
+  check_in_model(tokens, tokenizer, command.model);
   return tokens;
 }
 

@@ -136,7 +136,7 @@ class GzipStream : public Decompressor {
   }
 
  private:
-  /// False at the proper end of the file.
+  /// Reads more of the file. False at its proper end.
   bool refill_input() {
     const std::span<char> bytes = refill();
     if (bytes.empty() && !between_members_) cut_off("gzip");

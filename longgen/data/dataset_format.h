@@ -22,7 +22,7 @@ inline constexpr int64_t kMaxTokens = int64_t{1} << 48;
 /// How a token id stands in a shard, little endian.
 enum class TokenType { kUint16, kUint32 };
 
-/// uint16 while every id fits.
+/// Chooses uint16 while every id fits.
 TokenType token_type_for(int64_t vocab_size);
 std::string token_type_name(TokenType type);
 /// Throws Error naming `where` for anything but "uint16" and "uint32".

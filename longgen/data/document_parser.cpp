@@ -5,12 +5,22 @@
 #include <algorithm>
 #include <optional>
 
+#include "longgen/data/json_line.h"
+
 namespace longgen {
 namespace {
 
 static_assert(RecordBatch::kPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
 bool is_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+
+std::string reason(simdjson::error_code error, std::string_view line) {
+  if (error == simdjson::UTF8_ERROR) return "not valid JSON: not valid UTF-8";
+  if (error == simdjson::DEPTH_ERROR) {
+    return "JSON nested deeper than " + std::to_string(simdjson::DEFAULT_MAX_DEPTH) + " levels";
+  }
+  return why_not_json(line, error_message(error));
+}
 
 /// The field's text, or why there is none.
 struct Field {
@@ -20,7 +30,14 @@ struct Field {
 
 Field find_text(simdjson::dom::element root, const std::string& name) {
   simdjson::dom::object object;
-  if (root.get(object) != simdjson::SUCCESS) return {{}, "expected a JSON object"};
+  if (root.is_array()) {
+    return {{},
+            "expected one JSON object a line, found an array. jq -c '.[]' FILE writes its items "
+            "so"};
+  }
+  if (root.get(object) != simdjson::SUCCESS) {
+    return {{}, "expected one JSON object a line, found another value"};
+  }
   std::optional<simdjson::dom::element> found;
   for (const auto [key, value] : object) {
     if (key != name) continue;
@@ -63,10 +80,12 @@ std::string_view DocumentParser::parse_json(const RecordBatch& batch, const Reco
   const std::string_view line = batch.view(record);
   simdjson::dom::element root;
   // false: the batch has its own padding, so no copy is needed.
-  const auto error = json_->parser.parse(line.data(), line.size(), false).get(root);
-  const Field field = error == simdjson::SUCCESS
-                          ? find_text(root, text_field_)
-                          : Field{{}, "not valid JSON: " + std::string(error_message(error))};
+  auto error = json_->parser.parse(line.data(), line.size(), false).get(root);
+  if (error == simdjson::NUMBER_ERROR) {
+    error = json_->parser.parse(with_zeros_for_numbers(line)).get(root);
+  }
+  const Field field =
+      error == simdjson::SUCCESS ? find_text(root, text_field_) : Field{{}, reason(error, line)};
   if (!field.problem.empty()) bad.push_back({record.source, record.first_line, field.problem});
   return field.text;
 }

@@ -1,5 +1,4 @@
-// data/document_parser.h: from a record's bytes to the text of a document, or to what is wrong
-// with it.
+// data/document_parser.h: from a record's bytes to a document's text, or to what is wrong with it.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +19,8 @@ struct BadLine {
 
 /// Bad lines are: in JSONL, a line that is no JSON object, lacks the text field, has it twice or
 /// not as a string, or is not UTF-8 (lone surrogate escapes count); in text files, a line that is
-/// not UTF-8; in both, a document over the size limit. Not thread safe: one parser per worker.
+/// not UTF-8; in both, a document over the size limit. Numbers in other fields may be of any size.
+/// Not thread safe: one parser per worker.
 class DocumentParser {
  public:
   DocumentParser(const std::vector<Source>& sources, std::string text_field);

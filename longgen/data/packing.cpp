@@ -56,7 +56,7 @@ Packing::Epoch Packing::build(int64_t number) const {
   return epoch;
 }
 
-/// First all full slices, which then are samples exactly, then what is left.
+/// Puts all full slices first, which then are samples exactly, and what is left behind them.
 void Packing::add_whole(const std::vector<int64_t>& documents, std::vector<Piece>& pieces) const {
   const int64_t length = options_.length;
   int64_t stream = 0;
@@ -96,7 +96,7 @@ Sample Packing::sample(int64_t index) const {
   Sample sample;
   sample.tokens.reserve(static_cast<size_t>(options_.length));
   sample.targets.reserve(static_cast<size_t>(options_.length));
-  // The last piece that starts at or before the sample.
+  // Find the last piece that starts at or before the sample.
   auto piece = std::upper_bound(current->pieces.begin(), current->pieces.end(), begin,
                                 [](int64_t at, const Piece& p) { return at < p.stream; }) -
                1;

@@ -30,6 +30,7 @@ struct EncodedBatch {
   std::vector<int64_t> lengths;  // of each document, in tokens
   std::vector<BadLine> bad_lines;
   int64_t num_empty = 0, text_bytes = 0, input_bytes = 0;
+  int32_t largest_id = 0;
 };
 
 void check_options(const TextEncoder& encoder, const PrepareOptions& options) {
@@ -51,16 +52,30 @@ void check_options(const TextEncoder& encoder, const PrepareOptions& options) {
            options.held_out_share, ".");
 }
 
+bool is_inside(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
+         folder.end();
+}
+
 /// A second run would read the first one's manifest as a corpus file.
 void check_output_place(const PrepareOptions& options) {
   const fs::path output = fs::weakly_canonical(fs::absolute(options.output));
   for (const fs::path& input : options.inputs) {
-    const fs::path folder = fs::weakly_canonical(fs::absolute(input));
-    const auto [end, unused] =
-        std::mismatch(folder.begin(), folder.end(), output.begin(), output.end());
-    LG_CHECK(end != folder.end(), options.output.string(), ": the output lies inside the input ",
-             input.string(), ". Choose another place.");
+    LG_CHECK(!is_inside(output, fs::weakly_canonical(fs::absolute(input))), options.output.string(),
+             ": the output lies inside the input ", input.string(), ". Choose another place.");
   }
+}
+
+/// Finds the corpus files, and refuses an output that a link in the input leads to.
+std::vector<Source> find_sources(const PrepareOptions& options) {
+  std::vector<Source> sources = expand_inputs(options.inputs);
+  const fs::path output = fs::weakly_canonical(fs::absolute(options.output));
+  for (const Source& source : sources) {
+    LG_CHECK(!is_inside(fs::weakly_canonical(fs::absolute(source.path)), output),
+             source.path.string(), ": lies inside the output ", options.output.string(),
+             ", which a link in the input leads to. Choose another place for the output.");
+  }
+  return sources;
 }
 
 class Preparation {
@@ -68,7 +83,7 @@ class Preparation {
   Preparation(const TextEncoder& encoder, const PrepareOptions& options)
       : encoder_(encoder),
         options_(options),
-        sources_(expand_inputs(options.inputs)),
+        sources_(find_sources(options)),
         num_threads_(options.num_threads > 0
                          ? options.num_threads
                          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
@@ -113,6 +128,7 @@ class Preparation {
   const TokenType type_;
   SplitWriter train_, held_out_;
   PrepareSummary summary_;
+  int32_t largest_id_ = 0;
 };
 
 std::optional<RecordBatch> Preparation::read_batch() {
@@ -166,6 +182,8 @@ void Preparation::append_document(std::string_view text, EncodedBatch& result) {
   if (encoder_.begin_id) tokens.push_back(*encoder_.begin_id);
   tokens.insert(tokens.end(), ids.begin(), ids.end());
   if (encoder_.end_id) tokens.push_back(*encoder_.end_id);
+  result.largest_id = std::max({result.largest_id, *std::max_element(ids.begin(), ids.end()),
+                                encoder_.begin_id.value_or(0), encoder_.end_id.value_or(0)});
 }
 
 bool Preparation::is_held_out(int64_t document) const {
@@ -186,6 +204,7 @@ void Preparation::take_bad_line(const BadLine& bad) {
 
 void Preparation::write_batch(const EncodedBatch& batch) {
   for (const BadLine& bad : batch.bad_lines) take_bad_line(bad);
+  largest_id_ = std::max(largest_id_, batch.largest_id);
   std::span<const int32_t> tokens(batch.tokens);
   for (const int64_t length : batch.lengths) {
     const int64_t document = train_.num_documents() + held_out_.num_documents();
@@ -228,6 +247,7 @@ void Preparation::write_manifest() {
   manifest["tokenizer"]["name"] = encoder_.name;
   manifest["tokenizer"]["hash"] = encoder_.hash;
   manifest["tokenizer"]["vocab_size"] = encoder_.vocab_size;
+  manifest["tokenizer"]["largest_id"] = largest_id_;
   manifest["tokenizer"]["begin_id"] = id_or_null(encoder_.begin_id);
   manifest["tokenizer"]["end_id"] = id_or_null(encoder_.end_id);
   manifest["splits"][kTrainSplit] = train_.finish();

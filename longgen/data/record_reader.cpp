@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "longgen/base/check.h"
 
 namespace longgen {
 namespace {
@@ -9,6 +12,34 @@ namespace {
 constexpr size_t kBatchBytes = size_t{1} << 20;
 constexpr size_t kReadBytes = size_t{256} << 10;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+constexpr size_t kStartBytes = 8;  // enough for the marks that check_start() knows
+
+/// Beginnings that no corpus has, and what they are of.
+constexpr std::pair<std::string_view, const char*> kPackedStarts[] = {
+    {"\x1F\x8B", "gzip"},
+    {"\x28\xB5\x2F\xFD", "Zstandard"},
+    {"\3757zXZ", "xz"},
+    {"PK\x03\x04", "zip"},
+    {"PAR1\x15", "Parquet"}};
+
+/// UTF-16 and UTF-32 by their byte order marks, or, without one, by the zeros beside ASCII letters.
+bool is_wide_text(std::string_view start) {
+  if (start.starts_with("\xFF\xFE") || start.starts_with("\xFE\xFF")) return true;
+  std::string zeros;
+  for (const char c : start.substr(0, 4)) zeros += c == 0 ? '0' : 'x';
+  return zeros == "x0x0" || zeros == "0x0x" || zeros == "x000" || zeros == "000x";
+}
+
+/// Refuses what would give only bad lines, or a text that is none.
+void check_start(const Source& source, std::string_view start) {
+  LG_CHECK(!is_wide_text(start), source.path.string(),
+           ": expected UTF-8, found UTF-16 or UTF-32. Convert it: iconv -f UTF-16 -t UTF-8.");
+  for (const auto& [mark, kind] : kPackedStarts) {
+    LG_CHECK(!start.starts_with(mark), source.path.string(), ": expected text, found ", kind,
+             " data. Unpack it, or where it is gzip or Zstandard name it .gz or .zst.");
+  }
+}
 
 /// The line without its end, "\n" or "\r\n".
 std::string_view without_newline(std::string_view line) {
@@ -55,12 +86,13 @@ bool RecordReader::open_next() {
   stream_ = open_byte_stream(source.path, source.compression);
   line_ = 0;
   begin_ = end_ = 0;
-  while (end_ < kByteOrderMark.size()) {
+  while (end_ < kStartBytes) {
     const size_t got = stream_->read(std::span(buffer_).subspan(end_));
     if (got == 0) break;
     end_ += got;
   }
   const std::string_view start(buffer_.data(), end_);
+  check_start(source, start);
   if (start.starts_with(kByteOrderMark)) begin_ = kByteOrderMark.size();
   return true;
 }
@@ -92,7 +124,8 @@ RecordReader::Line RecordReader::append_line(std::string& out, size_t max_bytes)
   return cut ? Line::kCut : Line::kWhole;
 }
 
-/// False at the end of the file. May append nothing (an empty line) and still be true.
+/// Appends the next record, if there is one in the line (an empty one has none). False at the end
+/// of the file.
 bool RecordReader::append_record(RecordBatch& batch) {
   const bool text = sources_[static_cast<size_t>(source_)].format == SourceFormat::kText;
   return text ? append_text_record(batch) : append_json_record(batch);

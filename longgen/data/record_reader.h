@@ -43,7 +43,8 @@ struct RecordBatch {
 /// at most max_record_bytes) and the decompressor's window.
 /// Text: documents stand between separator lines; the newline before a separator or the file's end
 /// belongs to neither document. JSONL: one record a line; lines of only whitespace are left out.
-/// A UTF-8 byte order mark at a file's start is left out. A document never spans two files.
+/// A UTF-8 byte order mark at a file's start is left out; a file that begins as UTF-16 or as packed
+/// data throws Error. A document never spans two files.
 class RecordReader {
  public:
   RecordReader(const std::vector<Source>& sources, int64_t max_record_bytes);

@@ -6,6 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
+#include "longgen/data/corpus_files.h"
 
 namespace longgen {
 namespace {
@@ -16,18 +17,36 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// Nothing for an ending that is no corpus file's.
+std::optional<SourceFormat> format_of(const fs::path& name) {
+  const std::string ending = name.extension().string();
+  if (ending == ".txt") return SourceFormat::kText;
+  const bool json = ending == ".jsonl" || ending == ".ndjson" || ending == ".json";
+  return json ? std::optional(SourceFormat::kJsonLines) : std::nullopt;
+}
+
+/// A corpus file that is packed in another way is part of the corpus, and must not be left out.
+void refuse_other_packing(const fs::path& path, const fs::path& name) {
+  const std::string ending = name.extension().string();
+  for (const char* other : {".xz", ".bz2", ".lz4", ".lzma", ".br", ".zip", ".7z"}) {
+    LG_CHECK(ending != other || !format_of(name.stem()), path.string(),
+             ": longgen reads .zst and "
+             ".gz, and not ",
+             other, ". Unpack it, or pack it again as .zst.");
+  }
+}
+
+/// Gives nothing for an ending that is no corpus file's.
 std::optional<Source> classify(const fs::path& path) {
   Source source;
   source.path = path;
   fs::path name = lower(path.filename().string());
+  refuse_other_packing(path, name);
   if (name.extension() == ".zst") source.compression = Compression::kZstd;
   if (name.extension() == ".gz") source.compression = Compression::kGzip;
   if (source.compression != Compression::kNone) name = name.stem();
-  const std::string ending = name.extension().string();
-  const bool json = ending == ".jsonl" || ending == ".ndjson" || ending == ".json";
-  if (!json && ending != ".txt") return std::nullopt;
-  source.format = json ? SourceFormat::kJsonLines : SourceFormat::kText;
+  const std::optional<SourceFormat> format = format_of(name);
+  if (!format) return std::nullopt;
+  source.format = *format;
   std::error_code error;
   source.num_bytes = static_cast<int64_t>(fs::file_size(path, error));
   LG_CHECK(!error, path.string(), ": its size cannot be read: ", error.message(), ".");
@@ -38,7 +57,7 @@ void add_input(const fs::path& input, std::vector<Source>& sources) {
   const bool folder = fs::is_directory(input);
   std::vector<fs::path> left_out;
   bool found = false;
-  for (const fs::path& path : list_files(input)) {
+  for (const fs::path& path : corpus_files(input)) {
     std::optional<Source> source = classify(path);
     LG_CHECK(source || folder, path.string(), ": unknown kind of corpus file, expected ",
              kSourceEndings, ".");
@@ -50,10 +69,12 @@ void add_input(const fs::path& input, std::vector<Source>& sources) {
     }
   }
   LG_CHECK(found, input.string(), ": no corpus file in this folder, expected ", kSourceEndings,
-           ".");
+           ". Hidden files are left out.");
   if (!left_out.empty()) {
     log_warning(input.string() + ": left out " + std::to_string(left_out.size()) +
-                " files with other endings, the first is " + left_out.front().string());
+                (left_out.size() == 1 ? " file with another ending: "
+                                      : " files with other endings, the first is ") +
+                left_out.front().string());
   }
 }
 

@@ -20,7 +20,7 @@ class SplitWriter {
   SplitWriter(fs::path directory, std::string split, TokenType type, int64_t shard_tokens);
   ~SplitWriter();
 
-  /// At least one token, each >= 0 and within the type.
+  /// Takes at least one token, each >= 0 and within the type.
   void add_document(std::span<const int32_t> tokens);
 
   /// Flushes everything and returns the split's part of the manifest.

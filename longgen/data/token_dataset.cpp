@@ -62,6 +62,7 @@ void TokenDataset::read_manifest(const JsonObject& manifest, bool verify) {
   tokenizer_hash_ = tokenizer.string("hash");
   const int64_t max_vocab = type_ == TokenType::kUint16 ? 65536 : int64_t{1} << 31;
   vocab_size_ = tokenizer.integer("vocab_size", 1, max_vocab);
+  largest_id_ = tokenizer.integer("largest_id", 0, vocab_size_ - 1, vocab_size_ - 1);
   if (tokenizer.has("end_id")) {
     end_id_ = static_cast<int32_t>(tokenizer.integer("end_id", 0, vocab_size_ - 1));
   }
@@ -145,8 +146,8 @@ void TokenDataset::copy(const MappedFile& shard, int64_t first, std::span<int32_
     largest = std::max(largest, stored);
     token = static_cast<int32_t>(stored);
   }
-  LG_CHECK(static_cast<int64_t>(largest) < vocab_size_, shard.path().string(),
-           ": expected token ids below ", vocab_size_, ", found ", largest,
+  LG_CHECK(static_cast<int64_t>(largest) <= largest_id_, shard.path().string(),
+           ": expected token ids up to ", largest_id_, ", found ", largest,
            ": the shard is damaged.");
 }
 

@@ -34,11 +34,14 @@ class TokenDataset {
   int64_t document_at(int64_t position) const;
 
   /// Copies out.size() tokens from a position on. Throws Error when they lie outside the split or
-  /// an id is not in the vocabulary (a damaged shard).
+  /// an id is larger than largest_id() (a damaged shard).
   void read(int64_t position, std::span<int32_t> out) const;
   std::vector<int32_t> tokens(int64_t document) const;
 
   int64_t vocab_size() const { return vocab_size_; }
+  /// No id of either split is larger. A dataset of an earlier longgen does not say: the
+  /// vocabulary's largest.
+  int64_t largest_id() const { return largest_id_; }
   std::optional<int32_t> end_id() const { return end_id_; }
   const std::string& tokenizer_name() const { return tokenizer_name_; }
   const std::string& tokenizer_hash() const { return tokenizer_hash_; }
@@ -63,7 +66,7 @@ class TokenDataset {
   fs::path directory_;
   std::string split_, hash_, tokenizer_name_, tokenizer_hash_;
   TokenType type_ = TokenType::kUint16;
-  int64_t vocab_size_ = 0, shard_tokens_ = 0, num_tokens_ = 0, num_documents_ = 0;
+  int64_t vocab_size_ = 0, largest_id_ = 0, shard_tokens_ = 0, num_tokens_ = 0, num_documents_ = 0;
   std::optional<int32_t> end_id_;
   std::vector<std::unique_ptr<MappedFile>> shards_;
   std::unique_ptr<MappedFile> index_;

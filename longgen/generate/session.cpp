@@ -12,8 +12,10 @@ namespace longgen {
 namespace {
 
 void check_token(int32_t token, int64_t vocab_size) {
-  LG_CHECK(token >= 0 && token < vocab_size, "[session] token ", token,
-           " is not in the model's vocabulary of ", vocab_size, ".");
+  LG_CHECK(
+      token >= 0 && token < vocab_size, "[session] token ", token,
+      " is not in the model's vocabulary of ", vocab_size,
+      ". A tokenizer may have tokens that its model has not (an added <pad>): leave them out.");
 }
 
 at::Tensor as_tensor(std::span<const int32_t> tokens, int64_t vocab_size) {

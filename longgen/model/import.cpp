@@ -74,7 +74,16 @@ ImportSummary import_gguf(const fs::path& source, const fs::path& directory,
   ImportSummary summary;
   summary.config = gguf_config(file);
   const GgufWeights weights(file, summary.config);
-  const TokenizerFiles tokenizer = make_tokenizer_files(gguf_vocabulary(file));
+  GgufVocabulary vocabulary = gguf_vocabulary(file);
+  if (!options.pre_tokenizer.empty()) {
+    LG_CHECK(vocabulary.model == "gpt2", source.string(), ": --pre-tokenizer ",
+             options.pre_tokenizer,
+             ": only byte-level vocabularies (tokenizer.ggml.model gpt2) are "
+             "split by a named pattern, and this one is \"",
+             vocabulary.model.substr(0, 60), "\". Leave the option out.");
+    vocabulary.pre = options.pre_tokenizer;
+  }
+  const TokenizerFiles tokenizer = make_tokenizer_files(vocabulary);
   const DType dtype = options.dtype.value_or(DType::f32);
   std::vector<TensorSpec> specs;
   for (const WeightShape& weight : weight_shapes(summary.config)) {
@@ -94,6 +103,10 @@ ImportSummary import_gguf(const fs::path& source, const fs::path& directory,
 
 ImportSummary import_directory(const fs::path& source, const fs::path& directory,
                                const ImportOptions& options) {
+  LG_CHECK(options.pre_tokenizer.empty(), source.string(), ": --pre-tokenizer ",
+           options.pre_tokenizer,
+           ": only for GGUF files; a directory's tokenizer.json says itself "
+           "how words are split. Leave the option out.");
   ImportSummary summary;
   summary.config = load_model_config(source);
   const SafetensorsSet files(source);

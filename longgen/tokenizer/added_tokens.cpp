@@ -22,14 +22,14 @@ bool is_word_at(std::string_view text, size_t position) {
   return is_word_char(decode_valid_utf8(text.data() + position).code_point);
 }
 
-AddedToken read_token(const JsonObject& object) {
-  check_keys(object, {"id", "content", "special", "single_word", "lstrip", "rstrip", "normalized"});
+}  // namespace
+
+AddedToken read_added_token(const JsonObject& object) {
   AddedToken token;
-  token.id = static_cast<int32_t>(object.integer("id", 0, INT32_MAX - 1));
+  token.where = object.where("content");
   token.content = object.string("content");
-  LG_CHECK(!token.content.empty() && token.content.size() <= kMaxContentBytes,
-           object.where("content"), ": expected 1 to ", kMaxContentBytes, " bytes, found ",
-           token.content.size(), ".");
+  LG_CHECK(!token.content.empty() && token.content.size() <= kMaxContentBytes, token.where,
+           ": expected 1 to ", kMaxContentBytes, " bytes, found ", token.content.size(), ".");
   token.special = object.boolean("special", false);
   token.single_word = object.boolean("single_word", false);
   token.lstrip = object.boolean("lstrip", false);
@@ -37,8 +37,6 @@ AddedToken read_token(const JsonObject& object) {
   token.normalized = object.boolean("normalized", !token.special);
   return token;
 }
-
-}  // namespace
 
 void AddedTokens::Finder::add(std::string_view content, size_t token) {
   uint32_t node = 0;
@@ -102,31 +100,39 @@ bool AddedTokens::accept(std::string_view text, bool parse_special, size_t done,
   return true;
 }
 
-AddedTokens AddedTokens::from_json(const JsonObject& root, const Normalizer& normalizer) {
-  AddedTokens added;
-  if (!root.has("added_tokens")) return added;
+std::vector<AddedToken> AddedTokens::read(const JsonObject& root) {
+  std::vector<AddedToken> tokens;
+  if (!root.has("added_tokens")) return tokens;
   const std::vector<JsonObject> objects = read_objects(root, "added_tokens");
   LG_CHECK(objects.size() <= kMaxAddedTokens, root.where("added_tokens"), ": expected at most ",
            kMaxAddedTokens, " tokens, found ", objects.size(), ".");
+  tokens.reserve(objects.size());
+  for (const JsonObject& object : objects) {
+    check_keys(object,
+               {"id", "content", "special", "single_word", "lstrip", "rstrip", "normalized"});
+    tokens.push_back(read_added_token(object));
+    tokens.back().id = static_cast<int32_t>(object.integer("id", 0, INT32_MAX - 1));
+  }
+  return tokens;
+}
+
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer)
+    : tokens_(std::move(tokens)) {
   std::unordered_set<std::string_view> contents;
   std::unordered_set<int32_t> ids;
-  added.tokens_.reserve(objects.size());  // `contents` looks into it
   RegexScratch scratch;
-  for (const JsonObject& object : objects) {
-    added.tokens_.push_back(read_token(object));
-    AddedToken& token = added.tokens_.back();
-    LG_CHECK(contents.insert(token.content).second, object.where("content"), ": \"", token.content,
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    AddedToken& token = tokens_[i];
+    LG_CHECK(contents.insert(token.content).second, token.where, ": \"", token.content,
              "\" stands twice among the added tokens.");
-    LG_CHECK(ids.insert(token.id).second, object.where("id"), ": ", token.id,
+    LG_CHECK(ids.insert(token.id).second, token.where, ": id ", token.id,
              " stands twice among the added tokens.");
-    if (token.special) added.special_ids_.insert(token.id);
+    if (token.special) special_ids_.insert(token.id);
     std::string buffer;
     const std::string_view normal = normalizer.apply(token.content, scratch, buffer);
     token.spelling = token.normalized ? std::string(normal) : token.content;
-    (token.normalized ? added.normalized_ : added.raw_)
-        .add(token.spelling, added.tokens_.size() - 1);
+    (token.normalized ? normalized_ : raw_).add(token.spelling, i);
   }
-  return added;
 }
 
 }  // namespace longgen

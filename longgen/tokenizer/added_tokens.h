@@ -25,7 +25,12 @@ struct AddedToken {
   bool lstrip = false;       ///< takes white space before it along
   bool rstrip = false;       ///< and after it
   bool normalized = false;   ///< looked for in the normalized text instead of the raw one
+  std::string where;         ///< file and field that name it, for errors
 };
+
+/// Reads what tokenizer.json and tokenizer_config.json say of a token: content, special,
+/// single_word, lstrip, rstrip, normalized (true unless special). The id is left at 0.
+AddedToken read_added_token(const JsonObject& object);
 
 class AddedTokens {
  public:
@@ -35,7 +40,10 @@ class AddedTokens {
   };
 
   /// Reads field "added_tokens" of a tokenizer.json.
-  static AddedTokens from_json(const JsonObject& root, const Normalizer& normalizer);
+  static std::vector<AddedToken> read(const JsonObject& root);
+
+  /// Throws Error when a content or an id stands twice.
+  AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer);
 
   const std::vector<AddedToken>& tokens() const { return tokens_; }
   bool is_special(int32_t id) const { return special_ids_.contains(id); }
@@ -64,8 +72,7 @@ class AddedTokens {
     std::array<bool, 256> starts_{};
   };
 
-  /// Widens a match by what lstrip and rstrip take. False when single_word or parse_special rule it
-  /// out.
+  /// Widens a match by what lstrip and rstrip take. False when the settings rule it out.
   bool accept(std::string_view text, bool parse_special, size_t done, Finder::Match& match) const;
 
   std::vector<AddedToken> tokens_;

@@ -19,8 +19,8 @@ void check_keys(const JsonObject& object, std::initializer_list<std::string_view
                               const std::string& supported);
 
 /// Calls visit(component) for the component in `parent`'s field `key`, or for each one when it is a
-/// Sequence whose list is called `list_key`, Sequences inside included. A missing or null field has
-/// none.
+/// Sequence whose list is called `list_key`, Sequences inside included; for none when the field is
+/// missing or null.
 template <typename Visit>
 void for_each_component(const JsonObject& parent, const std::string& key,
                         const std::string& list_key, Visit&& visit);
@@ -39,8 +39,8 @@ PatternField read_pattern(const JsonObject& parent, const std::string& key);
 /// A string field of exactly one character.
 std::string read_char(const JsonObject& parent, const std::string& key);
 
-/// The items of a list field, each with its path ("pretokenizers[0]"). Throws Error when it is no
-/// list.
+/// Gives the items of a list field, each with its path ("pretokenizers[0]"). Throws Error when the
+/// field holds something else.
 std::vector<JsonObject> read_objects(const JsonObject& parent, const std::string& key);
 
 template <typename Visit>

@@ -17,8 +17,8 @@ namespace longgen {
 /// of another order is refused.
 class Decoder {
  public:
-  /// Reads field "decoder" of a tokenizer.json. Null or missing writes the tokens with spaces
-  /// between them.
+  /// Reads field "decoder" of a tokenizer.json. Without one, tokens are written with spaces between
+  /// them.
   static Decoder from_json(const JsonObject& root);
 
   /// Appends the bytes of one token; `first` when it is the first one of the text.

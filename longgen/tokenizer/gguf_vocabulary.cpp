@@ -7,6 +7,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
+#include "longgen/base/log.h"
 #include "longgen/tokenizer/splitters.h"
 #include "longgen/tokenizer/utf8.h"
 
@@ -101,34 +102,93 @@ OrderedJson split_then_bytes(std::string_view pattern, bool add_prefix_space) {
                   OrderedJson::array({split, byte_level(add_prefix_space, false)}));
 }
 
-/// What tokenizer.ggml.pre stands for.
+enum class WordSplit { gpt2, digits_gpt2, llama3, qwen2 };
+
+/// Values of tokenizer.ggml.pre, which llama.cpp's converter writes and its loader knows. A name of
+/// llama.cpp whose splitter is none of ours is not listed.
+struct PreName {
+  std::string_view name;
+  WordSplit split;
+  bool ignore_merges, adds_bos;  // what the loader takes for the name
+};
+constexpr PreName kPreNames[] = {
+    {"gpt-2", WordSplit::gpt2, false, false},
+    {"phi-2", WordSplit::gpt2, false, false},
+    {"mpt", WordSplit::gpt2, false, false},
+    {"olmo", WordSplit::gpt2, false, false},
+    {"gigachat", WordSplit::gpt2, false, false},
+    {"mellum", WordSplit::gpt2, false, false},
+    {"trillion", WordSplit::gpt2, false, false},
+    {"smollm", WordSplit::digits_gpt2, false, false},
+    {"starcoder", WordSplit::digits_gpt2, false, false},
+    {"refact", WordSplit::digits_gpt2, false, false},
+    {"command-r", WordSplit::digits_gpt2, false, false},
+    {"codeshell", WordSplit::digits_gpt2, false, false},
+    {"minerva-7b", WordSplit::digits_gpt2, false, false},
+    {"llama-bpe", WordSplit::llama3, true, true},
+    {"llama3", WordSplit::llama3, true, true},
+    {"llama-v3", WordSplit::llama3, true, true},
+    {"falcon3", WordSplit::llama3, true, true},
+    {"pixtral", WordSplit::llama3, true, true},
+    {"midm-2.0", WordSplit::llama3, true, true},
+    {"dbrx", WordSplit::llama3, false, false},
+    {"smaug-bpe", WordSplit::llama3, false, false},
+    {"qwen2", WordSplit::qwen2, false, false},
+    {"deepseek-r1-qwen", WordSplit::qwen2, false, false},
+    {"kormo", WordSplit::qwen2, false, false},
+    {"megrez", WordSplit::qwen2, false, false},
+    {"stablelm2", WordSplit::qwen2, false, false},
+};
+
+std::string pre_names() {
+  std::string names;
+  for (const PreName& known : kPreNames) {
+    names += (names.empty() ? "" : ", ") + std::string(known.name);
+  }
+  return names;
+}
+
+/// What tokenizer.ggml.pre names. Files of before May 2024 have no name, and some converters write
+/// "default": then GPT-2's splitter, with a warning.
+const PreName& find_pre(const GgufVocabulary& v, const Ids& ids) {
+  const auto* known = std::ranges::find(kPreNames, std::string_view(v.pre), &PreName::name);
+  if (known != std::end(kPreNames)) return *known;
+  const std::string key = v.source + ": key tokenizer.ggml.pre";
+  LG_CHECK(v.pre.empty() || v.pre == "default", key,
+           ": expected a way to split words that longgen has (", pre_names(), "), found \"",
+           v.pre.substr(0, 60),
+           "\". If one of them splits alike, name it: import --pre-tokenizer NAME.");
+  std::string advice =
+      ". Name the right way: import --pre-tokenizer llama-bpe, qwen2, smollm or gpt-2.";
+  if (ids.contains("<|begin_of_text|>")) {
+    advice = "; this one looks like Llama 3: import it with --pre-tokenizer llama-bpe.";
+  } else if (ids.contains("<|im_start|>")) {
+    advice =
+        "; this one looks like Qwen 2 or SmolLM2: import it with --pre-tokenizer qwen2 or smollm.";
+  }
+  log_warning(key + (v.pre.empty() ? " is missing" : " is \"default\"") +
+              ", so words are split as in GPT-2, which is wrong for most models" + advice);
+  return kPreNames[0];
+}
+
 struct PreKind {
   OrderedJson normalizer = nullptr;
   OrderedJson pre_tokenizer;
-  bool ignore_merges = false;
-  bool adds_bos = false;
 };
 
-PreKind pre_kind(const GgufVocabulary& v) {
-  const bool prefix = v.add_space_prefix.value_or(false);
+PreKind pre_kind(WordSplit split, bool prefix) {
   PreKind kind;
-  if (v.pre == "smollm") {
+  if (split == WordSplit::digits_gpt2) {
     const OrderedJson digits = {{"type", "Digits"}, {"individual_digits", true}};
     kind.pre_tokenizer =
         sequence("pretokenizers", OrderedJson::array({digits, byte_level(prefix, true)}));
-  } else if (v.pre == "llama-bpe") {
+  } else if (split == WordSplit::llama3) {
     kind.pre_tokenizer = split_then_bytes(kLlama3Pattern, prefix);
-    kind.ignore_merges = kind.adds_bos = true;
-  } else if (v.pre == "qwen2") {
+  } else if (split == WordSplit::qwen2) {
     kind.normalizer = {{"type", "NFC"}};
     kind.pre_tokenizer = split_then_bytes(kQwen2Pattern, prefix);
-  } else if (v.pre.empty() || v.pre == "gpt-2" || v.pre == "default") {
-    kind.pre_tokenizer = byte_level(prefix, true);
   } else {
-    LG_FAIL(
-        v.source,
-        ": key tokenizer.ggml.pre: expected smollm, llama-bpe, qwen2, gpt-2 or default, found \"",
-        v.pre.substr(0, 60), "\".");
+    kind.pre_tokenizer = byte_level(prefix, true);
   }
   return kind;
 }
@@ -218,9 +278,10 @@ OrderedJson text_or_null(const GgufVocabulary& v, std::optional<int64_t> id) {
   return id ? OrderedJson(token_of(v, *id)) : OrderedJson(nullptr);
 }
 
-OrderedJson byte_level_tokenizer(const GgufVocabulary& v, bool& add_bos) {
-  PreKind kind = pre_kind(v);
-  add_bos = v.add_bos.value_or(kind.adds_bos);
+OrderedJson byte_level_tokenizer(const GgufVocabulary& v, const Ids& ids, bool& add_bos) {
+  const PreName& pre = find_pre(v, ids);
+  const PreKind kind = pre_kind(pre.split, v.add_space_prefix.value_or(false));
+  add_bos = v.add_bos.value_or(pre.adds_bos);
   OrderedJson merges = OrderedJson::array();
   for (const std::string& merge : v.merges) merges.push_back(merge);
   const OrderedJson model = {{"type", "BPE"},
@@ -230,7 +291,7 @@ OrderedJson byte_level_tokenizer(const GgufVocabulary& v, bool& add_bos) {
                              {"end_of_word_suffix", nullptr},
                              {"fuse_unk", false},
                              {"byte_fallback", false},
-                             {"ignore_merges", kind.ignore_merges},
+                             {"ignore_merges", pre.ignore_merges},
                              {"vocab", vocab_json(v)},
                              {"merges", std::move(merges)}};
   return {{"normalizer", kind.normalizer},
@@ -298,7 +359,7 @@ TokenizerFiles make_tokenizer_files(const GgufVocabulary& vocabulary) {
            ": key tokenizer.ggml.model: expected gpt2 or llama, found \"",
            vocabulary.model.substr(0, 60), "\".");
   bool add_bos = false;
-  const OrderedJson parts = byte_level_model ? byte_level_tokenizer(vocabulary, add_bos)
+  const OrderedJson parts = byte_level_model ? byte_level_tokenizer(vocabulary, ids, add_bos)
                                              : sentencepiece_tokenizer(vocabulary, ids, add_bos);
   const bool add_eos = vocabulary.add_eos.value_or(false);
   const OrderedJson file = {{"version", "1.0"},

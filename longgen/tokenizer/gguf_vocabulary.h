@@ -10,9 +10,9 @@ namespace longgen {
 
 /// The tokenizer.* metadata of a GGUF file, in plain types. Missing keys leave the defaults.
 struct GgufVocabulary {
-  std::string source;  ///< names the file in errors
-  std::string model;   ///< tokenizer.ggml.model: "gpt2" or "llama"
-  std::string pre;     ///< tokenizer.ggml.pre, gpt2 only: smollm, llama-bpe, qwen2, gpt-2, default
+  std::string source;                ///< names the file in errors
+  std::string model;                 ///< tokenizer.ggml.model: "gpt2" or "llama"
+  std::string pre;                   ///< tokenizer.ggml.pre, gpt2 only: names how words are split
   std::vector<std::string> tokens;   ///< tokenizer.ggml.tokens
   std::vector<std::string> merges;   ///< tokenizer.ggml.merges, "a b"
   std::vector<float> scores;         ///< tokenizer.ggml.scores, llama only
@@ -29,8 +29,9 @@ struct TokenizerFiles {
 
 /// The texts of tokenizer.json and tokenizer_config.json; PyPI tokenizers and transformers open
 /// them and encode alike. "llama" (SentencePiece BPE) has no merges: they are rebuilt, all pairs of
-/// pieces that make a piece, best score first. Throws Error naming the key, what was expected and
-/// what was found.
+/// pieces that make a piece, best score first. "gpt2" without a `pre`, or with "default", is split
+/// as GPT-2 does, with a warning that names the option of import. Throws Error naming the key, what
+/// was expected and what was found.
 TokenizerFiles make_tokenizer_files(const GgufVocabulary& vocabulary);
 
 }  // namespace longgen

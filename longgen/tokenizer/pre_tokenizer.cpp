@@ -229,8 +229,8 @@ PreTokenizer PreTokenizer::from_json(const JsonObject& root) {
       return;
     }
     check_keys(component, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
-    if (component.boolean("add_prefix_space", true))
-      result.steps_.push_back(std::make_unique<PrefixSpaceStep>());
+    result.adds_prefix_space_ = component.boolean("add_prefix_space", true);
+    if (*result.adds_prefix_space_) result.steps_.push_back(std::make_unique<PrefixSpaceStep>());
     if (component.boolean("use_regex", true)) {
       result.steps_.push_back(std::make_unique<KnownSplitStep>(find_splitter(kGpt2Pattern)));
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -40,9 +41,11 @@ class PreTokenizer {
   /// Gives every non-empty word to `words`.
   void run(const Piece& piece, RegexScratch& scratch, PieceSink& words) const;
 
-  /// The last step is ByteLevel: words are to be read as bytes, each written as a character of the
-  /// vocabulary.
+  /// Says that the last step is ByteLevel: words are to be read as bytes, each of them written as a
+  /// character of the vocabulary.
   bool byte_level() const { return byte_level_; }
+  /// add_prefix_space of ByteLevel; nothing without ByteLevel.
+  std::optional<bool> adds_prefix_space() const { return adds_prefix_space_; }
 
  private:
   class Link;
@@ -50,6 +53,7 @@ class PreTokenizer {
 
   std::vector<std::unique_ptr<PreTokenStep>> steps_;
   bool byte_level_ = false;
+  std::optional<bool> adds_prefix_space_;
 };
 
 }  // namespace longgen

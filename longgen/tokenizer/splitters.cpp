@@ -47,8 +47,7 @@ inline size_t run_end(std::string_view text, size_t position, CharClass kind) {
   return position;
 }
 
-/// \s+(?!\S)|\s+ : all the white space, but the last character of it is left for the word that
-/// follows.
+/// Matches \s+(?!\S)|\s+ : all the white space but its last character, which the next word takes.
 size_t space_end(std::string_view text, size_t position) {
   const size_t end = run_end(text, position, CharClass::space);
   if (end == text.size()) return end;

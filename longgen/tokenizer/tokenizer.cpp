@@ -6,6 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
+#include "longgen/base/log.h"
 #include "longgen/tokenizer/added_tokens.h"
 #include "longgen/tokenizer/bpe_model.h"
 #include "longgen/tokenizer/component.h"
@@ -13,6 +14,7 @@
 #include "longgen/tokenizer/normalizer.h"
 #include "longgen/tokenizer/post_processor.h"
 #include "longgen/tokenizer/pre_tokenizer.h"
+#include "longgen/tokenizer/tokenizer_config.h"
 #include "longgen/tokenizer/utf8.h"
 #include "longgen/tokenizer/word_cache.h"
 
@@ -76,8 +78,8 @@ class WordEncoder : public PieceSink {
 
   void take(const Piece& piece) override {
     if (!model_.splits_at_metaspace()) return encode(piece.text);
-    // A vocabulary without tokens across "▁" gives the same ids for the words one by one, and those
-    // repeat.
+    // A vocabulary without tokens across "▁" gives the same ids for the words one by one, and words
+    // come again, so that the cache has them.
     size_t begin = 0;
     for (size_t at = piece.text.find(kMetaspace, 1); at != std::string_view::npos;
          at = piece.text.find(kMetaspace, at + 1)) {
@@ -113,24 +115,39 @@ void check_root(const JsonObject& root) {
                     "pre_tokenizer", "post_processor", "decoder", "model"});
   LG_CHECK(root.string("version", "1.0") == "1.0", root.where("version"),
            ": expected \"1.0\", found \"", root.string("version").substr(0, 60), "\".");
-  for (const char* key : {"truncation", "padding"}) {
-    LG_CHECK(!root.has(key), root.where(key),
-             ": expected null: longgen neither cuts nor pads texts.");
+  // As transformers, unless a call asks for it: texts are neither cut nor padded.
+  if (root.has("truncation")) {
+    check_keys(root.object("truncation"), {"direction", "max_length", "strategy", "stride"});
   }
+  if (root.has("padding")) {
+    check_keys(root.object("padding"), {"strategy", "direction", "pad_to_multiple_of", "pad_id",
+                                        "pad_type_id", "pad_token"});
+  }
+}
+
+/// The hash of a tokenizer.json and added tokens: the same whichever file names the tokens.
+std::string hash_with(const std::string& file_hash, const std::vector<AddedToken>& tokens) {
+  Json list = Json::array();
+  for (const AddedToken& token : tokens) {
+    list.push_back({token.id, token.content, token.special, token.single_word, token.lstrip,
+                    token.rstrip, token.normalized});
+  }
+  return hash_hex(file_hash + dump_json(list));
 }
 
 }  // namespace
 
 struct Tokenizer::Impl {
-  explicit Impl(const JsonObject& root, std::string text_hash)
-      : normalizer(Normalizer::from_json(root)),
+  Impl(const JsonObject& root, const std::vector<ConfiguredToken>& configured,
+       std::string file_hash)
+      : hash(std::move(file_hash)),
+        normalizer(Normalizer::from_json(root)),
         pre_tokenizer(PreTokenizer::from_json(root)),
         model(BpeModel::from_json(root, pre_tokenizer.byte_level())),
-        added(AddedTokens::from_json(root, normalizer)),
+        added(all_added(root, configured), normalizer),
         decoder(Decoder::from_json(root)),
-        post_processor(PostProcessor::from_json(root)),
-        hash(std::move(text_hash)) {
-    check_added(root);
+        post_processor(PostProcessor::from_json(root)) {
+    check_added();
     for (const auto* side : {&post_processor.before, &post_processor.after}) {
       for (const int32_t id : *side) {
         LG_CHECK(find_token(id) != nullptr, root.where("post_processor"), ": adds id ", id,
@@ -139,42 +156,61 @@ struct Tokenizer::Impl {
     }
   }
 
-  void check_added(const JsonObject& root);
+  /// Gives the tokens of tokenizer.json and the configured ones, which change the hash.
+  std::vector<AddedToken> all_added(const JsonObject& root,
+                                    const std::vector<ConfiguredToken>& configured) {
+    std::vector<AddedToken> tokens = AddedTokens::read(root);
+    if (add_configured_tokens(configured, model, tokens)) hash = hash_with(hash, tokens);
+    return tokens;
+  }
+  void check_added();
+  void warn_of_contradictions(const TokenizerConfig& config) const;
+  /// Gives nullptr for an id that no token has.
   const std::string* find_token(int32_t id) const;
-  const std::string& require_token(int32_t id) const;
+  void require_id(int32_t id) const;
   void encode_text(std::string_view text, bool parse_special, Scratch& scratch,
                    std::vector<int32_t>& ids) const;
 
+  std::string hash;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   BpeModel model;
   AddedTokens added;
   Decoder decoder;
   PostProcessor post_processor;
-  std::string hash;
   std::unordered_map<int32_t, const std::string*> added_by_id;
   std::unordered_map<std::string_view, int32_t> added_by_content;
   int64_t vocab_size = 0;
   mutable ScratchPool scratches;
 };
 
-void Tokenizer::Impl::check_added(const JsonObject& root) {
+void Tokenizer::Impl::check_added() {
   vocab_size = model.num_ids();
   const auto bound = static_cast<int64_t>(added.tokens().size()) * 2 + vocab_size + 65536;
   for (const AddedToken& token : added.tokens()) {
     const auto in_model = model.token_id(token.content);
-    LG_CHECK(!in_model || *in_model == token.id, root.where("added_tokens"), ": \"", token.content,
-             "\" has id ", token.id, " here and ", in_model.value_or(0), " in the vocabulary.");
+    LG_CHECK(!in_model || *in_model == token.id, token.where, ": \"", token.content, "\" has id ",
+             token.id, " here and ", in_model.value_or(0), " in the vocabulary.");
     const std::string* const other = token.id < model.num_ids() ? model.token(token.id) : nullptr;
-    LG_CHECK(in_model || other == nullptr, root.where("added_tokens"), ": id ", token.id, " of \"",
-             token.content, "\" stands for \"", other == nullptr ? "" : *other,
-             "\" in the vocabulary.");
-    LG_CHECK(token.id < bound, root.where("added_tokens"), ": expected ids below ", bound,
-             ", found ", token.id, " for \"", token.content, "\".");
+    LG_CHECK(in_model || other == nullptr, token.where, ": id ", token.id, " of \"", token.content,
+             "\" stands for \"", other == nullptr ? "" : *other, "\" in the vocabulary.");
+    LG_CHECK(token.id < bound, token.where, ": expected ids below ", bound, ", found ", token.id,
+             " for \"", token.content, "\".");
     vocab_size = std::max<int64_t>(vocab_size, token.id + 1);
     added_by_id.emplace(token.id, &token.spelling);
     added_by_content.emplace(token.content, token.id);
   }
+}
+
+void Tokenizer::Impl::warn_of_contradictions(const TokenizerConfig& config) const {
+  const auto compare = [&](const char* key, std::optional<bool> says, std::optional<bool> is) {
+    if (!says || !is || *says == *is) return;
+    log_warning(config.source + ": field " + key + " is " + (*says ? "true" : "false") +
+                ", and tokenizer.json says otherwise. tokenizer.json counts, as in transformers.");
+  };
+  compare("add_bos_token", config.add_bos, !post_processor.before.empty());
+  compare("add_eos_token", config.add_eos, !post_processor.after.empty());
+  compare("add_prefix_space", config.add_prefix_space, pre_tokenizer.adds_prefix_space());
 }
 
 const std::string* Tokenizer::Impl::find_token(int32_t id) const {
@@ -182,11 +218,9 @@ const std::string* Tokenizer::Impl::find_token(int32_t id) const {
   return id >= 0 && id < model.num_ids() ? model.token(id) : nullptr;
 }
 
-const std::string& Tokenizer::Impl::require_token(int32_t id) const {
-  const std::string* const token = find_token(id);
-  LG_CHECK(token != nullptr, "[tokenizer] expected an id of the vocabulary (", vocab_size,
+void Tokenizer::Impl::require_id(int32_t id) const {
+  LG_CHECK(id >= 0 && id < vocab_size, "[tokenizer] expected an id of the vocabulary (", vocab_size,
            " ids), found ", id, ".");
-  return *token;
 }
 
 void Tokenizer::Impl::encode_text(std::string_view text, bool parse_special, Scratch& scratch,
@@ -210,15 +244,24 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::from_json(std::string_view text, const std::string& source) {
+  return make(text, source, {});
+}
+
+Tokenizer Tokenizer::make(std::string_view text, const std::string& source,
+                          const std::vector<ConfiguredToken>& configured) {
   const Json json = parse_json(text, source);
   const JsonObject root(json, source);
   check_root(root);
-  return Tokenizer(std::make_unique<Impl>(root, hash_hex(text)));
+  return Tokenizer(std::make_unique<Impl>(root, configured, hash_hex(text)));
 }
 
 Tokenizer Tokenizer::load(const fs::path& model_directory) {
   const fs::path path = model_directory / "tokenizer.json";
-  return from_json(read_file(path), path.string());
+  const std::string text = read_file(path);
+  const TokenizerConfig config = read_tokenizer_config(model_directory);
+  Tokenizer tokenizer = make(text, path.string(), config.tokens);
+  tokenizer.impl_->warn_of_contradictions(config);
+  return tokenizer;
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
@@ -253,13 +296,22 @@ std::optional<int32_t> Tokenizer::token_id(std::string_view token) const {
   return it != impl_->added_by_content.end() ? it->second : impl_->model.token_id(token);
 }
 
-std::string Tokenizer::token(int32_t id) const { return impl_->require_token(id); }
+std::string Tokenizer::token(int32_t id) const {
+  const std::string* const token = impl_->find_token(id);
+  LG_CHECK(token != nullptr, "[tokenizer] expected an id that a token has (of ", impl_->vocab_size,
+           " ids), found ", id, ".");
+  return *token;
+}
 bool Tokenizer::is_special(int32_t id) const { return impl_->added.is_special(id); }
 const std::string& Tokenizer::hash() const { return impl_->hash; }
 
-void Tokenizer::append_token(int32_t id, bool first, std::string& bytes) const {
+bool Tokenizer::append_token(int32_t id, bool first, std::string& bytes) const {
+  impl_->require_id(id);
+  const std::string* const token = impl_->find_token(id);
+  if (token == nullptr) return false;
   const ScratchPool::Lease scratch(impl_->scratches);
-  impl_->decoder.append(impl_->require_token(id), first, scratch->regex, bytes);
+  impl_->decoder.append(*token, first, scratch->regex, bytes);
+  return true;
 }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
@@ -269,8 +321,7 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
 
 std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return "";
-  tokenizer_.append_token(id, first_, held_);
-  first_ = false;
+  if (tokenizer_.append_token(id, first_, held_)) first_ = false;
   return release(held_.size() - unfinished_utf8_bytes(held_));
 }
 

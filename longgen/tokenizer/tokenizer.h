@@ -13,6 +13,8 @@
 
 namespace longgen {
 
+struct ConfiguredToken;
+
 struct EncodeOptions {
   /// Adds what the post-processor adds (BOS, EOS).
   bool add_special_tokens = false;
@@ -28,7 +30,9 @@ class Tokenizer {
   /// Parses the text of a tokenizer.json. `source` names it in errors. Throws Error on anything it
   /// cannot do exactly.
   static Tokenizer from_json(std::string_view text, const std::string& source);
-  /// Reads tokenizer.json from a model directory.
+  /// Reads tokenizer.json from a model directory, and the tokens that the files beside it add
+  /// (tokenizer_config.h), as transformers does. `truncation` and `padding` of a tokenizer.json are
+  /// allowed and mean nothing: no text is cut or padded.
   static Tokenizer load(const fs::path& model_directory);
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -40,22 +44,27 @@ class Tokenizer {
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   /// The text of the ids, always valid UTF-8: bytes that make no character become U+FFFD, as above.
-  /// Special tokens are left out with skip_special. An id outside the vocabulary throws Error.
+  /// Special tokens are left out with skip_special. An id below vocab_size() that no token has (a
+  /// padded vocabulary) stands for nothing; any other throws Error.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
   /// One more than the largest id.
   int64_t vocab_size() const;
   std::optional<int32_t> token_id(std::string_view token) const;
-  /// The token as it stands in tokenizer.json ("Ġthe").
+  /// The token as it stands in tokenizer.json ("Ġthe"). Throws Error where no token has the id.
   std::string token(int32_t id) const;
   bool is_special(int32_t id) const;
-  /// Hash of the tokenizer.json it was made from; shards carry it.
+  /// Hash of the tokenizer.json it was made from, and of the tokens that other files add; shards
+  /// carry it.
   const std::string& hash() const;
 
  private:
   friend class StreamDecoder;
   struct Impl;
-  void append_token(int32_t id, bool first, std::string& bytes) const;
+  static Tokenizer make(std::string_view text, const std::string& source,
+                        const std::vector<ConfiguredToken>& configured);
+  /// Gives false and appends nothing for an id that no token has.
+  bool append_token(int32_t id, bool first, std::string& bytes) const;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

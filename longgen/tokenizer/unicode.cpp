@@ -93,8 +93,7 @@ bool is_inert(uint32_t code_point) {
   return code_point < kTableSize && table[code_point];
 }
 
-/// First byte of the text that plain scanning cannot prove to be in NFC. Below U+0300 everything
-/// is.
+/// Finds the first byte that plain scanning cannot prove to be in NFC. All below U+0300 is.
 size_t first_doubtful(std::string_view text, size_t from) {
   for (size_t i = from; i < text.size();) {
     const Utf8Char c = decode_valid_utf8(text.data() + i);
@@ -104,8 +103,8 @@ size_t first_doubtful(std::string_view text, size_t from) {
   return text.size();
 }
 
-/// End of the stretch of doubtful characters: the next inert one, before which nothing composes
-/// across.
+/// Finds the end of the doubtful characters: the next inert one, across whose start nothing
+/// composes.
 size_t first_inert(std::string_view text, size_t from) {
   for (size_t i = from; i < text.size();) {
     const Utf8Char c = decode_valid_utf8(text.data() + i);

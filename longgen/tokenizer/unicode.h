@@ -7,8 +7,7 @@
 
 namespace longgen {
 
-/// The three classes that the regexes of GPT-2, Llama 3 and Qwen tell apart: \p{L}, \p{N}, \s and
-/// the rest.
+/// What the regexes of GPT-2, Llama 3 and Qwen tell apart: \p{L}, \p{N}, \s and the rest.
 enum class CharClass : uint8_t { other = 0, letter = 1, number = 2, space = 3 };
 
 CharClass char_class(uint32_t code_point);
@@ -16,8 +15,7 @@ CharClass char_class(uint32_t code_point);
 /// \w as Rust and Oniguruma have it: alphabetic, mark, decimal digit, connector, joiner.
 bool is_word_char(uint32_t code_point);
 
-/// Appends NFC of valid UTF-8 to `out` and returns true, or returns false when the text is in NFC
-/// already.
+/// Appends NFC of valid UTF-8 to `out` and returns true, or false when the text is in NFC already.
 bool normalize_nfc_if_needed(std::string_view text, std::string& out);
 
 }  // namespace longgen

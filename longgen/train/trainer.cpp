@@ -102,8 +102,8 @@ class Run {
                             : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
     flush_denormals();
     dataset_.expect_tokenizer(Tokenizer::load(recipe.model.path).hash());
-    LG_CHECK(dataset_.vocab_size() <= config_.vocab_size, recipe.where("data.path"),
-             ": the dataset has tokens up to ", dataset_.vocab_size() - 1,
+    LG_CHECK(dataset_.largest_id() < config_.vocab_size, recipe.where("data.path"),
+             ": the dataset has tokens up to ", dataset_.largest_id(),
              ", but the model a vocabulary of ", config_.vocab_size, ".");
     summary_.total_steps = recipe.total_steps();
     if (recipe.eval.every > 0) open_held_out();

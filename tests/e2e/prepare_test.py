@@ -189,10 +189,13 @@ class DocumentTokenTest(CliCase):
 
     def test_mistakes(self):
         self.assertIn("Pass --end-token TOKEN, or --end-token none", self.failure())
+        self.assertIn("Pass --end-token TOKEN, or --end-token none", self.failure(tokenizer_config={"eos_token": ""}))
         self.assertIn("config.json: field eos_token_id: expected an integer from 0 to 259, found 260",
                       self.failure(config={"eos_token_id": 260}))
         self.assertIn('field eos_token: expected a token of tokenizer.json, found "</s>"',
-                      self.failure(tokenizer_config={"eos_token": "</s>"}))
+                      self.failure(tokenizer_config={"eos_token": "</s>"}, special_tokens_map={"eos_token": "the"}))
+        self.assertIn('the model has no id 260 (vocab_size 260), which the tokenizer gives to "</s>"',
+                      self.failure(tokenizer_config={"eos_token": "</s>"}, config={"vocab_size": 260}))
         self.assertIn('--end-token: expected a token of the model\'s tokenizer.json or none, found "</s>"',
                       self.failure("--end-token", "</s>"))
         self.assertEqual(self.names(), ["a.txt", "model"])

@@ -104,15 +104,32 @@ TEST_F(PrepareTest, ABadLineStopsWithFileAndLine) {
   const std::string good = "{\"text\": \"good\"}\n";
   const std::pair<std::string, std::string> cases[] = {
       {"{\"text\": \"x\"", "not valid JSON"},
-      {"[1]", "expected a JSON object"},
+      {"[1]", "expected one JSON object a line, found an array. jq -c '.[]' FILE"},
+      {"7", "expected one JSON object a line, found another value"},
       {"{\"tekst\": \"x\"}", "the field \"text\" is missing"},
       {"{\"text\": null}", "the field \"text\": expected a string"},
       {"{\"text\": \"a\", \"text\": \"b\"}", "the field \"text\" stands twice"},
       {"{\"text\": \"a\"} {}", "not valid JSON"},
       {"{\"text\": \"a\", \"b\": tru}", "not valid JSON"},
-      {"{\"text\": \"\xFF\"}", "not valid JSON"},
+      {"{\"text\": \"\xFF\"}", "not valid JSON: not valid UTF-8"},
+      {"{\"b\": NaN, \"text\": \"x\"}",
+       "not valid JSON: JSON has no NaN, which Python's json module writes. Write null"},
+      {"{\"b\": [1, -Infinity], \"text\": \"x\"}", "not valid JSON: JSON has no -Infinity"},
+      {"{\"b\": -NaN1, \"text\": \"NaN\"}", "not valid JSON: Problem"},
+      {"{\"b\": 01234567890123456789012, \"text\": \"x\"}", "not valid JSON"},
+      {"{",
+       "not valid JSON: expected one JSON object a line, found a line that ends inside an "
+       "object or array. JSON over several lines is made so by jq -c . FILE, an array by jq "
+       "-c '.[]' FILE"},
+      {"[", "not valid JSON: expected one JSON object a line, found a line that ends inside"},
+      {"  \"text\": \"a\",",
+       "not valid JSON: expected one JSON object a line, found a line that "
+       "begins with none"},
+      {"}", "not valid JSON: expected one JSON object a line, found the end of an object"},
+      {"{\"text\": \"a\", \"b\": " + std::string(1100, '[') + std::string(1100, ']') + "}",
+       "JSON nested deeper than 1024 levels"},
       {"{\"text\": \"\\ud800\"}", "not valid JSON"},
-      {std::string(5000, '['), "not valid JSON"},
+      {std::string(5000, '['), ""},
   };
   for (const auto& [line, reason] : cases) {
     const std::string message = prepare_error({put("a.jsonl", good + "\n" + line + "\n" + good)});
@@ -123,6 +140,35 @@ TEST_F(PrepareTest, ABadLineStopsWithFileAndLine) {
   const std::string text = "good\n<|endoftext|>\nfine\nbad \xC3\x28\nend\n";
   fs::remove(dir_ / "a.jsonl");
   EXPECT_TRUE(contains(prepare_error({put("a.txt", text)}), "a.txt:4: not valid UTF-8"));
+}
+
+// JSON has no largest number. Files have hashes and ids of 128 bits in other fields.
+TEST_F(PrepareTest, NumbersOfOtherFieldsMayBeOfAnySize) {
+  const std::string big(400, '9');
+  const std::string lines =
+      "{\"id\": 123456789012345678901234567890, \"text\": \"a\"}\n"
+      "{\"text\": \"b 1e999 \\\" 18446744073709551616\", \"b\": [-" +
+      big + ", 1e999, -1.5E-999, {\"c\": 18446744073709551616}]}\n" +
+      "{\"text\": \"c\", \"b\": " + big + "." + big + "e+1}";
+  EXPECT_EQ(documents({put("a.jsonl", lines)}),
+            (Texts{"a", "b 1e999 \" 18446744073709551616", "c"}));
+  EXPECT_TRUE(
+      contains(prepare_error({put("a.jsonl", "{\"text\": 123456789012345678901234567890}")}),
+               "a.jsonl:1: the field \"text\": expected a string"));
+  EXPECT_TRUE(contains(
+      prepare_error({put("a.jsonl", "{\"id\": 123456789012345678901234567890 1, \"text\": \"\"}")}),
+      "a.jsonl:1: not valid JSON"));
+}
+
+TEST_F(PrepareTest, TheLargestIdIsThatOfTheTokens) {
+  TextEncoder encoder = byte_encoder(300);
+  encoder.end_id.reset();
+  prepare_dataset(encoder, options({put("a.txt", "az\n<|endoftext|>\nb")}));
+  const TokenDataset dataset = TokenDataset::open(dir_ / "out", kTrainSplit);
+  EXPECT_EQ(dataset.vocab_size(), 300);
+  EXPECT_EQ(dataset.largest_id(), 'z');
+  prepare_dataset(byte_encoder(300), options({dir_ / "a.txt"}));
+  EXPECT_EQ(TokenDataset::open(dir_ / "out", kTrainSplit).largest_id(), kEndId);
 }
 
 TEST_F(PrepareTest, SkipBadCountsAndLeavesOut) {

@@ -46,6 +46,105 @@ TEST_F(SourcesTest, WhatCannotBeACorpusIsNamed) {
   EXPECT_TRUE(contains(prepare_error({dir_ / "pipe.txt"}), "pipe.txt: "));
 }
 
+TEST_F(SourcesTest, LinksAreFollowed) {
+  put("far/deep/b.txt", "b");
+  put("c/a.txt", "a");
+  const fs::path lone = put("lone.txt", "z");
+  fs::create_directory_symlink(dir_ / "far", dir_ / "c/link");
+  fs::create_symlink(lone, dir_ / "c/z.txt");
+  EXPECT_EQ(documents({dir_ / "c"}), (Texts{"a", "b", "z"}));
+  fs::create_directory_symlink(dir_ / "c", dir_ / "all");
+  EXPECT_EQ(documents({dir_ / "all"}), (Texts{"a", "b", "z"})) << "the folder itself is a link";
+}
+
+TEST_F(SourcesTest, LinksThatLeadNowhereOrBackAreErrors) {
+  put("c/a.txt", "a");
+  const auto with_link = [&](const fs::path& to) {
+    fs::create_symlink(to, dir_ / "c/link");
+    const std::string message = prepare_error({dir_ / "c"});
+    fs::remove(dir_ / "c/link");
+    return message;
+  };
+  const std::string link = (dir_ / "c/link").string(), folder = (dir_ / "c").string();
+  EXPECT_EQ(with_link("gone.txt"),
+            link + ": a link to gone.txt, which does not exist. Remove or repair it.");
+  EXPECT_EQ(with_link(dir_ / "c"),
+            link + ": this link leads back to " + folder + ", which holds it. Remove the link.");
+  EXPECT_EQ(with_link("."),
+            link + ": this link leads back to " + folder + ", which holds it. Remove the link.");
+  EXPECT_TRUE(contains(with_link("link"), "c/link: cannot be examined: "));
+  put("c/d/b.txt", "b");
+  EXPECT_EQ(with_link("d"), link + ": is the folder " + folder +
+                                "/d once more, whose documents would count double. Remove the "
+                                "link.");
+  fs::create_symlink("gone", dir_ / "c/.hidden");
+  EXPECT_EQ(documents({dir_ / "c"}), (Texts{"a", "b"})) << "hidden links are left out too";
+  fs::create_symlink("a.txt", dir_ / "c/again.txt");
+  EXPECT_TRUE(contains(prepare_error({dir_ / "c"}), "this file comes twice"));
+}
+
+TEST_F(SourcesTest, AnOutputThatALinkLeadsToIsNoInput) {
+  put("c/a.txt", "a");
+  PrepareOptions o = options({dir_ / "c"});
+  o.output = dir_ / "far/out";
+  fs::create_directories(dir_ / "far");
+  fs::create_directory_symlink(dir_ / "far", dir_ / "c/link");
+  prepare_dataset(byte_encoder(), o);
+  EXPECT_EQ(error_of([&] { prepare_dataset(byte_encoder(), o); }),
+            (dir_ / "c/link/out/manifest.json").string() + ": lies inside the output " +
+                o.output.string() + ", which a link in the input leads to. Choose another place " +
+                "for the output.");
+}
+
+TEST_F(SourcesTest, AFolderThatCannotBeReadIsAnError) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root reads every folder";
+  put("c/d/a.txt", "a");
+  fs::permissions(dir_ / "c/d", fs::perms::none);
+  const std::string message = prepare_error({dir_ / "c"});
+  fs::permissions(dir_ / "c/d", fs::perms::owner_all);
+  EXPECT_EQ(message, (dir_ / "c/d").string() + ": cannot be read: Permission denied.");
+}
+
+TEST_F(SourcesTest, WideTextAndPackedDataAreNamed) {
+  const std::string text = "{\"text\": \"a\"}\n";
+  const auto wide = [&](size_t bytes, bool little) {
+    std::string out;
+    for (const char c : text) {
+      const std::string zeros(bytes - 1, '\0');
+      out += little ? c + zeros : zeros + c;
+    }
+    return out;
+  };
+  for (const std::string& bytes : {"\xFF\xFE" + wide(2, true), "\xFE\xFF" + wide(2, false),
+                                   wide(2, true), wide(2, false), wide(4, true), wide(4, false)}) {
+    for (const char* name : {"a.jsonl", "a.txt"}) {
+      EXPECT_EQ(prepare_error({put(name, bytes)}),
+                (dir_ / name).string() +
+                    ": expected UTF-8, found UTF-16 or UTF-32. Convert it: "
+                    "iconv -f UTF-16 -t UTF-8.");
+    }
+  }
+  EXPECT_TRUE(contains(prepare_error({put("a.txt.gz", gzip(wide(2, true)))}), "found UTF-16"));
+  EXPECT_EQ(prepare_error({put("a.jsonl", gzip(text))}),
+            (dir_ / "a.jsonl").string() +
+                ": expected text, found gzip data. Unpack it, or where it "
+                "is gzip or Zstandard name it .gz or .zst.");
+  EXPECT_TRUE(contains(prepare_error({put("a.txt", zstd(text))}), "found Zstandard data"));
+  EXPECT_TRUE(contains(prepare_error({put("a.txt", "\3757zXZ\0")}), "found xz data"));
+  EXPECT_EQ(documents({put("b.txt", std::string("a\0b", 3))}), (Texts{std::string("a\0b", 3)}))
+      << "a text may hold a zero";
+}
+
+TEST_F(SourcesTest, CorpusFilesOfAnotherPackingAreNotLeftOut) {
+  put("c/a.txt", "a");
+  put("c/b.jsonl.XZ", "");
+  EXPECT_EQ(prepare_error({dir_ / "c"}), (dir_ / "c/b.jsonl.XZ").string() +
+                                             ": longgen reads .zst and .gz, and not .xz. Unpack "
+                                             "it, or pack it again as .zst.");
+  fs::rename(dir_ / "c/b.jsonl.XZ", dir_ / "c/notes.xz");
+  EXPECT_EQ(documents({dir_ / "c"}), (Texts{"a"}));
+}
+
 TEST_F(SourcesTest, TextDocumentsStandBetweenSeparatorLines) {
   const std::string text =
       "one\nmore\n<|endoftext|>\n\ntwo <|endoftext|> inside\n<|endoftext|>\n<|endoftext|>\n"

@@ -126,7 +126,7 @@ TEST_F(TokenDatasetTest, ShardsOfAnotherSizeOrContentAreErrors) {
   changed[1] = '\x7F';
   put("out/train-00001.bin", changed);
   const TokenDataset dataset = open();
-  EXPECT_TRUE(contains(error_of([&] { dataset.tokens(1); }), "expected token ids below 257"));
+  EXPECT_TRUE(contains(error_of([&] { dataset.tokens(1); }), "expected token ids up to 256"));
 }
 
 TEST_F(TokenDatasetTest, HostileIndexesAreErrors) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <set>
 
 #include "tests/unit/tokenizer/test_tokenizers.h"
 
@@ -95,11 +96,78 @@ TEST(GgufVocabularyTest, BadMetadataIsNamed) {
     EXPECT_TRUE(message.starts_with("m.gguf: ")) << message;
     EXPECT_NE(message.find(expected), std::string::npos) << message;
   }
+}
+
+GgufVocabulary with_pre(const std::string& pre) {
   GgufVocabulary v = byte_vocabulary();
-  v.pre = "mystery";
-  EXPECT_EQ(error_of([&] { make_tokenizer_files(v); }),
-            "m.gguf: key tokenizer.ggml.pre: expected smollm, llama-bpe, qwen2, gpt-2 or default, "
-            "found \"mystery\".");
+  v.pre = pre;
+  v.bos_id = v.eos_id;  // some kinds add BOS
+  return v;
+}
+
+/// The words that a vocabulary without merges would join, by its tokenizer.
+std::vector<int32_t> encode_as(const std::string& pre, const std::string& text) {
+  const TokenizerFiles files = make_tokenizer_files(with_pre(pre));
+  return Tokenizer::from_json(files.tokenizer_json, "t.json").encode(text);
+}
+
+// "11" is one token where digits stand together, and "ab" where the word is not cut before b.
+TEST(GgufVocabularyTest, NamesOfOneSplitterGiveTheSameIds) {
+  const std::vector<std::vector<std::string>> alike = {
+      {"gpt-2", "phi-2", "mpt", "olmo", "gigachat", "mellum", "trillion"},
+      {"smollm", "starcoder", "refact", "command-r", "codeshell", "minerva-7b"},
+      {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "midm-2.0", "dbrx", "smaug-bpe"},
+      {"qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2"}};
+  const std::string text = "1111 ab, don't\n\n 11x";
+  std::set<std::vector<int32_t>> different;
+  for (const auto& names : alike) {
+    const std::vector<int32_t> expected = encode_as(names[0], text);
+    for (const std::string& name : names) EXPECT_EQ(encode_as(name, text), expected) << name;
+    different.insert(expected);
+  }
+  EXPECT_EQ(encode_as("llama3", "1111"), (std::vector<int32_t>{256, '1', '1'}))
+      << "groups of three digits";
+  EXPECT_GE(different.size(), 3u);
+  for (const char* name : {"llama3", "llama-v3", "falcon3"}) {
+    const Json json = parse_json(make_tokenizer_files(with_pre(name)).tokenizer_json, "t.json");
+    EXPECT_EQ(json["model"]["ignore_merges"], true) << name;
+  }
+}
+
+TEST(GgufVocabularyTest, AMissingPreIsAWarning) {
+  const auto warning = [](GgufVocabulary v) {
+    ::testing::internal::CaptureStderr();
+    const TokenizerFiles files = make_tokenizer_files(v);
+    EXPECT_EQ(Tokenizer::from_json(files.tokenizer_json, "t.json").encode("11"),
+              std::vector<int32_t>{256})
+        << "as in GPT-2";
+    return ::testing::internal::GetCapturedStderr();
+  };
+  const std::string missing = warning(with_pre(""));
+  EXPECT_NE(missing.find("m.gguf: key tokenizer.ggml.pre is missing, so words are split as in "
+                         "GPT-2, which is wrong for most models. Name the right way: import "
+                         "--pre-tokenizer llama-bpe, qwen2, smollm or gpt-2."),
+            std::string::npos)
+      << missing;
+  EXPECT_NE(warning(with_pre("default")).find("is \"default\""), std::string::npos);
+  GgufVocabulary llama3 = with_pre("default");
+  llama3.tokens.push_back("<|begin_of_text|>");
+  llama3.token_types.push_back(3);
+  EXPECT_NE(warning(llama3).find("this one looks like Llama 3: import it with --pre-tokenizer "
+                                 "llama-bpe."),
+            std::string::npos);
+  ::testing::internal::CaptureStderr();
+  make_tokenizer_files(with_pre("gpt-2"));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(GgufVocabularyTest, AnUnknownPreNamesTheKnownOnesAndTheOption) {
+  EXPECT_EQ(error_of([] { make_tokenizer_files(with_pre("tekken")); }),
+            "m.gguf: key tokenizer.ggml.pre: expected a way to split words that longgen has "
+            "(gpt-2, phi-2, mpt, olmo, gigachat, mellum, trillion, smollm, starcoder, refact, "
+            "command-r, codeshell, minerva-7b, llama-bpe, llama3, llama-v3, falcon3, pixtral, "
+            "midm-2.0, dbrx, smaug-bpe, qwen2, deepseek-r1-qwen, kormo, megrez, stablelm2), found "
+            "\"tekken\". If one of them splits alike, name it: import --pre-tokenizer NAME.");
 }
 
 }  // namespace

@@ -56,7 +56,13 @@ const Case kCases[] = {
     {"unknown setting", [](Json& j) { j["model"]["secret"] = true; },
      "field model.secret: not a setting"},
     {"unknown root", [](Json& j) { j["extra"] = 1; }, "field extra: not a setting"},
-    {"padding", [](Json& j) { j["padding"] = Json::object(); }, "field padding: expected null"},
+    {"padding that is no object", [](Json& j) { j["padding"] = true; },
+     "field padding: expected an object, found true"},
+    {"unknown kind of truncation",
+     [](Json& j) {
+       j["truncation"] = {{"middle", 8}};
+     },
+     "field truncation.middle: not a setting"},
     {"version", [](Json& j) { j["version"] = "2.0"; }, "expected \"1.0\", found \"2.0\""},
     {"normalizer",
      [](Json& j) {

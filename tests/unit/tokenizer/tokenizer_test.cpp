@@ -37,11 +37,39 @@ TEST(TokenizerTest, MergesAndSpecialTokens) {
 
 TEST(TokenizerTest, AnIdOutsideTheVocabularyIsAnError) {
   const Tokenizer tokenizer = make_tokenizer(byte_level_json());
-  for (const int32_t id : {-1, 299, 301, INT32_MAX}) {
+  for (const int32_t id : {-1, 301, INT32_MAX}) {
     const std::string message = error_of([&] { tokenizer.decode(std::vector<int32_t>{id}); });
     EXPECT_EQ(message, "[tokenizer] expected an id of the vocabulary (301 ids), found " +
                            std::to_string(id) + ".");
   }
+}
+
+// 265 to 299 have no token: what a padded vocabulary looks like.
+TEST(TokenizerTest, AnIdWithoutATokenStandsForNothing) {
+  const Tokenizer tokenizer = make_tokenizer(byte_level_json());
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{'a', 299, 0xC3, 299, 0xA9, 280, 'b'}), "aéb");
+  EXPECT_EQ(error_of([&] { tokenizer.token(299); }),
+            "[tokenizer] expected an id that a token has (of 301 ids), found 299.");
+  Json spaced = byte_level_json();
+  spaced["decoder"] = nullptr;  // joins tokens with spaces
+  EXPECT_EQ(make_tokenizer(spaced).decode(std::vector<int32_t>{299, 'a', 299, 'b'}), "a b");
+  StreamDecoder stream(tokenizer);
+  EXPECT_EQ(stream.push('a'), "a");
+  EXPECT_EQ(stream.push(299), "");
+  EXPECT_EQ(stream.push('b'), "b");
+}
+
+TEST(TokenizerTest, TextsAreNeitherCutNorPadded) {
+  Json json = byte_level_json();
+  json["truncation"] = {
+      {"direction", "Right"}, {"max_length", 3}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  json["padding"] = {{"strategy", {{"Fixed", 20}}},
+                     {"direction", "Right"},
+                     {"pad_to_multiple_of", nullptr},
+                     {"pad_id", 0},
+                     {"pad_type_id", 0},
+                     {"pad_token", "<|end|>"}};
+  EXPECT_EQ(make_tokenizer(json).encode("qrstu"), (std::vector<int32_t>{'q', 'r', 's', 't', 'u'}));
 }
 
 TEST(TokenizerTest, WhatIsEncodedIsDecoded) {
