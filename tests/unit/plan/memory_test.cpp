@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "longgen/plan/presets.h"
-#include "tests/unit/plan/error_text.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/plan/tiny_models.h"
 
 namespace longgen {
@@ -141,7 +141,7 @@ TEST(MemoryTest, OffloadedLayerInputsAreOnTheHostButForTwo) {
       training_memory(config, 1000, kBfloat16, {.offload = Offloading::layer_inputs});
   EXPECT_EQ(plan.bytes("layer inputs"), 2 * 1000 * 24 * 2);
   EXPECT_EQ(plan.host_bytes, 5 * 1000 * 24 * 2);
-  EXPECT_EQ(error_text([] { parse_offloading("all"); }),
+  EXPECT_EQ(error_of([] { parse_offloading("all"); }),
             "[plan] offload: expected none or layer_inputs, found \"all\".");
 }
 
@@ -208,7 +208,7 @@ TEST(MemoryTest, AbsurdSizesStopAtTheCap) {
 }
 
 TEST(MemoryTest, UnknownItemIsNamed) {
-  EXPECT_EQ(error_text([] { MemoryPlan().bytes("cheese"); }), "[plan] no memory item \"cheese\".");
+  EXPECT_EQ(error_of([] { MemoryPlan().bytes("cheese"); }), "[plan] no memory item \"cheese\".");
 }
 
 }  // namespace

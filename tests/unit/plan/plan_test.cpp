@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "longgen/plan/presets.h"
-#include "tests/unit/plan/error_text.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/plan/tiny_models.h"
 
 namespace longgen {
@@ -278,7 +278,7 @@ TEST(PlanTest, ErrorsSayWhatIsWrong) {
   const auto text_with = [](const auto& change) {
     PlanRequest request = request_for("llama2-7b", 4096);
     change(request);
-    return error_text([&] { make_plan(request); });
+    return error_of([&] { make_plan(request); });
   };
   using Request = PlanRequest&;
   EXPECT_EQ(text_with([](Request r) { r.context = 0; }),
@@ -338,7 +338,7 @@ TEST(PlanTest, LargestRequestsStayFinite) {
 }
 
 TEST(DevicesTest, TableIsCompleteAndNamesAreListed) {
-  EXPECT_EQ(error_text([] { find_device("tpu"); }),
+  EXPECT_EQ(error_of([] { find_device("tpu"); }),
             "[plan] device \"tpu\" is unknown. Expected one of h200, h100, a100-80g, a100-40g, "
             "l40s, rtx4090, cpu; for another machine take the nearest one and give its "
             "--memory-bytes.");
