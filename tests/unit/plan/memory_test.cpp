@@ -26,6 +26,29 @@ std::vector<std::string> names_of(const MemoryPlan& plan) {
   return names;
 }
 
+TEST(MemoryTest, OnTheCpuTheProgramIsCountedToo) {
+  const ModelConfig config = tiny_config();
+  const ServingLoad load = {.num_tokens = 100, .num_sequences = 1, .prefill_chunk = 64};
+  ServingLoad on_cpu = load;
+  on_cpu.on_cpu = true;
+  const MemoryPlan gpu = serving_memory(config, tiny_hybrid(), kFloat32, load),
+                   cpu = serving_memory(config, tiny_hybrid(), kFloat32, on_cpu);
+  EXPECT_EQ(cpu.bytes("program"), (int64_t{132} << 20) + 360 * 100);
+  EXPECT_EQ(cpu.total_bytes(), gpu.total_bytes() + cpu.bytes("program"));
+}
+
+TEST(MemoryTest, OnTheCpuTheAttentionCopiesKeysAndValues) {
+  const ModelConfig config = tiny_config();
+  TrainingOptions options;
+  const MemoryPlan gpu = training_memory(config, 64, kFloat32, options);
+  options.on_cpu = true;
+  const MemoryPlan cpu = training_memory(config, 64, kFloat32, options);
+  // 2 KV heads, whose 8 numbers are padded to 16 floats: 3 copies and 5 gradients.
+  EXPECT_EQ(cpu.bytes("layer working set") - gpu.bytes("layer working set"),
+            64 * 2 * 16 * 4 * (3 + 5));
+  EXPECT_EQ(cpu.bytes("program"), (int64_t{132} << 20) + 360 * 100);
+}
+
 TEST(MemoryTest, KvBytesEqualCountingLiveBlocks) {
   const ModelConfig config = tiny_config();
   const LayerPlan layers = tiny_hybrid();  // pages of 2 layers: one full group, two sparse ones

@@ -86,10 +86,11 @@ TEST(PlanTest, LongestContextFitsAndTheNextBlockDoesNot) {
       request.device = find_device(device);
       request.num_sequences = 3;
       const Plan plan = make_plan(request);
+      request.training.on_cpu = request.device.is_cpu();
       for (const ArchitecturePlan* side : {&plan.full, &*plan.hybrid}) {
         const auto serving = [&](int64_t tokens) {
           return serving_memory(request.config, side->layers, request.format,
-                                {tokens, 3, request.prefill_chunk})
+                                {tokens, 3, request.prefill_chunk, request.device.is_cpu()})
               .total_bytes();
         };
         const auto training = [&](int64_t tokens) {
