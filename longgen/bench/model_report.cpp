@@ -66,16 +66,17 @@ struct Prediction {
   }
 
   static ArchitecturePlan plan(const LayerPlan& layers, const MeasuredWork& work, int64_t context) {
-    PlanRequest request = {.model = work.subject.name,
-                           .config = work.subject.config,
-                           .layers = layers,
-                           .context = context,
-                           .device = work.device ? *work.device : find_device("cpu"),
-                           .format = work.format,
-                           .num_sequences = work.batch,
-                           .prefill_chunk = work.chunk,
-                           .training = work.training,
-                           .efficiency = {}};
+    PlanRequest request = {
+        .model = work.subject.name,
+        .config = work.subject.config,
+        .layers = layers,
+        .context = context,
+        .device = work.device ? *work.device : find_device(work.on_gpu ? "h200" : "cpu"),
+        .format = work.format,
+        .num_sequences = work.batch,
+        .prefill_chunk = work.chunk,
+        .training = work.training,
+        .efficiency = {}};
     request.training.chunk_rows = default_loss_chunk_rows(work.on_gpu ? at::kCUDA : at::kCPU);
     Plan both = make_plan(request);
     return both.hybrid ? *both.hybrid : both.full;

@@ -94,7 +94,7 @@ class Training {
   void step(const MicroBatch& batch) {
     const StepResult result = train_step({decoder_, masters_, moments_, gradients_}, {batch},
                                          batch.tokens_T.size(0), ++step_, step_options_);
-    LG_CHECK(result.is_finite(), "[bench model] loss ", result.loss, ", gradient norm ",
+    LG_CHECK(result.applied, "[bench model] loss ", result.loss, ", gradient norm ",
              result.gradient_norm, ": not finite, so the step measures nothing.");
   }
 

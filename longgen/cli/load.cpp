@@ -4,18 +4,16 @@
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
-#include <thread>
-
 #include "longgen/attention/gpu_plugin.h"
 #include "longgen/base/check.h"
+#include "longgen/base/threads.h"
 #include "longgen/model/model_directory.h"
 #include "longgen/ops/gpu_ops.h"
 
 namespace longgen {
 
 void set_threads(int64_t threads) {
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-  at::set_num_threads(static_cast<int>(threads));
+  at::set_num_threads(static_cast<int>(threads == 0 ? default_threads() : threads));
 }
 
 std::string missing_for_gpu() {

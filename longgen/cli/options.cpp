@@ -4,6 +4,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
+#include "longgen/base/threads.h"
 #include "longgen/base/units.h"
 
 namespace longgen {
@@ -54,7 +55,7 @@ void add_quiet_flag(CLI::App* command, bool& quiet) {
 void add_threads_option(CLI::App* command, int64_t& threads) {
   command->add_option("--threads", threads, "threads to use (default: one per core)")
       ->option_text("N")
-      ->check(number_between(0, 4096));
+      ->check(number_between(0, kMaxThreads));
 }
 
 CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_t& value,

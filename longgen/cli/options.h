@@ -29,7 +29,7 @@ void add_json_flag(CLI::App* command, bool& json);
 /// --quiet: no progress bar and no information on stderr, only warnings. Calls set_quiet().
 void add_quiet_flag(CLI::App* command, bool& quiet);
 
-/// --threads, 0 (one per core) to 4096.
+/// --threads, 0 (one per core) to kMaxThreads.
 void add_threads_option(CLI::App* command, int64_t& threads);
 
 /// An option whose value is a count such as 16384, 16K or 1M, at least `low`.

@@ -45,7 +45,7 @@ int plan(PlanCommand& command) {
   if (command.memory_bytes > 0) request.device.memory_bytes = command.memory_bytes;
   request.format = parse_number_format(command.dtype);
   request.training = command.training.parse();
-  const at::Device device = request.device.name == "cpu" ? at::kCPU : at::kCUDA;
+  const at::Device device = request.device.is_cpu() ? at::kCPU : at::kCUDA;
   request.training.chunk_rows = default_loss_chunk_rows(device);
   if (request.prefill_chunk == kDefaultPrefillChunk) {
     request.prefill_chunk = default_prefill_chunk(device);

@@ -5,13 +5,13 @@
 #include <memory>
 #include <new>
 #include <span>
-#include <thread>
 
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/random.h"
+#include "longgen/base/threads.h"
 #include "longgen/base/units.h"
 #include "longgen/data/document_parser.h"
 #include "longgen/data/ordered_pipeline.h"
@@ -46,7 +46,7 @@ void check_options(const TextEncoder& encoder, const PrepareOptions& options) {
   in_range("tokens per shard", options.shard_tokens, 1, kMaxTokens);
   in_range("largest document", options.max_document_bytes, 1, kMaxDocument);
   in_range("pending bytes", options.max_pending_bytes, 1, std::numeric_limits<int64_t>::max());
-  in_range("threads", options.num_threads, 0, 4096);
+  in_range("threads", options.num_threads, 0, kMaxThreads);
   LG_CHECK(options.held_out_share >= 0 && options.held_out_share < 1,
            "[prepare] held-out share: expected at least 0 and below 1, found ",
            options.held_out_share, ".");
@@ -84,9 +84,8 @@ class Preparation {
       : encoder_(encoder),
         options_(options),
         sources_(find_sources(options)),
-        num_threads_(options.num_threads > 0
-                         ? options.num_threads
-                         : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
+        num_threads_(options.num_threads > 0 ? options.num_threads
+                                             : static_cast<int>(default_threads())),
         reader_(sources_, options.max_document_bytes),
         output_(options.output, options.replace),
         type_(token_type_for(encoder.vocab_size)),

@@ -35,7 +35,7 @@ struct PrepareOptions {
   int64_t shard_tokens = int64_t{1} << 28;
   int64_t max_document_bytes = int64_t{1} << 30;   ///< of a text document or a JSONL line; < 4 GiB
   int64_t max_pending_bytes = int64_t{256} << 20;  ///< of text read but not yet written
-  int num_threads = 0;                             ///< tokenizing; 0: one per core
+  int num_threads = 0;  ///< tokenizing, at most kMaxThreads; 0: default_threads()
   bool show_progress = true;
   /// Set from outside (a signal handler) to end the run early, with an Error and no output.
   const std::atomic<bool>* stop = nullptr;

@@ -23,8 +23,9 @@ struct ModelDescription {
   double kept_share() const;
 };
 
-/// Of one sequence of num_tokens; 0 means the model's context. Throws Error on a number of tokens
-/// below 0 or above KvLayout::kMaxTokens, and on sizes beyond all counting.
+/// Describes a model and its cache of one sequence of num_tokens; 0 means the model's context.
+/// Throws Error on a number of tokens below 0 or above KvLayout::kMaxTokens, and on sizes beyond
+/// all counting.
 ModelDescription describe_model(const std::string& model, const ModelConfig& config,
                                 int64_t num_tokens = 0,
                                 NumberFormat format = NumberFormat::bfloat16);

@@ -20,10 +20,13 @@ struct DeviceSpec {
   double bytes_per_second = 0;
   std::string source;            ///< where the numbers are from
   std::string driver_name = "";  ///< stands in the name that drivers give the card; may be empty
-  /// Of a decoding step, beside the time of what it reads: each of a layer's kernels starts when
-  /// the one before has ended, and waits for its first bytes. Measured; 0 where it was not.
+  /// What a decoding step takes of a layer beside the time of what it reads: each of its kernels
+  /// starts when the one before has ended, and waits for its first bytes. Measured; 0 where it was
+  /// not.
   double step_seconds_per_layer = 0;
 
+  /// A program on the CPU has everything in one memory: itself, libraries, model.
+  bool is_cpu() const { return name == "cpu"; }
   double flops(NumberFormat format) const {
     return format == NumberFormat::float32 ? float32_flops : bfloat16_flops;
   }

@@ -41,12 +41,12 @@ struct Widths {
   int64_t normed;  // q and k after their norms, before RoPE
 };
 
-/// Cosines and sines of every position, and the log-sum-exp of every head's row.
+/// A token has cosines and sines of its position, and a log-sum-exp of every head.
 int64_t float_bytes_per_token(const ModelConfig& config) {
   return kFloatBytes * (config.head_size + config.num_heads);
 }
 
-/// That the feed-forward network takes at once, at most.
+/// The most rows that the feed-forward network takes at once.
 int64_t feed_forward_rows(int64_t num_tokens) {
   return std::min(num_tokens, kPlannedFeedForwardRows);
 }
@@ -61,23 +61,22 @@ int64_t forward_numbers(const Widths& w, int64_t num_tokens) {
                              product({feed_forward_rows(num_tokens), 3 * w.ffn})));
 }
 
-/// What the backward pass of a layer's attention reads, but for the layer's input: the output of
-/// the norm, v (where q and k have norms: all of q, k, v), q and k after their norms and after
-/// RoPE, and the attention's output.
+/// The backward pass of a layer's attention reads, beside the layer's input: the output of the
+/// norm, v (where q and k have norms: all of q, k, v), q and k after their norms and after RoPE,
+/// and the attention's output.
 int64_t attention_width(const Widths& w) {
   const int64_t before_rope = w.normed > 0 ? w.qkv() + w.normed : w.kv;
   return w.model + before_rope + (w.q + w.kv) + w.q;
 }
 
-/// What the rest of the layer reads, but for gate and up: the sum after the attention, and its
-/// norm.
+/// The rest of the layer reads, beside gate and up, the sum after the attention and its norm.
 int64_t rest_width(const Widths& w) { return 2 * w.model; }
 
-/// One layer in the backward pass, in numbers, at its fullest moment. In the feed-forward network:
-/// the gradients of its output and input and, for the rows of a chunk, of gate, up and their
-/// product, with gate and up where they are computed again; then the gradient of the sum instead.
-/// In the attention: the gradients of the sum, of the attention's output and of q, k, v. Beside
-/// these what is computed again.
+/// Counts the numbers of one layer in the backward pass at its fullest moment. In the feed-forward
+/// network: the gradients of its output and input and, for the rows of a chunk, of gate, up and
+/// their product, with gate and up where they are computed again; then the gradient of the sum
+/// instead. In the attention: the gradients of the sum, of the attention's output and of q, k, v.
+/// Beside these stands what is computed again.
 int64_t backward_numbers(const Widths& w, int64_t num_tokens, bool recomputes) {
   const int64_t chunk = product({feed_forward_rows(num_tokens), (recomputes ? 5 : 3) * w.ffn});
   const int64_t ffn =
@@ -86,6 +85,20 @@ int64_t backward_numbers(const Widths& w, int64_t num_tokens, bool recomputes) {
   const int64_t attention = product({num_tokens, w.model + w.q + w.qkv()});
   const int64_t again = recomputes ? product({num_tokens, attention_width(w)}) : 0;
   return capped_sum(again, std::max(ffn, attention));
+}
+
+/// The backward pass of the CPU's attention makes three copies in fp32: keys as they are and
+/// transposed, values transposed. It also adds up two gradients for every part of the queries that
+/// is computed for itself: a full layer has up to four parts, each with all keys before its end, so
+/// that on average 2.5 of them hold a key; a sparse layer has less.
+int64_t cpu_attention_bytes(const ModelConfig& config, int64_t num_tokens) {
+  constexpr int64_t kPad = 16, kCopies = 3 + 5;
+  const int64_t padded = (config.head_size + kPad - 1) / kPad * kPad;
+  return product({num_tokens, config.num_kv_heads, padded, kFloatBytes, kCopies});
+}
+
+int64_t program_bytes(const ModelConfig& config) {
+  return capped_sum(kProgramBytes, product({config.vocab_size, kTokenizerBytesPerToken}));
 }
 
 int64_t parameter_bytes(const ModelConfig& config, NumberFormat format) {
@@ -163,6 +176,7 @@ MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, Nu
       {"KV cache", capped_sum(kv.prefill_peak, product({load.num_sequences - 1, kv.decode_peak}))},
       {"prefill workspace", workspace},
       {"logits", product({load.num_sequences, config.vocab_size, kFloatBytes})}};
+  if (load.on_cpu) plan.items.push_back({"program", program_bytes(config)});
   return plan;
 }
 
@@ -179,14 +193,16 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
       {"Adam v", parameter_bytes(config, options.optimizer)}};
   add_kept_activations(config, num_tokens, bytes, options, plan);
   const int64_t numbers = backward_numbers(w, num_tokens, options.recompute != Recomputation::none);
+  const int64_t copies = options.on_cpu ? cpu_attention_bytes(config, num_tokens) : 0;
+  const int64_t floats = product({num_tokens, float_bytes_per_token(config)});
   plan.items.push_back(
-      {"layer working set", capped_sum(product({numbers, bytes}),
-                                       product({num_tokens, float_bytes_per_token(config)}))});
+      {"layer working set", capped_sum(product({numbers, bytes}), capped_sum(floats, copies))});
   // Logits, which become their gradients in place, and the output head's own gradient in fp32,
   // made while the loss is.
   const int64_t rows = std::min(options.chunk_rows, num_tokens);
   plan.items.push_back({"loss", capped_sum(product({rows, config.vocab_size, bytes}),
                                            product({config.vocab_size, w.model, kFloatBytes}))});
+  if (options.on_cpu) plan.items.push_back({"program", program_bytes(config)});
   return plan;
 }
 

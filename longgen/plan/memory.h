@@ -22,7 +22,7 @@ struct MemoryPlan {
   int64_t host_bytes = 0;         ///< pinned memory beside it
 
   int64_t total_bytes() const;
-  /// Of the item with this name; Error where there is none.
+  /// The bytes of the item with this name. Throws Error where there is none.
   int64_t bytes(const std::string& name) const;
   bool operator==(const MemoryPlan&) const = default;
 };
@@ -46,10 +46,18 @@ struct ServingLoad {
   int64_t num_tokens = 0;
   int64_t num_sequences = 1;
   int64_t prefill_chunk = 512;  ///< tokens that pass through the layers at once
+  bool on_cpu = false;          ///< counts the program too
 };
 
+/// What the program takes on the CPU beside the model, measured on Linux with libtorch 2.11.0: 117
+/// MiB of libraries and what they register when it starts, 15 MiB of buffers for matrix products
+/// and attention, and the tokenizer.
+inline constexpr int64_t kProgramBytes = int64_t{132} << 20;
+inline constexpr int64_t kTokenizerBytesPerToken = 360;  ///< of the vocabulary
+
 /// num_sequences sequences of num_tokens each, of which one is being prefilled. Items: "weights",
-/// "KV cache", "prefill workspace" (activations of one layer for one chunk), "logits".
+/// "KV cache", "prefill workspace" (activations of one layer for one chunk), "logits", and on the
+/// CPU "program".
 MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, NumberFormat format,
                           const ServingLoad& load);
 
@@ -58,7 +66,7 @@ enum class Offloading {
   none,
   layer_inputs,  ///< they wait in host memory, but for the one in use and the next one
 };
-/// "none", "layer_inputs".
+/// Gives "none" or "layer_inputs".
 std::string offloading_name(Offloading mode);
 /// Reads offloading_name() back. Throws Error listing the names.
 Offloading parse_offloading(const std::string& name);
@@ -70,6 +78,7 @@ struct TrainingOptions {
   NumberFormat gradients = NumberFormat::float32;
   NumberFormat optimizer = NumberFormat::float32;  ///< Adam's m and v
   int64_t chunk_rows = 512;  ///< tokens whose logits exist at once, see linear_cross_entropy()
+  bool on_cpu = false;       ///< counts the program too, and what the CPU's attention copies
   /// masters, gradients and optimizer: train.states of a recipe.
   void set_states(NumberFormat format) { masters = gradients = optimizer = format; }
   bool operator==(const TrainingOptions&) const = default;
@@ -78,12 +87,12 @@ struct TrainingOptions {
 /// One step over one sequence of num_tokens. Items: "weights", "masters", "gradients", "Adam m",
 /// "Adam v", what the recompute mode keeps ("layer inputs", "attention outputs", "activations"),
 /// "layer working set" (one layer computed again, and its gradients), "loss" (one chunk of logits,
-/// and the gradient of the output head). The layer plan makes no difference: sparse and full layers
-/// keep the same tensors.
+/// and the gradient of the output head), and on the CPU "program". The layer plan makes no
+/// difference: sparse and full layers keep the same tensors.
 MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
                            const TrainingOptions& options);
 
-/// Bytes that the optimizer reads and writes in one update.
+/// Counts the bytes that the optimizer reads and writes in one update.
 int64_t update_bytes(const ModelConfig& config, NumberFormat format,
                      const TrainingOptions& options);
 

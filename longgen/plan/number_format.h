@@ -6,12 +6,12 @@
 
 namespace longgen {
 
-/// What weights, activations and the KV cache are kept in.
+/// The type in which weights, activations and the KV cache are kept.
 enum class NumberFormat { float32, bfloat16 };
 
-/// Of one number.
+/// The bytes of one number.
 int64_t bytes_per_number(NumberFormat format);
-/// "float32" or "bfloat16", as --dtype takes it.
+/// Gives "float32" or "bfloat16", as --dtype takes it.
 std::string number_format_name(NumberFormat format);
 /// Reads number_format_name() back. Throws Error listing both names.
 NumberFormat parse_number_format(const std::string& name);

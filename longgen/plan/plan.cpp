@@ -142,10 +142,15 @@ void fit_memory(const PlanRequest& request, int64_t usable, ArchitecturePlan& pl
   const ModelConfig& config = request.config;
   const auto serving = [&](int64_t tokens, int64_t sequences) {
     return serving_memory(config, plan.layers, request.format,
-                          {tokens, sequences, request.prefill_chunk});
+                          {.num_tokens = tokens,
+                           .num_sequences = sequences,
+                           .prefill_chunk = request.prefill_chunk,
+                           .on_cpu = request.device.is_cpu()});
   };
+  TrainingOptions options = request.training;
+  options.on_cpu = request.device.is_cpu();
   const auto training = [&](int64_t tokens) {
-    return training_memory(config, tokens, request.format, request.training);
+    return training_memory(config, tokens, request.format, options);
   };
   plan.serving_memory = serving(request.context, request.num_sequences);
   plan.training_memory = training(request.context);

@@ -37,7 +37,7 @@ struct PlanRequest {
   NumberFormat format = NumberFormat::bfloat16;
   int64_t num_sequences = 1;    ///< served at once; a training step has one sequence
   int64_t prefill_chunk = 512;  ///< as `longgen generate --chunk`
-  TrainingOptions training;
+  TrainingOptions training;     ///< its on_cpu is not read: the device says it
   Efficiency efficiency;
 };
 
@@ -87,7 +87,7 @@ Plan make_plan(const PlanRequest& request);
 
 /// A table for people: items, full, hybrid and their ratio; numbers with units. Ends in a newline.
 std::string to_text(const Plan& plan);
-/// The same, in bytes, FLOPs and seconds, and the assumptions.
+/// Gives the same in bytes, FLOPs and seconds, and the assumptions.
 OrderedJson to_json(const Plan& plan);
 
 }  // namespace longgen

@@ -13,7 +13,7 @@ OrderedJson flops_to_json(const Flops& flops) {
           {"sparse_attention", flops.sparse_attention}};
 }
 
-/// "KV cache" -> "kv_cache".
+/// Makes "kv_cache" of "KV cache".
 std::string key_of(std::string name) {
   for (char& c : name) c = c == ' ' ? '_' : static_cast<char>(std::tolower(c));
   return name;

@@ -13,9 +13,9 @@ namespace longgen {
 /// The shape of a published model, every layer full, with the numbers of its config.json: sizes,
 /// RoPE, context, special tokens. nullopt for a name that is none of preset_names().
 std::optional<ModelConfig> find_preset(const std::string& name);
-/// As find_preset(). Throws Error listing the names.
+/// Does what find_preset() does, and throws Error listing the names where there is none.
 ModelConfig preset(const std::string& name);
-/// "llama2-7b", "llama2-70b", ...
+/// Gives all names: "llama2-7b", "llama2-70b" and so on.
 std::vector<std::string> preset_names();
 
 }  // namespace longgen

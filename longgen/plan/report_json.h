@@ -9,7 +9,7 @@
 
 namespace longgen {
 
-/// "none", "linear", "llama3", "yarn".
+/// Gives "none", "linear", "llama3" or "yarn".
 std::string rope_scaling_name(RopeConfig::Scaling scaling);
 
 /// Family, sizes, flags, context and RoPE.

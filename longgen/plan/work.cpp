@@ -6,7 +6,7 @@
 namespace longgen {
 namespace {
 
-// Far above every model; below it, no count of parameters or of their bytes passes 63 bits.
+// This is far above every model; below it, no count of parameters or of their bytes passes 63 bits.
 constexpr double kMaxParameters = 1e15;
 
 void check_countable(const ModelConfig& config) {

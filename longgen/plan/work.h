@@ -49,7 +49,7 @@ enum class Recomputation {
   layers,                 ///< layer inputs are kept, layers are computed again
 };
 
-/// "none", "layers_keep_attention", "layers".
+/// Gives "none", "layers_keep_attention" or "layers".
 std::string recomputation_name(Recomputation mode);
 /// Reads recomputation_name() back. Throws Error listing the names.
 Recomputation parse_recomputation(const std::string& name);

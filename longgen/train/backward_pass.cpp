@@ -14,17 +14,19 @@
 namespace longgen {
 namespace {
 
-/// Where the gradient of a tensor goes in. The tensor itself is not needed for that.
+/// An edge is the place where the gradient of a tensor enters the graph. The tensor itself is not
+/// needed for that.
 using torch::autograd::Edge;
 
-/// x + attention(x), its norm, and what the backward pass of the norm reads.
+/// The sum x + attention(x) with its norm, and what the backward pass of the norm reads.
 struct Normed {
   AddedNorm result;
   at::Tensor inverse_rms;
 };
 
-/// What is kept of a layer: its input, undefined where it is offloaded; with Recompute::kNone also
-/// the graph of the attention, what follows it, and what the feed-forward network keeps.
+/// The forward pass keeps this of a layer: its input, undefined where it is offloaded; with
+/// Recompute::kNone also the graph of the attention, what follows it, and what the feed-forward
+/// network keeps.
 struct LayerRun {
   at::Tensor input_TE;
   Edge attention;
@@ -42,7 +44,7 @@ void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::T
   }
 }
 
-/// Those that the attention reads.
+/// The tensors of a layer that its attention and the norm before it read.
 std::vector<at::Tensor> attention_tensors(LayerWeights layer) {
   for (at::Tensor* tensor :
        {&layer.ffn_norm_E, &layer.gate_up, &layer.gate_up_bias, &layer.down, &layer.down_bias}) {
@@ -51,7 +53,7 @@ std::vector<at::Tensor> attention_tensors(LayerWeights layer) {
   return layer.tensors();
 }
 
-/// As torch::autograd::grad(), from an edge.
+/// Does what torch::autograd::grad() does, but begins at an edge instead of a tensor.
 std::vector<at::Tensor> gradients_of(const std::vector<at::Tensor>& leaves, const Edge& root,
                                      const at::Tensor& grad) {
   torch::autograd::edge_list ends;
@@ -61,8 +63,8 @@ std::vector<at::Tensor> gradients_of(const std::vector<at::Tensor>& leaves, cons
                                                                /*accumulate_grad=*/false, ends);
 }
 
-/// sum (V, E) += each row of grad at its token. ATen's index_add_() adds with atomics on a GPU, in
-/// another order in every run. The rows of a token are added in fp32.
+/// Adds each row of grad to the row of its token in sum (V, E), in fp32. On a GPU ATen's
+/// index_add_() would add with atomics, in another order in every run.
 void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_T,
                             at::Tensor& sum_VE) {
   at::Tensor wide_VE = sum_VE.to(at::kFloat);  // itself, where it is fp32
@@ -125,8 +127,9 @@ class Pass {
     return at::add(normed.result.sum, delta);
   }
 
-  /// With the graph of attention(x) where `graph` is given. The norm is done by hand, so that no
-  /// more than the edge has to stay of it.
+  /// Computes x + attention(x) and its norm. Where `graph` is given, the graph of attention(x) is
+  /// built and the edge into it is stored there. The norm is done by hand, so that nothing of the
+  /// graph but that edge has to stay.
   Normed attention(int64_t index, const at::Tensor& x, Edge* graph) {
     at::Tensor delta;
     {
@@ -155,7 +158,8 @@ class Pass {
     return loss.item<double>();
   }
 
-  /// Of a layer that is computed again. The next layer's begins to come back meanwhile.
+  /// Gives the input of a layer that is computed again. Where inputs are offloaded, that of the
+  /// layer before it begins to come back meanwhile.
   at::Tensor input(int64_t index, at::Tensor kept_TE) {
     if (options_.offload == nullptr) return kept_TE;
     if (!kept_TE.defined()) kept_TE = options_.offload->take(index);
@@ -163,9 +167,9 @@ class Pass {
     return kept_TE;
   }
 
-  /// The gradient of a layer's input, from that of its output. By hand but for the attention:
-  /// tensors go as soon as they are read, the feed-forward network is computed in chunks, and what
-  /// comes out of it is not computed again, because nothing needs it.
+  /// Gives the gradient of a layer's input, from that of its output. All but the attention is done
+  /// by hand: tensors go as soon as they are read, the feed-forward network is computed in chunks,
+  /// and its output is not computed again, because nothing needs it.
   at::Tensor layer(int64_t index, at::Tensor grad_TE) {
     LayerRun run = std::move(runs_[index]);
     runs_[index] = {};
@@ -184,7 +188,8 @@ class Pass {
     return grad_sum_TE.add_(found[0]);
   }
 
-  /// Of x + attention(x).
+  /// Gives the gradient of x + attention(x), from that of the layer's output, and adds those of the
+  /// weights that stand between the two.
   at::Tensor sum_gradient(int64_t index, at::Tensor grad_TE, LayerRun& run) {
     const at::NoGradGuard no_grad;
     const Normed normed = std::move(run.normed);

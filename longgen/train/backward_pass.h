@@ -23,8 +23,8 @@ struct BackwardOptions {
   int64_t loss_chunk_rows = kChunkRowsOfDevice;
   /// The gradients are those of loss_scale * (sum of the losses of all targets).
   double loss_scale = 1;
-  /// Where the inputs of all layers but the last wait, or null: on the decoder's device. Of a GPU;
-  /// not with Recompute::kNone.
+  /// The inputs of all layers but the last wait here. Null keeps them on the decoder's device. It
+  /// is for GPUs only, and not for Recompute::kNone.
   LayerOffload* offload = nullptr;
 };
 

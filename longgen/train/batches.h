@@ -14,7 +14,7 @@ namespace longgen {
 /// in the samples.
 MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask);
 
-/// Rows with a target.
+/// Counts the rows that have a target.
 int64_t num_targets(std::span<const Sample> samples);
 
 }  // namespace longgen

@@ -25,7 +25,7 @@ std::string folder_name(int64_t step) {
   return name;
 }
 
-/// "m.layers.0.qkv", ... with the tensors themselves.
+/// The moments under their names in the file, such as "m.layers.0.qkv"; not copies.
 std::vector<NamedTensor> moments(const AdamWState& state) {
   std::vector<NamedTensor> all;
   for (const NamedTensor& tensor : state.m.parameters()) {
@@ -72,9 +72,22 @@ void read_moments(const fs::path& path, AdamWState& state) {
   }
 }
 
+void check_same_run(const fs::path& folder, const Recipe& recipe, const RunState& saved,
+                    const RunState& expected) {
+  const std::string differences =
+      run_differences(load_recipe(folder / "recipe.toml"), saved, recipe, expected);
+  LG_CHECK(differences.empty(), folder.string(),
+           ": this run cannot be resumed, because it would not "
+           "give what it would have given:\n",
+           differences, "Restore these, or begin a new run with --force or another model.output.");
+}
+
+}  // namespace
+
 void write_state(const fs::path& file, const RunState& state) {
   write_file(file, dump_json(OrderedJson{{"step", state.step},
                                          {"tokens", state.tokens},
+                                         {"skipped_in_a_row", state.skipped_in_a_row},
                                          {"model_hash", state.model_hash},
                                          {"dataset_hash", state.dataset_hash}},
                              2) +
@@ -87,32 +100,26 @@ RunState read_state(const fs::path& file) {
   RunState state;
   state.step = json.integer("step", 0, kMaxSteps);
   state.tokens = json.integer("tokens", 0, int64_t{1} << 60);
+  state.skipped_in_a_row = json.integer("skipped_in_a_row", 0, state.step, 0);
   state.model_hash = json.string("model_hash");
   state.dataset_hash = json.string("dataset_hash");
   return state;
 }
 
-void check_same_run(const fs::path& folder, const Recipe& recipe, const RunState& saved,
-                    const RunState& expected) {
-  const Recipe saved_recipe = load_recipe(folder / "recipe.toml");
+std::string run_differences(const Recipe& saved_recipe, const RunState& saved, const Recipe& recipe,
+                            const RunState& expected) {
   std::string differences;
   for (const std::string& line : resume_differences(saved_recipe, recipe)) {
-    differences += "\n  " + line;
+    differences += "  " + line + "\n";
   }
   if (saved.model_hash != expected.model_hash) {
-    differences += "\n  the files of model.path have changed";
+    differences += "  the files of model.path have changed\n";
   }
   if (saved.dataset_hash != expected.dataset_hash) {
-    differences += "\n  the dataset at data.path has changed";
+    differences += "  the dataset at data.path has changed\n";
   }
-  LG_CHECK(differences.empty(), folder.string(),
-           ": this run cannot be resumed, because it would not "
-           "give what it would have given:",
-           differences,
-           "\nRestore these, or begin a new run with --force or another model.output.");
+  return differences;
 }
-
-}  // namespace
 
 at::ScalarType states_dtype(const Recipe& recipe) {
   return recipe.train.states == Precision::kBfloat16 ? at::kBFloat16 : at::kFloat;
@@ -135,6 +142,11 @@ std::vector<fs::path> CheckpointStore::folders() const {
   std::vector<fs::path> found;
   for (const std::string& name : names) found.push_back(directory_ / name);
   return found;
+}
+
+std::optional<fs::path> CheckpointStore::last() const {
+  const std::vector<fs::path> all = folders();
+  return all.empty() ? std::nullopt : std::optional(all.back());
 }
 
 void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,

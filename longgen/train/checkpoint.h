@@ -12,15 +12,25 @@
 
 namespace longgen {
 
-/// Besides weights and moments. The order of the data is a function of the step.
+/// What a run is, besides weights and moments. The order of the data is a function of the step.
 struct RunState {
-  int64_t step = 0;        ///< steps done
-  int64_t tokens = 0;      ///< tokens seen
-  std::string model_hash;  ///< of the model that the run began with
+  int64_t step = 0;              ///< steps done
+  int64_t tokens = 0;            ///< tokens seen
+  int64_t skipped_in_a_row = 0;  ///< of these steps the last ones, which changed nothing
+  std::string model_hash;        ///< of the model that the run began with
   std::string dataset_hash;
 };
 
-/// Of the weights that the optimizer changes, gradients and moments.
+/// A small JSON file. Throws Error naming the file where it cannot be written, or read.
+void write_state(const fs::path& file, const RunState& state);
+RunState read_state(const fs::path& file);
+
+/// What a run that began with this recipe, model and dataset differs in from a saved one, a line
+/// each, "  train.steps: 6 before, 7 now"; empty where nothing that decides the result differs.
+std::string run_differences(const Recipe& saved_recipe, const RunState& saved, const Recipe& recipe,
+                            const RunState& expected);
+
+/// The type in which a run keeps the weights that the optimizer changes, gradients and moments.
 at::ScalarType states_dtype(const Recipe& recipe);
 
 struct Checkpoint {
@@ -47,6 +57,8 @@ class CheckpointStore {
                                       c10::Device device = c10::kCPU) const;
 
   bool empty() const { return folders().empty(); }
+  /// The folder of the last one, whole or not; nullopt when there are none.
+  std::optional<fs::path> last() const;
 
  private:
   std::vector<fs::path> folders() const;  // in the order of their steps

@@ -20,7 +20,7 @@ c10::Stream LayerOffload::current_stream() const {
 LayerOffload::Copy LayerOffload::copy(int64_t layer, const at::Tensor& x, const at::Tensor& from,
                                       at::Tensor to) {
   const at::NoGradGuard no_grad;
-  // What x's memory held before, or the kernel that writes x, comes first.
+  // Work on what x's memory held before, and the kernel that writes x, must be done first.
   c10::Event ready(device_.type());
   ready.record(current_stream());
   ready.block(side_);

@@ -1,6 +1,7 @@
 #include "longgen/train/optimizer.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/isfinite.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +11,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/stochastic_rounding.h"
+#include "longgen/base/units.h"
 #include "longgen/ops/gpu_ops.h"
 
 namespace longgen {
@@ -33,7 +35,7 @@ void put(float value, uint64_t random, at::BFloat16& slot) {
   slot.x = stochastic_bf16(std::bit_cast<uint32_t>(value), random);
 }
 
-/// What one step reads and changes of a parameter.
+/// The numbers of one parameter that a step reads and changes.
 template <typename T>
 struct Slots {
   const T* gradient;
@@ -113,6 +115,17 @@ double gradient_norm(const ModelWeights& gradients) {
                                       : sum_of_squares<float>(gradient.tensor);
   }
   return std::sqrt(total);
+}
+
+void expect_finite(const ModelConfig& config, const ModelWeights& weights, const std::string& where,
+                   const std::string& advice) {
+  // Squares of floats do not overflow in double.
+  if (std::isfinite(gradient_norm(weights))) return;
+  for (const NamedTensor& named : weights.hugging_face_views(config)) {
+    const int64_t bad = named.tensor.numel() - at::isfinite(named.tensor).sum().item<int64_t>();
+    LG_CHECK(bad == 0, where, ": tensor ", named.name, ": ", format_count(bad), " of its ",
+             format_count(named.tensor.numel()), " numbers are not finite. ", advice);
+  }
 }
 
 void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
+#include "longgen/model/config.h"
 #include "longgen/model/weights.h"
 
 namespace longgen {
@@ -10,13 +12,13 @@ namespace longgen {
 struct AdamWOptions {
   double learning_rate = 0;
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-  /// Decoupled (Loshchilov and Hutter, arXiv 1711.05101): weights lose learning_rate * weight_decay
-  /// of themselves. Matrices only: norms and biases do not decay.
+  /// The decay is decoupled (Loshchilov and Hutter, arXiv 1711.05101): weights lose
+  /// learning_rate * weight_decay of themselves. Only matrices decay, norms and biases do not.
   double weight_decay = 0;
   uint64_t seed = 0;  ///< of the rounding of bf16 states
 };
 
-/// Moments of all parameters, shaped as the weights and in their dtype.
+/// The moments of all parameters, shaped as the weights and in their dtype.
 struct AdamWState {
   ModelWeights m, v;
 };
@@ -26,11 +28,16 @@ AdamWState make_adamw_state(const ModelWeights& masters);
 /// if one of them is. Waits for a GPU.
 double gradient_norm(const ModelWeights& gradients);
 
-/// One step; `step` counts from 1 (for the bias correction). Gradients are multiplied by grad_scale
-/// first. masters, gradients, m and v are all fp32 or all bf16, all on the CPU or all on a GPU.
-/// With bf16 the arithmetic is fp32, and weight, m and v are rounded stochastically, by random
-/// numbers that are a function of (seed, step, parameter, element): rounded to the nearest, most
-/// steps would change nothing. The result does not depend on the number of threads.
+/// Throws Error naming the first tensor that holds NaN or infinity, as "WHERE: tensor NAME ...",
+/// with `advice` at its end.
+void expect_finite(const ModelConfig& config, const ModelWeights& weights, const std::string& where,
+                   const std::string& advice);
+
+/// Takes one step; `step` counts from 1 (for the bias correction). Gradients are multiplied by
+/// grad_scale first. masters, gradients, m and v are all fp32 or all bf16, all on the CPU or all on
+/// a GPU. With bf16 the arithmetic is fp32, and weight, m and v are rounded stochastically, by
+/// random numbers that are a function of (seed, step, parameter, element): rounded to the nearest,
+/// most steps would change nothing. The result does not depend on the number of threads.
 void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
                 const AdamWOptions& options, ModelWeights& masters, AdamWState& state);
 

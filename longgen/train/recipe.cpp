@@ -27,8 +27,8 @@ namespace {
 
 using namespace recipe_fields;
 
-// value_text(value, rule): a value as it stands in the file. The shortest digits that give the same
-// double again.
+// value_text(value, rule) gives a value as it stands in the file: of a double, the fewest digits
+// that are read back as the same one.
 std::string value_text(const std::string& value, Text) { return toml_quoted(value); }
 std::string value_text(int64_t value, Count) { return std::to_string(value); }
 std::string value_text(bool value, YesNo) { return value ? "true" : "false"; }
@@ -63,7 +63,7 @@ std::string value_text(Enum value, const Choice<Enum, N>& choice) {
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
 
-/// What recipe_hash covers, as key and value.
+/// The keys and values that recipe_hash covers.
 Lines fixed_values(const Recipe& recipe) {
   Lines lines;
   for_each(recipe, [&](const Key& key, const auto& value, const auto& rule) {

@@ -68,9 +68,11 @@ struct Recipe {
     double weight_decay = 0.1;
     double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
     double clip_norm = 1;                       ///< 0: gradients are not clipped
+    int64_t max_skipped_steps = 10;             ///< in a row; then the run stops with an error
     Precision precision = Precision::kFloat32;  ///< of the computation
-    /// Of the weights that the optimizer changes, gradients and moments. kBfloat16 only with
-    /// precision kBfloat16: there are no masters, updates are rounded stochastically.
+    /// The type of the weights that the optimizer changes, of gradients and of moments. kBfloat16
+    /// goes only with precision kBfloat16: there are no masters, updates are rounded
+    /// stochastically.
     Precision states = Precision::kFloat32;
     Recompute recompute = Recompute::kLayers;
     Offload offload = Offload::kNone;
@@ -98,7 +100,8 @@ struct Recipe {
     bool operator==(const Log&) const = default;
   } log;
 
-  /// Where values came from, for messages. No part of a recipe's value: all are equal.
+  /// Tells messages where each value came from. It is no part of a recipe's value, so that any two
+  /// are equal.
   struct Origins {
     std::string source;
     std::map<std::string, std::string, std::less<>> places;  ///< by key
@@ -109,8 +112,8 @@ struct Recipe {
   /// train.steps, or as many as see at least train.tokens.
   int64_t total_steps() const;
   Schedule schedule() const;
-  /// "run.toml: line 7: architecture.layers", "--set architecture.layers=all", or, for a default,
-  /// "run.toml: architecture.layers": the beginning of a message about this key's value.
+  /// The beginning of a message about this key's value: "run.toml: line 7: architecture.layers",
+  /// "--set architecture.layers=all", or, for a default, "run.toml: architecture.layers".
   std::string where(std::string_view key) const;
 
   bool operator==(const Recipe&) const = default;
@@ -125,20 +128,20 @@ struct Recipe {
 /// values that contradict each other.
 Recipe parse_recipe(std::string_view text, const std::string& source,
                     const std::vector<std::string>& overrides = {});
-/// The same for a file of at most 1 MiB.
+/// Does the same for a file of at most 1 MiB.
 Recipe load_recipe(const fs::path& path, const std::vector<std::string>& overrides = {});
 
 /// The recipe as TOML with every value, defaults too. parse_recipe(dump_recipe(x)) == x.
 std::string dump_recipe(const Recipe& recipe);
 
-/// "section.key" of every key, in the order of the file.
+/// Every key as "section.key", in the order of the file.
 std::vector<std::string> recipe_keys();
 
 /// Hash of all that decides the weights at the end, as 16 hex digits: a run may be resumed only
-/// with the same one. Left out: model.output, train.recompute, train.offload and train.threads,
-/// eval, save, log. train.steps and train.tokens count as the total number of steps. Paths are
-/// hashed as text; what stands in them has hashes of its own (directory_hash, the dataset's
-/// manifest).
+/// with the same one. Left out: model.output, train.max_skipped_steps, train.recompute,
+/// train.offload and train.threads, eval, save, log. train.steps and train.tokens count as the
+/// total number of steps. Paths are hashed as text; what stands in them has hashes of its own
+/// (directory_hash, the dataset's manifest).
 std::string recipe_hash(const Recipe& recipe);
 /// One line for each value that recipe_hash covers and that differs: "train.batch_size: 16
 /// before, 8 now". Empty exactly if the hashes are the same.

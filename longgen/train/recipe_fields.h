@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "longgen/base/threads.h"
 #include "longgen/train/recipe.h"
 
 namespace longgen::recipe_fields {
@@ -29,8 +30,7 @@ struct Count {
 };
 struct Number {
   double low, high;
-  bool below_high = false;  ///< high itself is not allowed
-  bool above_low = false;
+  double smallest = 0;  ///< beside 0, which a rule with this one allows; 0: all from low on
 };
 struct YesNo {};
 struct Rope {};
@@ -61,12 +61,26 @@ inline constexpr Choice<Recompute, 3> kRecomputes{
 inline constexpr Choice<Offload, 2> kOffloads{
     {{{"none", Offload::kNone}, {"layer_inputs", Offload::kLayerInputs}}}};
 
+/// A token that sees no other has a softmax over one key, of which the gradient of q and k is 0 but
+/// for rounding errors. AdamW, which divides a gradient by its size, would train them on those.
+inline constexpr int64_t kMinLength = 2;
 // Upper limits only keep products within 64 bits and typing errors out of runs.
 inline constexpr int64_t kMaxLength = int64_t{1} << 30;
 inline constexpr int64_t kMaxBatch = int64_t{1} << 20;
 inline constexpr int64_t kMaxSteps = 1'000'000'000;
 inline constexpr int64_t kMaxRunTokens = int64_t{1} << 60;
 inline constexpr double kMaxRopeBase = 1e15;
+// The optimizer computes in float32, in which numbers below 1.2e-38 are 0 and 1 + 6e-8 is 1. A
+// recipe says nothing that is lost there.
+/// Where (1 - beta2) * g^2 of a gradient g is 0 in float32, the weight moves by
+/// learning_rate * g / eps: with this eps hardly farther than the learning rate, for every beta2 up
+/// to kMaxBeta.
+inline constexpr double kMinEps = 1e-16;
+/// A moment takes in (1 - beta) of the difference to the new gradient: with this beta, of a float's
+/// 24 bits, 4 are left for it.
+inline constexpr double kMaxBeta = 0.999999;
+inline constexpr double kMinLearningRate = 1e-12;
+inline constexpr double kMinClipNorm = 1e-6;
 
 /// Calls visit(Key, member, rule) for every key in the order of the file. R is Recipe or const
 /// Recipe.
@@ -78,11 +92,11 @@ void for_each(R& r, Visit&& visit) {
 
   visit(Key{"architecture.layers"}, r.architecture.layers, Text{.list = true});
   visit(Key{"architecture.sparse"}, r.architecture.sparse, Text{});
-  visit(Key{"architecture.context"}, r.architecture.context, Count{1, kMaxLength});
+  visit(Key{"architecture.context"}, r.architecture.context, Count{kMinLength, kMaxLength});
   visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
 
   visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});
-  visit(Key{"data.sequence_length"}, r.data.sequence_length, Count{1, kMaxLength});
+  visit(Key{"data.sequence_length"}, r.data.sequence_length, Count{kMinLength, kMaxLength});
   visit(Key{"data.packing"}, r.data.packing, kPackings);
   visit(Key{"data.mask"}, r.data.mask, kMasks);
   visit(Key{"data.seed"}, r.data.seed, Count{0, INT64_MAX});
@@ -91,22 +105,25 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"train.accumulation"}, r.train.accumulation, Count{1, kMaxBatch});
   visit(Key{"train.steps"}, r.train.steps, Count{1, kMaxSteps});
   visit(Key{"train.tokens"}, r.train.tokens, Count{1, kMaxRunTokens});
-  visit(Key{"train.learning_rate"}, r.train.learning_rate, Number{0, 1});
+  visit(Key{"train.learning_rate"}, r.train.learning_rate,
+        Number{.low = 0, .high = 1, .smallest = kMinLearningRate});
   visit(Key{"train.schedule"}, r.train.schedule, kSchedules);
   visit(Key{"train.warmup_steps"}, r.train.warmup_steps, Count{0, kMaxSteps});
   visit(Key{"train.final_lr_share"}, r.train.final_lr_share, Number{0, 1});
   visit(Key{"train.weight_decay"}, r.train.weight_decay, Number{0, 10});
-  visit(Key{"train.beta1"}, r.train.beta1, Number{.low = 0, .high = 1, .below_high = true});
-  visit(Key{"train.beta2"}, r.train.beta2, Number{.low = 0, .high = 1, .below_high = true});
-  visit(Key{"train.eps"}, r.train.eps, Number{.low = 0, .high = 1, .above_low = true});
-  visit(Key{"train.clip_norm"}, r.train.clip_norm, Number{0, 1e6});
+  visit(Key{"train.beta1"}, r.train.beta1, Number{0, kMaxBeta});
+  visit(Key{"train.beta2"}, r.train.beta2, Number{0, kMaxBeta});
+  visit(Key{"train.eps"}, r.train.eps, Number{kMinEps, 1});
+  visit(Key{"train.clip_norm"}, r.train.clip_norm,
+        Number{.low = 0, .high = 1e6, .smallest = kMinClipNorm});
+  visit(Key{"train.max_skipped_steps", kFree}, r.train.max_skipped_steps, Count{1, kMaxSteps});
   visit(Key{"train.precision"}, r.train.precision, kPrecisions);
   visit(Key{"train.states"}, r.train.states, kPrecisions);
   visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputes);
   visit(Key{"train.offload", kFree}, r.train.offload, kOffloads);
   visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{0, kMaxLength});
   visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});
-  visit(Key{"train.threads", kFree}, r.train.threads, Count{0, 4096});
+  visit(Key{"train.threads", kFree}, r.train.threads, Count{0, kMaxThreads});
 
   visit(Key{"eval.every", kFree}, r.eval.every, Count{0, kMaxSteps});
   visit(Key{"eval.sequences", kFree}, r.eval.sequences, Count{1, kMaxBatch});

@@ -151,7 +151,7 @@ class RecipeParser {
         if (table.size() == 1) return table;
       }
     } catch (const toml::parse_error&) {
-      // Not TOML: plain text.
+      // What is not TOML is plain text.
     }
     try {
       return toml::parse("value = " + toml_quoted(value));
@@ -193,6 +193,14 @@ void check_steps(Recipe& recipe) {
            ".");
 }
 
+void check_decay(const Recipe& recipe) {
+  const double share = recipe.train.learning_rate * recipe.train.weight_decay;
+  LG_CHECK(share < 1, recipe.where("train.weight_decay"),
+           ": a step takes learning_rate * weight_decay of every matrix away: expected less than "
+           "1, found ",
+           recipe.train.learning_rate, " * ", recipe.train.weight_decay, " = ", share, ".");
+}
+
 void check_states(const Recipe& recipe) {
   const Recipe::Train& train = recipe.train;
   LG_CHECK(train.states == Precision::kFloat32 || train.precision == Precision::kBfloat16,
@@ -225,6 +233,7 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
            recipe.where("train.accumulation"), ": expected a divisor of train.batch_size, ",
            recipe.train.batch_size, ", found ", recipe.train.accumulation, ".");
   check_steps(recipe);
+  check_decay(recipe);
   check_states(recipe);
   check_offload(recipe);
   return recipe;

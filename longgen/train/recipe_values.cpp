@@ -10,7 +10,6 @@
 
 namespace longgen::recipe_fields {
 
-/// At most 60 bytes of it, cut between characters.
 std::string shortened(std::string text) {
   constexpr size_t kShown = 60;
   if (text.size() <= kShown) return text;
@@ -21,7 +20,6 @@ std::string shortened(std::string text) {
 
 std::string shown(std::string_view text) { return shortened(dump_json(Json(std::string(text)))); }
 
-/// What was found, short enough for a message.
 std::string shown(const toml::node& node) {
   if (const auto* text = node.as_string()) return shown(text->get());
   if (node.is_table()) return "a table";
@@ -37,8 +35,6 @@ std::string shown(const toml::node& node) {
 void wrong(const Entry& entry, const std::string& expected) {
   LG_FAIL(entry.where, ": expected ", expected, ", found ", shown(*entry.node), ".");
 }
-
-// read(entry, member, rule) for each kind of rule.
 
 void read(const Entry& entry, std::string& member, const Text& rule) {
   const std::string expected = rule.list ? "a string or a list of integers" : "a string";
@@ -83,13 +79,13 @@ void read(const Entry& entry, int64_t& member, const Count& rule) {
 }
 
 void read(const Entry& entry, double& member, const Number& rule) {
-  const std::string expected =
-      fmt::format("a number {} {} {} {}", rule.above_low ? "above" : "from", rule.low,
-                  rule.below_high ? "to below" : "to", rule.high);
+  const bool gap = rule.smallest > 0;
+  const std::string expected = fmt::format("{}a number from {} to {}", gap ? "0 or " : "",
+                                           gap ? rule.smallest : rule.low, rule.high);
   const std::optional<double> number =
       entry.node->is_number() ? entry.node->value<double>() : std::nullopt;
-  const bool good = number && (rule.above_low ? *number > rule.low : *number >= rule.low) &&
-                    (rule.below_high ? *number < rule.high : *number <= rule.high);
+  const bool good = number && *number >= rule.low && *number <= rule.high &&
+                    (*number == 0 || *number >= rule.smallest);
   if (!good) wrong(entry, expected);
   member = *number + 0.0;  // -0.0 becomes 0.0
 }

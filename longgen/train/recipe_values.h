@@ -10,13 +10,13 @@
 
 namespace longgen::recipe_fields {
 
-/// At most 60 bytes of it, cut between characters.
+/// Cuts a text to at most 60 bytes, between two characters.
 std::string shortened(std::string text);
-/// What was found, short enough for a message.
+/// Shows a value that was found, short enough for a message.
 std::string shown(std::string_view text);
 std::string shown(const toml::node& node);
 
-/// Where a value stands, and what it is.
+/// A value, and the place where it stands.
 struct Entry {
   const toml::node* node = nullptr;
   std::string where;                 // the beginning of a message about it

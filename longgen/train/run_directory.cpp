@@ -81,23 +81,15 @@ RunDirectory::~RunDirectory() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-void RunDirectory::expect_recipe(const Recipe& recipe) const {
-  std::string differences;
-  for (const std::string& line : resume_differences(load_recipe(recipe_file()), recipe)) {
-    differences += "\n  " + line;
-  }
-  LG_CHECK(differences.empty(), path_.string(),
-           ": holds a finished run of another recipe:", differences,
-           "\nRestore these, or begin a new run with --force or another model.output.");
-}
-
 void RunDirectory::remove_leftovers() const {
   remove_temporaries(path_);
   remove_temporaries(checkpoints());
 }
 
 void RunDirectory::clear() const {
-  for (const fs::path& path : {model(), checkpoints(), tensorboard()}) remove_tree(path);
+  for (const fs::path& path : {model(), state_file(), checkpoints(), tensorboard()}) {
+    remove_tree(path);
+  }
 }
 
 }  // namespace longgen

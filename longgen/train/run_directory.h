@@ -19,17 +19,15 @@ class RunDirectory {
 
   const fs::path& path() const { return path_; }
   fs::path recipe_file() const { return path_ / "recipe.toml"; }
+  fs::path state_file() const { return path_ / "state.json"; }  ///< there beside model()
   fs::path metrics() const { return path_ / "metrics.jsonl"; }
   fs::path tensorboard() const { return path_ / "tensorboard"; }
   fs::path checkpoints() const { return path_ / "checkpoints"; }
   fs::path model() const { return path_ / "model"; }  ///< there once the run is finished
 
-  /// Throws Error, with the differences, where another recipe than the one given led to what is
-  /// here.
-  void expect_recipe(const Recipe& recipe) const;
   /// Removes what a killed run left half written.
   void remove_leftovers() const;
-  /// Removes what an earlier run left: model, checkpoints, event files.
+  /// Removes what an earlier run left: model, state, checkpoints, event files.
   void clear() const;
 
  private:

@@ -1,5 +1,7 @@
 #include "longgen/train/step.h"
 
+#include <cmath>
+
 namespace longgen {
 
 StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& batches,
@@ -13,10 +15,11 @@ StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& 
   }
   result.loss /= static_cast<double>(num_targets);
   const double norm = result.gradient_norm = gradient_norm(model.gradients);
-  if (!result.is_finite()) return result;
   const double clip = options.clip_norm;
-  adamw_step(model.gradients, clip > 0 && norm > clip ? clip / norm : 1.0, step, options.adamw,
-             model.masters, model.moments);
+  const double scale = clip > 0 && norm > clip ? clip / norm : 1.0;
+  result.applied = std::isfinite(result.loss) && norm * scale <= kLargestNorm;
+  if (!result.applied) return result;
+  adamw_step(model.gradients, scale, step, options.adamw, model.masters, model.moments);
   const ModelWeights& computing = model.decoder.weights();
   if (!computing.embedding_VE.is_same(model.masters.embedding_VE)) {
     copy_weights(model.masters, computing);

@@ -1,7 +1,6 @@
 // train/step.h: one optimizer step.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -26,14 +25,19 @@ struct TrainedModel {
 };
 
 struct StepResult {
-  double loss = 0;  ///< mean over the targets
-  double gradient_norm = 0;
-  bool is_finite() const { return std::isfinite(loss) && std::isfinite(gradient_norm); }
+  double loss = 0;           ///< mean over the targets
+  double gradient_norm = 0;  ///< before clipping
+  bool applied = false;      ///< false: no weight and no moment has changed
 };
 
+/// Where gradients are not clipped: the second moment, a float32, holds squares of up to 3.4e38. An
+/// infinite one would never change again, and neither would its weight.
+inline constexpr double kLargestNorm = 1e18;
+
 /// Gradients of the mean loss over all targets of the micro-batches, one after the other, then the
-/// update; `step` counts from 1. Changes no weight where the result is not finite. num_targets must
-/// be positive. On a GPU the update may still be under way when it returns.
+/// update; `step` counts from 1. Changes nothing where the loss or the gradient's norm is not
+/// finite, or the norm, once clipped, above kLargestNorm. num_targets must be positive. On a GPU
+/// the update may still be under way when it returns.
 StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& batches,
                       int64_t num_targets, int64_t step, const StepOptions& options);
 

@@ -7,12 +7,12 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
-#include <thread>
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/process.h"
 #include "longgen/base/progress.h"
+#include "longgen/base/threads.h"
 #include "longgen/base/units.h"
 #include "longgen/checkpoint/directory_hash.h"
 #include "longgen/data/packing.h"
@@ -24,10 +24,9 @@
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/train/batches.h"
 #include "longgen/train/checkpoint.h"
-#include "longgen/train/event_file.h"
-#include "longgen/train/metrics_log.h"
 #include "longgen/train/run_directory.h"
 #include "longgen/train/step.h"
+#include "longgen/train/step_log.h"
 
 namespace longgen {
 namespace {
@@ -97,9 +96,7 @@ class Run {
         packing_(dataset_, {recipe.data.sequence_length, recipe.data.packing,
                             static_cast<uint64_t>(recipe.data.seed)}) {
     const int64_t threads = recipe.train.threads;
-    at::set_num_threads(threads > 0
-                            ? static_cast<int>(threads)
-                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+    at::set_num_threads(static_cast<int>(threads > 0 ? threads : default_threads()));
     flush_denormals();
     dataset_.expect_tokenizer(Tokenizer::load(recipe.model.path).hash());
     LG_CHECK(dataset_.largest_id() < config_.vocab_size, recipe.where("data.path"),
@@ -129,7 +126,10 @@ class Run {
     while (state_.state.step < summary_.total_steps && !stopped()) {
       const std::string note = step();
       if (progress) progress->update(state_.state.step, note);
-      if (due(recipe_.save.every) && state_.state.step < summary_.total_steps) save();
+      expect_progress();
+      // A checkpoint in the middle of skipped steps would only push a better one out.
+      const bool good = state_.state.skipped_in_a_row == 0;
+      if (good && due(recipe_.save.every) && state_.state.step < summary_.total_steps) save();
     }
     if (progress) progress->finish();
     summary_.seconds = seconds_since(begin);
@@ -161,7 +161,7 @@ class Run {
     LG_CHECK(
         options_.resume, directory_->path().string(),
         ": holds a finished run already. Give --force to train again, or another model.output.");
-    directory_->expect_recipe(recipe_);
+    expect_finished_run();
     log_info(directory_->path().string() + ": this run is finished");
     summary_.finished = true;
     summary_.steps = summary_.total_steps;
@@ -170,15 +170,29 @@ class Run {
     return true;
   }
 
+  /// The finished run here is the one that the recipe, the model and the data would give.
+  void expect_finished_run() const {
+    // Runs that an earlier longgen finished have no state: of them the recipe alone is compared.
+    const fs::path file = directory_->state_file();
+    const RunState now = inputs(), saved = fs::exists(file) ? read_state(file) : now;
+    const std::string differences =
+        run_differences(load_recipe(directory_->recipe_file()), saved, recipe_, now);
+    LG_CHECK(differences.empty(), directory_->path().string(),
+             ": holds a finished run that began otherwise:\n", differences,
+             "Restore these, or begin a new run with --force or another model.output.");
+  }
+
+  /// The state before the first step.
+  RunState inputs() const {
+    return {.model_hash = hash_directory(recipe_.model.path), .dataset_hash = dataset_.hash()};
+  }
+
   void start() {
     LG_CHECK(options_.resume || options_.replace || store_->empty(), directory_->path().string(),
              ": holds checkpoints of a run. Give --resume to go on, --force to begin anew, or "
              "another model.output.");
     directory_->remove_leftovers();
-    const RunState expected = {.step = 0,
-                               .tokens = 0,
-                               .model_hash = hash_directory(recipe_.model.path),
-                               .dataset_hash = dataset_.hash()};
+    const RunState expected = inputs();
     std::optional<Checkpoint> saved;
     if (options_.resume) saved = store_->load_last(recipe_, expected, device_);
     if (saved) {
@@ -190,6 +204,9 @@ class Run {
       state_.masters =
           load_model(recipe_.model.path, {.dtype = states_dtype(recipe_), .device = device_})
               .weights();
+      expect_finite(config_, state_.masters,
+                    recipe_.where("model.path") + ": " + recipe_.model.path,
+                    "Nothing can be trained from these: import or convert the model anew.");
       state_.optimizer = make_adamw_state(state_.masters);
       directory_->clear();
     }
@@ -201,8 +218,9 @@ class Run {
 
   void open_logs(int64_t resume_step) {
     write_file(directory_->recipe_file(), dump_recipe(recipe_));
-    metrics_.emplace(directory_->metrics(), resume_step);
-    if (recipe_.log.tensorboard) events_.emplace(directory_->tensorboard(), resume_step);
+    std::optional<fs::path> tensorboard;
+    if (recipe_.log.tensorboard) tensorboard = directory_->tensorboard();
+    log_.emplace(directory_->metrics(), tensorboard, resume_step);
   }
 
   /// The decoder that computes: on the masters themselves, or on a bf16 copy.
@@ -239,15 +257,27 @@ class Run {
     const double rate = recipe_.schedule().learning_rate_at(state_.state.step);
     const StepResult result = train_step({*decoder_, state_.masters, state_.optimizer, gradients_},
                                          batches, targets, state_.state.step, step_options(rate));
-    if (!result.is_finite()) skip_step(result);
+    if (result.applied) {
+      state_.state.skipped_in_a_row = 0;
+    } else {
+      skip_step(result);
+    }
     const double loss = result.loss;
     if (state_.state.step == first_step_ + 1) summary_.first_loss = loss;
     summary_.last_loss = loss;
     const double seconds = seconds_since(begin);
-    log_step(loss, result.gradient_norm, rate, seconds);
-    const double speed = static_cast<double>(recipe_.tokens_per_step()) / seconds;
-    return "loss " + fixed(loss, "%.4f") + ", " + fixed(speed, "%.0f") + " tokens/s, " +
-           format_bytes(held_bytes());
+    const StepRecord record = {
+        .step = state_.state.step,
+        .loss = loss,
+        .learning_rate = rate,
+        .grad_norm = result.gradient_norm,
+        .tokens = state_.state.tokens,
+        .tokens_per_s = static_cast<double>(recipe_.tokens_per_step()) / seconds,
+        .seconds = seconds,
+        .memory_bytes = held_bytes()};
+    log_step(record);
+    return "loss " + fixed(loss, "%.4f") + ", " + fixed(record.tokens_per_s, "%.0f") +
+           " tokens/s, " + format_bytes(record.memory_bytes);
   }
 
   int64_t held_bytes() const { return options_.on_gpu ? gpu_memory().reserved : memory_bytes(); }
@@ -267,36 +297,39 @@ class Run {
 
   void skip_step(const StepResult& result) {
     ++summary_.skipped_steps;
+    ++state_.state.skipped_in_a_row;
+    const bool finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
     log_warning(detail::concat("step ", state_.state.step, ": loss ", result.loss,
-                               ", gradient norm ", result.gradient_norm,
-                               ": not finite, so this step changes nothing"));
+                               ", gradient norm ", result.gradient_norm, ": ",
+                               finite ? "beyond what AdamW's moments hold" : "not finite",
+                               ", so this step changes nothing"));
   }
 
-  void log_step(double loss, double norm, double rate, double seconds) {
-    const int64_t step = state_.state.step;
-    const bool logs = due(recipe_.log.every) || step == summary_.total_steps;
+  /// Throws where the run has skipped so many steps that it will not recover, or every one.
+  void expect_progress() const {
+    const int64_t row = state_.state.skipped_in_a_row, step = state_.state.step;
+    if (row < std::min(recipe_.train.max_skipped_steps, summary_.total_steps)) return;
+    const std::optional<fs::path> last = store_->last();
+    LG_FAIL(recipe_.where("train.max_skipped_steps"), ": ",
+            row == 1 ? "step " : detail::concat("steps ", step - row + 1, " to "), step,
+            " gave a loss or a gradient that is not finite and changed nothing, so the run stops; "
+            "no model is written.",
+            last ? "\n  The last checkpoint, " + last->string() + ", is from before them."
+                 : "\n  There is no checkpoint of this run.",
+            row == step
+                ? "\n  No step was finite. Likely the model itself is not sound in this precision: "
+                  "does `longgen eval perplexity` give a number for model.path? Then see "
+                  "architecture.rope and data.path."
+                : "\n  Likely the steps before them were too large: a smaller train.learning_rate, "
+                  "a longer train.warmup_steps, or train.clip_norm = 1.");
+  }
+
+  void log_step(StepRecord record) {
+    const bool logs = due(recipe_.log.every) || record.step == summary_.total_steps;
     const bool evaluates = due(recipe_.eval.every);
     if (!logs && !evaluates) return;
-    const double speed = static_cast<double>(recipe_.tokens_per_step()) / seconds;
-    OrderedJson line = {{"step", step},
-                        {"loss", loss},
-                        {"learning_rate", rate},
-                        {"grad_norm", norm},
-                        {"tokens", state_.state.tokens},
-                        {"tokens_per_s", speed},
-                        {"seconds", seconds},
-                        {"memory_bytes", held_bytes()}};
-    std::vector<Scalar> scalars = {{"train/loss", loss},
-                                   {"train/learning_rate", rate},
-                                   {"train/grad_norm", norm},
-                                   {"train/tokens_per_s", speed}};
-    if (evaluates) {
-      const double held_out = held_out_loss();
-      line["eval_loss"] = held_out;
-      scalars.push_back({"eval/loss", held_out});
-    }
-    metrics_->write(line);
-    if (events_) events_->write(step, scalars);
+    if (evaluates) record.eval_loss = held_out_loss();
+    log_->write(record);
   }
 
   double held_out_loss() const {
@@ -313,8 +346,38 @@ class Run {
 
   void save() {
     if (saved_step_ == state_.state.step) return;  // stopped just after it
+    expect_finite_weights("no checkpoint is written");
     store_->save(recipe_, config_, state_);
     saved_step_ = state_.state.step;
+  }
+
+  void expect_finite_weights(const std::string& consequence) const {
+    expect_finite(config_, state_.masters,
+                  detail::concat(directory_->path().string(), ": after step ", state_.state.step),
+                  "So " + consequence +
+                      ". The steps were too large: try a smaller train.learning_rate, or "
+                      "train.clip_norm = 1.");
+  }
+
+  void write_model() const {
+    expect_finite_weights("no model is written");
+    write_state(directory_->state_file(), state_.state);
+    AtomicDirectory model(directory_->model(), /*replace=*/true);
+    save_model(model.path(), config_, state_.masters, stored_dtype(config_));
+    copy_tokenizer_files(recipe_.model.path, model.path());
+    model.commit();
+  }
+
+  /// What to say where the model could not be written: the steps since the last checkpoint are
+  /// kept, if that is possible.
+  std::string kept_steps() {
+    try {
+      save();
+      return "\n  The trained weights are kept in " + store_->last()->string() +
+             ", a model directory; --resume writes the model from them.";
+    } catch (const Error&) {
+      return "";  // the same disk is full, or the weights are not finite
+    }
   }
 
   void finish() {
@@ -325,10 +388,11 @@ class Run {
       save();
       return;
     }
-    AtomicDirectory model(directory_->model(), /*replace=*/true);
-    save_model(model.path(), config_, state_.masters, stored_dtype(config_));
-    copy_tokenizer_files(recipe_.model.path, model.path());
-    model.commit();
+    try {
+      write_model();
+    } catch (const Error& error) {
+      LG_FAIL(error.what(), kept_steps());
+    }
     summary_.finished = true;
     summary_.model = directory_->model();
   }
@@ -350,8 +414,7 @@ class Run {
   std::optional<Decoder> decoder_;
   ModelWeights gradients_;
   std::optional<LayerOffload> offload_;
-  std::optional<MetricsLog> metrics_;
-  std::optional<EventFile> events_;
+  std::optional<StepLog> log_;
   TrainSummary summary_;
 };
 

@@ -23,7 +23,7 @@ struct TrainOptions {
 struct TrainSummary {
   int64_t steps = 0, total_steps = 0;  ///< done, of the recipe
   int64_t tokens = 0;
-  // Of this call's steps:
+  // What follows is about the steps of this call.
   int64_t skipped_steps = 0;  ///< whose loss or gradient norm was not finite
   double first_loss = 0, last_loss = 0;
   double seconds = 0;
@@ -34,12 +34,14 @@ struct TrainSummary {
 };
 
 /// Files in model.output (run_directory.h): recipe.toml, metrics.jsonl, tensorboard/, checkpoints/
-/// and, at the end, model/. On one machine with one number of threads the weights at the end are
-/// the same to the bit whether or not the run was killed and resumed; on a GPU not where a full
-/// layer attends within a single document, for which cuDNN's gradients differ from run to run. A
-/// step whose loss or gradient norm is not finite changes no weight, and a warning says so. Until
-/// the model, the data and, to resume, a checkpoint have been read, nothing of an earlier run is
-/// touched. Throws Error naming the recipe's key or the file.
+/// and, at the end, state.json and model/. On one machine with one number of threads the weights at
+/// the end are the same to the bit whether or not the run was killed and resumed; on a GPU not
+/// where a full layer attends within a single document, for which cuDNN's gradients differ from run
+/// to run. A step whose loss or gradient norm is not finite changes no weight, and a warning says
+/// so; after train.max_skipped_steps of them in a row, or where every step was one, the run stops
+/// with an Error. Weights that are not finite are never written: neither as a model nor as a
+/// checkpoint. Until the model, the data and, to resume, a checkpoint have been read, nothing of an
+/// earlier run is touched. Throws Error naming the recipe's key or the file.
 TrainSummary train(const Recipe& recipe, const TrainOptions& options);
 
 }  // namespace longgen

@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -160,7 +161,7 @@ class KillTest(ExtendCase):
             self.assertTrue(found == expected, "the weights differ")
             self.assertEqual(found_log, log)
             self.assertEqual(self.names_in("checkpoints"), [f"step-{STEPS - 2:08}", f"step-{STEPS - 1:08}"])
-            self.assertEqual(self.names_in(""), ["checkpoints", "metrics.jsonl", "model", "recipe.toml", "tensorboard"])
+            self.assertEqual(self.names_in(""), ["checkpoints", "metrics.jsonl", "model", "recipe.toml", "state.json", "tensorboard"])
 
 
 class KillWithBf16StatesTest(KillTest):
@@ -199,6 +200,25 @@ class StopTest(ExtendCase):
         self.assertEqual(err, b"\nstopping; once more to stop at once\n")
         self.assertIn("holds checkpoints of a run. Give --resume", self.error("extend", self.recipe)[0])
         self.assertIn("give one of them", self.error("extend", self.recipe, "--resume", "--force")[0])
+
+
+class NotFiniteTest(ExtendCase):
+    steps = 4
+
+    def test_steps_that_are_not_finite_give_no_model(self):
+        weights = self.dir / "model/model.safetensors"
+        data = bytearray(weights.read_bytes())
+        (length,) = struct.unpack_from("<Q", data)
+        entry = json.loads(data[8:8 + length])["model.layers.1.mlp.down_proj.weight"]
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        data[begin:end] = struct.pack("<f", 3e38) * ((end - begin) // 4)
+        weights.write_bytes(data)
+        out, err = self.run_program("extend", self.recipe, "--quiet", code=1)
+        self.assertEqual(out, "")
+        self.assertIn(f"longgen: error: {self.recipe}: train.max_skipped_steps: steps 1 to 4 gave a loss or a gradient "
+                      "that is not finite and changed nothing, so the run stops; no model is written.\n", err)
+        self.assertEqual(self.names_in("model"), [])
+        self.assertEqual(self.names_in("checkpoints"), [])
 
 
 class FullDiskTest(ExtendCase):

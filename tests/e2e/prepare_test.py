@@ -136,7 +136,7 @@ class PrepareTest(CliCase):
         self.assertIn("--shard-tokens: expected at least 1, found 0", self.usage_error(*base, "--shard-tokens", 0))
         self.assertIn('expected a count such as 16384, 16K or 1M, found "x"',
                       self.usage_error(*base, "--shard-tokens", "x"))
-        self.assertIn("--threads: expected a number from 0 to 4096", self.usage_error(*base, "--threads", 5000))
+        self.assertIn("--threads: expected a number from 0 to 1024", self.usage_error(*base, "--threads", 5000))
 
     def test_mistakes(self):
         def message(*arguments):

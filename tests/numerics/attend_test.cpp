@@ -1,8 +1,8 @@
 // The attend op forward: against the reference in fp64, identities, determinism, errors.
 #include <gtest/gtest.h>
 
-#include "longgen/base/check.h"
 #include "tests/numerics/attend_cases.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
@@ -126,36 +126,32 @@ TEST(AttendTest, NoQueriesGiveNoRows) {
   EXPECT_EQ(result.out_THD.sizes(), (std::vector<int64_t>{0, 4, 64}));
 }
 
-std::string error_of(const Qkv& x, const Pattern& pattern, const AttendOptions& options = {}) {
-  try {
-    attend(x.q_THD, x.k_SKD, x.v_SKD, pattern, options);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+std::string attend_error(const Qkv& x, const Pattern& pattern, const AttendOptions& options = {}) {
+  return error_of([&] { attend(x.q_THD, x.k_SKD, x.v_SKD, pattern, options); });
 }
 
 TEST(AttendTest, ErrorsNameWhatWasFound) {
   const auto zeros = [](int64_t t, int64_t h, int64_t d) { return torch::zeros({t, h, d}); };
-  EXPECT_NE(error_of({zeros(4, 7, 8), zeros(4, 2, 8), zeros(4, 2, 8)}, Pattern())
+  EXPECT_NE(attend_error({zeros(4, 7, 8), zeros(4, 2, 8), zeros(4, 2, 8)}, Pattern())
                 .find("num_heads 7 is not a multiple of num_kv_heads 2"),
             std::string::npos);
-  EXPECT_NE(
-      error_of({zeros(4, 2, 8), zeros(3, 2, 8), zeros(3, 2, 8)}, Pattern()).find("as many keys"),
-      std::string::npos);
-  EXPECT_NE(error_of({zeros(4, 2, 8), zeros(4, 2, 9), zeros(4, 2, 9)}, Pattern())
+  EXPECT_NE(attend_error({zeros(4, 2, 8), zeros(3, 2, 8), zeros(3, 2, 8)}, Pattern())
+                .find("as many keys"),
+            std::string::npos);
+  EXPECT_NE(attend_error({zeros(4, 2, 8), zeros(4, 2, 9), zeros(4, 2, 9)}, Pattern())
                 .find("head sizes must be equal"),
             std::string::npos);
-  EXPECT_NE(error_of({zeros(4, 2, 8).to(torch::kHalf), zeros(4, 2, 8), zeros(4, 2, 8)}, Pattern())
-                .find("dtype"),
-            std::string::npos);
+  EXPECT_NE(
+      attend_error({zeros(4, 2, 8).to(torch::kHalf), zeros(4, 2, 8), zeros(4, 2, 8)}, Pattern())
+          .find("dtype"),
+      std::string::npos);
   AttendOptions options;
   options.doc_starts = torch::tensor({0, 2, 2}, torch::kLong);
-  EXPECT_NE(error_of({zeros(4, 2, 8), zeros(4, 2, 8), zeros(4, 2, 8)}, Pattern(), options)
+  EXPECT_NE(attend_error({zeros(4, 2, 8), zeros(4, 2, 8), zeros(4, 2, 8)}, Pattern(), options)
                 .find("must ascend from 0"),
             std::string::npos);
-  EXPECT_NE(error_of({zeros(4, 2, 8), zeros(4, 2, 8), zeros(4, 2, 8)},
-                     Pattern::sparse(0, 1, 4, {0, 1, 2}))
+  EXPECT_NE(attend_error({zeros(4, 2, 8), zeros(4, 2, 8), zeros(4, 2, 8)},
+                         Pattern::sparse(0, 1, 4, {0, 1, 2}))
                 .find("one stride offset for each of 2 KV heads, found 3"),
             std::string::npos);
 }

@@ -10,6 +10,7 @@
 #include "longgen/base/files.h"
 #include "longgen/base/json.h"
 #include "longgen/base/units.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
@@ -23,16 +24,6 @@ class FilesTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(dir_); }
   fs::path dir_;
 };
-
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 TEST_F(FilesTest, AtomicFileLeavesTheOldContentWithoutCommit) {
   write_file(dir_ / "a", "old");

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
+#include <tuple>
 
 #include "longgen/attention/cpu/items.h"
 
@@ -22,6 +24,9 @@ constexpr int64_t kFewRows = 12;
 // not depend on the machine.
 constexpr int64_t kBlocksPerPart = 16;
 constexpr int64_t kManyTiles = 32;
+// Of the parts that are computed before they are merged. How many they are changes no bit.
+constexpr int64_t kPartBytes = int64_t{8} << 20;
+constexpr int64_t kFewestParts = 64;
 
 struct Shape {
   int64_t num_heads;
@@ -29,6 +34,12 @@ struct Shape {
   int64_t head_size;
   int64_t head_size_padded;
 };
+
+/// Parts of so many sums each that are in memory together.
+int64_t parts_at_once(int64_t sums_per_part) {
+  const auto bytes = sums_per_part * static_cast<int64_t>(sizeof(float));
+  return std::max(kFewestParts, kPartBytes / std::max<int64_t>(bytes, 1));
+}
 
 /// What one thread needs to work on a tile.
 class TileWorker {
@@ -162,72 +173,106 @@ void merge_part(int64_t rows, int64_t columns, const float* part, const RowState
   }
 }
 
+/// A call of attend_forward().
+struct Call {
+  const at::Tensor& q_THD;
+  const Pattern& pattern;
+  const KeyBlockSource& source;
+  double scale;
+  const at::Tensor& out_THD;
+  const at::Tensor& lse_HT;
+  Shape shape;
+  Plan plan;
+
+  int64_t sums_per_item() const { return plan.max_rows * shape.head_size_padded; }
+  int64_t rows(const Tile& tile) const { return tile.num_tokens * shape.group; }
+  TileWorker make_worker() const { return {shape, plan.max_rows}; }
+
+  void clear(const Tile& tile, float* sums, RowState* states) const {
+    std::fill_n(sums, rows(tile) * shape.head_size_padded, 0.0f);
+    std::fill_n(states, rows(tile), RowState{-kInfinity, 0.0f});
+  }
+
+  /// Attends the tile to some of its visible blocks.
+  void attend(TileWorker& worker, const Tile& tile, std::span<const int64_t> key_blocks,
+              float* sums, RowState* states) const {
+    clear(tile, sums, states);
+    worker.load_queries(q_THD, tile, scale);
+    for (const int64_t j : key_blocks) {
+      worker.add_block(tile, j, source.block(tile.sequence, tile.kv_head, j), sums, states);
+    }
+  }
+};
+
+void attend_whole_tiles(const Call& call) {
+  for_each_item(
+      static_cast<int64_t>(call.plan.tiles.size()),
+      [&] {
+        return std::tuple(call.make_worker(), Floats(call.sums_per_item()),
+                          std::vector<RowState>(call.plan.max_rows));
+      },
+      [&](auto& state, int64_t item) {
+        auto& [worker, sums, states] = state;
+        const Tile& tile = call.plan.tiles[item];
+        call.attend(worker, tile, call.pattern.visible_blocks(tile.query_block(), tile.kv_head),
+                    sums.data(), states.data());
+        write_tile(tile, call.shape, sums.data(), states.data(), call.out_THD, call.lse_HT);
+      });
+}
+
+/// In waves of parts: what all parts of a long sequence give would grow with its length. A tile
+/// whose parts fall into two waves goes on from what the first one made of it.
+void attend_in_parts(const Call& call) {
+  const std::vector<Part>& parts = call.plan.parts;
+  const auto num_parts = static_cast<int64_t>(parts.size());
+  const int64_t per_item = call.sums_per_item(), max_rows = call.plan.max_rows;
+  const int64_t wave = std::min(num_parts, parts_at_once(per_item));
+  const Floats sums(wave * per_item), merged(per_item);
+  std::vector<RowState> states(wave * max_rows), merged_states(max_rows);
+  for (int64_t first = 0; first < num_parts; first += wave) {
+    const int64_t count = std::min(wave, num_parts - first);
+    for_each_item(
+        count, [&] { return call.make_worker(); },
+        [&](TileWorker& worker, int64_t item) {
+          const Part& part = parts[first + item];
+          const std::span visible(call.plan.visible[part.tile]);
+          call.attend(worker, call.plan.tiles[part.tile],
+                      visible.subspan(part.first_block, part.num_blocks),
+                      sums.data() + item * per_item, states.data() + item * max_rows);
+        });
+    for (int64_t item = 0; item < count; ++item) {
+      const int64_t p = first + item;
+      const Tile& tile = call.plan.tiles[parts[p].tile];
+      if (parts[p].first_block == 0) call.clear(tile, merged.data(), merged_states.data());
+      merge_part(call.rows(tile), call.shape.head_size_padded, sums.data() + item * per_item,
+                 states.data() + item * max_rows, merged.data(), merged_states.data());
+      if (p + 1 == num_parts || parts[p + 1].tile != parts[p].tile) {
+        write_tile(tile, call.shape, merged.data(), merged_states.data(), call.out_THD,
+                   call.lse_HT);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void attend_forward(const at::Tensor& q_THD, const std::vector<Sequence>& sequences,
                     const Pattern& pattern, int64_t num_kv_heads, double scale,
                     const KeyBlockSource& source, const at::Tensor& out_THD,
                     const at::Tensor& lse_HT) {
-  const Shape shape = {q_THD.size(1), q_THD.size(1) / num_kv_heads, q_THD.size(2),
-                       padded(q_THD.size(2))};
-  const Plan plan = make_plan(sequences, pattern, num_kv_heads, shape.group);
-  const int64_t sums_per_item = plan.max_rows * shape.head_size_padded;
-  const auto make_worker = [&] { return TileWorker(shape, plan.max_rows); };
-  const auto clear = [&](const Tile& tile, float* sums, RowState* states) {
-    const int64_t rows = tile.num_tokens * shape.group;
-    std::fill_n(sums, rows * shape.head_size_padded, 0.0f);
-    std::fill_n(states, rows, RowState{-kInfinity, 0.0f});
-  };
-
-  if (plan.parts.empty()) {
-    for_each_item(
-        static_cast<int64_t>(plan.tiles.size()),
-        [&] {
-          return std::tuple(make_worker(), Floats(sums_per_item),
-                            std::vector<RowState>(plan.max_rows));
-        },
-        [&](auto& state, int64_t item) {
-          auto& [worker, sums, states] = state;
-          const Tile& tile = plan.tiles[item];
-          clear(tile, sums.data(), states.data());
-          worker.load_queries(q_THD, tile, scale);
-          for (int64_t j : pattern.visible_blocks(tile.query_block(), tile.kv_head)) {
-            worker.add_block(tile, j, source.block(tile.sequence, tile.kv_head, j), sums.data(),
-                             states.data());
-          }
-          write_tile(tile, shape, sums.data(), states.data(), out_THD, lse_HT);
-        });
-    return;
-  }
-
-  const auto num_parts = static_cast<int64_t>(plan.parts.size());
-  const Floats sums(num_parts * sums_per_item);
-  std::vector<RowState> states(num_parts * plan.max_rows);
-  for_each_item(num_parts, make_worker, [&](TileWorker& worker, int64_t item) {
-    const Part& part = plan.parts[item];
-    const Tile& tile = plan.tiles[part.tile];
-    float* part_sums = sums.data() + item * sums_per_item;
-    RowState* part_states = states.data() + item * plan.max_rows;
-    clear(tile, part_sums, part_states);
-    worker.load_queries(q_THD, tile, scale);
-    for (int64_t b = part.first_block; b < part.first_block + part.num_blocks; ++b) {
-      const int64_t j = plan.visible[part.tile][b];
-      worker.add_block(tile, j, source.block(tile.sequence, tile.kv_head, j), part_sums,
-                       part_states);
-    }
-  });
-  for (int64_t first = 0; first < num_parts;) {
-    const Tile& tile = plan.tiles[plan.parts[first].tile];
-    float* merged = sums.data() + first * sums_per_item;
-    RowState* merged_states = states.data() + first * plan.max_rows;
-    int64_t p = first + 1;
-    for (; p < num_parts && plan.parts[p].tile == plan.parts[first].tile; ++p) {
-      merge_part(tile.num_tokens * shape.group, shape.head_size_padded,
-                 sums.data() + p * sums_per_item, states.data() + p * plan.max_rows, merged,
-                 merged_states);
-    }
-    write_tile(tile, shape, merged, merged_states, out_THD, lse_HT);
-    first = p;
+  const int64_t group = q_THD.size(1) / num_kv_heads;
+  const Call call = {.q_THD = q_THD,
+                     .pattern = pattern,
+                     .source = source,
+                     .scale = scale,
+                     .out_THD = out_THD,
+                     .lse_HT = lse_HT,
+                     .shape = {q_THD.size(1), group, q_THD.size(2), padded(q_THD.size(2))},
+                     .plan = make_plan(sequences, pattern, num_kv_heads, group)};
+  if (call.plan.parts.empty()) {
+    attend_whole_tiles(call);
+  } else {
+    attend_in_parts(call);
   }
 }
 

@@ -6,22 +6,11 @@
 
 #include <string>
 
-#include "longgen/base/check.h"
 #include "longgen/base/files.h"
 #include "raw_bytes.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
-
-/// The message of the Error that `function` throws; "" when it throws none.
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 #define EXPECT_ERROR(statement, part)                                                   \
   do {                                                                                  \

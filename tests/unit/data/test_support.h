@@ -12,27 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include "longgen/base/check.h"
 #include "longgen/base/files.h"
 #include "longgen/data/prepare.h"
 #include "longgen/data/token_dataset.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
-
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-inline ::testing::AssertionResult contains(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "expected \"" << part << "\" within \"" << text << "\"";
-}
 
 inline std::string gzip(const std::string& text) {
   z_stream state{};

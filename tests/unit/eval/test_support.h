@@ -7,25 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "longgen/base/check.h"
 #include "longgen/base/files.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 
-inline ::testing::AssertionResult contains(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "expected \"" << part << "\" within \"" << text << "\"";
-}
-
-/// Expects that the statement throws Error with the part in its text.
-template <typename Function>
-::testing::AssertionResult fails_with(Function&& function, const std::string& part) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return contains(error.what(), part);
-  }
-  return ::testing::AssertionFailure() << "expected an error with \"" << part << "\", found none";
+/// Expects that `action` throws Error with the part in its text.
+template <typename Action>
+::testing::AssertionResult fails_with(const Action& action, const std::string& part) {
+  return contains(error_of(action), part);
 }
 
 inline int64_t count_of(const std::string& text, const std::string& part) {

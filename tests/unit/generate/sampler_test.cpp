@@ -11,22 +11,12 @@
 #include <set>
 #include <string>
 
-#include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 /// The definitions of sampler.h, one after the other over a full sort, in double.
 std::map<int32_t, double> by_definition(const SamplingOptions& options, std::vector<float> logits,

@@ -5,21 +5,11 @@
 #include <algorithm>
 #include <random>
 
-#include "longgen/base/check.h"
 #include "longgen/tokenizer/utf8.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
-
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 struct Cut {
   std::string text;

@@ -12,6 +12,7 @@
 #include "longgen/attention/cpu/items.h"
 #include "longgen/base/check.h"
 #include "tests/numerics/attend_cases.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/kv_cache/brute_force.h"
 
 namespace longgen {
@@ -340,15 +341,6 @@ TEST(CachedContext, WorkReallyRunsOnTwoThreads) {
       });
   at::set_num_threads(threads);
   EXPECT_NE(ids[0], ids[1]);
-}
-
-std::string error_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(CachedContext, ErrorsSayWhatIsWrong) {

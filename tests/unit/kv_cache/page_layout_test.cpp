@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <functional>
 #include <numeric>
 #include <set>
 
-#include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/kv_cache/brute_force.h"
 
 namespace longgen {
@@ -22,15 +21,6 @@ std::vector<int64_t> first_layers(int64_t count) {
 KvLayout layout_of(int64_t num_layers, int64_t num_full, const std::string& sparse = "sink",
                    int64_t num_kv_heads = 3) {
   return KvLayout(plan_of(first_layers(num_full), sparse), {num_layers, num_kv_heads, 64, 4});
-}
-
-std::string error_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(PageLayout, GroupsByTheRule) {

@@ -3,23 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <set>
 
 #include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
-
-std::string error_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(PagePool, PagesDoNotOverlap) {
   // 40 MiB pages: one slab each. 192 bytes: no power of two, many in a slab.

@@ -2,23 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 
 #include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/kv_cache/brute_force.h"
 
 namespace longgen {
 namespace {
-
-std::string error_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 void append(SequenceCache& cache, int64_t num_tokens) {
   ASSERT_TRUE(cache.reserve(num_tokens));

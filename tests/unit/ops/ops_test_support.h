@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 
@@ -89,16 +90,6 @@ inline void expect_same_bits_on_any_threads(const std::function<std::vector<at::
     }
   }
   at::set_num_threads(before);
-}
-
-template <typename Action>
-std::string error_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
 }
 
 inline void expect_contains(const std::string& text, const std::string& part) {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "longgen/plan/presets.h"
-#include "tests/unit/plan/error_text.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/plan/tiny_models.h"
 
 namespace longgen {
@@ -24,6 +24,29 @@ std::vector<std::string> names_of(const MemoryPlan& plan) {
   std::vector<std::string> names;
   for (const MemoryItem& item : plan.items) names.push_back(item.name);
   return names;
+}
+
+TEST(MemoryTest, OnTheCpuTheProgramIsCountedToo) {
+  const ModelConfig config = tiny_config();
+  const ServingLoad load = {.num_tokens = 100, .num_sequences = 1, .prefill_chunk = 64};
+  ServingLoad on_cpu = load;
+  on_cpu.on_cpu = true;
+  const MemoryPlan gpu = serving_memory(config, tiny_hybrid(), kFloat32, load),
+                   cpu = serving_memory(config, tiny_hybrid(), kFloat32, on_cpu);
+  EXPECT_EQ(cpu.bytes("program"), (int64_t{132} << 20) + 360 * 100);
+  EXPECT_EQ(cpu.total_bytes(), gpu.total_bytes() + cpu.bytes("program"));
+}
+
+TEST(MemoryTest, OnTheCpuTheAttentionCopiesKeysAndValues) {
+  const ModelConfig config = tiny_config();
+  TrainingOptions options;
+  const MemoryPlan gpu = training_memory(config, 64, kFloat32, options);
+  options.on_cpu = true;
+  const MemoryPlan cpu = training_memory(config, 64, kFloat32, options);
+  // 2 KV heads, whose 8 numbers are padded to 16 floats: 3 copies and 5 gradients.
+  EXPECT_EQ(cpu.bytes("layer working set") - gpu.bytes("layer working set"),
+            64 * 2 * 16 * 4 * (3 + 5));
+  EXPECT_EQ(cpu.bytes("program"), (int64_t{132} << 20) + 360 * 100);
 }
 
 TEST(MemoryTest, KvBytesEqualCountingLiveBlocks) {
@@ -141,7 +164,7 @@ TEST(MemoryTest, OffloadedLayerInputsAreOnTheHostButForTwo) {
       training_memory(config, 1000, kBfloat16, {.offload = Offloading::layer_inputs});
   EXPECT_EQ(plan.bytes("layer inputs"), 2 * 1000 * 24 * 2);
   EXPECT_EQ(plan.host_bytes, 5 * 1000 * 24 * 2);
-  EXPECT_EQ(error_text([] { parse_offloading("all"); }),
+  EXPECT_EQ(error_of([] { parse_offloading("all"); }),
             "[plan] offload: expected none or layer_inputs, found \"all\".");
 }
 
@@ -208,7 +231,7 @@ TEST(MemoryTest, AbsurdSizesStopAtTheCap) {
 }
 
 TEST(MemoryTest, UnknownItemIsNamed) {
-  EXPECT_EQ(error_text([] { MemoryPlan().bytes("cheese"); }), "[plan] no memory item \"cheese\".");
+  EXPECT_EQ(error_of([] { MemoryPlan().bytes("cheese"); }), "[plan] no memory item \"cheese\".");
 }
 
 }  // namespace

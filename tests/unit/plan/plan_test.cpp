@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "longgen/plan/presets.h"
-#include "tests/unit/plan/error_text.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/plan/tiny_models.h"
 
 namespace longgen {
@@ -86,10 +86,11 @@ TEST(PlanTest, LongestContextFitsAndTheNextBlockDoesNot) {
       request.device = find_device(device);
       request.num_sequences = 3;
       const Plan plan = make_plan(request);
+      request.training.on_cpu = request.device.is_cpu();
       for (const ArchitecturePlan* side : {&plan.full, &*plan.hybrid}) {
         const auto serving = [&](int64_t tokens) {
           return serving_memory(request.config, side->layers, request.format,
-                                {tokens, 3, request.prefill_chunk})
+                                {tokens, 3, request.prefill_chunk, request.device.is_cpu()})
               .total_bytes();
         };
         const auto training = [&](int64_t tokens) {
@@ -278,7 +279,7 @@ TEST(PlanTest, ErrorsSayWhatIsWrong) {
   const auto text_with = [](const auto& change) {
     PlanRequest request = request_for("llama2-7b", 4096);
     change(request);
-    return error_text([&] { make_plan(request); });
+    return error_of([&] { make_plan(request); });
   };
   using Request = PlanRequest&;
   EXPECT_EQ(text_with([](Request r) { r.context = 0; }),
@@ -338,7 +339,7 @@ TEST(PlanTest, LargestRequestsStayFinite) {
 }
 
 TEST(DevicesTest, TableIsCompleteAndNamesAreListed) {
-  EXPECT_EQ(error_text([] { find_device("tpu"); }),
+  EXPECT_EQ(error_of([] { find_device("tpu"); }),
             "[plan] device \"tpu\" is unknown. Expected one of h200, h100, a100-80g, a100-40g, "
             "l40s, rtx4090, cpu; for another machine take the nearest one and give its "
             "--memory-bytes.");

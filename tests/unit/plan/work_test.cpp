@@ -7,7 +7,7 @@
 #include <map>
 
 #include "longgen/plan/presets.h"
-#include "tests/unit/plan/error_text.h"
+#include "tests/unit/error_text.h"
 #include "tests/unit/plan/tiny_models.h"
 
 namespace longgen {
@@ -43,7 +43,7 @@ TEST(PresetsTest, ArePlausibleModels) {
 
 TEST(PresetsTest, UnknownNameListsTheKnownOnes) {
   EXPECT_FALSE(find_preset("llama9").has_value());
-  EXPECT_EQ(error_text([] { preset("llama9"); }),
+  EXPECT_EQ(error_of([] { preset("llama9"); }),
             "[plan] model \"llama9\" is no preset. Expected a model directory or one of llama2-7b, "
             "llama2-70b, llama3-8b, llama3-70b, smollm2-135m, qwen2.5-7b, qwen3-8b, "
             "mistral-7b.");
@@ -169,7 +169,7 @@ TEST(WorkTest, AbsurdSizesAreRefusedBeforeTheyOverflow) {
   ModelConfig config = tiny_config();
   config.num_layers = 10'000;
   config.width = config.ffn_width = int64_t{1} << 20;  // the largest that config.json may say
-  EXPECT_EQ(error_text([&] { parameter_counts(config); }),
+  EXPECT_EQ(error_of([&] { parameter_counts(config); }),
             "[plan] model: about 33.0P parameters; expected less than 1.00P. Check config.json.");
 }
 
@@ -180,9 +180,9 @@ TEST(WorkTest, NamesReadBackAndUnknownOnesAreRefused) {
   for (const char* name : {"float32", "bfloat16"}) {
     EXPECT_EQ(number_format_name(parse_number_format(name)), name);
   }
-  EXPECT_EQ(error_text([] { parse_recomputation("all"); }),
+  EXPECT_EQ(error_of([] { parse_recomputation("all"); }),
             "[plan] recompute: expected none, layers_keep_attention or layers, found \"all\".");
-  EXPECT_EQ(error_text([] { parse_number_format("fp8"); }),
+  EXPECT_EQ(error_of([] { parse_number_format("fp8"); }),
             "[plan] dtype: expected float32 or bfloat16, found \"fp8\".");
 }
 

@@ -5,23 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "longgen/base/check.h"
 #include "longgen/base/json.h"
 #include "longgen/tokenizer/byte_alphabet.h"
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/tokenizer/utf8.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
-
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 /// GPT-2 style: all 256 bytes, a few merges, one special token.
 inline Json byte_level_json() {

@@ -35,14 +35,17 @@ TEST(RecipeErrorsTest, WrongTypesNameFileLineKeyExpectedAndFound) {
             "r.toml: line 10: train.batch_size: expected an integer from 1 to 1,048,576, found a "
             "list.");
   EXPECT_EQ(message_of("learning_rate", "\"4e-4\""),
-            "r.toml: line 10: train.learning_rate: expected a number from 0 to 1, found \"4e-4\".");
-  EXPECT_EQ(message_of("learning_rate", "true"),
-            "r.toml: line 10: train.learning_rate: expected a number from 0 to 1, found true.");
+            "r.toml: line 10: train.learning_rate: expected 0 or a number from 1e-12 to 1, found "
+            "\"4e-4\".");
+  EXPECT_EQ(
+      message_of("learning_rate", "true"),
+      "r.toml: line 10: train.learning_rate: expected 0 or a number from 1e-12 to 1, found true.");
   EXPECT_EQ(message_of("learning_rate", "2024-01-31"),
-            "r.toml: line 10: train.learning_rate: expected a number from 0 to 1, found "
+            "r.toml: line 10: train.learning_rate: expected 0 or a number from 1e-12 to 1, found "
             "2024-01-31.");
   EXPECT_EQ(message_of("learning_rate", "{ a = 1 }"),
-            "r.toml: line 10: train.learning_rate: expected a number from 0 to 1, found a table.");
+            "r.toml: line 10: train.learning_rate: expected 0 or a number from 1e-12 to 1, found a "
+            "table.");
   EXPECT_EQ(message("[log]\ntensorboard = 1\n", {"model.path=a", "model.output=b", "data.path=c"}),
             "r.toml: line 2: log.tensorboard: expected true or false, found 1.");
   EXPECT_EQ(message("[model]\npath = 5\n"),
@@ -50,7 +53,8 @@ TEST(RecipeErrorsTest, WrongTypesNameFileLineKeyExpectedAndFound) {
 }
 
 TEST(RecipeErrorsTest, NumbersOutOfRange) {
-  const std::string rate = "r.toml: line 10: train.learning_rate: expected a number from 0 to 1, ";
+  const std::string rate =
+      "r.toml: line 10: train.learning_rate: expected 0 or a number from 1e-12 to 1, ";
   EXPECT_EQ(message_of("learning_rate", "-1e-4"), rate + "found -0.0001.");
   EXPECT_EQ(message_of("learning_rate", "nan"), rate + "found nan.");
   EXPECT_EQ(message_of("learning_rate", "-nan").substr(0, rate.size()), rate);
@@ -58,25 +62,57 @@ TEST(RecipeErrorsTest, NumbersOutOfRange) {
   EXPECT_EQ(message_of("learning_rate", "-inf"), rate + "found -inf.");
   EXPECT_EQ(message_of("learning_rate", "4"), rate + "found 4.");
   EXPECT_EQ(message_of("beta2", "1.0"),
-            "r.toml: line 10: train.beta2: expected a number from 0 to below 1, found 1.");
+            "r.toml: line 10: train.beta2: expected a number from 0 to 0.999999, found 1.");
   EXPECT_EQ(message_of("eps", "0.0"),
-            "r.toml: line 10: train.eps: expected a number above 0 to 1, found 0.");
+            "r.toml: line 10: train.eps: expected a number from 1e-16 to 1, found 0.");
   EXPECT_EQ(message_of("seed", "-1"),
             "r.toml: line 10: train.seed: expected an integer of at least 0, found -1.");
   EXPECT_EQ(message_of("threads", "-2"),
-            "r.toml: line 10: train.threads: expected an integer from 0 to 4,096, found -2.");
+            "r.toml: line 10: train.threads: expected an integer from 0 to 1,024, found -2.");
   EXPECT_EQ(message_of("loss_chunk_rows", "-1"),
             "r.toml: line 10: train.loss_chunk_rows: expected an integer from 0 to 1,073,741,824, "
             "found -1.");
   EXPECT_EQ(message_of("loss_chunk_rows", "\"9999999G\""),
             "r.toml: line 10: train.loss_chunk_rows: expected an integer from 0 to 1,073,741,824, "
             "found \"9999999G\".");
+  EXPECT_EQ(message_of("threads", "1025"),
+            "r.toml: line 10: train.threads: expected an integer from 0 to 1,024, found 1025.");
+  EXPECT_EQ(message_of("threads", "1024"), "");
   for (const char* key : {"weight_decay", "beta1", "beta2", "eps", "clip_norm", "final_lr_share",
                           "warmup_steps", "accumulation"}) {
     EXPECT_TRUE(contains(message_of(key, "-1"), "line 10: train." + std::string(key)));
     EXPECT_TRUE(contains(message_of(key, "nan"), "found nan."));
     EXPECT_TRUE(contains(message_of(key, "1e300"), "found 1e+300."));
   }
+}
+
+/// float32, in which the optimizer computes, makes 0 of the first ones, or 1 of 1 - beta.
+TEST(RecipeErrorsTest, NumbersThatAFloatLosesAreRefused) {
+  EXPECT_EQ(message_of("eps", "1e-40"),
+            "r.toml: line 10: train.eps: expected a number from 1e-16 to 1, found 1e-40.");
+  EXPECT_EQ(message_of("eps", "1e-16"), "");
+  EXPECT_EQ(message_of("clip_norm", "1e-40"),
+            "r.toml: line 10: train.clip_norm: expected 0 or a number from 1e-06 to 1000000, found "
+            "1e-40.");
+  EXPECT_EQ(message_of("clip_norm", "0"), "");
+  EXPECT_EQ(message_of("clip_norm", "1e-6"), "");
+  EXPECT_TRUE(contains(message_of("learning_rate", "1e-40"), "found 1e-40."));
+  EXPECT_EQ(message_of("learning_rate", "0"), "");
+  for (const char* beta : {"beta1", "beta2"}) {
+    EXPECT_TRUE(contains(message_of(beta, "0.9999999"), "from 0 to 0.999999, found 0.9999999."));
+    EXPECT_EQ(message_of(beta, "0.999999"), "");
+  }
+  EXPECT_EQ(set_message({"train.learning_rate=0.5", "train.weight_decay=2"}),
+            "--set train.weight_decay=2: a step takes learning_rate * weight_decay of every matrix "
+            "away: expected less than 1, found 0.5 * 2 = 1.");
+}
+
+TEST(RecipeErrorsTest, ATokenAloneIsNoSequence) {
+  EXPECT_EQ(set_message({"data.sequence_length=1"}),
+            "--set data.sequence_length=1: expected an integer from 2 to 1,073,741,824, found 1.");
+  EXPECT_EQ(set_message({"architecture.context=1"}),
+            "--set architecture.context=1: expected an integer from 2 to 1,073,741,824, found 1.");
+  EXPECT_EQ(set_message({"data.sequence_length=2"}), "");
 }
 
 TEST(RecipeErrorsTest, NamesOutsideTheirChoicesListThem) {

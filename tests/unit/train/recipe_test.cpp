@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "longgen/train/nearest_key.h"
+#include "longgen/train/step_log.h"
 #include "recipe_test_support.h"
 
 namespace longgen {
@@ -56,8 +57,9 @@ TEST(RecipeTest, EveryKeyIsRead) {
     weight_decay = -0.0
     beta1 = 0.5
     beta2 = 0.25
-    eps = 1e-300
+    eps = 1e-16
     clip_norm = 0
+    max_skipped_steps = 3
     precision = "bfloat16"
     states = "bfloat16"
     recompute = "layers_keep_attention"
@@ -91,8 +93,9 @@ TEST(RecipeTest, EveryKeyIsRead) {
                 .weight_decay = 0,
                 .beta1 = 0.5,
                 .beta2 = 0.25,
-                .eps = 1e-300,
+                .eps = 1e-16,
                 .clip_norm = 0,
+                .max_skipped_steps = 3,
                 .precision = Precision::kBfloat16,
                 .states = Precision::kBfloat16,
                 .recompute = Recompute::kLayersKeepAttention,
@@ -125,7 +128,7 @@ TEST(RecipeTest, DumpReadsBackAsTheSameRecipe) {
            {"train.learning_rate=0.1", "train.clip_norm=333333.3333333333", "train.beta1=0.3"},
            {"architecture.rope=yarn", "train.schedule=constant", "train.recompute=none"},
            {"architecture.rope=keep", "data.packing=whole", "log.tensorboard=false"},
-           {"architecture.rope=1234567.891", "train.learning_rate=4.9e-324"},
+           {"architecture.rope=1234567.891", "train.learning_rate=1.2345678901234567e-12"},
            {R"(model.path=quo"te\back)", "model.output=日本 \xF0\x9F\x98\x80", "data.path=# ["},
        }) {
     const Recipe recipe = smallest(overrides);
@@ -171,9 +174,12 @@ TEST(RecipeTest, WhereNamesLineOrOverrideOrSource) {
 
 TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
   const Recipe base = smallest();
-  const std::set<std::string> free = {
-      "model.output",   "train.recompute", "train.offload", "train.threads", "eval.every",
-      "eval.sequences", "save.every",      "save.keep",     "log.every",     "log.tensorboard"};
+  const std::set<std::string> free = {"model.output",    "train.max_skipped_steps",
+                                      "train.recompute", "train.offload",
+                                      "train.threads",   "eval.every",
+                                      "eval.sequences",  "save.every",
+                                      "save.keep",       "log.every",
+                                      "log.tensorboard"};
   const std::map<std::string, std::string> other = {{"architecture.context", "8192"},
                                                     {"architecture.rope", "keep"},
                                                     {"data.sequence_length", "1024"},
@@ -291,10 +297,20 @@ TEST(RecipeTest, TheDocumentationHasEveryKeyAndItsDefault) {
     if (!in_words.contains(key)) {
       EXPECT_EQ(cells[2], "`" + defaults.at(key) + "`") << key;
     }
-    const bool free = key == "model.output" || key == "train.recompute" || key == "train.offload" ||
+    const bool free = key == "model.output" || key == "train.max_skipped_steps" ||
+                      key == "train.recompute" || key == "train.offload" ||
                       key == "train.threads" || key.starts_with("eval.") ||
                       key.starts_with("save.") || key.starts_with("log.");
     EXPECT_EQ(cells[3], free ? "may change" : "same") << key;
+  }
+}
+
+TEST(RecipeTest, TheDocumentationHasEveryNumberOfAStep) {
+  const std::string page = read_file(fs::path(LONGGEN_SOURCE_DIR) / "docs" / "recipes.md");
+  EXPECT_TRUE(contains(page, "\n| `step` | the step's own number | "));
+  for (const StepField& field : step_fields()) {
+    const std::string row = detail::concat("\n| `", field.name, "` | `", field.tag, "` | ");
+    EXPECT_TRUE(contains(page, row));
   }
 }
 

@@ -7,25 +7,10 @@
 #include <fstream>
 #include <string>
 
-#include "longgen/base/check.h"
 #include "longgen/base/files.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
-
-template <typename Function>
-std::string error_of(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-inline ::testing::AssertionResult contains(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "expected \"" << part << "\" within \"" << text << "\"";
-}
 
 /// A test with a folder of its own.
 class FolderTest : public ::testing::Test {

@@ -182,6 +182,30 @@ TEST_F(Resume, AFinishedRunOfAnotherRecipeIsRefused) {
   EXPECT_TRUE(contains(message, "--force or another model.output"));
 }
 
+TEST_F(Resume, AFinishedRunOfOtherDataOrAnotherModelIsRefused) {
+  run(kNew);
+  const std::string begin = run_dir().string() + ": holds a finished run that began otherwise:\n";
+  const std::string end = "Restore these, or begin a new run with --force or another model.output.";
+  write_dataset(dir_ / "data", dir_ / "model", documents(30, 30, 2));
+  EXPECT_EQ(error(kResume), begin + "  the dataset at data.path has changed\n" + end);
+  write_tiny_model(dir_ / "model", tiny_config(), 2);
+  EXPECT_EQ(error(kResume, {"train.steps=7"}),
+            begin + "  train.steps: 6 before, 7 now\n  the files of model.path have changed\n" +
+                "  the dataset at data.path has changed\n" + end);
+  EXPECT_TRUE(fs::exists(run_dir() / "model"));
+  EXPECT_TRUE(run(kForce).finished);
+  EXPECT_TRUE(run(kResume).finished) << "the new run is the one that is compared with";
+}
+
+/// Runs that longgen finished before it kept their state.
+TEST_F(Resume, OfAFinishedRunWithoutAStateTheRecipeIsCompared) {
+  run(kNew);
+  fs::remove(run_dir() / "state.json");
+  write_dataset(dir_ / "data", dir_ / "model", documents(30, 30, 2));
+  EXPECT_TRUE(run(kResume).finished);
+  EXPECT_TRUE(contains(error(kResume, {"train.steps=7"}), "train.steps: 6 before, 7 now"));
+}
+
 TEST_F(Resume, AnExistingRunNeedsResumeOrForce) {
   run(kNew);
   EXPECT_TRUE(contains(error(kNew), "holds a finished run already. Give --force"));
@@ -308,7 +332,7 @@ TEST_F(Resume, LeftoversOfAKilledRunAreRemoved) {
   run(kResume);
   EXPECT_EQ(checkpoints(), (Names{"step-00000002", "step-00000004"}));
   EXPECT_EQ(names(run_dir()), (Names{".notes", "checkpoints", "metrics.jsonl", "model",
-                                     "recipe.toml", "tensorboard"}));
+                                     "recipe.toml", "state.json", "tensorboard"}));
 }
 
 TEST_F(Resume, ACheckpointIsAModelDirectory) {
@@ -405,6 +429,44 @@ TEST_F(Resume, WhereTheModelDoesNotFitTheLastCheckpointStaysGood) {
   EXPECT_FALSE(fs::exists(run_dir() / "model"));
   EXPECT_TRUE(run(kResume, {"save.every=5"}).finished);
   EXPECT_TRUE(weights_file(run_dir()) == uninterrupted());
+}
+
+TEST_F(Resume, WhereTheModelCannotBeWrittenTheTrainedWeightsAreKept) {
+  run(kNew);
+  go_back_to(4);
+  fs::remove(run_dir() / "state.json");
+  fs::create_directories(run_dir() / "state.json" / "in the way");
+  const std::string message = error(kResume);
+  EXPECT_TRUE(contains(message, "state.json: cannot be put in place"));
+  EXPECT_TRUE(contains(message, "\n  The trained weights are kept in " + checkpoint(6).string() +
+                                    ", a model directory; --resume writes the model from them."));
+  EXPECT_FALSE(fs::exists(run_dir() / "model"));
+  fs::remove_all(run_dir() / "state.json");
+  EXPECT_TRUE(run(kResume).finished);
+  EXPECT_TRUE(weights_file(run_dir()) == uninterrupted());
+}
+
+/// Steps that were skipped before a stop count after it.
+TEST_F(Resume, SkippedStepsInARowAreCountedOverAStop) {
+  write_tiny_model(dir_ / "model", tiny_config(), 1,
+                   [](ModelWeights& weights) { weights.layers[1].down.fill_(3e38F); });
+  const Names recipe = {"train.steps=100000", "train.max_skipped_steps=100000"};
+  std::atomic<bool> stop = false;
+  const std::jthread watcher([&] {
+    wait_for_log(1);
+    stop = true;
+  });
+  TrainSummary stopped;
+  stderr_of([&] { stopped = run({.show_progress = false, .stop = &stop}, recipe); });
+  ASSERT_GT(stopped.steps, 0);
+  EXPECT_EQ(read_state(CheckpointStore(run_dir() / "checkpoints", 1).last().value() / "state.json")
+                .skipped_in_a_row,
+            stopped.steps);
+  std::string message;
+  const std::string limit = std::to_string(stopped.steps + 2);
+  stderr_of(
+      [&] { message = error(kResume, joined(recipe, {"train.max_skipped_steps=" + limit})); });
+  EXPECT_TRUE(contains(message, ": steps 1 to " + limit + " gave a loss"));
 }
 
 TEST_F(Resume, WhereNotEvenTheLogFitsTheLastCheckpointStaysGood) {

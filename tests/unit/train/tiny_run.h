@@ -55,6 +55,20 @@ inline void write_tiny_model(
   write_file(directory / "tokenizer.json", byte_tokenizer().dump());
 }
 
+/// A model of finite weights whose loss is infinite wherever this token is read, and as that of any
+/// other model elsewhere: the token alone has the last number of the residual stream, which no
+/// layer writes and the second one's feed-forward network multiplies by 1e30, squared.
+inline void make_overflow(ModelWeights& weights, int64_t token) {
+  const int64_t last = weights.embedding_VE.size(1) - 1;
+  weights.embedding_VE.select(1, last).zero_();
+  weights.embedding_VE[token][last] = 1;
+  for (LayerWeights& layer : weights.layers) {
+    layer.output[last].zero_();
+    layer.down[last].zero_();
+  }
+  weights.layers[1].gate_up.select(1, last).fill_(1e30);
+}
+
 /// Words in a random order; the same on every machine.
 inline std::string words(std::mt19937& random, int count) {
   static const char* const kWords[] = {"the",  "sea",  "under", "a",    "grey", "sky", "was",
