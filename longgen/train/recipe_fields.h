@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "longgen/model/config_limits.h"
 #include "longgen/train/recipe.h"
 
 namespace longgen::recipe_fields {
@@ -66,7 +67,6 @@ inline constexpr int64_t kMaxLength = int64_t{1} << 30;
 inline constexpr int64_t kMaxBatch = int64_t{1} << 20;
 inline constexpr int64_t kMaxSteps = 1'000'000'000;
 inline constexpr int64_t kMaxRunTokens = int64_t{1} << 60;
-inline constexpr double kMaxRopeBase = 1e15;
 
 /// Calls visit(Key, member, rule) for every key in the order of the file. R is Recipe or const
 /// Recipe.
@@ -78,7 +78,7 @@ void for_each(R& r, Visit&& visit) {
 
   visit(Key{"architecture.layers"}, r.architecture.layers, Text{.list = true});
   visit(Key{"architecture.sparse"}, r.architecture.sparse, Text{});
-  visit(Key{"architecture.context"}, r.architecture.context, Count{1, kMaxLength});
+  visit(Key{"architecture.context"}, r.architecture.context, Count{1, config_limits::kMaxContext});
   visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
 
   visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});
