@@ -16,11 +16,22 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/folder_lock.h"
+#include "longgen/base/units.h"
 
 namespace longgen {
 namespace {
 
 std::string reason() { return std::strerror(errno); }
+
+/// What a message about a write that failed adds when the disk, or one's share of it, is full.
+std::string space_left(const fs::path& path, int code) {
+  if (code != ENOSPC && code != EDQUOT) return "";
+  std::error_code unknown;
+  const fs::space_info space =
+      fs::space(path.parent_path().empty() ? "." : path.parent_path(), unknown);
+  if (unknown) return "";
+  return " (" + format_bytes(static_cast<int64_t>(space.available)) + " are free there)";
+}
 
 class Fd {
  public:
@@ -173,15 +184,23 @@ void AtomicFile::write_at(int64_t offset, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t put = ::pwrite(fd_, bytes.data(), bytes.size(), offset);
     if (put < 0 && errno == EINTR) continue;
-    LG_CHECK(put > 0, target_.string(), ": cannot be written: ", reason(),
-             ". What stood there before is unchanged.");
+    if (put <= 0) {
+      const int code = errno;
+      LG_FAIL(target_.string(), ": cannot be written: ", std::strerror(code), " after ",
+              format_bytes(offset), space_left(temporary_, code),
+              ". What stood there before is unchanged.");
+    }
     bytes.remove_prefix(static_cast<size_t>(put));
     offset += put;
   }
 }
 
 void AtomicFile::commit() {
-  LG_CHECK(::fsync(fd_) == 0, target_.string(), ": cannot be flushed to disk: ", reason(), ".");
+  if (::fsync(fd_) != 0) {
+    const int code = errno;
+    LG_FAIL(target_.string(), ": cannot be flushed to disk: ", std::strerror(code),
+            space_left(temporary_, code), ". What stood there before is unchanged.");
+  }
   LG_CHECK(::rename(temporary_.c_str(), target_.c_str()) == 0, target_.string(),
            ": cannot be put in place: ", reason(), ".");
   ::close(std::exchange(fd_, -1));
@@ -227,6 +246,25 @@ void write_file(const fs::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+void copy_regular_file(const fs::path& from, const fs::path& to) {
+  constexpr size_t kPartBytes = size_t{16} << 20;
+  const MappedFile source(from);
+  AtomicFile file(to);
+  for (std::string_view rest = source.bytes(); !rest.empty();) {
+    const std::string_view part = rest.substr(0, kPartBytes);
+    file.write(part);
+    release_pages(part);
+    rest.remove_prefix(part.size());
+  }
+  file.commit();
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  LG_CHECK(!error, folder.string(), ": cannot be created: ", error.message(), ".");
 }
 
 void sync_path(const fs::path& path) {

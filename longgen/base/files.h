@@ -91,6 +91,14 @@ class AtomicDirectory {
 /// Writes a small file atomically.
 void write_file(const fs::path& path, std::string_view bytes);
 
+/// Copies a file, as a whole or not at all; what stood at `to` is replaced. Memory is not that of
+/// the file. Throws Error naming the file that cannot be read or written, as AtomicFile does: on a
+/// full disk with what was written and what is free.
+void copy_regular_file(const fs::path& from, const fs::path& to);
+
+/// Makes a folder and those above it. Throws Error naming it.
+void make_folder(const fs::path& folder);
+
 /// Flushes a file or folder to disk.
 void sync_path(const fs::path& path);
 

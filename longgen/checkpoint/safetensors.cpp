@@ -142,10 +142,17 @@ SafetensorsSet::SafetensorsSet(const fs::path& model_directory) {
            ": no such folder.");
   if (fs::exists(single, failed)) {
     files_.push_back(std::make_unique<SafetensorsFile>(single));
+    paths_.emplace_back(kSingleName);
     for (const TensorEntry& entry : files_[0]->tensors()) by_name_.emplace(entry.name, &entry);
   } else {
     LG_CHECK(fs::exists(index, failed), model_directory.string(), ": expected ", kSingleName,
-             " or ", kIndexName, ", found neither.");
+             " or ", kIndexName, ", found neither.",
+             fs::exists(model_directory / "pytorch_model.bin", failed) ||
+                     fs::exists(model_directory / "pytorch_model.bin.index.json", failed)
+                 ? " longgen does not read pytorch_model.bin; transformers writes safetensors: "
+                   "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT)."
+                 : "");
+    paths_.emplace_back(kIndexName);
     open_shards(model_directory, index);
   }
   for (const auto& [name, unused] : by_name_) names_.push_back(name);
@@ -163,6 +170,7 @@ void SafetensorsSet::open_shards(const fs::path& directory, const fs::path& inde
     LG_CHECK(fs::exists(path, failed), source, ": tensor ", printable(name),
              " is listed in the shard ", printable(shard), ", which is missing from the folder.");
     files_.push_back(std::make_unique<SafetensorsFile>(path));
+    paths_.push_back(fs::path(shard).lexically_normal());
     shards.emplace(shard, files_.back().get());
   }
   for (const auto& [shard, file] : shards) {

@@ -55,11 +55,14 @@ class SafetensorsSet {
   const std::vector<std::string>& names() const { return names_; }
   /// Gives nullptr when there is no tensor of this name.
   const TensorEntry* find(const std::string& name) const;
+  /// The files it was read from, the index included, relative to the folder.
+  const std::vector<fs::path>& files() const { return paths_; }
 
  private:
   void open_shards(const fs::path& directory, const fs::path& index);
 
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::vector<fs::path> paths_;
   std::unordered_map<std::string, const TensorEntry*> by_name_;
   std::vector<std::string> names_;
 };

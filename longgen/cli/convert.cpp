@@ -8,6 +8,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/model/config_fields.h"
 #include "longgen/model/import.h"
 #include "longgen/plan/describe.h"
 
@@ -41,9 +42,11 @@ RopeChange rope_change(const ConvertCommand& command) {
 int convert(ConvertCommand& command) {
   command.options.rope = rope_change(command);
   const ModelConfig before = load_model_config(command.model);
+  warn_of_unknown_fields(before, command.model + "/config.json");
   const ModelConfig after = make_hybrid(before, command.options);
-  rewrite_config(command.model, command.output, after, command.replace);
+  // Whatever cannot be done with the result is told before anything is written.
   const ModelDescription description = describe_model(command.output, after);
+  rewrite_config(command.model, command.output, after, command.replace);
   const std::string rope = describe_rope_change(before.rope, after.rope);
   Output output;
   if (command.json) {

@@ -4,6 +4,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/model/config_fields.h"
 #include "longgen/plan/describe.h"
 #include "longgen/plan/presets.h"
 
@@ -19,6 +20,7 @@ struct InfoCommand {
 int info(const InfoCommand& command) {
   const std::optional<ModelConfig> named = find_preset(command.model);
   const ModelConfig config = named ? *named : load_model_config(command.model);
+  warn_of_unknown_fields(config, command.model + "/config.json");
   const ModelDescription description =
       describe_model(command.model, config, command.context, parse_number_format(command.dtype));
   Output output;

@@ -55,5 +55,6 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   longgen::open_standard_files();
   std::signal(SIGPIPE, SIG_IGN);  // writing to a closed pipe is seen by Output
+  std::signal(SIGXFSZ, SIG_IGN);  // writing beyond ulimit -f is seen by whoever writes
   return longgen::run_program(argc, argv);
 }

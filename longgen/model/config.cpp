@@ -1,52 +1,37 @@
 #include "longgen/model/config.h"
 
 #include <algorithm>
-#include <array>
 
 #include "longgen/base/check.h"
+#include "longgen/checkpoint/float_bytes.h"
+#include "longgen/model/config_fields.h"
+#include "longgen/model/config_limits.h"
 #include "longgen/model/config_rope.h"
+#include "longgen/model/family.h"
+#include "longgen/model/stored_weights.h"
 
 namespace longgen {
 namespace {
 
-// Far above every published model, far below what would overflow a product of two in 64 bits.
-constexpr int64_t kMaxLayers = 10'000, kMaxWidth = 1 << 20, kMaxVocab = 1 << 24;
-constexpr int64_t kMaxContext = int64_t{1} << 40, kMaxHeadSize = 256;
-constexpr double kMaxRopeBase = 1e15;
+using namespace config_limits;
 
-struct Family {
-  const char* name;
-  const char* architecture;
-};
-constexpr std::array<Family, 4> kFamilies = {{{"llama", "LlamaForCausalLM"},
-                                              {"mistral", "MistralForCausalLM"},
-                                              {"qwen2", "Qwen2ForCausalLM"},
-                                              {"qwen3", "Qwen3ForCausalLM"}}};
-
-const Family& find_family(const std::string& name, const std::string& where) {
-  for (const Family& family : kFamilies) {
-    if (name == family.name) return family;
-  }
-  LG_FAIL(where, ": expected llama, mistral, qwen2 or qwen3, found \"", name,
-          "\". longgen has these four families (Llama 2 to 3.2 and SmolLM2 are llama, Qwen2.5 is "
-          "qwen2).");
-}
-
-void read_sizes(const JsonObject& json, ModelConfig& config) {
+void read_sizes(const JsonObject& json, const Family& family, ModelConfig& config) {
   config.num_layers = json.integer("num_hidden_layers", 1, kMaxLayers);
   config.width = json.integer("hidden_size", 1, kMaxWidth);
   config.ffn_width = json.integer("intermediate_size", 1, kMaxWidth);
   config.vocab_size = json.integer("vocab_size", 1, kMaxVocab);
   config.num_heads = json.integer("num_attention_heads", 1, kMaxWidth);
-  const int64_t default_kv_heads = config.family == "mistral" ? 8 : config.num_heads;
-  config.num_kv_heads = json.integer("num_key_value_heads", 1, config.num_heads, default_kv_heads);
+  const bool is_silent = !json.value().contains("num_key_value_heads");  // null: as many as heads
+  config.num_kv_heads = json.integer(
+      "num_key_value_heads", 1, config.num_heads,
+      is_silent && family.default_kv_heads > 0 ? family.default_kv_heads : config.num_heads);
   LG_CHECK(config.num_heads % config.num_kv_heads == 0, json.where("num_key_value_heads"),
            ": expected a divisor of num_attention_heads, ", config.num_heads, ", found ",
            config.num_kv_heads, ".");
   if (json.has("head_dim")) {
     config.head_size = json.integer("head_dim", 2, kMaxHeadSize);
-  } else if (config.family == "qwen3") {
-    config.head_size = 128;
+  } else if (family.default_head_size > 0) {
+    config.head_size = family.default_head_size;
   } else {
     LG_CHECK(config.width % config.num_heads == 0, json.where("hidden_size"),
              ": expected a multiple of num_attention_heads, ", config.num_heads, ", found ",
@@ -56,43 +41,18 @@ void read_sizes(const JsonObject& json, ModelConfig& config) {
   LG_CHECK(config.head_size >= 2 && config.head_size <= kMaxHeadSize && config.head_size % 2 == 0,
            json.where("head_dim"), ": expected an even head size from 2 to ", kMaxHeadSize,
            ", found ", config.head_size, ".");
-  config.context = json.integer("max_position_embeddings", 1, kMaxContext, 2048);
+  config.context = json.integer("max_position_embeddings", 1, kMaxContext, family.default_context);
 }
 
-void read_flags(const JsonObject& json, ModelConfig& config) {
+void read_flags(const JsonObject& json, const Family& family, ModelConfig& config) {
   config.norm_eps = json.number("rms_norm_eps", 0, 1, 1e-6);
   config.init_std = json.number("initializer_range", 0, 100, 0.02);
   config.tied_embeddings = json.boolean("tie_word_embeddings", false);
-  const bool reads_bias = config.family == "llama" || config.family == "qwen3";
-  const bool attention_bias = reads_bias && json.boolean("attention_bias", false);
-  config.qkv_bias = attention_bias || config.family == "qwen2";
+  const bool attention_bias = family.reads_attention_bias && json.boolean("attention_bias", false);
+  config.qkv_bias = attention_bias || family.has_qkv_bias;
   config.output_bias = attention_bias;
-  config.mlp_bias = config.family == "llama" && json.boolean("mlp_bias", false);
-  config.qk_norm = config.family == "qwen3";
-}
-
-/// What transformers would run differently from longgen.
-void refuse_unknown_features(const JsonObject& json, const ModelConfig& config) {
-  const std::string activation = json.string("hidden_act", "silu");
-  LG_CHECK(activation == "silu", json.where("hidden_act"), ": expected \"silu\", found \"",
-           activation, "\". longgen has no other activation.");
-  LG_CHECK(!json.has("quantization_config"), json.where("quantization_config"),
-           ": the weights are quantized. Use the unquantized model, or a GGUF file.");
-  LG_CHECK(!json.boolean("use_sliding_window", false), json.where("use_sliding_window"),
-           ": expected false, found true. longgen does not import sliding-window models.");
-  if (config.family == "mistral" && json.has("sliding_window")) {
-    const int64_t window = json.integer("sliding_window", 1, kMaxContext);
-    LG_CHECK(window >= config.context, json.where("sliding_window"), ": expected null or at least ",
-             "max_position_embeddings, ", config.context, ", found ", window,
-             ". longgen does not import sliding-window models (Mistral v0.1); later versions have "
-             "none.");
-  }
-  if (!json.has("layer_types")) return;
-  LG_CHECK(json.raw("layer_types").is_array(), json.where("layer_types"), ": expected a list.");
-  for (const Json& type : json.raw("layer_types")) {
-    LG_CHECK(type == "full_attention", json.where("layer_types"),
-             ": expected only \"full_attention\", found ", dump_json(type).substr(0, 60), ".");
-  }
+  config.mlp_bias = family.reads_mlp_bias && json.boolean("mlp_bias", false);
+  config.qk_norm = family.has_qk_norm;
 }
 
 void read_tokens(const JsonObject& json, ModelConfig& config) {
@@ -114,7 +74,7 @@ void read_hybrid(const JsonObject& json, ModelConfig& config) {
   const JsonObject hybrid = json.object("longgen");
   config.original_context = hybrid.integer("original_context", 1, kMaxContext, config.context);
   config.original_rope_base =
-      hybrid.number("original_rope_base", 1 + 1e-9, kMaxRopeBase, config.rope.base);
+      hybrid.number("original_rope_base", kMinRopeBase, kMaxRopeBase, config.rope.base);
   config.layers.full_layers = hybrid.integers("full_layers", 0, config.num_layers - 1);
   const std::vector<int64_t>& layers = config.layers.full_layers;
   LG_CHECK(std::adjacent_find(layers.begin(), layers.end(), std::greater_equal<>()) == layers.end(),
@@ -172,11 +132,12 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
   config.raw = parse_json(text, source);
   const JsonObject json(config.raw, source);
   config.family = json.string("model_type");
-  find_family(config.family, json.where("model_type"));
-  read_sizes(json, config);
-  read_flags(json, config);
-  refuse_unknown_features(json, config);
+  const Family& family = find_family(config.family, json.where("model_type"));
+  read_sizes(json, family, config);
+  read_flags(json, family, config);
   config.rope = parse_rope(json, config.context);
+  refuse_other_arithmetic(json, config);
+  refuse_sliding_windows(json, config);
   read_tokens(json, config);
   read_hybrid(json, config);
   return config;
@@ -189,21 +150,23 @@ ModelConfig load_model_config(const fs::path& model_directory) {
            fs::exists(model_directory) ? "a file. Import it first: longgen import SRC OUT."
                                        : "nothing of this name.");
   constexpr int64_t kMaxBytes = 16 << 20;
-  return parse_model_config(read_file(file, kMaxBytes), file.string());
+  ModelConfig config = parse_model_config(read_file(file, kMaxBytes), file.string());
+  if (config.tied_embeddings && has_head_of_its_own(model_directory)) {
+    config.tied_embeddings = false;
+  }
+  return config;
 }
 
-void set_stored_dtype(ModelConfig& config, std::string_view dtype) {
-  const char* name = dtype == "BF16" ? "bfloat16" : dtype == "F16" ? "float16" : "float32";
+void set_stored_dtype(ModelConfig& config, DType dtype) {
   config.raw.erase("dtype");  // transformers 5; it reads the older name as well
-  config.raw["torch_dtype"] = name;
+  config.raw["torch_dtype"] = float_type_name(dtype);
 }
 
 std::string dump_model_config(const ModelConfig& config) {
+  const Family& family = find_family(config.family, "[config] family");
   Json json = config.raw.is_object() ? config.raw : Json::object();
   json["model_type"] = config.family;
-  if (!json.contains("architectures")) {
-    json["architectures"] = {find_family(config.family, "[config] family").architecture};
-  }
+  if (!json.contains("architectures")) json["architectures"] = {family.architecture};
   json["num_hidden_layers"] = config.num_layers;
   json["hidden_size"] = config.width;
   json["intermediate_size"] = config.ffn_width;
@@ -216,11 +179,9 @@ std::string dump_model_config(const ModelConfig& config) {
   json["initializer_range"] = config.init_std;
   json["tie_word_embeddings"] = config.tied_embeddings;
   json["hidden_act"] = "silu";
-  if (config.family == "llama" || config.family == "qwen3") {
-    json["attention_bias"] = config.qkv_bias;
-  }
-  if (config.family == "llama") json["mlp_bias"] = config.mlp_bias;
-  if (config.family == "mistral") json["sliding_window"] = nullptr;
+  if (family.reads_attention_bias) json["attention_bias"] = config.qkv_bias;
+  if (family.reads_mlp_bias) json["mlp_bias"] = config.mlp_bias;
+  clear_sliding_windows(config, json);
   write_rope(config.rope, json);
   if (config.bos_id) json["bos_token_id"] = *config.bos_id;
   if (config.eos_ids.size() == 1) json["eos_token_id"] = config.eos_ids[0];

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "longgen/base/files.h"
 #include "longgen/base/json.h"
+#include "longgen/checkpoint/tensor_entry.h"
 #include "longgen/model/layer_plan.h"
 
 namespace longgen {
@@ -47,7 +47,7 @@ struct ModelConfig {
   LayerPlan layers;               ///< all full unless config.json has a "longgen" object
   int64_t original_context = 0;   ///< before convert or extend; equal to context for other models
   double original_rope_base = 0;  ///< the same for rope.base
-  Json raw;  ///< the object as read; fields that longgen does not know are kept
+  Json raw;  ///< the object as read; fields that longgen does not know are kept (config_fields.h)
 
   bool is_hybrid() const { return static_cast<int64_t>(layers.full_layers.size()) < num_layers; }
   int64_t num_parameters() const;
@@ -55,16 +55,21 @@ struct ModelConfig {
 };
 
 /// Reads the text of a config.json. Throws Error naming `source`, the field, what was expected and
-/// what was found; on families and features that longgen does not have, too.
+/// what was found; on families and features that longgen does not have, too. config_limits.h has
+/// the largest sizes.
 ModelConfig parse_model_config(const std::string& text, const std::string& source);
+
+/// Reads config.json of a model directory. Where it ties output layer and embedding, and the
+/// weights hold an output layer with other numbers (a merged adapter), tied_embeddings is false:
+/// the weights count. Everything else is as in parse_model_config(); the weights need not be there.
 ModelConfig load_model_config(const fs::path& model_directory);
 
 /// The text of config.json: `raw` with every field that longgen knows set anew. transformers 4 and
 /// 5 read it.
 std::string dump_model_config(const ModelConfig& config);
 
-/// Notes in `raw` how the weights are stored, by the name of safetensors ("BF16"); transformers
-/// loads them in that type.
-void set_stored_dtype(ModelConfig& config, std::string_view dtype);
+/// Notes in `raw` how the weights are stored (f32, f16 or bf16); transformers loads them in that
+/// type.
+void set_stored_dtype(ModelConfig& config, DType dtype);
 
 }  // namespace longgen

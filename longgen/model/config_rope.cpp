@@ -1,25 +1,36 @@
 #include "longgen/model/config_rope.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <limits>
+#include <optional>
+#include <string_view>
 
 #include "longgen/base/check.h"
+#include "longgen/model/config_limits.h"
 #include "longgen/model/rope_frequencies.h"
 
 namespace longgen {
 namespace {
 
-constexpr double kMaxBase = 1e15, kMaxFactor = 1e6;
-constexpr int64_t kMaxContext = int64_t{1} << 40;
+using namespace config_limits;
+
+/// The kind under its newer or older name. A file that gives both must give the same.
+std::string kind_name(const JsonObject& rope) {
+  const std::string kind = rope.string("rope_type", rope.string("type", "default"));
+  LG_CHECK(rope.string("type", kind) == kind, rope.where("type"), ": expected rope_type, \"", kind,
+           "\", found \"", rope.string("type"), "\". Remove the one that is wrong.");
+  return kind;
+}
 
 RopeConfig::Scaling parse_kind(const JsonObject& rope) {
-  const std::string key = rope.has("rope_type") ? "rope_type" : "type";
-  const std::string kind = rope.string(key, "default");
+  const std::string kind = kind_name(rope);
   if (kind == "default") return RopeConfig::Scaling::none;
   if (kind == "linear") return RopeConfig::Scaling::linear;
   if (kind == "llama3") return RopeConfig::Scaling::llama3;
   if (kind == "yarn") return RopeConfig::Scaling::yarn;
-  LG_FAIL(rope.where(key), ": expected default, linear, llama3 or yarn, found \"", kind,
+  LG_FAIL(rope.where(rope.has("rope_type") ? "rope_type" : "type"),
+          ": expected default, linear, llama3 or yarn, found \"", kind,
           "\". longgen cannot run models with another RoPE scaling.");
 }
 
@@ -40,22 +51,71 @@ double parse_attention_factor(const JsonObject& yarn, double factor) {
   return yarn_attention_factor(factor);
 }
 
-void parse_scaling(const JsonObject& from, int64_t context, RopeConfig& rope) {
+/// Refuses a field that means nothing in this kind of scaling: whoever wrote it expected something.
+void check_fields(const JsonObject& rope, RopeConfig::Scaling scaling) {
+  // "finetuned" is a note of the first yarn models. The context before scaling is part of no
+  // formula of default and linear.
+  constexpr std::array<std::string_view, 6> kAlways = {
+      "rope_type",  "type",
+      "rope_theta", "partial_rotary_factor",
+      "finetuned",  "original_max_position_embeddings"};
+  constexpr std::array<std::string_view, 3> kLlama3 = {"factor", "low_freq_factor",
+                                                       "high_freq_factor"};
+  constexpr std::array<std::string_view, 7> kYarn = {"factor",           "beta_fast", "beta_slow",
+                                                     "attention_factor", "truncate",  "mscale",
+                                                     "mscale_all_dim"};
+  const auto knows = [](const auto& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const auto& [name, value] : rope.value().items()) {
+    const bool is_known = value.is_null() || knows(kAlways, name) ||
+                          (scaling == RopeConfig::Scaling::linear && name == "factor") ||
+                          (scaling == RopeConfig::Scaling::llama3 && knows(kLlama3, name)) ||
+                          (scaling == RopeConfig::Scaling::yarn && knows(kYarn, name));
+    LG_CHECK(is_known || name != "attn_factor" || scaling != RopeConfig::Scaling::yarn,
+             rope.where(name),
+             ": transformers leaves it out, vLLM and llama.cpp multiply yarn's own factor by it. "
+             "Replace it by attention_factor, the factor of cos and sin that the model needs.");
+    LG_CHECK(is_known, rope.where(printable(name)), ": has no meaning in RoPE of kind \"",
+             kind_name(rope), "\". Give the kind that it belongs to as rope_type, or remove it.");
+  }
+}
+
+/// The context before scaling may stand in the RoPE object or beside it.
+std::optional<int64_t> parse_original_context(const JsonObject& config, const JsonObject& rope) {
+  const std::string key = "original_max_position_embeddings";
+  std::optional<int64_t> found;
+  if (rope.has(key)) found = rope.integer(key, 1, kMaxContext);
+  if (!config.has(key)) return found;
+  const int64_t outer = config.integer(key, 1, kMaxContext);
+  LG_CHECK(!found || *found == outer, config.where(key), ": expected that of the RoPE scaling, ",
+           found.value_or(0), ", found ", outer, ". Remove the one that is wrong.");
+  return outer;
+}
+
+/// The scaling that one of the two objects asks for; `base` is read already.
+RopeConfig parse_scaling(const JsonObject& config, const std::string& key, double base,
+                         int64_t context) {
+  const JsonObject from = config.object(key);
+  RopeConfig rope;
+  rope.base = base;
   rope.scaling = parse_kind(from);
+  check_fields(from, rope.scaling);
   LG_CHECK(from.number("partial_rotary_factor", 0, 1, 1.0) == 1.0,
            from.where("partial_rotary_factor"),
            ": expected 1, found a part. longgen rotates whole heads.");
-  if (rope.scaling == RopeConfig::Scaling::none) return;
+  if (rope.scaling == RopeConfig::Scaling::none) return rope;
   const bool is_yarn = rope.scaling == RopeConfig::Scaling::yarn;
   if (rope.scaling != RopeConfig::Scaling::linear) {
-    rope.original_context =
-        is_yarn ? from.integer("original_max_position_embeddings", 1, kMaxContext, context)
-                : from.integer("original_max_position_embeddings", 1, kMaxContext);
+    rope.original_context = parse_original_context(config, from).value_or(context);
   }
   if (is_yarn && !from.has("factor")) {
     rope.factor = static_cast<double>(context) / static_cast<double>(rope.original_context);
+    LG_CHECK(rope.factor >= 1 && rope.factor <= kMaxRopeFactor, from.where("factor"),
+             " is missing, and max_position_embeddings / original_max_position_embeddings is ",
+             rope.factor, "; expected a number from 1 to ", kMaxRopeFactor, ".");
   } else {
-    rope.factor = from.number("factor", 1, kMaxFactor);
+    rope.factor = from.number("factor", 1, kMaxRopeFactor);
   }
   if (is_yarn) {
     rope.beta_fast = from.number("beta_fast", 1e-3, 1e6, 32.0);
@@ -71,26 +131,57 @@ void parse_scaling(const JsonObject& from, int64_t context, RopeConfig& rope) {
              ": expected less than high_freq_factor, ", rope.high_freq_factor, ", found ",
              rope.low_freq_factor, ".");
   }
+  return rope;
+}
+
+constexpr const char* kObjects[] = {"rope_parameters", "rope_scaling"};
+
+bool has_object(const JsonObject& config, const std::string& key) {
+  return config.has(key) && config.raw(key) != Json::object();
+}
+
+/// The base may stand in three places. Readers differ about which one counts, so that they must
+/// agree.
+double parse_base(const JsonObject& config) {
+  std::optional<double> base;
+  std::string from;
+  const auto read = [&](const JsonObject& json) {
+    if (!json.has("rope_theta")) return;
+    const double found = json.number("rope_theta", kMinRopeBase, kMaxRopeBase);
+    LG_CHECK(!base || *base == found, json.where("rope_theta"), ": expected ", base.value_or(0),
+             " as in ", from, ", found ", found, ". Remove the one that is wrong.");
+    base = found;
+    if (from.empty()) from = json.where("rope_theta").substr(json.source().size() + 2);
+  };
+  read(config);
+  for (const char* key : kObjects) {
+    if (has_object(config, key)) read(config.object(key));
+  }
+  return base.value_or(RopeConfig().base);
 }
 
 }  // namespace
 
 RopeConfig parse_rope(const JsonObject& config, int64_t context) {
-  RopeConfig rope;
-  if (config.has("rope_parameters")) {
-    const JsonObject parameters = config.object("rope_parameters");
-    rope.base = parameters.number("rope_theta", 1 + 1e-9, kMaxBase,
-                                  config.number("rope_theta", 1 + 1e-9, kMaxBase, rope.base));
-    parse_scaling(parameters, context, rope);
-    return rope;
+  RopeConfig plain;
+  plain.base = parse_base(config);
+  std::optional<RopeConfig> rope;
+  for (const char* key : kObjects) {
+    if (!has_object(config, key)) continue;
+    const RopeConfig found = parse_scaling(config, key, plain.base, context);
+    LG_CHECK(!rope || *rope == found, config.where(key),
+             ": says another RoPE than rope_parameters. transformers 4 reads the one, 5 the other: "
+             "remove the one that is wrong (null), and give rope_theta in what remains.");
+    rope = found;
   }
-  rope.base = config.number("rope_theta", 1 + 1e-9, kMaxBase, rope.base);
-  if (config.has("rope_scaling")) parse_scaling(config.object("rope_scaling"), context, rope);
-  return rope;
+  return rope.value_or(plain);
 }
 
 void write_rope(const RopeConfig& rope, Json& config) {
-  config.erase("rope_parameters");
+  for (const char* other : {"rope_parameters", "original_max_position_embeddings", "rope_base",
+                            "rotary_base", "rotary_emb_base"}) {
+    config.erase(other);
+  }
   config["rope_theta"] = rope.base;
   Json& scaling = config["rope_scaling"];
   scaling = nullptr;

@@ -6,11 +6,12 @@
 namespace longgen {
 
 /// Reads rope_theta and rope_scaling (transformers 4), or rope_parameters (5). `context` is
-/// max_position_embeddings. Throws Error naming the field; on kinds that longgen does not have,
-/// too.
+/// max_position_embeddings. Throws Error naming the field: on kinds that longgen does not have, on
+/// fields without a meaning in their kind, and where two places of one file disagree.
 RopeConfig parse_rope(const JsonObject& config, int64_t context);
 
-/// Sets rope_theta and rope_scaling, which both versions read, and removes rope_parameters.
+/// Sets rope_theta and rope_scaling, which both versions read, and removes other places of the same
+/// numbers.
 void write_rope(const RopeConfig& rope, Json& config);
 
 }  // namespace longgen

@@ -5,10 +5,23 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
+#include "longgen/model/config_limits.h"
 #include "longgen/model/rope_frequencies.h"
 
 namespace longgen {
 namespace {
+
+void check_context(int64_t context) {
+  LG_CHECK(context <= config_limits::kMaxContext, "[convert] context: expected at most ",
+           format_count(config_limits::kMaxContext), " tokens, found ", format_count(context), ".");
+}
+
+void check_rope_base(double base) {
+  using namespace config_limits;
+  LG_CHECK(base >= kMinRopeBase && base <= kMaxRopeBase,  // false for NaN
+           "[convert] RoPE base: expected a number from ", kMinRopeBase, " to ", kMaxRopeBase,
+           ", found ", dump_json(Json(base)), ".");
+}
 
 double automatic_base(const ModelConfig& model, int64_t context, RopePurpose purpose) {
   return purpose == RopePurpose::kTraining
@@ -48,10 +61,22 @@ void set_automatically(const ModelConfig& model, RopePurpose purpose, ModelConfi
   }
 }
 
+/// What the automatic rules make of a context may go beyond what config.json can hold.
+void check_rope(const ModelConfig& hybrid) {
+  using namespace config_limits;
+  LG_CHECK(hybrid.rope.base <= kMaxRopeBase, "[convert] a context of ",
+           format_count(hybrid.context), " tokens asks for a RoPE base of ", hybrid.rope.base,
+           ", and the largest is ", kMaxRopeBase, ". Give a shorter context, or a base.");
+  LG_CHECK(hybrid.rope.factor <= kMaxRopeFactor, "[convert] a context of ",
+           format_count(hybrid.context), " tokens asks for a yarn factor of ", hybrid.rope.factor,
+           ", and the largest is ", kMaxRopeFactor, ". Give a shorter context, or a base.");
+}
+
 }  // namespace
 
 ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) {
   ModelConfig hybrid = model;
+  check_context(options.context);
   if (options.context > 0) hybrid.context = options.context;
   hybrid.layers.full_layers = parse_full_layers(options.layers, model.num_layers);
   hybrid.layers.sparse = Pattern::parse(options.sparse);
@@ -64,8 +89,7 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
       set_automatically(model, options.purpose, hybrid);
       break;
     case RopeChange::Kind::kBase:
-      LG_CHECK(std::isfinite(options.rope.base) && options.rope.base > 1,
-               "[convert] --rope-base: expected a number above 1, found ", options.rope.base, ".");
+      check_rope_base(options.rope.base);
       hybrid.rope.base = options.rope.base;
       break;
     case RopeChange::Kind::kYarn:
@@ -74,6 +98,7 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
     case RopeChange::Kind::kKeep:
       break;
   }
+  check_rope(hybrid);
   return hybrid;
 }
 

@@ -9,13 +9,16 @@
 #include "longgen/base/check.h"
 #include "longgen/checkpoint/dequantize.h"
 #include "longgen/checkpoint/tensor_entry.h"
+#include "longgen/model/config_limits.h"
+#include "longgen/model/family.h"
+#include "longgen/model/gguf_fields.h"
 #include "longgen/model/gguf_rope.h"
 #include "longgen/model/weight_names.h"
 
 namespace longgen {
 namespace {
 
-constexpr int64_t kMaxCount = int64_t{1} << 40;
+constexpr int64_t kMaxCount = int64_t{1} << 40;  // of ids and parts
 
 /// Parts of Hugging Face names and what GGUF calls them.
 constexpr std::array<std::pair<const char*, const char*>, 11> kLayerNames = {
@@ -73,19 +76,79 @@ void refuse_sliding_window(const GgufFile& file, const std::string& prefix, int6
            ". longgen does not import sliding-window models.");
 }
 
+/// A count that GGUF may give for each layer: one number, or an array of equal ones.
+int64_t count_of_all_layers(const GgufFile& file, const std::string& key, int64_t high,
+                            int64_t num_layers) {
+  const auto found = file.values().find(key);
+  if (found == file.values().end() || found->second.type != GgufValueType::array) {
+    return file.integer(key, 1, high);
+  }
+  const std::vector<int64_t> counts = file.integers(key, 0, high);
+  LG_CHECK(static_cast<int64_t>(counts.size()) == num_layers, file.where(key),
+           ": expected one number, or one for each of ", num_layers, " layers, found ",
+           counts.size(), ".");
+  for (size_t layer = 1; layer < counts.size(); ++layer) {
+    LG_CHECK(counts[layer] == counts[0], file.where(key), ": expected the same in every layer, ",
+             "found ", counts[0], " in layer 0 and ", counts[layer], " in layer ", layer,
+             ". longgen's models have layers of one shape.");
+  }
+  LG_CHECK(counts[0] > 0, file.where(key), ": expected at least 1, found 0.");
+  return counts[0];
+}
+
 void read_sizes(const GgufFile& file, const std::string& prefix, ModelConfig& config) {
-  config.num_layers = file.integer(prefix + "block_count", 1, 10'000);
-  config.width = file.integer(prefix + "embedding_length", 1, 1 << 20);
-  config.ffn_width = file.integer(prefix + "feed_forward_length", 1, 1 << 20);
-  config.context = file.integer(prefix + "context_length", 1, kMaxCount);
-  config.num_heads = file.integer(prefix + "attention.head_count", 1, 1 << 20);
-  config.num_kv_heads =
-      file.integer(prefix + "attention.head_count_kv", 1, config.num_heads, config.num_heads);
+  using namespace config_limits;
+  config.num_layers = file.integer(prefix + "block_count", 1, kMaxLayers);
+  const auto count = [&](const char* key, int64_t high) {
+    return count_of_all_layers(file, prefix + key, high, config.num_layers);
+  };
+  config.width = file.integer(prefix + "embedding_length", 1, kMaxWidth);
+  config.ffn_width = count("feed_forward_length", kMaxWidth);
+  config.context = file.integer(prefix + "context_length", 1, kMaxContext);
+  config.num_heads = count("attention.head_count", kMaxWidth);
+  config.num_kv_heads = file.has(prefix + "attention.head_count_kv")
+                            ? count("attention.head_count_kv", config.num_heads)
+                            : config.num_heads;
   config.norm_eps = file.number(prefix + "attention.layer_norm_rms_epsilon", 0, 1);
-  config.head_size = file.integer(prefix + "attention.key_length", 1, 1 << 20,
+  config.head_size = file.integer(prefix + "attention.key_length", 1, kMaxWidth,
                                   std::max<int64_t>(1, config.width / config.num_heads));
+  const std::string value_length = prefix + "attention.value_length";
+  const int64_t value_size = file.integer(value_length, 1, kMaxWidth, config.head_size);
+  LG_CHECK(value_size == config.head_size, file.where(value_length),
+           ": expected the head size of queries and keys, ", config.head_size, ", found ",
+           value_size, ".");
   config.vocab_size = embedding(file).shape[0];
   config.tied_embeddings = file.find("output.weight") == nullptr;
+}
+
+/// Whether every layer has a bias for each of the parts ("attn_q"). Throws Error where some are
+/// there and others not: no model directory can say that.
+bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std::string>& parts,
+                const char* field) {
+  std::string present, missing;
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    for (const std::string& part : parts) {
+      const std::string name = "blk." + std::to_string(layer) + "." + part + ".bias";
+      std::string& first = file.find(name) == nullptr ? missing : present;
+      if (first.empty()) first = name;
+    }
+  }
+  if (present.empty()) return false;
+  LG_CHECK(missing.empty(), file.source(), ": tensor ", missing, " is missing, but ", present,
+           " is there. longgen has these biases in every layer (", field, "), or in none.");
+  return true;
+}
+
+void read_biases(const GgufFile& file, const Family& family, ModelConfig& config) {
+  const bool attention_bias =
+      family.reads_attention_bias &&
+      has_biases(file, config.num_layers, {"attn_q", "attn_k", "attn_v", "attn_output"},
+                 "attention_bias: q, k, v and output");
+  config.qkv_bias = attention_bias || family.has_qkv_bias;
+  config.output_bias = attention_bias;
+  config.mlp_bias = family.reads_mlp_bias &&
+                    has_biases(file, config.num_layers, {"ffn_gate", "ffn_up", "ffn_down"},
+                               "mlp_bias: gate, up and down");
 }
 
 }  // namespace
@@ -98,8 +161,10 @@ ModelConfig gguf_config(const GgufFile& file) {
   config.family = read_family(file);
   const std::string prefix = config.family + ".";
   read_sizes(file, prefix, config);
-  config.qkv_bias = config.family == "qwen2";
-  config.qk_norm = config.family == "qwen3";
+  const Family& family = find_family(config.family, file.where("general.architecture"));
+  refuse_other_gguf_arithmetic(file, prefix, config);
+  read_biases(file, family, config);
+  config.qk_norm = family.has_qk_norm;
   config.layers = LayerPlan::all_full(config.num_layers);
   refuse_sliding_window(file, prefix, config.context);
   config.rope = gguf_rope(file, prefix, config.head_size, config.context);

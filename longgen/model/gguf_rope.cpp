@@ -8,13 +8,13 @@
 #include "longgen/base/check.h"
 #include "longgen/checkpoint/dequantize.h"
 #include "longgen/checkpoint/tensor_entry.h"
+#include "longgen/model/config_limits.h"
 #include "longgen/model/rope_frequencies.h"
 
 namespace longgen {
 namespace {
 
-constexpr int64_t kMaxContext = int64_t{1} << 40;
-constexpr double kMaxFactor = 1e6;
+using namespace config_limits;
 
 /// The keys of one kind of scaling: "llama.rope.scaling.".
 class ScalingKeys {
@@ -49,7 +49,7 @@ double yarn_attention(const ScalingKeys& keys, double factor) {
 void read_yarn(const GgufFile& file, const std::string& prefix, int64_t context, RopeConfig& rope) {
   const ScalingKeys keys(file, prefix);
   rope.scaling = RopeConfig::Scaling::yarn;
-  rope.factor = keys.number("factor", 1, kMaxFactor);
+  rope.factor = keys.number("factor", 1, kMaxRopeFactor);
   rope.original_context = file.integer(prefix + "original_context_length", 1, kMaxContext, context);
   rope.beta_fast = keys.number("yarn_beta_fast", 1e-3, 1e6, rope.beta_fast);
   rope.beta_slow = keys.number("yarn_beta_slow", 1e-3, 1e6, rope.beta_slow);
@@ -61,8 +61,8 @@ void read_yarn(const GgufFile& file, const std::string& prefix, int64_t context,
 
 /// linear; older files have rope.scale_linear instead of a type and a factor.
 void read_linear(const GgufFile& file, const std::string& prefix, RopeConfig& rope) {
-  const double old = file.number(prefix + "scale_linear", 1, kMaxFactor, 1.0);
-  rope.factor = file.number(prefix + "scaling.factor", 1, kMaxFactor, old);
+  const double old = file.number(prefix + "scale_linear", 1, kMaxRopeFactor, 1.0);
+  rope.factor = file.number(prefix + "scaling.factor", 1, kMaxRopeFactor, old);
   if (rope.factor > 1) rope.scaling = RopeConfig::Scaling::linear;
 }
 
@@ -112,7 +112,7 @@ void read_factors(const GgufFile& file, const GgufFile::Tensor& tensor, int64_t 
 RopeConfig gguf_rope(const GgufFile& file, const std::string& prefix, int64_t head_size,
                      int64_t context) {
   RopeConfig rope;
-  rope.base = file.number(prefix + "rope.freq_base", 1.0001, 1e15, rope.base);
+  rope.base = file.number(prefix + "rope.freq_base", kMinRopeBase, kMaxRopeBase, rope.base);
   const std::string rotated = prefix + "rope.dimension_count";
   const int64_t dimensions = file.integer(rotated, 1, kMaxContext, head_size);
   LG_CHECK(dimensions == head_size, file.where(rotated), ": expected the head size, ", head_size,

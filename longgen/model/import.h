@@ -4,17 +4,15 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "longgen/base/files.h"
-#include "longgen/checkpoint/safetensors.h"
 #include "longgen/model/config.h"
 
 namespace longgen {
 
 struct ImportOptions {
-  /// How tensors are stored: f32, f16 or bf16. Without it a Hugging Face directory keeps its own,
-  /// and a GGUF file, whose blocks expand to fp32 exactly, gives f32.
+  /// How tensors are stored: f32, f16 or bf16. Without it each tensor of a Hugging Face directory
+  /// keeps its own, and a GGUF file, whose blocks expand to fp32 exactly, gives f32.
   std::optional<DType> dtype = std::nullopt;
   /// How a GGUF file's tokenizer splits words, in place of its key tokenizer.ggml.pre
   /// (gguf_vocabulary.h). Empty: as the file says. Throws Error where there is nothing to name.
@@ -25,29 +23,25 @@ struct ImportOptions {
 
 struct ImportSummary {
   ModelConfig config;
-  std::string source_kind;  ///< "GGUF v3 (Q4_1, F32)" or "Hugging Face directory (BF16)"
-  std::string stored;       ///< "F32"
+  std::string source_kind;  ///< "GGUF file (Q4_1, F32)" or "Hugging Face directory (BF16)"
+  std::string stored;       ///< "F32", or "BF16, F32": most bytes first
   int64_t num_tensors = 0;
   int64_t stored_bytes = 0;
 };
 
 /// Writes a model directory that longgen and transformers open: weights, config.json, tokenizer and
 /// generation_config.json. It appears whole or not at all. Throws Error naming file, field or
-/// tensor, what was expected and what was found.
+/// tensor, what was expected and what was found; whatever a command that runs the model would
+/// refuse is refused before any weight is written, and a number that does not fit options.dtype
+/// when its tensor's turn comes. Warns of unknown fields, and of tensors with NaN or infinities,
+/// which stay as they are.
 ImportSummary import_model(const fs::path& source, const fs::path& output,
                            const ImportOptions& options = {});
 
 /// A model with the same weights and another config (convert): the weight files are linked where
-/// the file system can, otherwise copied.
+/// the file system can, otherwise copied. config.json says the type that the tensors have. Throws
+/// Error before anything is written if longgen would not read the result.
 void rewrite_config(const fs::path& source, const fs::path& output, const ModelConfig& config,
                     bool replace);
-
-/// Every tensor that the config needs is there, in its shape, and no other. Throws Error.
-void check_weights(const SafetensorsSet& files, const ModelConfig& config,
-                   const std::string& directory);
-
-/// Copies what belongs to a model besides config and weights: tokenizer files, chat template,
-/// generation_config.json, licence. Throws Error if there is no tokenizer.json.
-void copy_tokenizer_files(const fs::path& from, const fs::path& to);
 
 }  // namespace longgen

@@ -8,6 +8,7 @@
 
 #include "longgen/base/json.h"
 #include "longgen/model/config.h"
+#include "longgen/model/config_limits.h"
 #include "longgen/plan/devices.h"
 #include "longgen/plan/memory.h"
 #include "longgen/plan/work.h"
@@ -41,7 +42,7 @@ struct PlanRequest {
   Efficiency efficiency;
 };
 
-inline constexpr int64_t kMaxPlanContext = int64_t{1} << 30;
+inline constexpr int64_t kMaxPlanContext = config_limits::kMaxContext;
 
 /// Does it fit, and how far could one go? Contexts are multiples of Pattern::kBlock, at most
 /// kMaxPlanContext; 0: not even one block fits.

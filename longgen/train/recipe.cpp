@@ -42,7 +42,7 @@ std::string value_text(double value, Number) {
 std::string value_text(const RopeChange& rope, Rope) {
   switch (rope.kind) {
     case RopeChange::Kind::kBase:
-      return value_text(rope.base, Number{0, kMaxRopeBase});
+      return value_text(rope.base, Number{0, config_limits::kMaxRopeBase});
     case RopeChange::Kind::kYarn:
       return toml_quoted("yarn");
     case RopeChange::Kind::kKeep:

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "longgen/base/threads.h"
+#include "longgen/model/config_limits.h"
 #include "longgen/train/recipe.h"
 
 namespace longgen::recipe_fields {
@@ -69,7 +70,6 @@ inline constexpr int64_t kMaxLength = int64_t{1} << 30;
 inline constexpr int64_t kMaxBatch = int64_t{1} << 20;
 inline constexpr int64_t kMaxSteps = 1'000'000'000;
 inline constexpr int64_t kMaxRunTokens = int64_t{1} << 60;
-inline constexpr double kMaxRopeBase = 1e15;
 // The optimizer computes in float32, in which numbers below 1.2e-38 are 0 and 1 + 6e-8 is 1. A
 // recipe says nothing that is lost there.
 /// Where (1 - beta2) * g^2 of a gradient g is 0 in float32, the weight moves by
@@ -92,7 +92,7 @@ void for_each(R& r, Visit&& visit) {
 
   visit(Key{"architecture.layers"}, r.architecture.layers, Text{.list = true});
   visit(Key{"architecture.sparse"}, r.architecture.sparse, Text{});
-  visit(Key{"architecture.context"}, r.architecture.context, Count{kMinLength, kMaxLength});
+  visit(Key{"architecture.context"}, r.architecture.context, Count{kMinLength, config_limits::kMaxContext});
   visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
 
   visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});

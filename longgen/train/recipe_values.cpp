@@ -97,10 +97,12 @@ void read(const Entry& entry, bool& member, YesNo) {
 }
 
 void read(const Entry& entry, RopeChange& member, Rope) {
-  const std::string expected = "\"auto\", \"yarn\", \"keep\" or a base, a number above 1 to 1e+15";
+  using namespace config_limits;
+  const std::string expected = detail::concat(
+      "\"auto\", \"yarn\", \"keep\" or a base, a number from ", kMinRopeBase, " to ", kMaxRopeBase);
   if (entry.node->is_number()) {
     const double base = entry.node->value<double>().value_or(0);
-    if (!(base > 1 && base <= kMaxRopeBase)) wrong(entry, expected);
+    if (!(base >= kMinRopeBase && base <= kMaxRopeBase)) wrong(entry, expected);
     member = {.kind = RopeChange::Kind::kBase, .base = base};
     return;
   }

@@ -18,8 +18,8 @@
 #include "longgen/data/packing.h"
 #include "longgen/data/token_dataset.h"
 #include "longgen/model/convert.h"
-#include "longgen/model/import.h"
 #include "longgen/model/model_directory.h"
+#include "longgen/model/model_files.h"
 #include "longgen/ops/gpu_memory.h"
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/train/batches.h"
@@ -64,17 +64,6 @@ ModelConfig hybrid_config(const Recipe& recipe) {
   });
 }
 
-/// "float32", as the model that the run begins with is stored.
-at::ScalarType stored_dtype(const ModelConfig& config) {
-  for (const char* key : {"dtype", "torch_dtype"}) {
-    const auto found = config.raw.find(key);
-    if (found == config.raw.end() || !found->is_string()) continue;
-    if (*found == "bfloat16") return at::kBFloat16;
-    if (*found == "float16") return at::kHalf;
-  }
-  return at::kFloat;
-}
-
 /// Numbers below 1e-38 count as zero on every thread from now on. A model that is sure of its
 /// tokens has gradients of that size, and processors take 20 times as long over them.
 void flush_denormals() {
@@ -92,6 +81,7 @@ class Run {
         has_masters_(recipe.train.precision != recipe.train.states),
         device_(options.on_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
         config_(hybrid_config(recipe)),
+        stored_types_(stored_types(recipe.model.path)),
         dataset_(TokenDataset::open(recipe.data.path, "train")),
         packing_(dataset_, {recipe.data.sequence_length, recipe.data.packing,
                             static_cast<uint64_t>(recipe.data.seed)}) {
@@ -363,8 +353,8 @@ class Run {
     expect_finite_weights("no model is written");
     write_state(directory_->state_file(), state_.state);
     AtomicDirectory model(directory_->model(), /*replace=*/true);
-    save_model(model.path(), config_, state_.masters, stored_dtype(config_));
-    copy_tokenizer_files(recipe_.model.path, model.path());
+    save_model(model.path(), config_, state_.masters, stored_types_);
+    copy_model_files(recipe_.model.path, model.path());
     model.commit();
   }
 
@@ -404,6 +394,8 @@ class Run {
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointStore> store_;
   ModelConfig config_;
+  const StoredTypes
+      stored_types_;  // of the model that the run begins with, and of the one it makes
   TokenDataset dataset_;
   Packing packing_;
   std::optional<TokenDataset> held_out_;

@@ -46,8 +46,36 @@ TEST_F(FilesTest, AFileLargerThanTheDiskAllowsIsAnErrorAndTheOldOneStays) {
   setrlimit(RLIMIT_FSIZE, &tight);
   const std::string message = error_of([&] { write_file(dir_ / "a", std::string(5000, 'x')); });
   setrlimit(RLIMIT_FSIZE, &before);
-  EXPECT_NE(message.find("cannot be written: File too large"), std::string::npos) << message;
+  EXPECT_EQ(message,
+            (dir_ / "a").string() +
+                ": cannot be written: File too large after 1000 B. What stood there before "
+                "is unchanged.");
   EXPECT_EQ(read_file(dir_ / "a"), "old");
+}
+
+TEST_F(FilesTest, ADiskThatIsFullIsToldWithWhatIsFree) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  fs::create_symlink("/dev/full", dir_ / (".a.tmp." + std::to_string(::getpid())));
+  const std::string message = error_of([&] { write_file(dir_ / "a", "text"); });
+  const std::string start =
+      (dir_ / "a").string() + ": cannot be written: No space left on device after 0 B (";
+  EXPECT_TRUE(message.starts_with(start)) << message;
+  EXPECT_TRUE(message.ends_with(" are free there). What stood there before is unchanged."))
+      << message;
+  EXPECT_FALSE(fs::exists(dir_ / "a"));
+}
+
+TEST_F(FilesTest, CopiesAreWholeAndReplace) {
+  const std::string bytes(40 << 20, 'x');  // several parts
+  write_file(dir_ / "a", bytes);
+  write_file(dir_ / "b", "old");
+  copy_regular_file(dir_ / "a", dir_ / "b");
+  EXPECT_TRUE(read_file(dir_ / "b") == bytes);
+  write_file(dir_ / "empty", "");
+  copy_regular_file(dir_ / "empty", dir_ / "b");
+  EXPECT_EQ(read_file(dir_ / "b"), "");
+  EXPECT_NE(error_of([&] { copy_regular_file(dir_ / "none", dir_ / "b"); }).find("none: cannot be"),
+            std::string::npos);
 }
 
 TEST_F(FilesTest, AtomicDirectoryAppearsWholeOrNotAtAll) {

@@ -87,6 +87,44 @@ TEST_F(ModelDirectory, ComesBackBitForBit) {
   }
 }
 
+TEST_F(ModelDirectory, TensorsKeepTheirTypes) {
+  const Decoder decoder = tiny_decoder(hybrid("sink"));
+  save_model(dir_, decoder.config(), decoder.weights(), at::kBFloat16);
+  EXPECT_EQ(stored_types(dir_).names(), "BF16");
+  fs::create_directories(dir_ / "copy");
+  save_model(dir_ / "copy", decoder.config(), decoder.weights(), stored_types(dir_));
+  EXPECT_EQ(stored_types(dir_ / "copy").names(), "BF16");
+  EXPECT_EQ(load_model_config(dir_ / "copy").raw["torch_dtype"], "bfloat16");
+}
+
+TEST_F(ModelDirectory, NumbersBeyondATypeAreStoredAsFp32) {
+  const Decoder decoder = tiny_decoder(hybrid("sink"));
+  at::Tensor norm = decoder.weights().final_norm_E;
+  norm[0] = 1e5;
+  norm[1] = std::numeric_limits<float>::infinity();  // is not made worse
+  ::testing::internal::CaptureStderr();
+  save_model(dir_, decoder.config(), decoder.weights(), at::kHalf);
+  EXPECT_EQ(
+      ::testing::internal::GetCapturedStderr(),
+      "warning: tensor model.norm.weight has numbers too large for float16, in which the model "
+      "is stored: it is written as float32.\n");
+  EXPECT_EQ(stored_types(dir_).names(), "F16, F32");
+  EXPECT_EQ(load_model_config(dir_).raw["torch_dtype"], "float16");
+  EXPECT_EQ(load_model(dir_).weights().final_norm_E[0].item<float>(), 1e5F);
+}
+
+TEST_F(ModelDirectory, AHeadWithOtherNumbersIsUsed) {
+  ModelConfig config = parse(tiny_json());
+  const ModelWeights weights = random_weights(config, at::kFloat, 3);
+  save_model(dir_, config, weights, at::kFloat);
+  Json json = parse_json(read_file(dir_ / "config.json"), "config.json");
+  json["tie_word_embeddings"] = true;  // as a merged adapter leaves it
+  write_file(dir_ / "config.json", json.dump());
+  const Decoder loaded = load_model(dir_);
+  EXPECT_FALSE(loaded.config().tied_embeddings);
+  EXPECT_TRUE(at::equal(loaded.weights().head_VE, weights.head_VE));
+}
+
 TEST_F(ModelDirectory, AnotherTypeIsRefused) {
   const Decoder decoder = tiny_decoder(hybrid("sink"));
   EXPECT_ERROR(save_model(dir_, decoder.config(), decoder.weights(), at::kDouble),

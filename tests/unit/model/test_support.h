@@ -44,6 +44,12 @@ inline Json tiny_json(int64_t num_layers = 3) {
           {"rope_theta", 10000.0},    {"eos_token_id", {2, 5}}};
 }
 
+/// A tokenizer.json of two letters.
+inline constexpr const char* kTinyTokenizer =
+    R"({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+        "post_processor": null, "decoder": null,
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})";
+
 inline ModelConfig parse(const Json& json) { return parse_model_config(json.dump(), "c.json"); }
 
 /// tiny_json with one field set.

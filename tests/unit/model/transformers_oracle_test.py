@@ -1,7 +1,8 @@
 """Models against transformers: tiny random ones of every family, and the real SmolLM2.
 
-Usage: transformers_oracle_test.py ORACLE_TOOL tiny|gradients|gguf|real
+Usage: transformers_oracle_test.py ORACLE_TOOL tiny|spellings|gradients|gguf|real
 """
+import json
 import subprocess
 import sys
 import sysconfig
@@ -49,6 +50,12 @@ FAMILIES = {
 }
 
 
+TOKENIZER = json.dumps({
+    "version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+    "post_processor": None, "decoder": None,
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})
+
+
 def run(command, source, out, ids=()):
     done = subprocess.run([TOOL, command, str(source), str(out)], capture_output=True, text=True,
                           input=" ".join(map(str, ids)))
@@ -81,7 +88,7 @@ def logits_of(directory, ids, folder):
 
 def save(model, directory):
     model.save_pretrained(directory)
-    (directory / "tokenizer.json").write_text("{}")  # import copies it without a look
+    (directory / "tokenizer.json").write_text(TOKENIZER)
 
 
 def test_tiny(folder):
@@ -110,6 +117,82 @@ def test_tiny(folder):
         run("import", source, folder / f"{name}-import")
         imported = load_file(folder / f"{name}-import" / "model.safetensors")
         assert all(torch.equal(before[key], imported[key]) for key in before), name
+
+
+# What config.json may say instead of what transformers writes: fields that are set in the file, or
+# taken out of it (None), and what the tiny model is made of.
+ROPE_FIELDS = dict(rope_parameters=None, rope_theta=5000.0)
+OLD_YARN = dict(type="yarn", factor=4.0, original_max_position_embeddings=128)
+SPELLINGS = {
+    "rope_theta alone": ("llama", {}, ROPE_FIELDS),
+    "rope_theta within rope_scaling": ("llama", {}, dict(
+        rope_parameters=None, rope_scaling=dict(type="linear", factor=2.0, rope_theta=5000.0))),
+    "type, not rope_type": ("llama", {}, ROPE_FIELDS | dict(
+        rope_scaling=dict(type="linear", factor=4.0))),
+    "the same RoPE twice": ("llama", {}, dict(
+        rope_parameters=OLD_YARN | dict(rope_theta=5000.0),
+        rope_scaling=OLD_YARN | dict(rope_theta=5000.0))),
+    "an empty rope_scaling": ("llama", {}, dict(
+        rope_parameters=OLD_YARN | dict(rope_theta=5000.0), rope_scaling={})),
+    "original context beside yarn": ("qwen2", {}, ROPE_FIELDS | dict(
+        rope_scaling=dict(type="yarn", factor=4.0), original_max_position_embeddings=128)),
+    "original context beside default": ("llama", {}, ROPE_FIELDS | dict(
+        original_max_position_embeddings=128)),
+    "yarn with a null factor": ("llama", {}, ROPE_FIELDS | dict(
+        rope_scaling=OLD_YARN | dict(factor=None))),
+    "yarn, finetuned, one mscale": ("llama", {}, ROPE_FIELDS | dict(
+        rope_scaling=OLD_YARN | dict(finetuned=True, mscale=1.2))),
+    "llama3 without the original context": ("llama", {}, ROPE_FIELDS | dict(
+        rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0,
+                          high_freq_factor=4.0))),
+    "no rope_theta": ("llama", {}, dict(rope_parameters=None)),
+    "swish": ("llama", {}, dict(hidden_act="swish")),
+    "pretraining_tp": ("llama", {}, dict(pretraining_tp=2)),
+    "mistral with KV heads by default": (
+        "mistral", dict(num_attention_heads=16, num_key_value_heads=8, sliding_window=None),
+        dict(num_key_value_heads=None)),
+    "a window as long as the context": ("mistral", dict(sliding_window=512), {}),
+    "mistral's window by default": ("mistral", dict(sliding_window=4096),
+                                    dict(sliding_window=None)),
+    "use_sliding_window, no such layer": ("qwen2", {}, dict(
+        use_sliding_window=True, sliding_window=16, max_window_layers=3, layer_types=None)),
+    "layer_types before max_window_layers": ("qwen3", dict(head_dim=32), dict(
+        use_sliding_window=True, sliding_window=16, max_window_layers=0,
+        layer_types=["full_attention"] * 3)),
+    "a window that no token reaches": ("qwen3", dict(head_dim=32), dict(
+        use_sliding_window=True, sliding_window=512, max_window_layers=1, layer_types=None)),
+    "rms_norm_eps by default": ("llama", {}, dict(rms_norm_eps=None)),
+    "qwen3 with head_dim by default": ("qwen3", dict(head_dim=128), dict(head_dim=None)),
+}
+
+
+def test_spellings(folder):
+    """transformers and longgen read one config.json, written by hand, alike."""
+    for number, (name, (kind, sizes, fields)) in enumerate(SPELLINGS.items()):
+        FAMILIES[name] = (kind, sizes)
+        source = folder / str(number)
+        save(tiny_model(name), source)
+        file = source / "config.json"
+        written = json.loads(file.read_text()) | fields
+        for key in [key for key, value in fields.items() if value is None]:
+            del written[key]
+        file.write_text(json.dumps(written))
+        model = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
+        ids = random_ids(300)
+        with torch.no_grad():
+            expected = model(ids[None]).logits[0]
+        error = (logits_of(source, ids, folder) - expected).abs().max().item()
+        assert error <= TINY_TOLERANCE, f"{name}: error {error}"
+        print(f"{name}: {error:.1e}")
+        # And so does the directory that import makes of it.
+        run("import", source, folder / f"{number}-import")
+        error = (logits_of(folder / f"{number}-import", ids, folder) - expected).abs().max().item()
+        assert error <= TINY_TOLERANCE, f"{name}, imported: error {error}"
+        again = AutoModelForCausalLM.from_pretrained(folder / f"{number}-import",
+                                                     attn_implementation="eager").eval()
+        with torch.no_grad():
+            error = (again(ids[None]).logits[0] - expected).abs().max().item()
+        assert error <= TINY_TOLERANCE, f"{name}, imported, in transformers: error {error}"
 
 
 def test_gradients(folder):
@@ -143,7 +226,7 @@ GGUF_NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
 GGUF_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
-def write_gguf(model, path):
+def write_gguf(model, path, kv_heads_by_layer=False):
     """The model as the converter of llama.cpp writes it: q and k permuted in architecture llama."""
     config, kind = model.config, model.config.model_type
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -153,7 +236,8 @@ def write_gguf(model, path):
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_head_count_kv([config.num_key_value_heads] * config.num_hidden_layers
+                             if kv_heads_by_layer else config.num_key_value_heads)
     writer.add_key_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     rope = config.rope_parameters
@@ -204,8 +288,8 @@ def write_gguf(model, path):
 
 
 def test_gguf(folder):
-    names = ["llama", "llama-mha-tied", "llama-9-on-3", "llama-linear", "llama-yarn",
-             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3"]
+    names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
+             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied"]
     FAMILIES["llama-yarn-betas"] = ("llama", dict(rope_parameters=YARN | dict(
         attention_factor=0.8, beta_fast=16.0, beta_slow=2.0)))
     FAMILIES["llama3-8k"] = ("llama", dict(
@@ -214,7 +298,7 @@ def test_gguf(folder):
     for name in names + ["llama3-8k"]:
         model = tiny_model(name)
         file, imported = folder / f"{name}.gguf", folder / name
-        write_gguf(model, file)
+        write_gguf(model, file, kv_heads_by_layer=name == "llama-mqa-bias")
         run("import", file, imported)
         ids = random_ids(300)
         with torch.no_grad():

@@ -125,9 +125,10 @@ TEST(RecipeErrorsTest, NamesOutsideTheirChoicesListThem) {
   EXPECT_EQ(set_message({"data.packing=padded"}),
             "--set data.packing=padded: expected \"packed\" or \"whole\", found \"padded\".");
   const std::string rope =
-      "expected \"auto\", \"yarn\", \"keep\" or a base, a number above 1 to "
-      "1e+15, found ";
-  for (const char* value : {"ntk", "0", "1", "-5", "nan", "inf", "1e16", "true", "[2]"}) {
+      "expected \"auto\", \"yarn\", \"keep\" or a base, a number from 1.0001 "
+      "to 1e+15, found ";
+  for (const char* value :
+       {"ntk", "0", "1", "1.0000000001", "-5", "nan", "inf", "1e16", "true", "[2]"}) {
     EXPECT_TRUE(contains(set_message({"architecture.rope=" + std::string(value)}), rope)) << value;
   }
 }

@@ -302,6 +302,27 @@ TEST_F(Trainer, TheModelKeepsItsStoredType) {
   EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("torch_dtype"), "bfloat16");
 }
 
+TEST_F(Trainer, TheStoredTypeIsThatOfTheTensors) {
+  // fp32 tensors under a config.json that says something else, as editors of directories leave it.
+  Json json = parse_json(read_file(dir_ / "model/config.json"), "config.json");
+  json["torch_dtype"] = "float16";
+  write_file(dir_ / "model/config.json", json.dump());
+  run({"train.steps=1", "train.warmup_steps=0"});
+  EXPECT_EQ(stored_types(dir_ / "run/model").names(), "F32");
+  EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("torch_dtype"), "float32");
+}
+
+TEST_F(Trainer, AHeadWithOtherNumbersIsTrained) {
+  Json json = parse_json(read_file(dir_ / "model/config.json"), "config.json");
+  json["tie_word_embeddings"] = true;
+  write_file(dir_ / "model/config.json", json.dump());
+  run({"train.steps=1", "train.warmup_steps=0"});
+  const Decoder trained = load_model(dir_ / "run/model");
+  EXPECT_FALSE(trained.config().tied_embeddings);
+  EXPECT_EQ(trained.config().raw.at("tie_word_embeddings"), false);
+  EXPECT_FALSE(at::equal(trained.weights().head_VE, trained.weights().embedding_VE));
+}
+
 TEST_F(Trainer, WithoutAMaskDocumentsSeeThoseBeforeThem) {
   const double masked = run({"train.steps=1", "train.warmup_steps=0"}).first_loss;
   const TrainSummary open = run({"train.steps=6", "data.mask=none"});
