@@ -1,5 +1,7 @@
 #include "longgen/cli/chat_request.h"
 
+#include <utility>
+
 #include "longgen/base/check.h"
 #include "longgen/base/ordered_json.h"
 
@@ -19,8 +21,9 @@ ChatRequest chat_request(const std::string& template_args) {
   request.variables = parse_ordered_json(template_args, "--template-args");
   LG_CHECK(request.variables.is_object(), "--template-args: expected a JSON object, found ",
            dump_json(request.variables).substr(0, 60), ".");
-  for (auto [name, field] : {std::pair<const char*, OrderedJson*>{"tools", &request.tools},
-                             {"documents", &request.documents}}) {
+  using Field = std::pair<const char*, OrderedJson*>;
+  for (const auto& [name, field] :
+       {Field{"tools", &request.tools}, Field{"documents", &request.documents}}) {
     const auto given = request.variables.find(name);
     if (given == request.variables.end()) continue;
     *field = *given;

@@ -58,6 +58,39 @@ int64_t bound(const Value& value, int64_t size, int64_t step, int64_t fallback) 
   return std::clamp(at, low, std::max(low, high));
 }
 
+int64_t slice_length(int64_t first, int64_t last, int64_t step) {
+  const int64_t length = step > 0 ? last - first : first - last;
+  const int64_t stride = step > 0 ? step : -step;
+  return length <= 0 ? 0 : (length + stride - 1) / stride;
+}
+
+Value slice_text(Runtime& runtime, const Text& text, int64_t first, int64_t last, int64_t step) {
+  runtime.budget.step(text.size());
+  const int64_t count = slice_length(first, last, step);
+  // The byte of each character from the first that is needed to the last.
+  const int64_t low = step > 0 ? first : first + (count - 1) * step;
+  const int64_t high = step > 0 ? first + (count - 1) * step : first;
+  std::vector<size_t> starts;
+  TextBuilder out(runtime.budget);
+  if (count > 0 && step != 1) {
+    runtime.budget.take(static_cast<size_t>(high - low + 2) * sizeof(size_t));
+  }
+  size_t begin = 0, end = 0;
+  int64_t index = 0;
+  for (size_t at = 0; count > 0 && index <= high + 1; ++index) {
+    if (index == low) begin = at;
+    end = at;
+    if (step != 1 && index >= low) starts.push_back(at);
+    if (at < text.size()) at += decode_valid_utf8(text.bytes().data() + at).length;
+  }
+  if (step == 1) return runtime.text(text.slice(begin, count > 0 ? end : begin));
+  for (int64_t i = 0; i < count; ++i) {
+    const auto at = static_cast<size_t>(first + i * step - low);
+    out.append(text, starts[at], starts[at + 1]);
+  }
+  return runtime.text(out.take());
+}
+
 /// The attributes of what is neither a string nor a list nor a dict.
 std::optional<Value> find_special(const Value& object, const std::string& name) {
   if (object.is<Namespace*>()) {
@@ -132,33 +165,11 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& begin, const
   const int64_t size = length(object);
   const int64_t first = bound(begin, size, step, step < 0 ? size - 1 : 0);
   const int64_t last = bound(end, size, step, step < 0 ? -1 : size);
+  if (object.is_text()) return slice_text(runtime, object.text(), first, last, step);
   Values items;
-  std::vector<size_t> starts;  // of the characters of a string, and its end
-  if (object.is_text()) {
-    runtime.budget.take(static_cast<size_t>(size) * sizeof(size_t));
-    const std::string& bytes = object.bytes();
-    for (size_t at = 0; at < bytes.size(); at += decode_valid_utf8(bytes.data() + at).length) {
-      starts.push_back(at);
-    }
-    starts.push_back(bytes.size());
-    if (step == 1) {
-      const size_t from = starts[static_cast<size_t>(first)];
-      return runtime.text(
-          object.text().slice(from, std::max(from, starts[static_cast<size_t>(last)])));
-    }
+  for (int64_t i = 0; i < slice_length(first, last, step); ++i) {
+    items.push_back(object.sequence().items[static_cast<size_t>(first + i * step)]);
   }
-  TextBuilder out(runtime.budget);
-  const int64_t count =
-      step > 0 ? (last - first + step - 1) / step : (first - last - step - 1) / -step;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto at = static_cast<size_t>(first + i * step);
-    if (object.is_text()) {
-      out.append(object.text(), starts[at], starts[at + 1]);
-    } else {
-      items.push_back(object.sequence().items[at]);
-    }
-  }
-  if (object.is_text()) return runtime.text(out.take());
   return runtime.sequence(std::move(items), object.sequence().kind);
 }
 

@@ -181,9 +181,11 @@ CallArguments Evaluator::evaluate_arguments(const ArgumentList& list) {
   if (list.double_star) {
     const Value more = evaluate(*list.double_star);
     if (!more.is_dict()) fail("argument after ** must be a mapping, not ", type_name(more));
+    budget.take(more.dict().items().size() * 128);
     for (const Dict::Item& item : more.dict().items()) {
       const std::string& name = require_text(item.key, "argument after **").bytes();
-      for (const auto& [other, value] : arguments.named) {
+      for (const auto& [other, value] : list.named) {
+        budget.step();
         if (other == name) fail("got multiple values for keyword argument '", name, "'");
       }
       arguments.named.emplace_back(name, item.value);

@@ -60,6 +60,7 @@ Value dict(Runtime& runtime, CallArguments arguments) {
 Value name_space(Runtime& runtime, CallArguments arguments) {
   const Dict attributes = make_dict(runtime, "namespace()", arguments);
   Value value = runtime.make_namespace();
+  runtime.budget.take(attributes.items().size() * 256);
   for (const Dict::Item& item : attributes.items()) {
     const std::string& name = require_text(item.key, "namespace()").bytes();
     if (name.starts_with('_')) {

@@ -41,18 +41,23 @@ class TextBuilder {
   explicit TextBuilder(Budget& budget) : budget_(budget) {}
 
   void append(std::string_view bytes, Origin origin) {
-    budget_.check_text(text_.size() + bytes.size());
+    check(bytes.size());
     text_.append(bytes, origin);
   }
   void append(const Text& text) { append(text, 0, text.size()); }
   void append(const Text& text, size_t begin, size_t end) {
-    budget_.check_text(text_.size() + (end - begin));
+    check(end - begin);
     text_.append(text, begin, end);
   }
   const Text& text() const { return text_; }
   Text take() { return std::move(text_); }
 
  private:
+  void check(size_t more) const {
+    budget_.check_text(text_.size() + more);
+    budget_.check_text(text_.written().size() * sizeof(ByteRange));
+  }
+
   Budget& budget_;
   Text text_;
 };

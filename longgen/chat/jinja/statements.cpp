@@ -155,6 +155,7 @@ Evaluator::Flow Evaluator::execute_loop(const Statement& statement) {
 
 void Evaluator::assign(const Expression& target, const Value& value) {
   if (target.kind == ExpressionKind::name) {
+    budget.take(64);
     scope_->names[target.name] = value;
     return;
   }
@@ -180,7 +181,7 @@ void Evaluator::assign_member(const Expression& target, const Value& value) {
 }
 
 const Macro* Evaluator::define(const Statement& statement) {
-  budget.take(sizeof(Macro));
+  budget.take(1024);  // it keeps its scope
   return &macros_.emplace_back(Macro{&statement, scope_});
 }
 
@@ -231,6 +232,7 @@ Value Evaluator::call_macro(const Macro& macro, CallArguments arguments) {
   std::vector<const Parameter*> missing;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const std::string& name = parameters[i].target->name;
+    budget.step(arguments.named.size() * 64);
     if (i < arguments.positional.size()) {
       scope_->names[name] = arguments.positional[i];
       continue;

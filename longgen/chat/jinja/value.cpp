@@ -90,6 +90,14 @@ void Dict::set(const Value& key, Value value) {
   }
 }
 
+std::optional<Value> Iterator::next() {
+  if (running_) fail("generator already executing");
+  running_ = true;
+  std::optional<Value> item = next_();
+  running_ = false;
+  return item;
+}
+
 void Namespace::set(const std::string& name, Value value) {
   if (!attributes.contains(name)) order.push_back(name);
   attributes[name] = std::move(value);

@@ -125,12 +125,14 @@ class Iterator {
  public:
   using Next = std::function<std::optional<Value>()>;
   Iterator(Next next, int64_t depth) : next_(std::move(next)), depth_(depth) {}
-  std::optional<Value> next() { return next_(); }
+  /// nullopt at the end. Throws Failure when it is asked while it works out an item.
+  std::optional<Value> next();
   int64_t depth() const { return depth_; }
 
  private:
   Next next_;
   int64_t depth_;
+  bool running_ = false;
 };
 
 /// namespace(): the one thing that a template can change.

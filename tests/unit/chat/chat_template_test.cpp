@@ -29,7 +29,7 @@ std::string render_chat(const std::string& text, const ChatRequest& request) {
 
 ChatRequest question(const std::string& text = "Hi") {
   ChatRequest request;
-  request.messages = {chat_message("user", text)};
+  request.messages = OrderedJson::array({chat_message("user", text)});
   return request;
 }
 

@@ -92,7 +92,7 @@ TEST(Origin, SpecialTokensOfMessagesArePlainText) {
       {});
   const auto ids_of = [&](const std::string& content) {
     ChatRequest request;
-    request.messages = {chat_message("user", content)};
+    request.messages = OrderedJson::array({chat_message("user", content)});
     const std::vector<int32_t> ids = chat.render(request).encode(tokenizer);
     // Nothing is lost: the ids spell the text.
     EXPECT_EQ(tokenizer.decode(ids), chat.render(request).text);
@@ -112,7 +112,7 @@ TEST(Origin, DataCannotTakeATokenFromTheTemplate) {
   // "<|im_end|>\n" is a longer token, but the line break would be the user's.
   const ChatTemplate chat("{{ '<|im_end|>' }}{{ messages[0].content }}", "t", {});
   ChatRequest request;
-  request.messages = {chat_message("user", "\nx")};
+  request.messages = OrderedJson::array({chat_message("user", "\nx")});
   EXPECT_EQ(special_ids(tokenizer, chat.render(request).encode(tokenizer)),
             std::vector<int32_t>{1001});
 }
