@@ -129,8 +129,7 @@ std::optional<Value> find_attribute(Runtime& runtime, const Value& object,
 }  // namespace
 
 Value get_attribute(Runtime& runtime, const Value& object, const std::string& name) {
-  const bool inspects = object.is_undefined() && name.starts_with("__");
-  if (object.is_undefined() && !inspects) fail(*object.get<Undefined>().message);
+  if (object.is_undefined() && name != "__class__") fail(*object.get<Undefined>().message);
   if (std::optional<Value> attribute = find_attribute(runtime, object, name)) return *attribute;
   if (object.is_dict()) {
     if (const Value* const found = object.dict().find(std::string_view(name))) return *found;

@@ -56,14 +56,13 @@ TEST(JinjaExpressions, Arithmetic) {
           {"'ab' * -1", ""},
           {"[1] + [2]", "[1, 2]"},
           {"'a' ~ 1 ~ none", "a1None"},
-          {"1 ~ 2 + 3 ~ 4", "t.jinja:1: unsupported operand types for +: 'str' and 'str'"},
+          {"1 ~ 2 + 3 ~ 4", "1234"},
           {"'%s-%d-%5.2f-%-3s|%%' % ('a', 3.9, 2.345, 'x')", "a-3- 2.35-x  |%"},
           {"'%(k)s' % {'k': 1}", "1"},
           {"'a' + 1", "t.jinja:1: unsupported operand types for +: 'str' and 'int'"},
           {"1 / 0", "t.jinja:1: division by zero"},
           {"9223372036854775807 + 1", "t.jinja:1: the result is no integer of 64 bits"},
           {"2 ** 64", "t.jinja:1: the result is no integer of 64 bits"}});
-  EXPECT_EQ(render("{{ 1 ~ 2 + 3 ~ 4 }}").substr(0, 10), "t.jinja:1:");
 }
 
 TEST(JinjaExpressions, ComparisonsAndLogic) {
@@ -104,6 +103,7 @@ TEST(JinjaExpressions, ItemsAttributesAndSlices) {
           {"s|length", "3"},
           {"l[9] is undefined", "True"},
           {"l[1:2, 3]", "t.jinja:1: a slice or an attribute of a namespace cannot stand here"},
+          {"5[1:]", "t.jinja:1: 'int' object cannot be sliced"},
           {"l[::0]", "t.jinja:1: slice step cannot be zero"}},
          R"({"d":{"a":1,"items":"x","c":null},"l":[1,2,3],"s":"hé😀"})");
 }
