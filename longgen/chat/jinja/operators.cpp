@@ -133,6 +133,12 @@ Value binary(Runtime& runtime, const std::string& symbol, const Value& a, const 
     if (a.is<double>() || b.is<double>()) return floats(symbol, to_double(a), to_double(b));
     return integers(symbol, to_int(a, "number"), to_int(b, "number"));
   }
+  const auto is_markup = [](const Value& value) {
+    return value.is_text() && value.text().is_markup();
+  };
+  if (is_markup(a) || is_markup(b)) {
+    fail("the operator ", symbol, " after the filters escape and safe is not supported");
+  }
   if (symbol == "%" && a.is_text()) return runtime.text(percent_format(runtime, a.text(), b));
   for (const Value* side : {&a, &b}) {
     if (side->is_undefined()) fail(*side->get<Undefined>().message);

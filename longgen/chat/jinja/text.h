@@ -34,9 +34,15 @@ class Text {
   void append(const Text& other, size_t begin, size_t end);
   Text slice(size_t begin, size_t end) const;
 
+  /// What the filters escape and safe give. Jinja escapes whatever is added to it, which nothing
+  /// here does: such arithmetic is refused.
+  bool is_markup() const { return is_markup_; }
+  void set_markup() { is_markup_ = true; }
+
  private:
   std::string bytes_;
   std::vector<ByteRange> written_;
+  bool is_markup_ = false;
 };
 
 }  // namespace longgen::jinja

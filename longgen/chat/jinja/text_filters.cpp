@@ -141,9 +141,11 @@ Value word_count(Runtime& runtime, const Value& input, CallArguments arguments) 
   return Value(words);
 }
 
-/// `safe` marks a string for web pages, which changes nothing in a chat.
 Value safe(Runtime& runtime, const Value& input, CallArguments arguments) {
-  return string(runtime, input, std::move(arguments));
+  const BoundArguments bound("safe", std::move(arguments), {});
+  Text text = to_text(runtime, input);
+  text.set_markup();
+  return runtime.text(std::move(text));
 }
 
 Value escape(Runtime& runtime, const Value& input, CallArguments arguments) {
@@ -165,7 +167,9 @@ Value escape(Runtime& runtime, const Value& input, CallArguments arguments) {
       out.append(name, text.origin_at(at));
     }
   }
-  return runtime.text(out.take());
+  Text escaped = out.take();
+  escaped.set_markup();
+  return runtime.text(std::move(escaped));
 }
 
 }  // namespace
