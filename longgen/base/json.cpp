@@ -3,6 +3,7 @@
 #include <set>
 
 #include "longgen/base/check.h"
+#include "longgen/base/ordered_json.h"
 
 namespace longgen {
 namespace {
@@ -16,26 +17,36 @@ std::string shown(const Json& value) {
   return text;
 }
 
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& source) {
+template <typename AnyJson>
+AnyJson parse_checked(std::string_view text, const std::string& source) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+  using Event = typename AnyJson::parse_event_t;
+  const auto watch = [&](int depth, Event event, AnyJson& parsed) {
     LG_CHECK(depth <= kMaxDepth, source, ": JSON nested deeper than ", kMaxDepth, " levels.");
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key) {
+      const auto& key = parsed.template get_ref<const std::string&>();
       LG_CHECK(keys.back().insert(key).second, source, ": the key \"", key,
                "\" stands twice in one JSON object.");
     }
     return true;
   };
   try {
-    return Json::parse(text.begin(), text.end(), watch);
-  } catch (const Json::exception& error) {
+    return AnyJson::parse(text.begin(), text.end(), watch);
+  } catch (const typename AnyJson::exception& error) {
     LG_FAIL(source, ": not valid JSON: ", error.what());
   }
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& source) {
+  return parse_checked<Json>(text, source);
+}
+
+OrderedJson parse_ordered_json(std::string_view text, const std::string& source) {
+  return parse_checked<OrderedJson>(text, source);
 }
 
 JsonObject::JsonObject(const Json& value, std::string source, std::string path)

@@ -5,34 +5,38 @@
 #include <memory>
 
 #include "longgen/base/log.h"
+#include "longgen/chat/chat_template.h"
+#include "longgen/cli/chat_request.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/tokenizer/chat_format.h"
 
 namespace longgen {
 namespace {
 
 struct ChatCommand : GenerationCommand {
-  std::string system;
+  std::string system, template_args;
 };
 
 /// The conversation as tokens, and how much of it the session holds.
 class Conversation {
  public:
-  Conversation(const LoadedModel& model, const ChatFormat& format, const ChatCommand& command)
-      : model_(model), format_(format), command_(command), session_(model.decoder, command.chunk) {
-    if (!command.system.empty()) messages_.push_back({"system", command.system});
+  Conversation(const LoadedModel& model, const ChatTemplate& format, const ChatCommand& command)
+      : model_(model),
+        format_(format),
+        command_(command),
+        request_(chat_request(command.template_args)),
+        stop_tokens_(format.stop_tokens(model.tokenizer)),
+        session_(model.decoder, command.chunk) {
+    if (!command.system.empty()) say_as("system", command.system);
   }
 
   void say(const std::string& line, Output& output) {
-    messages_.push_back({"user", line});
-    const std::vector<int32_t> ids =
-        model_.tokenizer.encode(format_.render(messages_, true), {.parse_special = true});
+    say_as("user", line);
+    const std::vector<int32_t> ids = format_.render(request_).encode(model_.tokenizer);
     const std::vector<int32_t> fresh(ids.begin() + keep_common(ids), ids.end());
 
-    const GenerateOptions options =
-        generate_options(command_, model_.tokenizer, format_.stop_tokens());
+    const GenerateOptions options = generate_options(command_, model_.tokenizer, stop_tokens_);
     TextStream stream(model_.tokenizer, options.stop);
     std::string reply;
     StringOutput tee{output, reply};
@@ -43,7 +47,7 @@ class Conversation {
     held_ = ids;
     held_.insert(held_.end(), generated.ids.begin(), generated.ids.end());
     held_.resize(session_.num_tokens());
-    messages_.push_back({"assistant", reply});
+    say_as("assistant", reply);
   }
 
  private:
@@ -62,6 +66,10 @@ class Conversation {
     }
   };
 
+  void say_as(const std::string& role, const std::string& content) {
+    request_.messages.push_back(chat_message(role, content));
+  }
+
   /// How many of `ids` the session holds already. Where the format renders an earlier turn in
   /// another way than it was generated, the conversation is read again from the start.
   int64_t keep_common(const std::vector<int32_t>& ids) {
@@ -73,20 +81,21 @@ class Conversation {
   }
 
   const LoadedModel& model_;
-  const ChatFormat& format_;
+  const ChatTemplate& format_;
   const ChatCommand& command_;
+  ChatRequest request_;  // with the messages so far
+  std::vector<std::string> stop_tokens_;
   Session session_;
-  std::vector<ChatMessage> messages_;
   std::vector<int32_t> held_;  // tokens in the session's cache
 };
 
 int chat(const ChatCommand& command) {
-  const ChatFormat format = load_chat_format(command.model);
+  const ChatTemplate format = ChatTemplate::load(command.model);
   const LoadedModel model = load_with_tokenizer(command.model, command.model_options);
   Conversation conversation(model, format, command);
   const bool terminal = ::isatty(STDIN_FILENO);
   if (!command.quiet) {
-    log_info(format.name() + " format; a message a line, an empty line or Ctrl-D ends");
+    log_info("a message a line, an empty line or Ctrl-D ends");
   }
   catch_interrupts();
   Output output;
@@ -107,6 +116,7 @@ void add_chat(CommandSet& commands) {
       commands.add(CommandGroup::inference, "chat", "talk to a model, a line at a time");
   app->add_option("MODEL", command->model, "model directory with a chat template")->required();
   app->add_option("--system", command->system, "system message")->option_text("TEXT");
+  add_template_args_option(app, command->template_args);
   add_generation_options(app, *command);
   commands.on_run(app, [command] { return chat(*command); });
 }

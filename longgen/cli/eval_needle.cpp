@@ -6,6 +6,7 @@
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
+#include "longgen/chat/chat_template.h"
 #include "longgen/cli/eval.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/load.h"
@@ -15,7 +16,6 @@
 #include "longgen/eval/model_names.h"
 #include "longgen/eval/needle_run.h"
 #include "longgen/plan/table.h"
-#include "longgen/tokenizer/chat_format.h"
 
 namespace longgen {
 namespace {
@@ -74,16 +74,19 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
                        const std::string& name, const Haystack& haystack) {
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
   NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
-  std::optional<ChatFormat> format;
+  std::optional<ChatTemplate> format;
   if (command.chat) {
-    format = load_chat_format(directory);
+    format = ChatTemplate::load(directory);
     task_options.wrap = [&](const std::string& prompt) {
-      return format->render({{"user", prompt}}, true);
+      ChatRequest request{.add_generation_prompt = true};
+      request.messages.push_back(chat_message("user", prompt));
+      return format->render(request).text;
     };
   }
   NeedleRunOptions options = run_options(command);
-  options.stop_tokens = find_stop_tokens(
-      model.tokenizer, directory, format ? format->stop_tokens() : std::vector<std::string>());
+  options.stop_tokens =
+      find_stop_tokens(model.tokenizer, directory,
+                       format ? format->stop_tokens(model.tokenizer) : std::vector<std::string>());
   std::optional<Progress> progress;
   if (!command.quiet) {
     const auto cells = options.lengths_tokens.size() * options.depths_percent.size();

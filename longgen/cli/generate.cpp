@@ -9,17 +9,18 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
+#include "longgen/chat/chat_template.h"
+#include "longgen/cli/chat_request.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/tokenizer/chat_format.h"
 
 namespace longgen {
 namespace {
 
 struct GenerateCommand : GenerationCommand {
-  std::string prompt, prompt_file, system;
-  bool has_prompt = false, chat = false, json = false;
+  std::string prompt, prompt_file, system, template_args;
+  bool has_prompt = false, chat = false, special = false, json = false;
 };
 
 std::string read_prompt(const GenerateCommand& command) {
@@ -40,13 +41,15 @@ int generate_command(const GenerateCommand& command) {
   std::vector<std::string> stop_names;
   std::vector<int32_t> ids;
   if (command.chat) {
-    const ChatFormat format = load_chat_format(command.model);
-    std::vector<ChatMessage> messages = {{"user", prompt}};
-    if (!command.system.empty()) messages.insert(messages.begin(), {"system", command.system});
-    ids = model.tokenizer.encode(format.render(messages, true), {.parse_special = true});
-    stop_names = format.stop_tokens();
+    const ChatTemplate format = ChatTemplate::load(command.model);
+    ChatRequest request = chat_request(command.template_args);
+    if (!command.system.empty()) request.messages.push_back(chat_message("system", command.system));
+    request.messages.push_back(chat_message("user", prompt));
+    ids = format.render(request).encode(model.tokenizer);
+    stop_names = format.stop_tokens(model.tokenizer);
   } else {
-    ids = model.tokenizer.encode(prompt, {.add_special_tokens = true, .parse_special = false});
+    ids = model.tokenizer.encode(prompt,
+                                 {.add_special_tokens = true, .parse_special = command.special});
   }
   LG_CHECK(!ids.empty(), "the prompt has no tokens.");
 
@@ -93,10 +96,15 @@ void add_generate(CommandSet& commands) {
       ->option_text("FILE")
       ->excludes(prompt);
   CLI::Option* const chat = app->add_flag(
-      "--chat", command->chat, "the text is a message: put it into the model's chat format");
+      "--chat", command->chat, "the text is a message: put it into the model's chat template");
   app->add_option("--system", command->system, "system message for --chat")
       ->option_text("TEXT")
       ->needs(chat);
+  add_template_args_option(app, command->template_args)->needs(chat);
+  app->add_flag("--special", command->special,
+                "recognise special tokens spelled out in the prompt; without this they are "
+                "ordinary text")
+      ->excludes(chat);
   add_generation_options(app, *command);
   app->add_flag("--json", command->json,
                 "print text, ids and the report as one JSON object at the end");

@@ -52,37 +52,10 @@ void AddedTokens::Finder::add(std::string_view content, size_t token) {
   starts_[static_cast<unsigned char>(content[0])] = true;
 }
 
-size_t AddedTokens::Finder::longest_at(std::string_view text, size_t at, size_t& token) const {
-  uint32_t node = 0;
-  size_t longest = 0;
-  for (size_t i = at; i < text.size(); ++i) {
-    const auto edge = edges_.find(uint64_t{node} << 8 | static_cast<unsigned char>(text[i]));
-    if (edge == edges_.end()) break;
-    node = edge->second;
-    if (token_of_[node] < 0) continue;
-    longest = i + 1 - at;
-    token = static_cast<size_t>(token_of_[node]);
-  }
-  return longest;
-}
-
-bool AddedTokens::Finder::find(std::string_view text, size_t from, Match& match) const {
-  if (edges_.empty()) return false;
-  for (size_t i = from; i < text.size(); ++i) {
-    if (!starts_[static_cast<unsigned char>(text[i])]) continue;
-    const size_t length = longest_at(text, i, match.token);
-    if (length == 0) continue;
-    match.begin = i;
-    match.end = i + length;
-    return true;
-  }
-  return false;
-}
-
-bool AddedTokens::accept(std::string_view text, bool parse_special, size_t done,
+bool AddedTokens::accept(std::string_view text, const SpecialPlaces& where, size_t done,
                          Finder::Match& match) const {
   const AddedToken& token = tokens_[match.token];
-  if (token.special && !parse_special) return false;
+  if (token.special && where.kind == SpecialPlaces::Kind::nowhere) return false;
   if (token.single_word) {
     if (match.begin > 0 && is_word_at(text, previous_utf8(text, match.begin))) return false;
     if (match.end < text.size() && is_word_at(text, match.end)) return false;
@@ -128,6 +101,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& norma
     LG_CHECK(ids.insert(token.id).second, token.where, ": id ", token.id,
              " stands twice among the added tokens.");
     if (token.special) special_ids_.insert(token.id);
+    normalizes_special_ |= token.special && token.normalized;
     std::string buffer;
     const std::string_view normal = normalizer.apply(token.content, scratch, buffer);
     token.spelling = token.normalized ? std::string(normal) : token.content;

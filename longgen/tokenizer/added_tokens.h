@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "longgen/base/json.h"
+#include "longgen/tokenizer/byte_range.h"
 #include "longgen/tokenizer/normalizer.h"
 
 namespace longgen {
@@ -31,6 +33,12 @@ struct AddedToken {
 /// Reads what tokenizer.json and tokenizer_config.json say of a token: content, special,
 /// single_word, lstrip, rstrip, normalized (true unless special). The id is left at 0.
 AddedToken read_added_token(const JsonObject& object);
+/// Where in a text special tokens are recognised.
+struct SpecialPlaces {
+  enum class Kind { nowhere, everywhere, ranges };
+  Kind kind = Kind::everywhere;
+  std::span<const ByteRange> ranges = {};  ///< of kind ranges: wholly inside one of these
+};
 
 class AddedTokens {
  public:
@@ -49,10 +57,13 @@ class AddedTokens {
   bool is_special(int32_t id) const { return special_ids_.contains(id); }
 
   /// Cuts text at the tokens that are looked for before (`normalized` false) or after
-  /// normalization. Longest match first, from left to right. Without parse_special, special tokens
-  /// are left in the text.
+  /// normalization. Longest match first, from left to right. Special tokens that `where` does not
+  /// allow are left in the text.
   template <typename Visit>
-  void split(std::string_view text, bool normalized, bool parse_special, Visit&& visit) const;
+  void split(std::string_view text, bool normalized, const SpecialPlaces& where,
+             Visit&& visit) const;
+  /// Whether a special token is looked for after normalization.
+  bool normalizes_special() const { return normalizes_special_; }
 
  private:
   /// Longest-match search for a set of strings.
@@ -62,33 +73,64 @@ class AddedTokens {
     struct Match {
       size_t begin, end, token;
     };
-    /// The leftmost match at or after `from`, the longest of those; false when there is none.
-    bool find(std::string_view text, size_t from, Match& match) const;
+    /// The leftmost match at or after `from`, the longest of those that are allowed(match) there;
+    /// false when there is none.
+    template <typename Allowed>
+    bool find(std::string_view text, size_t from, Match& match, Allowed&& allowed) const;
 
    private:
-    size_t longest_at(std::string_view text, size_t at, size_t& token) const;
     std::unordered_map<uint64_t, uint32_t> edges_;  // (node, byte) -> node
     std::vector<int64_t> token_of_ = {-1};          // per node
     std::array<bool, 256> starts_{};
   };
 
-  /// Widens a match by what lstrip and rstrip take. False when the settings rule it out.
-  bool accept(std::string_view text, bool parse_special, size_t done, Finder::Match& match) const;
+  /// Widens a match by what lstrip and rstrip take. False when single_word or `where` rule it out.
+  bool accept(std::string_view text, const SpecialPlaces& where, size_t done,
+              Finder::Match& match) const;
 
   std::vector<AddedToken> tokens_;
   std::unordered_set<int32_t> special_ids_;
+  bool normalizes_special_ = false;
   Finder raw_, normalized_;
 };
 
+template <typename Allowed>
+bool AddedTokens::Finder::find(std::string_view text, size_t from, Match& match,
+                               Allowed&& allowed) const {
+  if (edges_.empty()) return false;
+  for (size_t begin = from; begin < text.size(); ++begin) {
+    if (!starts_[static_cast<unsigned char>(text[begin])]) continue;
+    bool found = false;
+    uint32_t node = 0;
+    for (size_t i = begin; i < text.size(); ++i) {
+      const auto edge = edges_.find(uint64_t{node} << 8 | static_cast<unsigned char>(text[i]));
+      if (edge == edges_.end()) break;
+      node = edge->second;
+      if (token_of_[node] < 0) continue;
+      const Match longer{begin, i + 1, static_cast<size_t>(token_of_[node])};
+      if (!allowed(longer)) continue;
+      match = longer;
+      found = true;
+    }
+    if (found) return true;
+  }
+  return false;
+}
+
 template <typename Visit>
-void AddedTokens::split(std::string_view text, bool normalized, bool parse_special,
+void AddedTokens::split(std::string_view text, bool normalized, const SpecialPlaces& where,
                         Visit&& visit) const {
   const Finder& finder = normalized ? normalized_ : raw_;
   size_t done = 0, from = 0;
   Finder::Match match{};
-  while (finder.find(text, from, match)) {
+  // A token that data only completes must not hide the one that the template wrote there.
+  const auto allowed = [&](const Finder::Match& found) {
+    return where.kind != SpecialPlaces::Kind::ranges || !tokens_[found.token].special ||
+           within_one_of(where.ranges, found.begin, found.end);
+  };
+  while (finder.find(text, from, match, allowed)) {
     from = match.end;
-    if (!accept(text, parse_special, done, match)) continue;
+    if (!accept(text, where, done, match)) continue;
     if (match.begin > done) visit(Segment{text.substr(done, match.begin - done), nullptr});
     visit(Segment{text.substr(match.begin, match.end - match.begin), &tokens_[match.token]});
     done = match.end;

@@ -7,18 +7,20 @@
 namespace longgen {
 
 void append_replaced(std::string_view text, std::string_view from, std::string_view to,
-                     std::string& out) {
+                     std::string& out, std::vector<TextEdit>* edits) {
   size_t done = 0;
   for (size_t at = text.find(from); at != std::string_view::npos; at = text.find(from, done)) {
     out.append(text.substr(done, at - done)).append(to);
     done = at + from.size();
+    if (edits != nullptr) edits->push_back({at, done, to.size()});
   }
   out.append(text.substr(done));
 }
 
 void append_replaced(std::string_view text, const Regex& from, std::string_view to,
-                     RegexScratch& scratch, std::string& out) {
+                     RegexScratch& scratch, std::string& out, std::vector<TextEdit>* edits) {
   for_each_stretch(from, text, scratch, [&](size_t begin, size_t end, bool is_match) {
+    if (is_match && edits != nullptr) edits->push_back({begin, end, to.size()});
     out.append(is_match ? to : text.substr(begin, end - begin));
   });
 }
@@ -52,26 +54,29 @@ Normalizer Normalizer::from_json(const JsonObject& root) {
 }
 
 bool Normalizer::run(const Step& step, std::string_view text, RegexScratch& scratch,
-                     std::string& out) {
+                     std::string& out, std::vector<TextEdit>* edits) {
   if (const auto* prepend = std::get_if<Prepend>(&step)) {
     if (text.empty()) return false;
+    if (edits != nullptr) edits->push_back({0, 0, prepend->text.size()});
     out.append(prepend->text).append(text);
   } else if (const auto* replace = std::get_if<ReplaceText>(&step)) {
     if (text.find(replace->from) == std::string_view::npos) return false;
-    append_replaced(text, replace->from, replace->to, out);
+    append_replaced(text, replace->from, replace->to, out, edits);
   } else if (const auto* regex = std::get_if<ReplaceRegex>(&step)) {
-    append_replaced(text, regex->from, regex->to, scratch, out);
+    append_replaced(text, regex->from, regex->to, scratch, out, edits);
   } else {
-    return normalize_nfc_if_needed(text, out);
+    return normalize_nfc_if_needed(text, out, edits);
   }
   return true;
 }
 
 std::string_view Normalizer::apply(std::string_view text, RegexScratch& scratch,
-                                   std::string& buffer) const {
+                                   std::string& buffer, std::vector<ByteRange>* ranges) const {
   for (const Step& step : steps_) {
     std::string next;
-    if (!run(step, text, scratch, next)) continue;
+    std::vector<TextEdit> edits;
+    if (!run(step, text, scratch, next, ranges == nullptr ? nullptr : &edits)) continue;
+    if (ranges != nullptr) *ranges = move_ranges(*ranges, edits);
     buffer = std::move(next);
     text = buffer;
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longgen/base/json.h"
+#include "longgen/tokenizer/byte_range.h"
 #include "longgen/tokenizer/regex.h"
 
 namespace longgen {
@@ -18,7 +19,9 @@ class Normalizer {
   static Normalizer from_json(const JsonObject& root);
 
   /// The normalized text: `text` itself when nothing changes, else a view of `buffer`.
-  std::string_view apply(std::string_view text, RegexScratch& scratch, std::string& buffer) const;
+  /// `ranges` of the text, where given, become those of the normalized one.
+  std::string_view apply(std::string_view text, RegexScratch& scratch, std::string& buffer,
+                         std::vector<ByteRange>* ranges = nullptr) const;
 
  private:
   struct Prepend {
@@ -36,17 +39,19 @@ class Normalizer {
 
   static Step read_step(const JsonObject& component);
   /// Writes the result to `out` and returns true, or returns false when nothing changes.
-  static bool run(const Step& step, std::string_view text, RegexScratch& scratch, std::string& out);
+  static bool run(const Step& step, std::string_view text, RegexScratch& scratch, std::string& out,
+                  std::vector<TextEdit>* edits);
 
   std::vector<Step> steps_;
 };
 
-/// Appends `text` with every occurrence of `from` (not empty) replaced.
+/// Appends `text` with every occurrence of `from` (not empty) replaced, and says where in `edits`.
 void append_replaced(std::string_view text, std::string_view from, std::string_view to,
-                     std::string& out);
+                     std::string& out, std::vector<TextEdit>* edits = nullptr);
 
-/// Appends `text` with every match replaced.
+/// Appends `text` with every match replaced, and says where in `edits`.
 void append_replaced(std::string_view text, const Regex& from, std::string_view to,
-                     RegexScratch& scratch, std::string& out);
+                     RegexScratch& scratch, std::string& out,
+                     std::vector<TextEdit>* edits = nullptr);
 
 }  // namespace longgen

@@ -135,6 +135,22 @@ std::string hash_with(const std::string& file_hash, const std::vector<AddedToken
   return hash_hex(file_hash + dump_json(list));
 }
 
+/// The parts of the ranges that lie in a stretch of the text, counted from its beginning.
+std::vector<ByteRange> clip(std::span<const ByteRange> ranges, size_t begin, size_t end) {
+  std::vector<ByteRange> clipped;
+  auto range = std::lower_bound(ranges.begin(), ranges.end(), begin,
+                                [](const ByteRange& r, size_t at) { return r.end <= at; });
+  for (; range != ranges.end() && range->begin < end; ++range) {
+    clipped.push_back({std::max(range->begin, begin) - begin, std::min(range->end, end) - begin});
+  }
+  return clipped;
+}
+
+void check_size(std::string_view text) {
+  LG_CHECK(text.size() <= kMaxTextBytes, "[tokenizer] expected a text of at most ", kMaxTextBytes,
+           " bytes, found ", text.size(), ". Encode it in parts.");
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -168,7 +184,7 @@ struct Tokenizer::Impl {
   /// Gives nullptr for an id that no token has.
   const std::string* find_token(int32_t id) const;
   void require_id(int32_t id) const;
-  void encode_text(std::string_view text, bool parse_special, Scratch& scratch,
+  void encode_text(std::string_view text, const SpecialPlaces& where, Scratch& scratch,
                    std::vector<int32_t>& ids) const;
 
   std::string hash;
@@ -223,14 +239,19 @@ void Tokenizer::Impl::require_id(int32_t id) const {
            " ids), found ", id, ".");
 }
 
-void Tokenizer::Impl::encode_text(std::string_view text, bool parse_special, Scratch& scratch,
-                                  std::vector<int32_t>& ids) const {
+void Tokenizer::Impl::encode_text(std::string_view text, const SpecialPlaces& where,
+                                  Scratch& scratch, std::vector<int32_t>& ids) const {
   WordEncoder words(model, scratch.words, ids);
-  added.split(text, false, parse_special, [&](const AddedTokens::Segment& raw) {
+  const bool moves = where.kind == SpecialPlaces::Kind::ranges && added.normalizes_special();
+  added.split(text, false, where, [&](const AddedTokens::Segment& raw) {
     if (raw.token != nullptr) return ids.push_back(raw.token->id);
-    const std::string_view normal = normalizer.apply(raw.text, scratch.regex, scratch.normalized);
-    const bool at_start = raw.text.data() == text.data();
-    added.split(normal, true, parse_special, [&](const AddedTokens::Segment& segment) {
+    const auto begin = static_cast<size_t>(raw.text.data() - text.data());
+    std::vector<ByteRange> ranges;
+    if (moves) ranges = clip(where.ranges, begin, begin + raw.text.size());
+    const std::string_view normal =
+        normalizer.apply(raw.text, scratch.regex, scratch.normalized, moves ? &ranges : nullptr);
+    const bool at_start = begin == 0;
+    added.split(normal, true, {where.kind, ranges}, [&](const AddedTokens::Segment& segment) {
       if (segment.token != nullptr) return ids.push_back(segment.token->id);
       pre_tokenizer.run({segment.text, at_start && segment.text.data() == normal.data()},
                         scratch.regex, words);
@@ -265,8 +286,7 @@ Tokenizer Tokenizer::load(const fs::path& model_directory) {
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  LG_CHECK(text.size() <= kMaxTextBytes, "[tokenizer] expected a text of at most ", kMaxTextBytes,
-           " bytes, found ", text.size(), ". Encode it in parts.");
+  check_size(text);
   std::string repaired;
   if (!is_valid_utf8(text)) {
     repaired = replace_invalid_utf8(text);
@@ -277,8 +297,20 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   ids.reserve(text.size() / 4 + 8);
   const PostProcessor& around = impl_->post_processor;
   if (options.add_special_tokens) ids.insert(ids.end(), around.before.begin(), around.before.end());
-  impl_->encode_text(text, options.parse_special, *scratch, ids);
+  const auto kind =
+      options.parse_special ? SpecialPlaces::Kind::everywhere : SpecialPlaces::Kind::nowhere;
+  impl_->encode_text(text, {kind}, *scratch, ids);
   if (options.add_special_tokens) ids.insert(ids.end(), around.after.begin(), around.after.end());
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text,
+                                       std::span<const ByteRange> special_in) const {
+  check_size(text);
+  LG_CHECK(is_valid_utf8(text), "[tokenizer] expected a text in UTF-8.");
+  const ScratchPool::Lease scratch(impl_->scratches);
+  std::vector<int32_t> ids;
+  impl_->encode_text(text, {SpecialPlaces::Kind::ranges, special_in}, *scratch, ids);
   return ids;
 }
 
@@ -303,6 +335,7 @@ std::string Tokenizer::token(int32_t id) const {
   return *token;
 }
 bool Tokenizer::is_special(int32_t id) const { return impl_->added.is_special(id); }
+bool Tokenizer::is_added(int32_t id) const { return impl_->added_by_id.contains(id); }
 const std::string& Tokenizer::hash() const { return impl_->hash; }
 
 bool Tokenizer::append_token(int32_t id, bool first, std::string& bytes) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "longgen/base/files.h"
+#include "longgen/tokenizer/byte_range.h"
 
 namespace longgen {
 
@@ -42,6 +43,10 @@ class Tokenizer {
   /// The ids of a text of at most 1 GiB. Each maximal subpart of invalid UTF-8 counts as U+FFFD, as
   /// with Python's errors="replace".
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  /// The ids of a text in which special tokens are recognised only where they lie wholly inside one
+  /// of the ranges (ascending, not touching); elsewhere their characters are ordinary text. Adds
+  /// nothing around it. The text must be UTF-8.
+  std::vector<int32_t> encode(std::string_view text, std::span<const ByteRange> special_in) const;
 
   /// The text of the ids, always valid UTF-8: bytes that make no character become U+FFFD, as above.
   /// Special tokens are left out with skip_special. An id below vocab_size() that no token has (a
@@ -54,6 +59,8 @@ class Tokenizer {
   /// The token as it stands in tokenizer.json ("Ġthe"). Throws Error where no token has the id.
   std::string token(int32_t id) const;
   bool is_special(int32_t id) const;
+  /// Whether the id is one of the added tokens, special or not.
+  bool is_added(int32_t id) const;
   /// Hash of the tokenizer.json it was made from, and of the tokens that other files add; shards
   /// carry it.
   const std::string& hash() const;

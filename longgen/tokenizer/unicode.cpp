@@ -134,7 +134,8 @@ bool is_word_char(uint32_t code_point) {
          within(0x1F170, 0x1F189) || within(0x200C, 0x200D);
 }
 
-bool normalize_nfc_if_needed(std::string_view text, std::string& out) {
+bool normalize_nfc_if_needed(std::string_view text, std::string& out,
+                             std::vector<TextEdit>* edits) {
   size_t doubtful = first_doubtful(text, 0);
   if (doubtful == text.size()) return false;
   size_t copied = 0;
@@ -143,7 +144,9 @@ bool normalize_nfc_if_needed(std::string_view text, std::string& out) {
     const size_t start = doubtful > copied ? previous_utf8(text, doubtful) : doubtful;
     const size_t end = first_inert(text, doubtful);
     out.append(text.substr(copied, start - copied));
-    out.append(compose(text.substr(start, end - start)));
+    const std::string composed = compose(text.substr(start, end - start));
+    out.append(composed);
+    if (edits != nullptr) edits->push_back({start, end, composed.size()});
     copied = end;
     doubtful = first_doubtful(text, end);
   }

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "longgen/tokenizer/byte_range.h"
 
 namespace longgen {
 
@@ -15,7 +18,9 @@ CharClass char_class(uint32_t code_point);
 /// \w as Rust and Oniguruma have it: alphabetic, mark, decimal digit, connector, joiner.
 bool is_word_char(uint32_t code_point);
 
-/// Appends NFC of valid UTF-8 to `out` and returns true, or false when the text is in NFC already.
-bool normalize_nfc_if_needed(std::string_view text, std::string& out);
+/// Appends NFC of valid UTF-8 to `out` and returns true, or returns false when the text is in NFC
+/// already. `edits`, where given, says which stretches it composed.
+bool normalize_nfc_if_needed(std::string_view text, std::string& out,
+                             std::vector<TextEdit>* edits = nullptr);
 
 }  // namespace longgen

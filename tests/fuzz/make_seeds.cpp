@@ -1,5 +1,5 @@
 // Writes small files that are right, for the fuzzers to start from: make_fuzz_seeds OUT_DIR fills
-// OUT_DIR/gguf, OUT_DIR/safetensors, OUT_DIR/tokenizer and OUT_DIR/recipe.
+// OUT_DIR/gguf, OUT_DIR/safetensors, OUT_DIR/tokenizer, OUT_DIR/chat and OUT_DIR/recipe.
 #include <iostream>
 
 #include "longgen/base/check.h"
@@ -87,8 +87,38 @@ train.steps = 10
                                       "\0train.steps=20\0model.path=a b\0architecture.rope=yarn"s);
 }
 
+/// The second one with a conversation, as chat_fuzz.cpp reads them.
+void write_templates(const fs::path& directory) {
+  write_file(directory / "statements", R"({{- bos_token }}
+{%- set ns = namespace(index=0, last='') %}
+{%- macro turn(role, content='') %}
+<|im_start|>{{ role }}{{ caller() if caller else '' }}
+{{ content | trim | indent(2, true) }}<|im_end|>
+{%- endmacro %}
+{%- for m in messages if m.role != 'tool' %}
+    {%- if loop.first and tools is not none %}
+        {%- for key, value in tools[0].items() %}{{ key ~ '=' ~ value | tojson(indent=2) }}{% endfor %}
+    {%- elif m['content'] is string and m.content.split('x')[-1].startswith(('a', 'b')) %}
+        {{- turn(m.role, m.content[1:-1]) }}{% continue %}
+    {%- else %}
+        {%- call turn(m['role'] | upper) %}({{ loop.index0 + 1 }}/{{ loop.length }}){% endcall %}
+    {%- endif %}
+    {%- set ns.index = ns.index + 1 %}{%- if ns.index > 5 %}{% break %}{% endif %}
+{%- else %}{{ raise_exception('none') }}{%- endfor %}
+{%- if add_generation_prompt %}{% generation %}{{ "%s-%03d" | format('a', 7) }}{% endgeneration %}{% endif %}
+)");
+  write_file(
+      directory / "expressions",
+      R"({{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list }}
+{% set a, b = (messages | length) // 2, 2.5 ** 2 %}{{ a if a < b <= 9 else -a }}{# no #}
+{{ strftime_now('%d %b %Y') }}{{ '{} {0!r}'.format(a) }}{{ range(3) | sum }}{{ {'a': [1, none, true]} }}
+{{ messages[::-1] | groupby('role') | first }}{{ 'aXb'.lower().replace('x', 'é') | title }}
+)"
+      "\0[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"tool\",\"content\":[{\"n\":1}]}]"s);
+}
+
 void write_seeds(const fs::path& directory) {
-  for (const char* name : {"gguf", "safetensors", "tokenizer", "recipe"}) {
+  for (const char* name : {"gguf", "safetensors", "tokenizer", "chat", "recipe"}) {
     fs::create_directories(directory / name);
   }
   write_file(directory / "gguf/values", gguf_of_every_value());
@@ -105,9 +135,7 @@ void write_seeds(const fs::path& directory) {
              R"("decoder":{"type":"ByteLevel"},)"
              R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"Ġ":3,"Ġab":4},)"
              R"("merges":["a b",["Ġ","ab"]]}})");
-  write_file(directory / "tokenizer/template",
-             "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
-             "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+  write_templates(directory / "chat");
   write_recipes(directory / "recipe");
 }
 

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "longgen/base/check.h"
-#include "longgen/tokenizer/chat_format.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace {
@@ -38,12 +37,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     encode_and_decode(longgen::Tokenizer::from_json(json, "fuzz"), text);
   } catch (const longgen::Error&) {
     // What a bad file is answered with.
-  }
-  try {
-    const auto format =
-        longgen::ChatFormat::from_template(std::string(json), "fuzz", "<s>", "</s>");
-    format.render({{"user", std::string(text)}, {"assistant", "b"}}, true);
-  } catch (const longgen::Error&) {
   }
   return 0;
 }

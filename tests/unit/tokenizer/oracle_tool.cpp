@@ -1,11 +1,13 @@
 // oracle_tool.cpp: our tokenizer behind JSON lines, so that oracle_test.py can hold it against
 // PyPI's.
-//   oracle_tool encode DIRECTORY    "text" -> {"ids": [...], "plain": [...], "text": "..."}  per
-//   line of stdin oracle_tool decode DIRECTORY    [ids] -> "text" oracle_tool render DIRECTORY
-//   [[{"role", "content"}...], add_generation_prompt] -> {"text": ...} or {"error": ...}
-//   oracle_tool convert OUT         one GGUF vocabulary as JSON -> OUT/tokenizer.json and
-//   OUT/tokenizer_config.json oracle_tool time DIRECTORY N    texts as JSON lines; encodes all N
-//   times, prints {"seconds": [...], "tokens": n}
+//   oracle_tool encode DIRECTORY
+//       "text" -> {"ids": [...], "plain": [...], "text": "..."} for each line of stdin
+//   oracle_tool decode DIRECTORY
+//       [ids] -> "text" for each line
+//   oracle_tool convert OUT
+//       one GGUF vocabulary as JSON -> OUT/tokenizer.json and OUT/tokenizer_config.json
+//   oracle_tool time DIRECTORY N
+//       texts as JSON lines; encodes all N times, prints {"seconds": [...], "tokens": n}
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -14,7 +16,6 @@
 #include "longgen/base/check.h"
 #include "longgen/base/files.h"
 #include "longgen/base/json.h"
-#include "longgen/tokenizer/chat_format.h"
 #include "longgen/tokenizer/gguf_vocabulary.h"
 #include "longgen/tokenizer/tokenizer.h"
 
@@ -38,26 +39,6 @@ void decode_lines(const Tokenizer& tokenizer) {
   for (std::string line; std::getline(std::cin, line);) {
     const auto ids = parse_json(line, "stdin").get<std::vector<int32_t>>();
     std::cout << dump_json(Json(tokenizer.decode(ids, false))) << "\n";
-  }
-}
-
-void render_lines(const fs::path& directory) {
-  for (std::string line; std::getline(std::cin, line);) {
-    const Json request = parse_json(line, "stdin");
-    std::vector<ChatMessage> messages;
-    for (const Json& message : request[0]) {
-      messages.push_back(
-          {message["role"].get<std::string>(), message["content"].get<std::string>()});
-    }
-    Json answer;
-    try {
-      const ChatFormat format = load_chat_format(directory);
-      answer = {{"text", format.render(messages, request[1].get<bool>())},
-                {"stop", format.stop_tokens()}};
-    } catch (const Error& error) {
-      answer = {{"error", error.what()}};
-    }
-    std::cout << dump_json(answer) << "\n";
   }
 }
 
@@ -113,14 +94,11 @@ void time_encoding(const Tokenizer& tokenizer, int rounds) {
 }
 
 int run(const std::vector<std::string>& args) {
-  LG_CHECK(args.size() >= 2,
-           "usage: oracle_tool encode|decode|render|convert|time DIRECTORY [ROUNDS]");
+  LG_CHECK(args.size() >= 2, "usage: oracle_tool encode|decode|convert|time DIRECTORY [ROUNDS]");
   if (args[0] == "encode") {
     encode_lines(Tokenizer::load(args[1]));
   } else if (args[0] == "decode") {
     decode_lines(Tokenizer::load(args[1]));
-  } else if (args[0] == "render") {
-    render_lines(args[1]);
   } else if (args[0] == "convert") {
     convert(args[1]);
   } else {

@@ -1,0 +1,45 @@
+// render.h: small templates for the tests of chat/.
+#pragma once
+
+#include <string>
+
+#include "longgen/base/check.h"
+#include "longgen/base/ordered_json.h"
+#include "longgen/chat/jinja/template.h"
+#include "longgen/chat/json_value.h"
+
+namespace longgen {
+
+/// 2026-07-04 15:09:08, a Saturday.
+inline std::tm test_time() {
+  std::tm now{};
+  now.tm_year = 126;
+  now.tm_mon = 6;
+  now.tm_mday = 4;
+  now.tm_hour = 15;
+  now.tm_min = 9;
+  now.tm_sec = 8;
+  now.tm_wday = 6;
+  now.tm_yday = 184;
+  return now;
+}
+
+inline jinja::Text render_text(const std::string& text, const std::string& variables = "{}",
+                               const jinja::Limits& limits = {}) {
+  jinja::Variables values;
+  const OrderedJson json = parse_ordered_json(variables, "variables");
+  for (const auto& [name, value] : json.items()) values[name] = json_value(value, name);
+  return jinja::Template(text, "t.jinja").render(values, test_time(), limits);
+}
+
+/// What a template writes with variables given as JSON, or the error.
+inline std::string render(const std::string& text, const std::string& variables = "{}",
+                          const jinja::Limits& limits = {}) {
+  try {
+    return render_text(text, variables, limits).bytes();
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace longgen
