@@ -6,6 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
+#include "longgen/base/units.h"
 
 namespace longgen {
 namespace {
@@ -52,8 +53,9 @@ void add_input(const fs::path& input, std::vector<Source>& sources) {
   LG_CHECK(found, input.string(), ": no corpus file in this folder, expected ", kSourceEndings,
            ".");
   if (!left_out.empty()) {
-    log_warning(input.string() + ": left out " + std::to_string(left_out.size()) +
-                " files with other endings, the first is " + left_out.front().string());
+    log_warning(input.string() + ": left out " +
+                format_count(static_cast<int64_t>(left_out.size()), "file") +
+                " with other endings, the first is " + left_out.front().string());
   }
 }
 
