@@ -22,6 +22,7 @@ endif()
 if(NOT LONGGEN_TORCH)
   return()
 endif()
+pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
 
 # libtorch is the PyPI wheel. find_package(Torch) would demand a complete CUDA installation, so its two CPU
 # libraries are imported by hand; they name two small CUDA libraries, which come as wheels too.

@@ -1,44 +1,53 @@
 #include "longgen/base/progress.h"
 
-#include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 
-#include "longgen/base/units.h"
+#include "longgen/base/log.h"
+#include "longgen/base/progress_line.h"
 
 namespace longgen {
 namespace {
 
-constexpr int kBarWidth = 20;
 constexpr double kTerminalInterval = 0.1, kLogInterval = 30;  // seconds between redraws
+constexpr int64_t kUsualColumns = 80;  // of a terminal that does not know its width
+constexpr int64_t kLogColumns = 200;
 
 double seconds_between(std::chrono::steady_clock::time_point from,
                        std::chrono::steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// "310K tokens/s", or "1m40s each" of what takes longer than a second.
-std::string speed(double rate, const std::string& unit) {
-  if (rate > 0 && rate < 1) return format_duration(1 / rate) + " each";
-  return fmt::format("{} {}/s", format_si(rate), unit);
+/// Asked at each redraw, because the window may have been resized. The last column stays free:
+/// some terminals begin a new line as soon as it is written.
+int64_t terminal_columns() {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return std::max<int64_t>((known ? size.ws_col : kUsualColumns) - 1, 1);
 }
 
 }  // namespace
 
-Progress::Progress(std::string label, int64_t total, std::string unit, int64_t already_done)
+Progress::Progress(std::string label, int64_t total, std::string unit,
+                   const ProgressOptions& options)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(std::max<int64_t>(total, 1)),
-      already_done_(already_done),
-      done_(already_done),
+      done_(options.already_done),
+      options_(options),
       terminal_(::isatty(STDERR_FILENO) == 1),
       start_(std::chrono::steady_clock::now()),
-      drawn_at_(start_) {}
+      drawn_at_(start_) {
+  if (terminal_ && options_.delay_seconds <= 0) draw(false);
+}
 
 Progress::~Progress() {
-  if (!finished_ && drawn_ && terminal_) std::fputc('\n', stderr);
+  if (finished_ || !drawn_ || !terminal_) return;
+  set_open_line(false);
+  std::fputc('\n', stderr);
 }
 
 double Progress::seconds() const {
@@ -51,30 +60,38 @@ void Progress::update(int64_t done, const std::string& note) {
   if (!terminal_ && done_ >= total_) return;  // finish() writes the same line
   const auto now = std::chrono::steady_clock::now();
   const double since = seconds_between(drawn_at_, now);
-  if (since < (terminal_ ? kTerminalInterval : kLogInterval)) return;
+  const double interval = terminal_ ? kTerminalInterval : kLogInterval;
+  if (since < (drawn_ ? interval : std::max(interval, options_.delay_seconds))) return;
   drawn_at_ = now;
-  draw(false, note);
+  draw(false);
 }
 
 void Progress::finish(const std::string& note) {
   if (finished_) return;
-  draw(true, note.empty() ? note_ : note);
   finished_ = true;
+  if (!note.empty()) note_ = note;
+  if (!drawn_ && seconds() < options_.delay_seconds) return;
+  if (!options_.erase) return draw(true);
+  if (!drawn_ || !terminal_) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  set_open_line(false);
 }
 
-void Progress::draw(bool last, const std::string& note) {
-  const double share =
-      std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
-  const double rate = static_cast<double>(done_ - already_done_) / std::max(seconds(), 1e-9);
-  const double eta = rate > 0 ? static_cast<double>(total_ - done_) / rate : -1;
-  const int filled = static_cast<int>(share * kBarWidth);
-  const std::string line = fmt::format(
-      "{} [{}{}] {:3.0f}% {}/{} {} {} {} {}{}", label_, std::string(filled, '#'),
-      std::string(kBarWidth - filled, '.'), share * 100, format_si(static_cast<double>(done_)),
-      format_si(static_cast<double>(total_)), unit_, speed(rate, unit_), last ? "took" : "ETA",
-      format_duration(last ? seconds() : eta), note.empty() ? "" : "  " + note);
+void Progress::draw(bool last) {
+  ProgressState state{.label = label_,
+                      .unit = unit_,
+                      .done = done_,
+                      .total = total_,
+                      .finished = last,
+                      .note = note_};
+  state.rate = static_cast<double>(done_ - options_.already_done) / std::max(seconds(), 1e-9);
+  const double left = static_cast<double>(total_ - done_);
+  state.seconds = last ? seconds() : state.rate > 0 ? left / state.rate : -1;
+  const std::string line = progress_line(state, terminal_ ? terminal_columns() : kLogColumns);
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s%s", line.c_str(), last ? "\n" : "");
+    set_open_line(!last);
   } else {
     std::fprintf(stderr, "%s\n", line.c_str());
   }

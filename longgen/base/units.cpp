@@ -39,6 +39,10 @@ std::string format_count(int64_t count) {
   return digits;
 }
 
+std::string format_count(int64_t count, const std::string& noun) {
+  return format_count(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 std::string format_si(double value) {
   static constexpr std::array kUnits = {"", "K", "M", "G", "T", "P", "E", "Z", "Y"};
   size_t unit = 0;

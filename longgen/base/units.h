@@ -12,6 +12,9 @@ std::string format_bytes(int64_t bytes);
 /// 131072 -> "131,072".
 std::string format_count(int64_t count);
 
+/// 1, "file" -> "1 file"; 2345, "file" -> "2,345 files". For nouns whose plural takes an s.
+std::string format_count(int64_t count, const std::string& noun);
+
 /// 134515008 -> "134.5M"; for parameters, tokens and FLOPs.
 std::string format_si(double value);
 /// 6.2e15, "FLOP" -> "6.20 PFLOP".

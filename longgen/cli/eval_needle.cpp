@@ -88,10 +88,7 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
       find_stop_tokens(model.tokenizer, directory,
                        format ? format->stop_tokens(model.tokenizer) : std::vector<std::string>());
   std::optional<Progress> progress;
-  if (!command.quiet) {
-    const auto cells = options.lengths_tokens.size() * options.depths_percent.size();
-    progress.emplace(name, static_cast<int64_t>(cells) * command.samples, "samples");
-  }
+  if (!command.quiet) progress.emplace(name, options.total_tokens(), "tokens");
   options.on_progress = [&](int64_t done, const std::string& note) {
     if (progress) progress->update(done, note);
     return !interrupted();

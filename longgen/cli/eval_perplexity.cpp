@@ -55,7 +55,7 @@ std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& comman
   LG_CHECK(!documents.empty(), "no document has ", format_count(command.length),
            " tokens (--length); the longest of ", num_short, " has ", format_count(longest), ".");
   if (num_short > 0) {
-    log_info(detail::concat("left out: ", num_short, " documents of fewer than ",
+    log_info(detail::concat("left out: ", format_count(num_short, "document"), " of fewer than ",
                             format_count(command.length), " tokens"));
   }
   return documents;
@@ -82,9 +82,9 @@ std::string perplexity_text(const std::vector<ModelPerplexity>& models) {
             [i](const PositionBuckets& buckets) { return buckets.bucket(i); });
   }
   add_row("all", [](const PositionBuckets& buckets) { return buckets.overall(); });
-  return detail::concat("perplexity of ", first.num_documents(),
-                        first.num_documents() == 1 ? " document" : " documents", ", ",
-                        format_count(first.overall().num_tokens), " tokens\n", format_table(rows));
+  return detail::concat("perplexity of ", format_count(first.num_documents(), "document"), ", ",
+                        format_count(first.overall().num_tokens, "token"), "\n",
+                        format_table(rows));
 }
 
 /// How the numbers came about.

@@ -1,4 +1,6 @@
 // longgen extend: trains a hybrid while its context grows, as a recipe says.
+#include <errno.h>  // program_invocation_name
+
 #include <memory>
 
 #include "longgen/base/check.h"
@@ -9,6 +11,7 @@
 #include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/cli/shell_quote.h"
 #include "longgen/train/trainer.h"
 
 namespace longgen {
@@ -28,10 +31,21 @@ std::string number(double value, const char* format) {
   return text;
 }
 
-std::string to_text(const TrainSummary& summary, const Recipe& recipe) {
+/// What goes on with the run, for the shell and folder that this command was given in.
+std::string resume_command(const ExtendCommand& command) {
+  std::string text =
+      shell_quote(::program_invocation_name) + " extend " + shell_quote(command.recipe);
+  for (const std::string& setting : command.overrides) text += " --set " + shell_quote(setting);
+  if (command.device != "cpu") text += " --device " + shell_quote(command.device);
+  if (command.json) text += " --json";
+  if (command.quiet) text += " --quiet";
+  return text + " --resume";
+}
+
+std::string to_text(const TrainSummary& summary, const ExtendCommand& command) {
   std::string text = detail::concat(
       summary.finished ? "finished" : "stopped", ": ", format_count(summary.steps), " of ",
-      format_count(summary.total_steps), " steps, ", format_count(summary.tokens), " tokens\n");
+      format_count(summary.total_steps, "step"), ", ", format_count(summary.tokens, "token"), "\n");
   if (summary.seconds > 0) {
     text += detail::concat(
         "loss ", number(summary.first_loss, "%.4f"), " -> ", number(summary.last_loss, "%.4f"),
@@ -39,26 +53,29 @@ std::string to_text(const TrainSummary& summary, const Recipe& recipe) {
         " tokens/s | peak memory ", format_bytes(summary.peak_memory_bytes), "\n");
   }
   if (summary.skipped_steps > 0) {
-    text += detail::concat(summary.skipped_steps, " steps were not finite and changed nothing\n");
+    text += detail::concat(format_count(summary.skipped_steps, "step"),
+                           summary.skipped_steps == 1 ? " was" : " were",
+                           " not finite and changed nothing\n");
   }
   text += summary.finished ? "model: " + summary.model.string() + "\n"
-                           : "saved; go on with: longgen extend RECIPE --resume (run in " +
-                                 recipe.model.output + ")\n";
+                           : "saved; go on with: " + resume_command(command) + "\n";
   return text;
 }
 
-OrderedJson to_json(const TrainSummary& summary) {
-  return {{"finished", summary.finished},
-          {"steps", summary.steps},
-          {"total_steps", summary.total_steps},
-          {"tokens", summary.tokens},
-          {"skipped_steps", summary.skipped_steps},
-          {"first_loss", summary.first_loss},
-          {"last_loss", summary.last_loss},
-          {"seconds", summary.seconds},
-          {"tokens_per_s", summary.tokens_per_second},
-          {"peak_memory_bytes", summary.peak_memory_bytes},
-          {"model", summary.model.string()}};
+OrderedJson to_json(const TrainSummary& summary, const ExtendCommand& command) {
+  OrderedJson json = {{"finished", summary.finished},
+                      {"steps", summary.steps},
+                      {"total_steps", summary.total_steps},
+                      {"tokens", summary.tokens},
+                      {"skipped_steps", summary.skipped_steps},
+                      {"first_loss", summary.first_loss},
+                      {"last_loss", summary.last_loss},
+                      {"seconds", summary.seconds},
+                      {"tokens_per_s", summary.tokens_per_second},
+                      {"peak_memory_bytes", summary.peak_memory_bytes},
+                      {"model", summary.model.string()}};
+  if (!summary.finished) json["resume"] = resume_command(command);
+  return json;
 }
 
 int extend(ExtendCommand& command) {
@@ -71,7 +88,8 @@ int extend(ExtendCommand& command) {
   catch_interrupts();
   const TrainSummary summary = train(recipe, command.options);
   Output output;
-  output.write(command.json ? dump_json(to_json(summary)) + "\n" : to_text(summary, recipe));
+  output.write(command.json ? dump_json(to_json(summary, command)) + "\n"
+                            : to_text(summary, command));
   output.flush();
   return interrupt_signal() == 0 || summary.finished ? 0 : 128 + interrupt_signal();
 }

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
@@ -14,22 +15,24 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
+#include "longgen/cli/prompt_text.h"
 
 namespace longgen {
 namespace {
 
 struct GenerateCommand : GenerationCommand {
-  std::string prompt, prompt_file, system, template_args;
+  std::string prompt, prompt_file, template_args;
+  std::optional<std::string> system;
   bool has_prompt = false, chat = false, special = false, json = false;
 };
 
 std::string read_prompt(const GenerateCommand& command) {
   if (command.has_prompt) return command.prompt;
   if (!command.prompt_file.empty() && command.prompt_file != "-") {
-    return read_file(command.prompt_file);
+    return prompt_text(read_file(command.prompt_file), command.prompt_file);
   }
   if (::isatty(STDIN_FILENO)) log_info("reading the prompt from stdin, up to Ctrl-D");
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+  return prompt_text({std::istreambuf_iterator<char>(std::cin), {}}, "stdin");
 }
 
 int generate_command(const GenerateCommand& command) {
@@ -43,7 +46,7 @@ int generate_command(const GenerateCommand& command) {
   if (command.chat) {
     const ChatTemplate format = ChatTemplate::load(command.model);
     ChatRequest request = chat_request(command.template_args);
-    if (!command.system.empty()) request.messages.push_back(chat_message("system", command.system));
+    if (command.system) request.messages.push_back(chat_message("system", *command.system));
     request.messages.push_back(chat_message("user", prompt));
     ids = format.render(request).encode(model.tokenizer);
     stop_names = format.stop_tokens(model.tokenizer);
@@ -56,25 +59,32 @@ int generate_command(const GenerateCommand& command) {
   const GenerateOptions options = generate_options(command, model.tokenizer, stop_names);
   const auto no_tokens = std::span<const int32_t>();
   TextStream stream(model.tokenizer, options.stop, command.chat ? no_tokens : std::span(ids));
+  const ModelConfig& config = model.decoder.config();
+  const auto prompt_tokens = static_cast<int64_t>(ids.size());
+  const bool warned = warn_beyond_context(config, prompt_tokens);
   Session session(model.decoder, command.chunk);
   catch_interrupts();
   Output output;
   std::string text;
+  const auto show = [&](const std::string& part) {
+    if (command.json) {
+      text += part;
+      return;
+    }
+    output.write(part);
+    output.flush();
+  };
+  const Generated generated = generate(session, ids, ids, stream, options,
+                                       generate_callbacks(prompt_tokens, command.quiet, show));
   if (command.json) {
-    GenerateCallbacks callbacks;
-    callbacks.text = [&](const std::string& part) { text += part; };
-    const Generated generated = generate(session, ids, ids, stream, options, callbacks);
     OrderedJson json = {{"text", text}, {"ids", generated.ids}};
     json.update(report_json(generated, session));
-    output.write(dump_json(json) + "\n");
-    output.flush();
-    return 0;
+    output.write(dump_json(json));
   }
-  const Generated generated =
-      generate_to_output(session, ids, ids, stream, options, command.quiet, output);
   output.write("\n");
   output.flush();
-  log_info(report_text(generated, session));
+  if (!warned) warn_beyond_context(config, session.num_tokens());
+  if (!command.json) log_info(report_text(generated, session));
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }
 

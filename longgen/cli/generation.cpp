@@ -1,9 +1,10 @@
 #include "longgen/cli/generation.h"
 
-#include <algorithm>
-#include <optional>
+#include <cstdio>
+#include <memory>
 
 #include "longgen/base/check.h"
+#include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/interrupt.h"
@@ -12,13 +13,18 @@
 namespace longgen {
 namespace {
 
-// A shorter prompt needs no progress bar.
-constexpr size_t kLongPrompt = 4096;
+// What is done by then needs no progress bar.
+constexpr double kSilentSeconds = 1;
 
 std::string rounded(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.1f", value);
   return text;
+}
+
+std::string kv_text(const Session& session) {
+  return "KV cache " + format_bytes(session.kv_bytes()) + ", full attention would hold " +
+         format_bytes(session.full_kv_bytes());
 }
 
 }  // namespace
@@ -67,34 +73,55 @@ GenerateOptions generate_options(const GenerationCommand& command, const Tokeniz
   return options;
 }
 
-Generated generate_to_output(Session& session, const std::vector<int32_t>& prompt,
-                             const std::vector<int32_t>& history, TextStream& stream,
-                             const GenerateOptions& options, bool quiet, Output& output) {
-  std::optional<Progress> progress;
-  if (!quiet && prompt.size() >= kLongPrompt) {
-    progress.emplace("prompt", static_cast<int64_t>(prompt.size()), "tokens");
-  }
+GenerateCallbacks generate_callbacks(int64_t prompt_tokens, bool quiet,
+                                     std::function<void(const std::string&)> on_text) {
   GenerateCallbacks callbacks;
-  callbacks.prefill = [&](int64_t done) {
-    if (progress) progress->update(done);
-    if (progress && done == static_cast<int64_t>(prompt.size())) progress->finish();
+  callbacks.text = [on_text = std::move(on_text)](const std::string& text) {
+    if (!text.empty()) on_text(text);
   };
-  callbacks.text = [&](const std::string& text) {
-    if (text.empty()) return;
-    output.write(text);
-    output.flush();
+  if (quiet) return callbacks;
+  const auto progress =
+      std::make_shared<Progress>("prompt", prompt_tokens, "tokens",
+                                 ProgressOptions{.delay_seconds = kSilentSeconds, .erase = true});
+  callbacks.prefill = [progress, prompt_tokens](int64_t done) {
+    progress->update(done);
+    if (done == prompt_tokens) progress->finish();
   };
-  return generate(session, prompt, history, stream, options, callbacks);
+  return callbacks;
+}
+
+bool warn_beyond_context(const ModelConfig& config, int64_t num_tokens) {
+  if (num_tokens <= config.context) return false;
+  const std::string before =
+      config.original_context < config.context
+          ? ", " + format_count(config.original_context) + " before it was extended"
+          : "";
+  log_warning(detail::concat("the text has ", format_count(num_tokens),
+                             " tokens, more than the model's context of ",
+                             format_count(config.context), before,
+                             ". It was not trained on so long ones: what it writes from there on "
+                             "gets worse, and may make no sense."));
+  return true;
 }
 
 std::string report_text(const Generated& generated, const Session& session) {
-  return detail::concat(
-      "prompt ", format_count(generated.prompt_tokens), " tokens | first token after ",
-      format_duration(generated.first_token_seconds), " | ",
-      format_count(static_cast<int64_t>(generated.ids.size())), " tokens, ",
-      rounded(generated.tokens_per_second()), " tokens/s (", generate_end_name(generated.end),
-      ") | KV cache ", format_bytes(session.kv_bytes()), ", full attention would hold ",
-      format_bytes(session.full_kv_bytes()));
+  return detail::concat("prompt ", format_count(generated.prompt_tokens, "token"),
+                        " | first token after ", format_duration(generated.first_token_seconds),
+                        " | ", format_count(static_cast<int64_t>(generated.ids.size()), "token"),
+                        ", ", rounded(generated.tokens_per_second()), " tokens/s (",
+                        generate_end_name(generated.end), ") | ", kv_text(session));
+}
+
+std::string status_text(const Generated& generated, const Session& session) {
+  std::string text =
+      detail::concat(format_count(session.num_tokens(), "token"), " | ",
+                     rounded(generated.tokens_per_second()), " tokens/s | ", kv_text(session));
+  if (generated.end == GenerateEnd::interrupted) {
+    text += generated.ids.empty() ? " | stopped before the reply; the message is taken back"
+                                  : " | stopped";
+  }
+  if (generated.end == GenerateEnd::length) text += " | ended by --max-tokens";
+  return text;
 }
 
 OrderedJson report_json(const Generated& generated, const Session& session) {

@@ -40,9 +40,10 @@ int import_command(ImportCommand& command) {
     json["stored_bytes"] = summary.stored_bytes;
     output.write(dump_json(json) + "\n");
   } else {
-    output.write(detail::concat(command.source, ": ", summary.source_kind, "\nwritten: ",
-                                summary.num_tensors, " tensors as ", summary.stored, ", ",
-                                format_bytes(summary.stored_bytes), "\n", to_text(description)));
+    output.write(detail::concat(command.source, ": ", summary.source_kind,
+                                "\nwritten: ", format_count(summary.num_tensors, "tensor"), " as ",
+                                summary.stored, ", ", format_bytes(summary.stored_bytes), "\n",
+                                to_text(description)));
   }
   output.flush();
   return 0;

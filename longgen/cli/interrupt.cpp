@@ -1,5 +1,6 @@
 #include "longgen/cli/interrupt.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -21,19 +22,45 @@ void on_signal(int signal) {
   [[maybe_unused]] const auto put = ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
 }
 
+void on_interrupt_of_reply(int) { interrupted_flag = true; }
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;  // reads and writes under way go on
+  ::sigemptyset(&action.sa_mask);
+  // Background jobs of a shell script start with SIGINT ignored; that is to stay.
+  struct sigaction before {};
+  if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) return;
+  ::sigaction(signal, &action, nullptr);
+}
+
 }  // namespace
 
 void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;  // reads and writes under way go on
-  ::sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGINT, SIGTERM}) {
-    // Background jobs of a shell script start with SIGINT ignored; that is to stay.
-    struct sigaction before {};
-    if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
-    ::sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM}) handle(signal, on_signal);
+}
+
+void catch_interrupts_of_replies() {
+  handle(SIGINT, on_interrupt_of_reply);
+  handle(SIGTERM, on_signal);
+}
+
+void clear_interrupt() {
+  interrupted_flag = false;
+  if (first_signal != 0) interrupted_flag = true;  // SIGTERM stays
+}
+
+bool wait_for_stdin(const std::function<void()>& between) {
+  // A signal that comes just before poll() would be missed without the time limit; one that another
+  // thread gets always would.
+  constexpr int kWaitMs = 100;
+  while (!interrupted_flag) {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&input, 1, kWaitMs) > 0) return true;
+    between();
   }
+  return false;
 }
 
 const std::atomic<bool>& interrupted() { return interrupted_flag; }

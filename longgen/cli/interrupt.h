@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 namespace longgen {
 
@@ -9,6 +10,15 @@ namespace longgen {
 /// program at once (exit code 128 + signal: 130 or 143). A command that does not call this is ended
 /// by the first.
 void catch_interrupts();
+
+/// For conversations at a terminal: SIGINT, as often as it comes, only sets interrupted(), until
+/// clear_interrupt(); interrupt_signal() does not know it. SIGTERM as above.
+void catch_interrupts_of_replies();
+void clear_interrupt();
+
+/// Waits until stdin has something to read, or its end. False: interrupted() is set. `between` is
+/// called at the latest every tenth of a second, and after every signal.
+bool wait_for_stdin(const std::function<void()>& between = [] {});
 
 /// Set by the signal; for passing to the library (PrepareOptions::stop).
 const std::atomic<bool>& interrupted();

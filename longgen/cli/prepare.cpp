@@ -83,20 +83,21 @@ std::string token_text(const Tokenizer& tokenizer, const std::optional<int32_t>&
 std::string to_text(const PrepareSummary& summary, const PrepareOptions& options,
                     const Tokenizer& tokenizer, const DocumentTokens& tokens) {
   const auto split = [](const SplitSummary& part) {
-    return detail::concat(format_count(part.num_documents), " documents, ",
-                          format_count(part.num_tokens), " tokens\n");
+    return detail::concat(format_count(part.num_documents, "document"), ", ",
+                          format_count(part.num_tokens, "token"), "\n");
   };
   const auto rate = static_cast<double>(summary.text_bytes) / std::max(summary.seconds, 1e-9);
   std::string text = detail::concat(
       options.output.string(), ": ", format_bytes(summary.text_bytes), " of text from ",
-      format_count(summary.num_sources), " files in ", format_duration(summary.seconds), ", ",
+      format_count(summary.num_sources, "file"), " in ", format_duration(summary.seconds), ", ",
       format_bytes(static_cast<int64_t>(rate)), "/s\n", "  train         ", split(summary.train),
       "  held out      ", split(summary.held_out));
   text += detail::concat("  token size    ", token_type_name(summary.token_type), "\n",
                          "  begin token   ", token_text(tokenizer, tokens.begin), "\n",
                          "  end token     ", token_text(tokenizer, tokens.end), "\n",
-                         "  left out      ", format_count(summary.num_empty_documents),
-                         " empty documents, ", format_count(summary.num_bad_lines), " bad lines\n");
+                         "  left out      ",
+                         format_count(summary.num_empty_documents, "empty document"), ", ",
+                         format_count(summary.num_bad_lines, "bad line"), "\n");
   return text;
 }
 
@@ -104,7 +105,7 @@ void warn_of_bad_lines(const PrepareSummary& summary) {
   for (const std::string& line : summary.first_bad_lines) log_warning("left out: " + line);
   const auto shown = static_cast<int64_t>(summary.first_bad_lines.size());
   if (summary.num_bad_lines > shown) {
-    log_warning("left out: " + format_count(summary.num_bad_lines - shown) + " more bad lines");
+    log_warning("left out: " + format_count(summary.num_bad_lines - shown, "more bad line"));
   }
 }
 

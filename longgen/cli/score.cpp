@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "longgen/base/check.h"
+#include "longgen/base/progress.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/json_lines.h"
 #include "longgen/cli/load.h"
@@ -17,8 +18,11 @@ struct ScoreCommand {
   std::string model;
   ModelOptions model_options;
   int64_t top = 0, chunk = kDefaultPrefillChunk;
-  bool special = false;
+  bool special = false, quiet = false;
 };
+
+// What is done by then needs no progress bar.
+constexpr double kSilentSeconds = 1;
 
 /// Nine digits: a float comes back as it was.
 std::string number(double value) {
@@ -70,6 +74,21 @@ std::string result_line(const std::vector<int32_t>& ids, const TokenScores& scor
   return text + "}\n";
 }
 
+TokenScores score_line(Session& session, const std::vector<int32_t>& ids, const std::string& place,
+                       const LoadedModel& model, const ScoreCommand& command) {
+  ScoreOptions options{.top = command.top, .vocab_size = model.tokenizer.vocab_size()};
+  if (command.quiet) return score_tokens(session, ids, options);
+  Progress progress(place, static_cast<int64_t>(ids.size()), "tokens",
+                    {.delay_seconds = kSilentSeconds, .erase = true});
+  options.on_progress = [&progress](int64_t done) {
+    progress.update(done);
+    return true;
+  };
+  TokenScores scores = score_tokens(session, ids, options);
+  progress.finish();
+  return scores;
+}
+
 int score(const ScoreCommand& command) {
   const LoadedModel model = load_with_tokenizer(command.model, command.model_options);
   Session session(model.decoder, command.chunk);
@@ -79,7 +98,7 @@ int score(const ScoreCommand& command) {
     const JsonObject line(*value, lines.place());
     const std::vector<int32_t> ids = read_ids(line, model, command.special);
     const TokenScores scores =
-        ids.empty() ? TokenScores() : score_tokens(session, ids, {.top = command.top});
+        ids.empty() ? TokenScores() : score_line(session, ids, lines.place(), model, command);
     output.write(result_line(ids, scores, command.top > 0));
   }
   output.flush();
@@ -101,6 +120,7 @@ void add_score(CommandSet& commands) {
   add_count_option(app, "--chunk", command->chunk, 1,
                    "tokens that pass the layers at once (default 512, on a GPU 8192)");
   add_model_options(app, command->model_options);
+  add_quiet_flag(app, command->quiet);
   commands.on_run(app, [command] { return score(*command); });
 }
 

@@ -1,9 +1,11 @@
 #include "longgen/data/prepare.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 
 #include "longgen/base/check.h"
@@ -265,7 +267,9 @@ PrepareSummary Preparation::run() {
       [this] { return read_batch(); },
       [](const RecordBatch& batch) { return static_cast<int64_t>(batch.bytes.size()); },
       [this](RecordBatch&& batch, int worker) { return encode_batch(std::move(batch), worker); }};
-  Progress progress("prepare", summary_.input_bytes, "B");
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<Progress> progress;
+  if (options_.show_progress) progress.emplace("prepare", summary_.input_bytes, "B");
   {
     Pipeline pipeline(std::move(stages), num_threads_, options_.max_pending_bytes);
     while (const std::optional<EncodedBatch> batch = pipeline.next()) {
@@ -273,24 +277,26 @@ PrepareSummary Preparation::run() {
                ": stopped before the end. Nothing was written.");
       write_batch(*batch);
       const int64_t num_tokens = train_.num_tokens() + held_out_.num_tokens();
-      if (options_.show_progress) {
-        progress.update(batch->input_bytes, format_si(static_cast<double>(num_tokens)) + " tokens");
+      if (progress) {
+        progress->update(batch->input_bytes,
+                         format_si(static_cast<double>(num_tokens)) + " tokens");
       }
     }
   }
   summary_.train = {train_.num_documents(), train_.num_tokens()};
   summary_.held_out = {held_out_.num_documents(), held_out_.num_tokens()};
   LG_CHECK(summary_.train.num_documents + summary_.held_out.num_documents > 0,
-           options_.output.string(), ": no document with text in ", summary_.num_sources,
-           " files. Nothing was written.");
+           options_.output.string(), ": no document with text in ",
+           format_count(summary_.num_sources, "file"), ". Nothing was written.");
   if (options_.held_out_share > 0 && summary_.held_out.num_documents == 0) {
     log_warning("no document was held out: the corpus has only " +
                 std::to_string(summary_.train.num_documents) + ". Raise the held-out share.");
   }
   write_manifest();
   output_.commit();
-  if (options_.show_progress) progress.finish();
-  summary_.seconds = progress.seconds();
+  if (progress) progress->finish();
+  summary_.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return std::move(summary_);
 }
 

@@ -6,6 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
+#include "longgen/base/units.h"
 #include "longgen/data/corpus_files.h"
 
 namespace longgen {
@@ -71,9 +72,10 @@ void add_input(const fs::path& input, std::vector<Source>& sources) {
   LG_CHECK(found, input.string(), ": no corpus file in this folder, expected ", kSourceEndings,
            ". Hidden files are left out.");
   if (!left_out.empty()) {
-    log_warning(input.string() + ": left out " + std::to_string(left_out.size()) +
-                (left_out.size() == 1 ? " file with another ending: "
-                                      : " files with other endings, the first is ") +
+    const bool one = left_out.size() == 1;
+    log_warning(input.string() + ": left out " +
+                format_count(static_cast<int64_t>(left_out.size()), "file") +
+                (one ? " with another ending: " : " with other endings, the first is ") +
                 left_out.front().string());
   }
 }

@@ -1,13 +1,22 @@
 #include "longgen/eval/needle_run.h"
 
+#include <atomic>
+#include <numeric>
+#include <optional>
+
+#include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/generate/generate.h"
 
 namespace longgen {
 namespace {
 
-NeedleReply ask(const Decoder& decoder, const Tokenizer& tokenizer, const NeedleTask& task,
-                const NeedleRunOptions& options, NeedleReply reply) {
+/// Nothing if `goes_on`, which is asked with the number of tokens of the prompt that are read, has
+/// said no.
+std::optional<NeedleReply> ask(const Decoder& decoder, const Tokenizer& tokenizer,
+                               const NeedleTask& task, const NeedleRunOptions& options,
+                               NeedleReply reply,
+                               const std::function<bool(int64_t done_tokens)>& goes_on) {
   const NeedleSample sample = task.sample(reply.length_tokens, reply.depth_percent, reply.index);
   Session session(decoder, options.chunk);
   GenerateOptions generation;
@@ -17,8 +26,18 @@ NeedleReply ask(const Decoder& decoder, const Tokenizer& tokenizer, const Needle
   generation.stop.max_tokens = task.options().new_tokens;
   TextStream stream(tokenizer, generation.stop, sample.ids);
   GenerateCallbacks callbacks;
-  callbacks.text = [&](const std::string& text) { reply.reply += text; };
+  std::atomic<bool> stopped = false;
+  generation.interrupted = &stopped;
+  const auto check = [&](int64_t done) {
+    if (!goes_on(done)) stopped = true;
+  };
+  callbacks.prefill = check;
+  callbacks.text = [&](const std::string& text) {
+    reply.reply += text;
+    check(static_cast<int64_t>(sample.ids.size()));
+  };
   generate(session, sample.ids, sample.ids, stream, generation, callbacks);
+  if (stopped) return std::nullopt;
   reply.answer = sample.answer;
   reply.found = score_needle(reply.reply, sample.answer) == 1;
   return reply;
@@ -26,10 +45,17 @@ NeedleReply ask(const Decoder& decoder, const Tokenizer& tokenizer, const Needle
 
 }  // namespace
 
+int64_t NeedleRunOptions::total_tokens() const {
+  const auto per_length = static_cast<int64_t>(depths_percent.size()) * num_samples;
+  return std::accumulate(lengths_tokens.begin(), lengths_tokens.end(), int64_t{0}) * per_length;
+}
+
 NeedleResult run_needle(const Decoder& decoder, const Tokenizer& tokenizer, const NeedleTask& task,
                         const NeedleRunOptions& options) {
   NeedleResult result;
   int64_t done = 0;
+  std::string note;
+  const auto goes_on = [&](int64_t more) { return options.on_progress(done + more, note); };
   for (const int64_t length : options.lengths_tokens) {
     for (const double depth : options.depths_percent) {
       NeedleCell cell = {.length_tokens = length, .depth_percent = depth};
@@ -38,13 +64,15 @@ NeedleResult run_needle(const Decoder& decoder, const Tokenizer& tokenizer, cons
         place.length_tokens = length;
         place.depth_percent = depth;
         place.index = i;
-        result.replies.push_back(ask(decoder, tokenizer, task, options, place));
+        const auto reply = ask(decoder, tokenizer, task, options, place, goes_on);
+        if (!reply) return result;
+        result.replies.push_back(*reply);
         ++cell.num_samples;
         cell.num_found += result.replies.back().found ? 1 : 0;
-        const std::string note = format_count(length) + " tokens, " +
-                                 std::to_string(static_cast<int>(depth)) +
-                                 "% deep: " + (result.replies.back().found ? "found" : "not found");
-        if (!options.on_progress(++done, note)) return result;
+        note = detail::concat(reply->found ? "found" : "not found", " at ", format_count(length),
+                              " tokens, ", static_cast<int>(depth), "% deep");
+        done += length;
+        if (!goes_on(0)) return result;
       }
       result.cells.push_back(cell);
     }

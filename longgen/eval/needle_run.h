@@ -19,9 +19,14 @@ struct NeedleRunOptions {
   int64_t num_samples = 1;  ///< of each cell
   int64_t chunk = kDefaultPrefillChunk;
   std::vector<int32_t> stop_tokens;
-  /// Called after each sample; returning false ends with the cells that are complete.
-  std::function<bool(int64_t done_samples, const std::string& note)> on_progress =
+  /// Called with the tokens done, of total_tokens(): while a prompt is read, at each token of a
+  /// reply and after each sample, whose outcome the note says until the next one is done. Returning
+  /// false ends with the cells that are complete.
+  std::function<bool(int64_t done_tokens, const std::string& note)> on_progress =
       [](int64_t, const std::string&) { return true; };
+
+  /// The lengths of all samples together.
+  int64_t total_tokens() const;
 };
 
 struct NeedleResult {

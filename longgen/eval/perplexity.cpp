@@ -18,11 +18,11 @@ PositionBuckets measure_perplexity(const Decoder& decoder,
     const auto ids = std::span(document).first(std::min(document.size(), longest));
     if (ids.empty()) continue;
     Session session(decoder, options.chunk);
-    const auto on_chunk = [&](int64_t tokens) {
+    const auto on_progress = [&](int64_t tokens) {
       goes_on = options.on_progress(done + tokens);
       return goes_on;
     };
-    const TokenScores scores = score_tokens(session, ids, {.top = 0, .on_chunk = on_chunk});
+    const TokenScores scores = score_tokens(session, ids, {.on_progress = on_progress});
     if (!goes_on) break;
     done += static_cast<int64_t>(ids.size());
     buckets.add(1, scores.logprobs);

@@ -29,16 +29,17 @@ std::vector<std::pair<int32_t, float>> best_of(std::span<const float> logprobs, 
   return best;
 }
 
-void add_top(const Decoder& decoder, const at::Tensor& hidden_TE, int64_t count,
+void add_top(const Decoder& decoder, const at::Tensor& hidden_TE, const ScoreOptions& options,
              TokenScores& scores) {
   for (int64_t row = 0; row < hidden_TE.size(0); row += kRows) {
     const int64_t rows = std::min(kRows, hidden_TE.size(0) - row);
     const at::Tensor logprobs_TV =
         at::log_softmax(decoder.logits(hidden_TE.narrow(0, row, rows)), 1).cpu().contiguous();
     const auto* values = logprobs_TV.const_data_ptr<float>();
-    const auto vocab = static_cast<size_t>(logprobs_TV.size(1));
+    const int64_t vocab = logprobs_TV.size(1);
+    const int64_t known = options.vocab_size > 0 ? std::min(options.vocab_size, vocab) : vocab;
     for (int64_t r = 0; r < rows; ++r) {
-      scores.top.push_back(best_of({values + r * static_cast<int64_t>(vocab), vocab}, count));
+      scores.top.push_back(best_of({values + r * vocab, static_cast<size_t>(known)}, options.top));
     }
   }
 }
@@ -67,9 +68,9 @@ TokenScores score_tokens(Session& session, std::span<const int32_t> ids,
             .contiguous();
     const auto* values = logprobs_T.const_data_ptr<float>();
     scores.logprobs.insert(scores.logprobs.end(), values, values + rows);
-    if (options.top > 0) add_top(decoder, used_TE, options.top, scores);
+    if (options.top > 0) add_top(decoder, used_TE, options, scores);
   };
-  session.append(ids, add, options.on_chunk);
+  session.append(ids, add, options.on_progress);
   return scores;
 }
 

@@ -21,10 +21,14 @@ struct TokenScores {
 
 struct ScoreOptions {
   int64_t top = 0;  ///< how many of the most probable tokens to give; at most the vocabulary
-  Session::OnChunk on_chunk = {};
+  /// Tokens from here on are not among them: models whose vocabulary is padded beyond the
+  /// tokenizer's. They keep their share of the probability. 0: the model's vocabulary.
+  int64_t vocab_size = 0;
+  Session::OnProgress on_progress = {};
 };
 
 /// Clears the session, then scores ids chunk by chunk: logits exist for some rows at a time only.
+/// Where on_progress ends it, the scores are those of the chunks so far.
 /// Throws Error as Session::append() does, and on a `top` that is negative.
 TokenScores score_tokens(Session& session, std::span<const int32_t> ids,
                          const ScoreOptions& options = {});

@@ -55,7 +55,7 @@ Session::Session(const Decoder& decoder, int64_t chunk)
 }
 
 void Session::append(std::span<const int32_t> tokens, const OnHidden& visit,
-                     const OnChunk& on_chunk) {
+                     const OnProgress& on_progress) {
   LG_CHECK(!tokens.empty(), "[session] no tokens to append; a text needs at least one.");
   const at::NoGradGuard no_grad;
   const at::Tensor all_T = as_tensor(tokens, decoder_.config().vocab_size).to(decoder_.device());
@@ -63,10 +63,18 @@ void Session::append(std::span<const int32_t> tokens, const OnHidden& visit,
   for (int64_t first = 0; first < total; first += chunk_) {
     const int64_t count = std::min(chunk_, total - first);
     if (!context_.begin({{&cache_, count}})) fail_out_of_memory();
-    const at::Tensor hidden_TE = decoder_.forward(all_T.narrow(0, first, count), context_);
+    OnLayer on_layer;
+    if (on_progress) {
+      on_layer = [&, num_layers = decoder_.config().num_layers](int64_t done_layers) {
+        return done_layers == num_layers || on_progress(first + count * done_layers / num_layers);
+      };
+    }
+    const at::Tensor hidden_TE =
+        decoder_.forward(all_T.narrow(0, first, count), context_, on_layer);
+    if (!hidden_TE.defined()) return context_.cancel();
     context_.commit();
     visit(hidden_TE, first);
-    if (on_chunk && !on_chunk(first + count)) return;
+    if (on_progress && !on_progress(first + count)) return;
   }
 }
 
@@ -87,8 +95,8 @@ at::Tensor Session::append_by_graph(int32_t token) {
   return logits_BV->view({-1});
 }
 
-at::Tensor Session::append(std::span<const int32_t> tokens, const OnChunk& on_chunk) {
-  if (is_on_gpu(decoder_) && tokens.size() == 1 && !on_chunk) return append_by_graph(tokens[0]);
+at::Tensor Session::append(std::span<const int32_t> tokens, const OnProgress& on_progress) {
+  if (is_on_gpu(decoder_) && tokens.size() == 1 && !on_progress) return append_by_graph(tokens[0]);
   at::Tensor logits_V;
   const auto total = static_cast<int64_t>(tokens.size());
   const auto take_last = [&](const at::Tensor& hidden_TE, int64_t first) {
@@ -97,7 +105,7 @@ at::Tensor Session::append(std::span<const int32_t> tokens, const OnChunk& on_ch
       logits_V = decoder_.logits(hidden_TE.narrow(0, rows - 1, 1)).view({-1}).to(at::kCPU);
     }
   };
-  append(tokens, take_last, on_chunk);
+  append(tokens, take_last, on_progress);
   return logits_V;
 }
 

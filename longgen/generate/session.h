@@ -35,18 +35,21 @@ class Session {
   /// `chunk`: tokens of a prompt in one forward pass. The decoder must outlive the session.
   explicit Session(const Decoder& decoder, int64_t chunk = kDefaultPrefillChunk);
 
-  /// append() calls it after every chunk with the number of tokens done. Returning false ends
-  /// append() early with the tokens so far in the cache, and an undefined result.
-  using OnChunk = std::function<bool(int64_t done_tokens)>;
+  /// append() calls it after every layer of a chunk with the number of tokens done, where a chunk
+  /// under way counts by its share of layers. Returning false ends append() early with an undefined
+  /// result: the cache then holds the tokens of the chunks before, and of this one after its last
+  /// layer.
+  using OnProgress = std::function<bool(int64_t done_tokens)>;
 
   /// Appends tokens and returns the logits (V) fp32 that follow the last one, on the CPU. Throws
   /// Error on no tokens, on one outside the vocabulary, and where memory runs out; tokens of
   /// finished chunks then stay.
-  at::Tensor append(std::span<const int32_t> tokens, const OnChunk& on_chunk = {});
-  /// Appends the tokens and gives the hidden states (T, E) of each chunk to `visit`, on
-  /// the decoder's device.
+  at::Tensor append(std::span<const int32_t> tokens, const OnProgress& on_progress = {});
+  /// Appends the tokens and gives the hidden states (T, E) of each chunk to `visit`, on the
+  /// decoder's device.
   using OnHidden = std::function<void(const at::Tensor& hidden_TE, int64_t first_token)>;
-  void append(std::span<const int32_t> tokens, const OnHidden& visit, const OnChunk& on_chunk = {});
+  void append(std::span<const int32_t> tokens, const OnHidden& visit,
+              const OnProgress& on_progress = {});
 
   /// Forgets all tokens.
   void clear() { cache_.clear(); }

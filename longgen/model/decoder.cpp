@@ -54,12 +54,13 @@ at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
   return rms_norm(x_TE, weights_.final_norm_E, config_.norm_eps);
 }
 
-at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context) const {
-  return forward(tokens_T, context, rope(context));
+at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context,
+                            const OnLayer& on_layer) const {
+  return forward(tokens_T, context, rope(context), on_layer);
 }
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context,
-                            const RopeTable& table) const {
+                            const RopeTable& table, const OnLayer& on_layer) const {
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& w = weights_.layers[i];
@@ -67,6 +68,7 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
         norm_linear(std::move(residual), norm(w.attention_norm_E), w.qkv, w.qkv_bias);
     residual = {std::move(heads.sum_TE), attention_of(i, heads.out, table, context)};
     residual = norm_feed_forward(std::move(residual), norm(w.ffn_norm_E), feed_forward_weights(i));
+    if (on_layer && !on_layer(i + 1)) return {};
   }
   return longgen::norm(std::move(residual), norm(weights_.final_norm_E)).normed;
 }

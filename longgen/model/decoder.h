@@ -3,6 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <functional>
+
 #include "longgen/model/attention_context.h"
 #include "longgen/model/config.h"
 #include "longgen/model/weights.h"
@@ -10,6 +13,10 @@
 #include "longgen/ops/rope.h"
 
 namespace longgen {
+
+/// Called after each layer of a forward pass with the number of layers done; false ends the pass.
+/// On a GPU a layer is done when its work is queued.
+using OnLayer = std::function<bool(int64_t done_layers)>;
 
 /// A pre-norm decoder with grouped-query attention, RoPE and SwiGLU. Holds the weights; keeps no
 /// state between calls.
@@ -25,11 +32,12 @@ class Decoder {
   at::Device device() const { return weights_.embedding_VE.device(); }
 
   /// tokens (T) int64, on the CPU or the device -> the hidden state after the final norm (T, E),
-  /// dtype of the weights.
-  at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context) const;
-  /// The same with the cosines and sines of the context's positions given.
+  /// dtype of the weights. Undefined where on_layer ended the pass.
   at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context,
-                     const RopeTable& rope) const;
+                     const OnLayer& on_layer = {}) const;
+  /// The same with the cosines and sines of the context's positions given.
+  at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context, const RopeTable& rope,
+                     const OnLayer& on_layer = {}) const;
   /// hidden (T, E) -> logits (T, V) in fp32.
   at::Tensor logits(const at::Tensor& hidden_TE) const;
 

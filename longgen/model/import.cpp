@@ -35,7 +35,7 @@ void write_weights(const fs::path& directory, const std::vector<TensorSpec>& spe
     const std::string bytes = read(spec);
     writer.write(spec.name, bytes);
     done += static_cast<int64_t>(bytes.size());
-    if (progress) progress->update(done, spec.name);
+    if (progress) progress->update(done);
   }
   writer.finish();
   if (progress) progress->finish();

@@ -76,8 +76,7 @@ void add_memory(const Plan& plan, const MemoryPlan ArchitecturePlan::*memory, Re
 
 void add_serving(const Plan& plan, Report& report) {
   const int64_t sequences = plan.request.num_sequences;
-  report.heading("serving " + format_count(sequences) +
-                 (sequences == 1 ? " sequence" : " sequences"));
+  report.heading("serving " + format_count(sequences, "sequence"));
   add_memory(plan, &ArchitecturePlan::serving_memory, report);
   report.fact("  fits", [](const auto& side) { return yes_or_no(side.serving.fits); });
   report.fact("  sequences that fit",

@@ -92,7 +92,10 @@ class Pass {
   double run() {
     at::Tensor grad_TE;
     const double loss = loss_and_gradient(forward_layers(), grad_TE);
-    for (int64_t i = last_layer(); i >= 0; --i) grad_TE = layer(i, std::move(grad_TE));
+    for (int64_t i = last_layer(); i >= 0; --i) {
+      grad_TE = layer(i, std::move(grad_TE));
+      report(backward_work());
+    }
     add_embedding_gradient(grad_TE, tokens_T_, gradients_.embedding_VE);
     return loss;
   }
@@ -106,8 +109,21 @@ class Pass {
       const at::NoGradGuard no_grad;
       x = decoder_.embed(tokens_T_);
     }
-    for (int64_t i = 0; i <= last_layer(); ++i) x = forward_layer(i, x);
+    for (int64_t i = 0; i <= last_layer(); ++i) {
+      x = forward_layer(i, x);
+      report(1);
+    }
     return x;
+  }
+
+  /// Of a layer, where its forward pass is 1: the gradients of inputs and of weights, and the
+  /// forward pass again where it is recomputed.
+  double backward_work() const { return options_.recompute == Recompute::kNone ? 2 : 3; }
+
+  void report(double work) {
+    done_work_ += work;
+    const double total = (1 + backward_work()) * static_cast<double>(last_layer() + 1);
+    if (options_.on_progress) options_.on_progress(done_work_ / total);
   }
 
   at::Tensor forward_layer(int64_t index, const at::Tensor& x) {
@@ -221,6 +237,7 @@ class Pass {
   TrainingContext context_;
   RopeTable rope_;
   std::vector<LayerRun> runs_;
+  double done_work_ = 0;
 };
 
 }  // namespace

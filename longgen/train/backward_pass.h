@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+
 #include "longgen/model/decoder.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/train/layer_offload.h"
@@ -26,6 +28,9 @@ struct BackwardOptions {
   /// The inputs of all layers but the last wait here. Null keeps them on the decoder's device. It
   /// is for GPUs only, and not for Recompute::kNone.
   LayerOffload* offload = nullptr;
+  /// Called after each layer, forward and backward, with the share of the pass that is done, 0 to
+  /// 1. On a GPU a layer is done when its work is queued.
+  std::function<void(double share)> on_progress = {};
 };
 
 /// Adds the gradients of every parameter to `gradients` (fp32, or bf16 with every sum rounded to

@@ -10,8 +10,15 @@ StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& 
   BackwardOptions backward = options.backward;
   backward.loss_scale = 1.0 / static_cast<double>(num_targets);
   StepResult result;
+  double done_batches = 0;
+  if (options.on_progress) {
+    backward.on_progress = [&](double share) {
+      options.on_progress((done_batches + share) / static_cast<double>(batches.size()));
+    };
+  }
   for (const MicroBatch& batch : batches) {
     result.loss += backward_pass(model.decoder, batch, backward, model.gradients);
+    ++done_batches;
   }
   result.loss /= static_cast<double>(num_targets);
   const double norm = result.gradient_norm = gradient_norm(model.gradients);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "longgen/train/backward_pass.h"
@@ -10,9 +11,11 @@
 namespace longgen {
 
 struct StepOptions {
-  BackwardOptions backward;  ///< its loss_scale is not read
+  BackwardOptions backward;  ///< its loss_scale and on_progress are not read
   AdamWOptions adamw;
   double clip_norm = 1;  ///< 0: gradients are not clipped
+  /// Called as backward.on_progress, with the share of the whole step's micro-batches.
+  std::function<void(double share)> on_progress = {};
 };
 
 /// What a step reads and changes. The decoder computes on the masters themselves, or on a copy in

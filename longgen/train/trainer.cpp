@@ -105,23 +105,22 @@ class Run {
         "layers ", format_layers(config_.layers.full_layers, config_.num_layers), " full, context ",
         format_count(config_.context), ", ",
         describe_rope_change(load_model_config(recipe_.model.path).rope, config_.rope), "; ",
-        format_count(summary_.total_steps), " steps of ", format_count(recipe_.tokens_per_step()),
-        " tokens"));
-    std::optional<Progress> progress;
+        format_count(summary_.total_steps, "step"), " of ",
+        format_count(recipe_.tokens_per_step(), "token")));
     if (options_.show_progress) {
-      progress.emplace("extend", summary_.total_steps, "steps", state_.state.step);
+      progress_.emplace("extend", summary_.total_steps * recipe_.tokens_per_step(), "tokens",
+                        ProgressOptions{.already_done = state_.state.tokens});
     }
     const auto begin = Clock::now();
     first_step_ = state_.state.step;
     while (state_.state.step < summary_.total_steps && !stopped()) {
-      const std::string note = step();
-      if (progress) progress->update(state_.state.step, note);
+      step();
       expect_progress();
       // A checkpoint in the middle of skipped steps would only push a better one out.
       const bool good = state_.state.skipped_in_a_row == 0;
       if (good && due(recipe_.save.every) && state_.state.step < summary_.total_steps) save();
     }
-    if (progress) progress->finish();
+    if (progress_) progress_->finish();
     summary_.seconds = seconds_since(begin);
     const auto tokens =
         static_cast<double>((state_.state.step - first_step_) * recipe_.tokens_per_step());
@@ -229,8 +228,8 @@ class Run {
     return samples;
   }
 
-  /// One optimizer step; returns the note of the progress bar.
-  std::string step() {
+  /// One optimizer step.
+  void step() {
     const auto begin = Clock::now();
     const std::vector<Sample> samples = samples_of_step(state_.state.step);
     const int64_t targets = num_targets(samples);
@@ -255,6 +254,7 @@ class Run {
     const double loss = result.loss;
     if (state_.state.step == first_step_ + 1) summary_.first_loss = loss;
     summary_.last_loss = loss;
+    last_note_ = ", loss " + fixed(loss, "%.4f") + ", " + format_bytes(held_bytes());
     const double seconds = seconds_since(begin);
     const StepRecord record = {
         .step = state_.state.step,
@@ -266,8 +266,16 @@ class Run {
         .seconds = seconds,
         .memory_bytes = held_bytes()};
     log_step(record);
-    return "loss " + fixed(loss, "%.4f") + ", " + fixed(record.tokens_per_s, "%.0f") +
-           " tokens/s, " + format_bytes(record.memory_bytes);
+    show_progress(1);
+  }
+
+  /// `share`: of the step under way.
+  void show_progress(double share) {
+    if (!progress_) return;
+    const double done_steps = static_cast<double>(state_.state.step - 1) + share;
+    progress_->update(
+        static_cast<int64_t>(done_steps * static_cast<double>(recipe_.tokens_per_step())),
+        detail::concat("step ", state_.state.step, "/", summary_.total_steps, last_note_));
   }
 
   int64_t held_bytes() const { return options_.on_gpu ? gpu_memory().reserved : memory_bytes(); }
@@ -282,7 +290,8 @@ class Run {
                       .eps = recipe_.train.eps,
                       .weight_decay = recipe_.train.weight_decay,
                       .seed = static_cast<uint64_t>(recipe_.train.seed)},
-            .clip_norm = recipe_.train.clip_norm};
+            .clip_norm = recipe_.train.clip_norm,
+            .on_progress = [this](double share) { show_progress(share); }};
   }
 
   void skip_step(const StepResult& result) {
@@ -407,6 +416,8 @@ class Run {
   ModelWeights gradients_;
   std::optional<LayerOffload> offload_;
   std::optional<StepLog> log_;
+  std::optional<Progress> progress_;
+  std::string last_note_;  // of the last step, for the progress bar
   TrainSummary summary_;
 };
 

@@ -69,10 +69,10 @@ class PrepareTest(CliCase):
     def test_text_report(self):
         path = self.put("a.txt", "one\n<|endoftext|>\n\n<|endoftext|>\ntwo")
         out, err = self.run_program("prepare", path, self.dir / "out", "--model", self.model, "--held-out", "0")
-        self.assertIn("6 B of text from 1 files", out)
+        self.assertIn("6 B of text from 1 file in", out)
         self.assertRegex(out, r"train +2 documents, 8 tokens\n")
         self.assertRegex(out, r"end token +<\|end\|> \(259\)\n")
-        self.assertRegex(out, r"left out +1 empty documents, 0 bad lines\n")
+        self.assertRegex(out, r"left out +1 empty document, 0 bad lines\n")
         self.assertIn("prepare [####", err)
 
     def test_field_held_out_and_seed(self):
