@@ -220,7 +220,7 @@ TEST(Convert, RopeChoices) {
   EXPECT_EQ(yarn.original_context, 512);
   EXPECT_ERROR(rope_of({.kind = RopeChange::Kind::kYarn}, 512), "expected a context above");
   EXPECT_ERROR(rope_of({.kind = RopeChange::Kind::kBase, .base = -1}, 512), "--rope-base");
-  EXPECT_ERROR(make_hybrid(model, {.sparse = "full"}), "which is full attention");
+  EXPECT_ERROR(make_hybrid(model, {.sparse = "full"}), "is full attention. Expected a sparse pattern");
   EXPECT_ERROR(make_hybrid(model, {.layers = "some"}), "Expected middle:A/B");
   EXPECT_FALSE(make_hybrid(model, {.layers = "all"}).is_hybrid());
 }
