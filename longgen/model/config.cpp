@@ -5,6 +5,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/model/config_rope.h"
+#include "longgen/model/model_path.h"
 
 namespace longgen {
 namespace {
@@ -184,10 +185,7 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
 
 ModelConfig load_model_config(const fs::path& model_directory) {
   const fs::path file = model_directory / "config.json";
-  LG_CHECK(fs::is_directory(model_directory), model_directory.string(),
-           ": expected a model directory, found ",
-           fs::exists(model_directory) ? "a file. Import it first: longgen import SRC OUT."
-                                       : "nothing of this name.");
+  expect_model_directory(model_directory);
   constexpr int64_t kMaxBytes = 16 << 20;
   return parse_model_config(read_file(file, kMaxBytes), file.string());
 }

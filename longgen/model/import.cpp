@@ -9,6 +9,7 @@
 #include "longgen/checkpoint/gguf.h"
 #include "longgen/checkpoint/half.h"
 #include "longgen/model/gguf_model.h"
+#include "longgen/model/model_path.h"
 #include "longgen/model/weight_names.h"
 
 namespace longgen {
@@ -165,7 +166,8 @@ void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
 
 ImportSummary import_model(const fs::path& source, const fs::path& output,
                            const ImportOptions& options) {
-  LG_CHECK(fs::exists(source), source.string(), ": no such file or directory.");
+  LG_CHECK(fs::exists(source), source.string(), ": no such file or directory.",
+           download_advice(source));
   AtomicDirectory directory(output, options.replace);
   ImportSummary summary = fs::is_directory(source)
                               ? import_directory(source, directory.path(), options)
