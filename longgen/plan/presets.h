@@ -13,8 +13,11 @@ namespace longgen {
 /// The shape of a published model, every layer full, with the numbers of its config.json: sizes,
 /// RoPE, context, special tokens. nullopt for a name that is none of preset_names().
 std::optional<ModelConfig> find_preset(const std::string& name);
-/// As find_preset(). Throws Error listing the names.
+/// As find_preset(). Throws Error listing the names, and the one that is likely meant.
 ModelConfig preset(const std::string& name);
+/// The config of a preset, else of a model directory. Throws Error listing the presets where there
+/// is neither.
+ModelConfig preset_or_directory(const std::string& name);
 /// "llama2-7b", "llama2-70b", ...
 std::vector<std::string> preset_names();
 
