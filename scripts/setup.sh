@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what longgen needs: Debian packages system-wide (as root or with sudo), Python wheels into .venv/ of the
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
-#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), and the libraries that results are checked
-#             against (transformers, tokenizers, gguf, safetensors)
+#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), shells and manual programs that completion and
+#             manual are tried with, and the libraries that results are checked against (transformers, tokenizers, gguf, safetensors)
 #   --cuda    also the CUDA libraries of libtorch (3 GB), for --device cuda; without being asked where nvidia-smi works
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ packages=(g++ cmake ninja-build pkg-config ccache git
   nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev
   libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev zlib1g-dev
   libgtest-dev libbenchmark-dev gnuplot-nox bible-kjv bible-kjv-text python3-venv)
-[ $tests = yes ] && packages+=(clang libclang-rt-dev)
+[ $tests = yes ] && packages+=(clang libclang-rt-dev zsh fish groff-base man-db)
 
 missing=()
 for package in "${packages[@]}"; do

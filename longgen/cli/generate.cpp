@@ -61,7 +61,8 @@ int generate_command(const GenerateCommand& command) {
     GenerateCallbacks callbacks;
     callbacks.text = [&](const std::string& part) { text += part; };
     const Generated generated = generate(session, ids, ids, stream, options, callbacks);
-    OrderedJson json = {{"text", text}, {"ids", generated.ids}};
+    OrderedJson json = {
+        {"text", text}, {"ids", generated.ids}, {"dtype", command.model_options.compute_dtype()}};
     json.update(report_json(generated, session));
     output.write(dump_json(json) + "\n");
     output.flush();
