@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what longgen needs: Debian packages system-wide (as root or with sudo), Python wheels into .venv/ of the
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
-#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), and the
-#             libraries that results are checked against (transformers, tokenizers, gguf, safetensors)
+#   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), shells and
+#             manual programs that completion and manual are tried with, and the libraries that results are checked against
+#             (transformers, tokenizers, gguf, safetensors)
 #   --cuda    also what --device cuda needs: the CUDA libraries of libtorch (3 GB), and nvcc 13.0 with its headers (270 MB)
 #             unless nvcc 13 is there (CUDACXX or PATH), all as wheels: the machine needs a driver and no CUDA toolkit. Where
 #             nvidia-smi works this happens without being asked
@@ -26,7 +27,7 @@ packages=(g++ cmake ninja-build pkg-config ccache git
   nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev
   libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev zlib1g-dev libedit-dev
   libgtest-dev libbenchmark-dev gnuplot-nox bible-kjv bible-kjv-text python3-venv)
-[ $tests = yes ] && packages+=(clang libclang-rt-dev)
+[ $tests = yes ] && packages+=(clang libclang-rt-dev zsh fish groff-base man-db)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -29,6 +29,30 @@ int64_t parse_number(std::string_view key, std::string_view text, std::string_vi
   return value;
 }
 
+/// `also`: what the message names before the sparse forms.
+Pattern parse_blocks(std::string_view text, std::string_view also) {
+  if (text == "sink") return Pattern::sparse(1, 16);
+  if (text == "blocksparse") return Pattern::sparse(1, 16, 16);
+  std::map<std::string, int64_t, std::less<>> numbers = {
+      {"sink", -1}, {"window", -1}, {"stride", -1}};
+  for (std::string_view rest = text;;) {
+    const size_t comma = rest.find(',');
+    const std::string_view item = rest.substr(0, comma);
+    const size_t equals = item.find('=');
+    const auto entry = numbers.find(item.substr(0, equals));
+    LG_CHECK(equals != item.npos && entry != numbers.end() && entry->second < 0, "[pattern] '",
+             text, "' is not a pattern: expected ", also,
+             "sink, blocksparse, or sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
+    entry->second = parse_number(entry->first, item.substr(equals + 1), text);
+    if (comma == rest.npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  LG_CHECK(numbers["window"] >= 1, "[pattern] '", text, "' is not a pattern: expected ", also,
+           "sink, blocksparse, or sink=S,window=W,stride=N with a window of at least 1 block.");
+  return Pattern::sparse(std::max<int64_t>(0, numbers["sink"]), numbers["window"],
+                         std::max<int64_t>(0, numbers["stride"]));
+}
+
 }  // namespace
 
 Pattern Pattern::sparse(int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
@@ -64,26 +88,14 @@ Pattern Pattern::from_op(int64_t sink_blocks, int64_t window_blocks, int64_t str
 
 Pattern Pattern::parse(std::string_view text) {
   if (text == "full") return Pattern();
-  if (text == "sink") return sparse(1, 16);
-  if (text == "blocksparse") return sparse(1, 16, 16);
-  std::map<std::string, int64_t, std::less<>> numbers = {
-      {"sink", -1}, {"window", -1}, {"stride", -1}};
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    const size_t equals = item.find('=');
-    const auto entry = numbers.find(item.substr(0, equals));
-    LG_CHECK(equals != item.npos && entry != numbers.end() && entry->second < 0, "[pattern] '",
-             text,
-             "' is not a pattern: expected full, sink, blocksparse, or sink=S,window=W,stride=N "
-             "(each once, in blocks of 64 tokens).");
-    entry->second = parse_number(entry->first, item.substr(equals + 1), text);
-  }
-  LG_CHECK(numbers["window"] >= 1, "[pattern] '", text,
-           "' is not a pattern: expected full, sink, blocksparse, or sink=S,window=W,stride=N "
-           "with a window of at least 1 block.");
-  return sparse(std::max<int64_t>(0, numbers["sink"]), numbers["window"],
-                std::max<int64_t>(0, numbers["stride"]));
+  return parse_blocks(text, "full, ");
+}
+
+Pattern Pattern::parse_sparse(std::string_view text) {
+  LG_CHECK(text != "full",
+           "[pattern] 'full' is full attention. Expected a sparse pattern: sink, blocksparse, or "
+           "sink=S,window=W,stride=N; a model without sparse layers has the layers 'all'.");
+  return parse_blocks(text, "");
 }
 
 Pattern Pattern::for_heads(int64_t num_kv_heads) const {

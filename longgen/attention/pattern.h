@@ -36,6 +36,8 @@ class Pattern {
   /// Reads "full", "sink" (sink 1, window 16), "blocksparse" (the same with stride
   /// 16), or "sink=S,window=W,stride=N".
   static Pattern parse(std::string_view text);
+  /// As parse(), where "full" is refused and not named among what is expected.
+  static Pattern parse_sparse(std::string_view text);
 
   /// This pattern with one stride offset for each KV head. Throws Error if it already has another
   /// number of them.

@@ -20,4 +20,15 @@ bool machine_runs(InstructionSet set) {
 #endif
 }
 
+bool bfloat16_is_faster() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return machine_runs(InstructionSet::avx512) &&
+         (__builtin_cpu_supports("amx-bf16") ||
+          (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")));
+#else
+  return false;
+#endif
+}
+
 }  // namespace longgen

@@ -11,6 +11,13 @@ enum class InstructionSet { baseline, avx2, avx512 };
 /// Does this machine run what is compiled for it? Baseline always.
 bool machine_runs(InstructionSet set);
 
+/// Does this machine multiply bfloat16 matrices faster than float32? Yes with AMX, and on AMD's
+/// processors with AVX512_BF16. Not with AVX512_BF16 alone on Intel's, whose VDPBF16PS has half
+/// the FLOP rate of float32 (85 against 160 GFLOP/s of oneDNN's product on one core of an Emerald
+/// Rapids whose AMX the hypervisor hides), nor where oneDNN, which multiplies matrices for ATen,
+/// has to widen bfloat16 first.
+bool bfloat16_is_faster();
+
 }  // namespace longgen
 
 #if defined(__x86_64__)

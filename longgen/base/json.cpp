@@ -1,6 +1,9 @@
 #include "longgen/base/json.h"
 
+#include <algorithm>
+#include <array>
 #include <set>
+#include <utility>
 
 #include "longgen/base/check.h"
 #include "longgen/base/ordered_json.h"
@@ -15,6 +18,62 @@ std::string shown(const Json& value) {
   std::string text = dump_json(value);
   if (text.size() > 60) text = text.substr(0, 60) + "...";
   return text;
+}
+
+/// Where a byte stands: "column 15" in a text of one line, else "line 3, column 15".
+std::string place_of(std::string_view text, size_t byte) {
+  const std::string_view before = text.substr(0, byte);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const size_t line_break = before.rfind('\n');
+  const size_t column = before.size() - (line_break == before.npos ? 0 : line_break + 1) + 1;
+  const bool one_line = text.find('\n') >= text.size() - std::min<size_t>(text.size(), 1);
+  return detail::concat(one_line ? "" : detail::concat("line ", line, ", "), "column ", column);
+}
+
+/// The parser's reason in words for people who did not write a parser.
+std::string plain_reason(const std::string& reason) {
+  // What the parser's message holds, and what to say then. The first that is found counts.
+  constexpr std::array<std::pair<const char*, const char*>, 13> kWords = {{
+      {"missing closing quote", "a string has no closing quote (\")"},
+      {"control character",
+       "a string goes over the end of its line, or holds another control "
+       "character: its closing quote (\") is missing, or \\n, \\t and the "
+       "like must be written for them"},
+      {"ill-formed UTF-8", "a byte that is not UTF-8"},
+      {"surrogate", "\\u escapes of half a character"},
+      {"after backslash",
+       "a backslash in a string that begins no escape; a backslash itself is "
+       "written \\\\"},
+      {"'\\u' must be", "\\u without four hexadecimal digits after it"},
+      {"number overflow", "a number that is larger than any 64-bit floating-point number"},
+      {"; expected end of input", "expected nothing after a complete JSON value"},
+      {"parsing object key", "expected a field's name in double quotes"},
+      {"parsing object separator",
+       "expected ':' after a field's name; the name's closing quote may "
+       "be missing"},
+      {"parsing object", "expected ',' or '}' after a field's value; a quote (\") may be missing"},
+      {"parsing array", "expected ',' or ']' after an item"},
+      {"parsing value",
+       "expected a value: a text in double quotes, a number, true, false, null, "
+       "an object or a list"},
+  }};
+  for (const auto& [part, words] : kWords) {
+    if (reason.find(part) != reason.npos) return words;
+  }
+  return reason;
+}
+
+[[noreturn]] void bad_json(std::string_view text, const std::string& source,
+                           const Json::exception& error) {
+  const auto* const parse_error = dynamic_cast<const Json::parse_error*>(&error);
+  const size_t read = parse_error != nullptr ? parse_error->byte : 0;
+  const size_t byte = std::min(text.size(), read > 0 ? read - 1 : 0);
+  const std::string place = read > 0 ? " at " + place_of(text, byte) : "";
+  if (read > text.size()) {
+    LG_FAIL(source, ": not valid JSON", place,
+            ": the text ends in the middle: ", plain_reason(error.what()), ".");
+  }
+  LG_FAIL(source, ": not valid JSON", place, ": ", plain_reason(error.what()), ".");
 }
 
 template <typename AnyJson>
@@ -35,7 +94,7 @@ AnyJson parse_checked(std::string_view text, const std::string& source) {
   try {
     return AnyJson::parse(text.begin(), text.end(), watch);
   } catch (const typename AnyJson::exception& error) {
-    LG_FAIL(source, ": not valid JSON: ", error.what());
+    bad_json(text, source, error);
   }
 }
 

@@ -13,7 +13,8 @@ namespace longgen {
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
 
-/// Parses one JSON value. Throws Error naming `source` on a syntax error, on nesting deeper than 64
+/// Parses one JSON value. Throws Error naming `source` on a syntax error (line, column and what is
+/// wrong there in plain words), on nesting deeper than 64
 /// (a parser's stack is not the file's to use up) and on duplicate keys in one object (two readers
 /// would disagree about which one counts).
 Json parse_json(std::string_view text, const std::string& source);

@@ -173,4 +173,18 @@ OrderedJson summarize_variant(const std::string& variant, const std::vector<Orde
   return summary;
 }
 
+int64_t predicted_peak_bytes(const std::string& variant, const MeasuredWork& work, bool serving,
+                             bool training) {
+  int64_t most = 0;
+  for (const ModelCut& cut : cuts_of(work.subject, variant)) {
+    MeasuredWork part = work;
+    part.subject.config = cut_config(work.subject, cut);
+    const ArchitecturePlan plan =
+        Prediction::plan(cut.layers, part, work.tokens + work.decode_tokens);
+    if (serving) most = std::max(most, plan.serving_memory.total_bytes());
+    if (training) most = std::max(most, plan.training_memory.total_bytes());
+  }
+  return most;
+}
+
 }  // namespace longgen

@@ -34,6 +34,11 @@ OrderedJson combine_samples(const std::vector<OrderedJson>& cuts, const LayerPla
 OrderedJson summarize_variant(const std::string& variant, const std::vector<OrderedJson>& rounds,
                               const MeasuredWork& work);
 
+/// The most memory that one process of a variant takes, as the planner counts it: for serving
+/// (prefill and decode), for a training step, or the larger of both.
+int64_t predicted_peak_bytes(const std::string& variant, const MeasuredWork& work, bool serving,
+                             bool training);
+
 /// Writes summaries as a table; with "full" and "hybrid" among them also their ratios.
 std::string to_text(const std::vector<OrderedJson>& variants);
 

@@ -1,6 +1,7 @@
 #include "longgen/bench/model_subject.h"
 
 #include "longgen/base/check.h"
+#include "longgen/base/nearest_name.h"
 #include "longgen/model/model_directory.h"
 #include "longgen/plan/presets.h"
 
@@ -23,7 +24,7 @@ ModelSubject find_subject(const std::string& name) {
   if (auto config = find_preset(name)) return {name, *std::move(config), true, false};
   LG_CHECK(fs::exists(name), "[bench model] \"", name,
            "\" is no model directory and no preset. Presets, measured with random weights: ",
-           preset_list(), ".");
+           preset_list(), ".", did_you_mean(name, preset_names()));
   return {name, load_model_config(name), false, false};
 }
 

@@ -7,7 +7,6 @@ void add_all_commands(CommandSet& commands) {
   add_import(commands);
   add_convert(commands);
   add_info(commands);
-  add_plan(commands);
   add_prepare(commands);
   add_tokenize(commands);
   add_extend(commands);
@@ -15,7 +14,12 @@ void add_all_commands(CommandSet& commands) {
   add_chat(commands);
   add_eval(commands);
   add_score(commands);
+  add_plan(commands);
   add_bench(commands);
+  add_doctor(commands);
+  add_help(commands);
+  add_man(commands);
+  add_completion(commands);
 }
 
 }  // namespace longgen

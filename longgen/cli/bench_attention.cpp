@@ -87,14 +87,15 @@ int bench(const AttentionCommand& command) {
 
 void add_bench_attention(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<AttentionCommand>();
-  CLI::App* const app = bench_app->add_subcommand(
-      "attention", "time of the attention op by pattern, beside full attention");
+  CLI::App* const app = commands.add_part(
+      bench_app, "attention", "time of the attention op by pattern, beside full attention");
   add_patterns_option(app, command->patterns, ": the four of docs/bench and full");
   add_counts_option(app, "--tokens", command->tokens,
                     "lengths of the sequence (default 2048 on the CPU, 128K on a GPU)");
   add_heads_option(app, command->heads, "query heads/KV heads (default 32/32,32/8)");
   add_counts_option(app, "--head-sizes", command->head_sizes, "head sizes (default 128,64)");
-  add_list_option(app, "--passes", command->passes, "default forward,backward");
+  add_choices_option(app, "--passes", command->passes, {"forward", "backward"},
+                     "which to time: forward, backward (default both)");
   add_repeats_option(app, command->repeats);
   add_model_options(app, command->model_options);
   add_json_flag(app, command->json);

@@ -83,8 +83,8 @@ int bench(const DecodeCommand& command) {
 
 void add_bench_decode(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<DecodeCommand>();
-  CLI::App* const app = bench_app->add_subcommand(
-      "decode", "time of one token's attention to the KV cache on a GPU, one layer");
+  CLI::App* const app = commands.add_part(
+      bench_app, "decode", "time of one token's attention to the KV cache on a GPU, one layer");
   add_patterns_option(app, command->patterns, " full sink");
   add_sequences_option(app, command->sequences,
                        "sequences x tokens of each (default 1x128K,8x32K,64x4K)");

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "longgen/base/host.h"
 #include "longgen/base/log.h"
 #include "longgen/base/process.h"
 #include "longgen/base/units.h"
@@ -17,6 +18,7 @@
 #include "longgen/cli/output.h"
 #include "longgen/cli/training_options.h"
 #include "longgen/generate/session.h"
+#include "longgen/ops/gpu_memory.h"
 
 namespace longgen {
 namespace {
@@ -194,12 +196,7 @@ OrderedJson to_json(const ModelCommand& command, const MeasuredWork& work, const
 }
 
 /// What can be wrong, before anything is measured.
-void check(const ModelCommand& command, const ModelSubject& subject) {
-  for (const std::string& variant : command.compare) variant_layers(variant, subject.config);
-  for (const std::string& part : command.measure) {
-    LG_CHECK(part == "prefill" || part == "decode" || part == "train",
-             "--measure: expected prefill, decode or train, found \"", part, "\".");
-  }
+void check(const ModelCommand& command) {
   const TrainingOptions training = command.training.parse();
   LG_CHECK(parse_number_format(command.training.states) == NumberFormat::float32 ||
                command.model_options.compute_dtype() == "bfloat16",
@@ -209,14 +206,42 @@ void check(const ModelCommand& command, const ModelSubject& subject) {
   if (!command.plan_device.empty()) find_device(command.plan_device);
 }
 
+/// Refuses what does not fit: a process that is killed for memory, or one that swaps, measures
+/// nothing. The planner's count is a lower bound on the CPU.
+void check_memory(const ModelCommand& command, const MeasuredWork& work) {
+  int64_t needed = 0;
+  for (const std::string& variant : command.compare) {
+    const bool serving = command.measures("prefill") || command.measures("decode");
+    needed =
+        std::max(needed, predicted_peak_bytes(variant, work, serving, command.measures("train")));
+  }
+  const MachineMemory host = machine_memory();
+  const GpuMemory gpu = gpu_memory();
+  const int64_t total = command.on_gpu() ? gpu.total : host.total_bytes;
+  const int64_t available = command.on_gpu() ? gpu.free : host.available_bytes;
+  const char* const place = command.on_gpu() ? "the GPU" : "this machine";
+  if (total == 0) return;  // the system does not say
+  LG_CHECK(needed <= total, "[bench model] ", command.model, " in ",
+           command.model_options.compute_dtype(), " needs at least ", format_bytes(needed),
+           " by longgen plan, and ", place, " has ", format_bytes(total),
+           ". Choose a smaller model, fewer --tokens or --batch, other parts to --measure, or "
+           "--dtype bfloat16.");
+  if (needed <= available) return;
+  log_warning(detail::concat(command.model, " in ", command.model_options.compute_dtype(),
+                             " needs at least ", format_bytes(needed), " by longgen plan, and ",
+                             place, " has ", format_bytes(available),
+                             " free: it may swap or be killed."));
+}
+
 int bench(ModelCommand& command) {
   if (!command.sample.empty()) return sample(command);
   const ModelSubject subject = find_subject(command.model);
-  check(command, subject);
+  check(command);
   const at::Device device = open_computation(command.model_options).device;
   if (command.chunk == kDefaultPrefillChunk) command.chunk = default_prefill_chunk(device);
   const std::string title = device_title(device);
   const MeasuredWork work = measured_work(command, subject, title);
+  check_memory(command, work);
   bool failed = false;
   const std::vector<OrderedJson> variants = measure(command, work, failed);
   Output output;
@@ -237,24 +262,22 @@ void add_hidden_options(CLI::App* app, ModelCommand& command) {
 void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<ModelCommand>();
   CLI::App* const app =
-      bench_app->add_subcommand("model", "speed and memory of a model, and what plan predicts");
+      commands.add_part(bench_app, "model", "speed and memory of a model, and what plan predicts");
   app->add_option("MODEL", command->model,
                   "model directory, or a preset such as llama2-7b, which gets random weights")
       ->required();
-  add_list_option(app, "--measure", command->measure,
-                  "prefill, decode, train (default prefill,decode)");
+  add_choices_option(app, "--measure", command->measure, {"prefill", "decode", "train"},
+                     "prefill, decode, train (default prefill,decode)");
   add_count_option(app, "--tokens", command->tokens, 1,
                    "tokens of the prompt, and of a training step (default 2048)");
   add_count_option(app, "--decode-tokens", command->decode_tokens, 1,
                    "tokens decoded after the prompt (default 32)");
   add_count_option(app, "--batch", command->batch, 1, "sequences decoded together (default 1)");
-  add_list_option(app, "--compare", command->compare,
-                  "variants of the model: model (as it is), full, hybrid (default model)");
+  add_choices_option(app, "--compare", command->compare, {"model", "full", "hybrid"},
+                     "variants of the model: model (as it is), full, hybrid (default model)");
   add_count_option(app, "--rounds", command->rounds, 1,
                    "measurements of each variant, of which the median counts (default 3)");
-  add_count_option(app, "--chunk", command->chunk, 1,
-                   "tokens of the prompt that pass the layers at once (default 512, on a GPU "
-                   "8192)");
+  add_prefill_chunk_option(app, command->chunk);
   add_training_memory_options(app, command->training);
   app->add_option("--plan-device", command->plan_device,
                   "the planner's device to predict times for (default: by the GPU's name)")

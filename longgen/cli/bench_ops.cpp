@@ -51,8 +51,8 @@ int bench(const OpsCommand& command) {
 
 void add_bench_ops(CommandSet& commands, CLI::App* bench_app) {
   auto command = std::make_shared<OpsCommand>();
-  CLI::App* const app = bench_app->add_subcommand(
-      "ops", "time of norms, RoPE, products of a token, loss and optimizer on a GPU");
+  CLI::App* const app = commands.add_part(
+      bench_app, "ops", "time of norms, RoPE, products of a token, loss and optimizer on a GPU");
   add_list_option(app, "--models", command->models,
                   "presets whose shapes to take (default smollm2-135m,llama3-8b)");
   add_count_option(app, "--tokens", command->tokens, 1, "rows of activations (default 32768)");

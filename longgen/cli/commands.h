@@ -17,7 +17,7 @@ class UsageError : public Error {
 };
 
 /// The groups of the program's help, in its order.
-enum class CommandGroup { models, data, training, inference, evaluation };
+enum class CommandGroup { models, data, training, inference, evaluation, performance, program };
 
 /// The commands with their options. Options are read completely before the command runs.
 class CommandSet {
@@ -30,15 +30,24 @@ class CommandSet {
   /// option_text(), the value's name in the help) and says with on_run() what it does.
   CLI::App* add(CommandGroup group, const std::string& name, const std::string& description);
 
-  /// `run` returns the exit code. What it holds must live as long as the CommandSet: let it hold
-  /// the options by shared_ptr. It may throw Error.
+  /// A command below another one, which then does nothing by itself: "needle" of "eval".
+  CLI::App* add_part(CLI::App* group, const std::string& name, const std::string& description);
+
+  /// Also gives the command --quiet if it has none yet. `run` returns the exit code. What it holds
+  /// must live as long as the CommandSet: let it hold the options by shared_ptr. It may throw
+  /// Error.
   void on_run(CLI::App* command, std::function<int()> run);
 
   /// Reads the command line and runs the command it names; answers --help and --version. Usage
   /// errors are printed and give exit code 2. Passes on what the command throws.
   int run(int argc, char** argv);
 
+  /// All commands with their options, for what is made from them: help, completion, the manual.
+  const CLI::App& app() const { return app_; }
+
  private:
+  /// The command that the command line names, as far as it was read.
+  const CLI::App& named_command() const;
   int answer(const CLI::ParseError& error);
   int usage_error(const std::string& message);
 
@@ -46,16 +55,24 @@ class CommandSet {
   std::function<int()> selected_;
 };
 
+/// "there is no command \"evla\". Did you mean \"eval\"?"; of `app`, the program or a group such as
+/// eval.
+std::string unknown_command(const CLI::App& app, const std::string& name);
+
 void add_all_commands(CommandSet& commands);
 
 void add_bench(CommandSet& commands);
 void add_chat(CommandSet& commands);
+void add_completion(CommandSet& commands);
 void add_convert(CommandSet& commands);
+void add_doctor(CommandSet& commands);
 void add_eval(CommandSet& commands);
 void add_extend(CommandSet& commands);
 void add_generate(CommandSet& commands);
+void add_help(CommandSet& commands);
 void add_import(CommandSet& commands);
 void add_info(CommandSet& commands);
+void add_man(CommandSet& commands);
 void add_plan(CommandSet& commands);
 void add_prepare(CommandSet& commands);
 void add_score(CommandSet& commands);

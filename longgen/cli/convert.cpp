@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "longgen/base/check.h"
+#include "longgen/base/log.h"
+#include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
@@ -23,8 +25,6 @@ struct ConvertCommand {
 
 RopeChange rope_change(const ConvertCommand& command) {
   if (!command.rope_scaling.empty()) {
-    LG_CHECK(command.rope_scaling == "yarn", "--rope-scaling: expected yarn, found \"",
-             command.rope_scaling, "\".");
     LG_CHECK(command.rope_base == "auto",
              "--rope-base and --rope-scaling exclude each other: give one of them.");
     return {.kind = RopeChange::Kind::kYarn};
@@ -39,11 +39,30 @@ RopeChange rope_change(const ConvertCommand& command) {
   return change;
 }
 
+/// Contexts that are rarely meant. `before` is the model as it was, `after` the hybrid.
+void warn_of_context(const ModelConfig& before, const ModelConfig& after) {
+  // Far beyond the growth that was measured, which is 4 (docs/model_directory.md).
+  constexpr int64_t kMostGrowth = 64;
+  const int64_t own = before.original_context;
+  if (after.context < before.context) {
+    log_warning(detail::concat("--context ", format_count(after.context),
+                               " is below the model's own ", format_count(before.context),
+                               ": config.json will name the smaller one, RoPE stays. Leave "
+                               "--context out to keep the model's."));
+  } else if (after.context / kMostGrowth >= own && after.context > kMostGrowth * own) {
+    log_warning(detail::concat("--context ", format_count(after.context), " is ",
+                               format_count(after.context / own), " times the ", format_count(own),
+                               " tokens that the model was trained for: without training for it "
+                               "(longgen extend) it makes no sense of so long a text."));
+  }
+}
+
 int convert(ConvertCommand& command) {
   command.options.rope = rope_change(command);
   const ModelConfig before = load_model_config(command.model);
   warn_of_unknown_fields(before, command.model + "/config.json");
   const ModelConfig after = make_hybrid(before, command.options);
+  warn_of_context(before, after);
   // Whatever cannot be done with the result is told before anything is written.
   const ModelDescription description = describe_model(command.output, after);
   rewrite_config(command.model, command.output, after, command.replace);
@@ -84,8 +103,8 @@ void add_convert(CommandSet& commands) {
   app->add_option("--rope-base", command->rope_base,
                   "RoPE base: a number, keep, or auto, the NTK-aware rule (default auto)")
       ->option_text("B|auto|keep");
-  app->add_option("--rope-scaling", command->rope_scaling, "yarn: scale RoPE by it instead")
-      ->option_text("yarn");
+  add_choice_option(app, "--rope-scaling", command->rope_scaling, {"yarn"},
+                    "yarn: scale RoPE by it instead");
   app->add_flag("--force", command->replace, "replace OUT if it exists");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return convert(*command); });

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "longgen/base/log.h"
+#include "longgen/model/model_path.h"
 
 namespace longgen {
 
@@ -13,19 +14,27 @@ std::string rounded(double value, int digits) {
   return text;
 }
 
-void say_files(const ReportFiles& files) {
-  if (files.files.empty()) return;
-  log_info("written: " + fs::path(files.files.front()).replace_extension().string() + ".*");
+void check_paths(const EvalCommand& command) {
+  for (const std::string& model : command.models) expect_model_directory(model);
+  if (!command.out.empty()) try_report_folder(command.out);
+}
+
+void write_files(const std::function<ReportFiles()>& write, std::string& problem) {
+  try {
+    const ReportFiles files = write();
+    log_info("written: " + fs::path(files.files.at(0)).replace_extension().string() + ".*");
+  } catch (const Error& error) {
+    if (problem.empty()) problem = error.what();
+  }
 }
 
 void add_eval_options(CLI::App* app, EvalCommand& command) {
-  app->add_option("MODEL", command.models, "model directories; all read the same documents")
+  app->add_option("MODEL", command.models, "model directories to measure, one after the other")
       ->option_text("MODEL...")
       ->required();
   app->add_option("--out", command.out, "folder for JSON, CSV and pictures (default: none)")
       ->option_text("DIR");
-  add_count_option(app, "--chunk", command.chunk, 1,
-                   "tokens that pass the layers at once (default 512, on a GPU 8192)");
+  add_prefill_chunk_option(app, command.chunk);
   add_model_options(app, command.model_options);
   add_json_flag(app, command.json);
   add_quiet_flag(app, command.quiet);
@@ -34,7 +43,6 @@ void add_eval_options(CLI::App* app, EvalCommand& command) {
 void add_eval(CommandSet& commands) {
   CLI::App* const eval =
       commands.add(CommandGroup::evaluation, "eval", "measure quality: perplexity, needle");
-  eval->require_subcommand(1);
   add_eval_perplexity(commands, eval);
   add_eval_needle(commands, eval);
 }

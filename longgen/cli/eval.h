@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,12 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
 void add_eval_needle(CommandSet& commands, CLI::App* eval);
 
 std::string rounded(double value, int digits);
-/// Tells on stderr which files the report has.
-void say_files(const ReportFiles& files);
+/// What can be wrong before anything is loaded: a path that is no model directory, a folder of the
+/// report that cannot be written. Throws Error.
+void check_paths(const EvalCommand& command);
+
+/// Writes a report's files by `write` and tells on stderr which. What goes wrong is kept in
+/// `problem`, unless there was something before: results are printed whatever happens to files.
+void write_files(const std::function<ReportFiles()>& write, std::string& problem);
 
 }  // namespace longgen

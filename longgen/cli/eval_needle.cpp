@@ -9,6 +9,7 @@
 #include "longgen/chat/chat_template.h"
 #include "longgen/cli/eval.h"
 #include "longgen/cli/interrupt.h"
+#include "longgen/cli/list_options.h"
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/stop_tokens.h"
@@ -100,9 +101,11 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
 }
 
 int eval_needle(const NeedleCommand& command) {
+  check_paths(command);
   const Haystack haystack = make_haystack(command.haystack);
   catch_interrupts();
   Output output;
+  std::string problem;
   OrderedJson all = OrderedJson::array();
   const std::vector<std::string> names = model_names(command.models);
   for (size_t i = 0; i < names.size(); ++i) {
@@ -114,18 +117,27 @@ int eval_needle(const NeedleCommand& command) {
                                   {"seed", command.seed},
                                   {"new_tokens", command.new_tokens},
                                   {"chat", command.chat},
+                                  {"dtype", command.model_options.compute_dtype()},
                                   {"haystack", haystack.source()}};
+    all.push_back(needle_json(grid, settings));
+    if (!command.json) {
+      output.write(needle_text(grid, command));
+      output.flush();
+    }
     if (!command.out.empty()) {
       const std::string report = model_report_name(command.out, "needle", names[i], directory);
-      say_files(
-          write_needle_report(grid, {.folder = command.out, .name = report, .settings = settings}));
+      write_files(
+          [&] {
+            return write_needle_report(
+                grid, {.folder = command.out, .name = report, .settings = settings});
+          },
+          problem);
     }
-    all.push_back(needle_json(grid, settings));
-    if (!command.json) output.write(needle_text(grid, command));
     if (interrupted()) break;
   }
   if (command.json) output.write(dump_json(OrderedJson{{"models", all}}) + "\n");
   output.flush();
+  LG_CHECK(problem.empty(), problem);
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }
 
@@ -133,17 +145,12 @@ int eval_needle(const NeedleCommand& command) {
 
 void add_eval_needle(CommandSet& commands, CLI::App* eval) {
   auto command = std::make_shared<NeedleCommand>();
-  CLI::App* const app = eval->add_subcommand(
-      "needle", "RULER's single needle: find a number in a long text, by depth and length");
+  CLI::App* const app = commands.add_part(
+      eval, "needle", "RULER's single needle: find a number in a long text, by depth and length");
   add_eval_options(app, *command);
-  app->add_option("--lengths", command->lengths, "tokens, commas between (default 4K,8K,16K)")
-      ->allow_extra_args(false)
-      ->option_text("LIST")
-      ->delimiter(',');
-  app->add_option("--depths", command->depths, "percent, commas between (default 0,25,50,75,100)")
-      ->allow_extra_args(false)
-      ->option_text("LIST")
-      ->delimiter(',');
+  add_list_option(app, "--lengths", command->lengths, "tokens, commas between (default 4K,8K,16K)");
+  add_numbers_option(app, "--depths", command->depths, 0, 100,
+                     "percent, commas between (default 0,25,50,75,100)");
   add_count_option(app, "--samples", command->samples, 1, "samples of each cell (default 1)");
   app->add_option("--haystack", command->haystack,
                   "text whose sentences hide the needle (default: RULER's noise)")

@@ -10,6 +10,7 @@
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
+#include "longgen/data/dataset_format.h"
 #include "longgen/data/documents.h"
 #include "longgen/data/token_dataset.h"
 #include "longgen/eval/model_names.h"
@@ -43,6 +44,12 @@ std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& comman
   if (!command.data.empty()) {
     const TokenDataset dataset = TokenDataset::open(command.data, command.split);
     dataset.expect_tokenizer(tokenizer.hash());
+    LG_CHECK(dataset.num_documents() > 0, command.data, ": the split ", command.split,
+             " has no documents.",
+             command.split == kHeldOutSplit
+                 ? " Measure what training reads (--split train), or prepare the dataset with "
+                   "--held-out above 0."
+                 : "");
     for (int64_t d = 0; d < dataset.num_documents(); ++d) {
       if (!add(dataset.tokens(d))) break;
     }
@@ -103,6 +110,7 @@ OrderedJson settings_json(const PerplexityCommand& command) {
 int eval_perplexity(const PerplexityCommand& command) {
   LG_CHECK(command.texts.empty() != command.data.empty(),
            "give the documents by either --text FILE or --data DATASET.");
+  check_paths(command);
   const std::vector<int64_t> edges = command.bucket > 0
                                          ? uniform_edges(command.bucket, command.length)
                                          : doubling_edges(command.first_bucket, command.length);
@@ -127,14 +135,20 @@ int eval_perplexity(const PerplexityCommand& command) {
   LG_CHECK(models.front().buckets.num_documents() > 0,
            "stopped before the first document was done.");
   const OrderedJson settings = settings_json(command);
-  if (!command.out.empty()) {
-    say_files(write_perplexity_report(
-        models, {.folder = command.out, .name = "perplexity", .settings = settings}));
-  }
   Output output;
   output.write(command.json ? dump_json(perplexity_json(models, settings)) + "\n"
                             : perplexity_text(models));
   output.flush();
+  std::string problem;
+  if (!command.out.empty()) {
+    write_files(
+        [&] {
+          return write_perplexity_report(
+              models, {.folder = command.out, .name = "perplexity", .settings = settings});
+        },
+        problem);
+  }
+  LG_CHECK(problem.empty(), problem);
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }
 
@@ -142,7 +156,8 @@ int eval_perplexity(const PerplexityCommand& command) {
 
 void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
   auto command = std::make_shared<PerplexityCommand>();
-  CLI::App* const app = eval->add_subcommand("perplexity", "perplexity by position in a document");
+  CLI::App* const app =
+      commands.add_part(eval, "perplexity", "perplexity by position in a document");
   add_eval_options(app, *command);
   app->add_option("--text", command->texts, "documents: files or folders as for prepare")
       ->allow_extra_args(false)
@@ -151,8 +166,8 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
       ->option_text("NAME");
   app->add_option("--data", command->data, "documents: a dataset that prepare wrote")
       ->option_text("DIR");
-  app->add_option("--split", command->split, "of the dataset: held_out or train (default held_out)")
-      ->option_text("NAME");
+  add_choice_option(app, "--split", command->split, {kHeldOutSplit, kTrainSplit},
+                    "which part of the dataset (default held_out)");
   add_count_option(app, "--length", command->length, 2,
                    "tokens of each document; shorter documents are left out")
       ->required();

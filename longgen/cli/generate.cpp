@@ -77,7 +77,8 @@ int generate_command(const GenerateCommand& command) {
   const Generated generated = generate(session, ids, ids, stream, options,
                                        generate_callbacks(prompt_tokens, command.quiet, show));
   if (command.json) {
-    OrderedJson json = {{"text", text}, {"ids", generated.ids}};
+    OrderedJson json = {
+        {"text", text}, {"ids", generated.ids}, {"dtype", command.model_options.compute_dtype()}};
     json.update(report_json(generated, session));
     output.write(dump_json(json));
   }

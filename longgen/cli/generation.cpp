@@ -52,9 +52,7 @@ void add_generation_options(CLI::App* app, GenerationCommand& command) {
       ->option_text("TEXT")
       ->take_all();
   app->add_flag("--ignore-eos", command.ignore_eos, "go on after the model's stop tokens");
-  add_count_option(
-      app, "--chunk", command.chunk, 1,
-      "tokens of the prompt that pass the layers at once (default 512, on a GPU 8192)");
+  add_prefill_chunk_option(app, command.chunk);
   add_model_options(app, command.model_options);
   add_quiet_flag(app, command.quiet);
 }

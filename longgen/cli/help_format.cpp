@@ -1,14 +1,26 @@
 #include "longgen/cli/help_format.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <sstream>
 
 namespace longgen {
 namespace {
 
-constexpr size_t kWidth = 100, kColumn = 28;
+// Longer lines are hard to read, and a column of descriptions narrower than 20 is too.
+constexpr size_t kWidest = 80, kNarrowest = 40;
+constexpr size_t kCommandColumn = 14;  // the longest name has ten letters
 
-/// Breaks lines at spaces; line breaks of the text stay.
-std::string wrapped(const std::string& text, size_t width) {
+size_t terminal_width() {
+  winsize size = {};
+  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? std::clamp<size_t>(size.ws_col, kNarrowest, kWidest) : kWidest;
+}
+
+/// Breaks lines at spaces, and indents those that it begins; line breaks of the text stay.
+std::string wrapped(const std::string& text, size_t width, size_t indent = 0) {
   std::string result;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -18,8 +30,8 @@ std::string wrapped(const std::string& text, size_t width) {
     for (std::string word; words >> word; length += word.size()) {
       if (length > 0) {
         const bool fits = length + 1 + word.size() <= width;
-        result += fits ? ' ' : '\n';
-        length = fits ? length + 1 : 0;
+        result += fits ? " " : "\n" + std::string(indent, ' ');
+        length = fits ? length + 1 : indent;
       }
       result += word;
     }
@@ -29,20 +41,23 @@ std::string wrapped(const std::string& text, size_t width) {
 
 }  // namespace
 
-HelpFormat::HelpFormat() { column_width(kColumn); }
+HelpFormat::HelpFormat() : HelpFormat(terminal_width()) {}
+
+HelpFormat::HelpFormat(size_t width) : width_(width) { column_width(width * 7 / 20); }
 
 std::string HelpFormat::make_usage(const CLI::App* app, std::string name) const {
-  std::string usage = "\nUsage: " + name;
+  std::string usage = "Usage: " + name;
   for (const CLI::Option* option : app->get_options()) {
     if (option->get_positional()) usage += " " + make_option_name(option, true);
   }
-  if (app->get_parent() == nullptr) usage += " COMMAND";
+  if (!app->get_subcommands([](const CLI::App*) { return true; }).empty()) usage += " COMMAND";
   for (const CLI::Option* option : app->get_options()) {
     if (!option->get_positional() && option->get_required()) {
       usage += " " + make_option_name(option, false) + make_option_opts(option);
     }
   }
-  return usage + " [OPTIONS]\n";
+  constexpr size_t kIndent = 7;  // below the name
+  return "\n" + wrapped(usage + " [OPTIONS]", width_, kIndent) + "\n";
 }
 
 std::string HelpFormat::make_positionals(const CLI::App* app) const {
@@ -65,11 +80,25 @@ std::string HelpFormat::make_option_opts(const CLI::Option* option) const {
 
 std::string HelpFormat::make_option_desc(const CLI::Option* option) const {
   const bool marked = option->get_required() && !option->get_positional();
-  return wrapped(option->get_description() + (marked ? " (required)" : ""), kWidth - kColumn);
+  return wrapped(option->get_description() + (marked ? " (required)" : ""),
+                 width_ - get_column_width());
 }
 
 std::string HelpFormat::make_description(const CLI::App* app) const {
-  return wrapped(app->get_description(), kWidth) + "\n";
+  return wrapped(app->get_description(), width_) + "\n";
+}
+
+std::string HelpFormat::make_subcommand(const CLI::App* command) const {
+  std::ostringstream out;
+  CLI::detail::format_help(out, command->get_name(),
+                           wrapped(command->get_description(), width_ - kCommandColumn),
+                           kCommandColumn);
+  return out.str();
+}
+
+std::string HelpFormat::make_footer(const CLI::App* app) const {
+  const std::string footer = app->get_footer();
+  return footer.empty() ? "" : wrapped(footer, width_) + "\n";
 }
 
 }  // namespace longgen

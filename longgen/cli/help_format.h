@@ -7,17 +7,25 @@
 
 namespace longgen {
 
-/// Names arguments as their option_text() says, wraps descriptions to 100 columns, and marks
+/// Names arguments as their option_text() says, fits everything to the terminal's width, and marks
 /// required options.
 class HelpFormat : public CLI::Formatter {
  public:
+  /// 80 columns, fewer where stdout is a narrower terminal.
   HelpFormat();
+  explicit HelpFormat(size_t width);
+
   std::string make_usage(const CLI::App* app, std::string name) const override;
   std::string make_positionals(const CLI::App* app) const override;
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override;
   std::string make_option_opts(const CLI::Option* option) const override;
   std::string make_option_desc(const CLI::Option* option) const override;
   std::string make_description(const CLI::App* app) const override;
+  std::string make_subcommand(const CLI::App* command) const override;
+  std::string make_footer(const CLI::App* app) const override;
+
+ private:
+  size_t width_;
 };
 
 }  // namespace longgen

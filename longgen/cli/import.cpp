@@ -23,7 +23,6 @@ std::optional<DType> stored_dtype(const std::string& name) {
   if (name == "float32") return DType::f32;
   if (name == "float16") return DType::f16;
   if (name == "bfloat16") return DType::bf16;
-  LG_CHECK(name.empty(), "--dtype: expected float32, float16 or bfloat16, found \"", name, "\".");
   return std::nullopt;
 }
 
@@ -59,10 +58,9 @@ void add_import(CommandSet& commands) {
   app->add_option("SRC", command->source, "a .gguf file, or a directory with config.json")
       ->required();
   app->add_option("OUT", command->output, "the model directory to create")->required();
-  app->add_option("--dtype", command->dtype,
-                  "numbers to store (default: a directory's own; of a GGUF file float32, which "
-                  "holds its values exactly)")
-      ->option_text("float32|float16|bfloat16");
+  add_choice_option(app, "--dtype", command->dtype, {"float32", "float16", "bfloat16"},
+                    "precision to store (default: a directory's own; of a GGUF file float32, which "
+                    "holds its values exactly)");
   app->add_option("--pre-tokenizer", command->options.pre_tokenizer,
                   "how the tokenizer of a GGUF file splits words, where the file does not say: "
                   "llama-bpe, qwen2, smollm, gpt-2, or another name that llama.cpp has")

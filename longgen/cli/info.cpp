@@ -18,8 +18,7 @@ struct InfoCommand {
 };
 
 int info(const InfoCommand& command) {
-  const std::optional<ModelConfig> named = find_preset(command.model);
-  const ModelConfig config = named ? *named : load_model_config(command.model);
+  const ModelConfig config = preset_or_directory(command.model);
   warn_of_unknown_fields(config, command.model + "/config.json");
   const ModelDescription description =
       describe_model(command.model, config, command.context, parse_number_format(command.dtype));
@@ -39,8 +38,7 @@ void add_info(CommandSet& commands) {
       ->required();
   add_count_option(app, "--context", command->context, 1,
                    "tokens to count the KV cache for (default: the model's context)");
-  app->add_option("--dtype", command->dtype, "numbers in the KV cache (default bfloat16)")
-      ->option_text("float32|bfloat16");
+  add_number_format_option(app, command->dtype, "precision of the KV cache (default bfloat16)");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return info(*command); });
 }

@@ -6,9 +6,12 @@
 
 #include "longgen/attention/gpu_plugin.h"
 #include "longgen/base/check.h"
+#include "longgen/base/log.h"
 #include "longgen/base/threads.h"
 #include "longgen/model/model_directory.h"
+#include "longgen/model/model_path.h"
 #include "longgen/ops/gpu_ops.h"
+#include "longgen/plan/devices.h"
 
 namespace longgen {
 
@@ -24,9 +27,10 @@ std::string missing_for_gpu() {
            "CUDA_VISIBLE_DEVICES).";
   }
   const gpu::Properties gpu = gpu::properties();
-  if (gpu.major == 9 && gpu.minor == 0) return "";
-  return detail::concat("the kernels are made for compute capability 9.0 (H100, H200, GH200), and ",
-                        gpu.name, " has ", gpu.major, ".", gpu.minor, ".");
+  const std::string capability = detail::concat(gpu.major, ".", gpu.minor);
+  if (capability == kKernelCapability) return "";
+  return detail::concat("the kernels are made for compute capability ", kKernelCapability,
+                        " (H100, H200, GH200), and ", gpu.name, " has ", capability, ".");
 }
 
 at::Device open_device(const std::string& name) {
@@ -38,6 +42,23 @@ at::Device open_device(const std::string& name) {
   return {at::kCUDA, 0};
 }
 
+namespace {
+
+/// Once a process: a command may load several models. Whoever named a type knows it.
+void say_computation(const ModelOptions& options) {
+  static bool said = false;
+  if (said || options.dtype != "auto") return;
+  said = true;
+  const std::string dtype = options.compute_dtype();
+  const char* const reason = options.device == "cuda" ? "GPU"
+                             : dtype == "bfloat16"
+                                 ? "CPU, which is faster with it; --dtype float32 is more exact"
+                                 : "CPU, which is not faster with bfloat16";
+  log_info("computing in " + dtype + " on the " + reason);
+}
+
+}  // namespace
+
 Computation open_computation(const ModelOptions& options) {
   LG_CHECK(
       options.device != "cuda" || options.compute_dtype() == "bfloat16",
@@ -45,6 +66,7 @@ Computation open_computation(const ModelOptions& options) {
       "Leave --dtype out, or use --device cpu.");
   const at::Device device = open_device(options.device);
   set_threads(options.threads);
+  say_computation(options);
   return {device, options.compute_dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat};
 }
 
@@ -53,8 +75,13 @@ Decoder load_decoder(const std::string& directory, const ModelOptions& options) 
   return load_model(directory, {.dtype = computation.dtype, .device = computation.device});
 }
 
+Tokenizer open_tokenizer(const std::string& directory) {
+  if (!fs::exists(fs::path(directory) / "tokenizer.json")) expect_model_directory(directory);
+  return Tokenizer::load(directory);
+}
+
 LoadedModel load_with_tokenizer(const std::string& directory, const ModelOptions& options) {
-  Tokenizer tokenizer = Tokenizer::load(directory);
+  Tokenizer tokenizer = open_tokenizer(directory);
   Decoder decoder = load_decoder(directory, options);
   return {std::move(decoder), std::move(tokenizer)};
 }

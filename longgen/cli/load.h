@@ -20,8 +20,9 @@ struct Computation {
   at::Device device;
   at::ScalarType dtype;
 };
-/// Opens the device, sets the number of threads, and says what to compute with. Throws Error where
-/// the device does not compute with --dtype.
+/// Opens the device, sets the number of threads, and says what to compute with; what --dtype auto
+/// chose also as information on stderr. Throws Error where the device does not compute with
+/// --dtype.
 Computation open_computation(const ModelOptions& options);
 
 /// The same, and loads the model onto the device.
@@ -29,6 +30,10 @@ Decoder load_decoder(const std::string& directory, const ModelOptions& options);
 
 /// --threads, for commands that load models themselves.
 void set_threads(int64_t threads);
+
+/// The tokenizer of a model directory; config.json may be missing. Throws Error saying what the
+/// path is instead.
+Tokenizer open_tokenizer(const std::string& directory);
 
 struct LoadedModel {
   Decoder decoder;

@@ -1,40 +1,47 @@
 #include "longgen/cli/options.h"
 
+#include <algorithm>
 #include <charconv>
+#include <functional>
 
 #include "longgen/base/check.h"
+#include "longgen/base/cpu_features.h"
 #include "longgen/base/log.h"
+#include "longgen/base/nearest_name.h"
 #include "longgen/base/threads.h"
 #include "longgen/base/units.h"
 
 namespace longgen {
 namespace {
 
-/// CLI11's own check lists the values in a set notation that help texts do not need.
-CLI::Validator one_of(const std::string& first, const std::string& second) {
-  return {[first, second](std::string& value) {
-            return value == first || value == second
-                       ? std::string()
-                       : "expected " + first + " or " + second + ", found \"" + value + "\"";
-          },
-          ""};
+constexpr const char* kAuto = "auto";
+
+void set_quiet_flag(CLI::App* command, const std::function<void()>& also) {
+  command->add_flag_callback(
+      "--quiet",
+      [also] {
+        also();
+        set_quiet(true);
+      },
+      "no progress on stderr, only warnings");
 }
 
 }  // namespace
 
+std::string ModelOptions::compute_dtype() const {
+  if (dtype != kAuto) return dtype;
+  return device == "cuda" || bfloat16_is_faster() ? "bfloat16" : "float32";
+}
+
 void add_device_option(CLI::App* command, std::string& device) {
-  command->add_option("--device", device, "where to compute (default cpu)")
-      ->option_text("cpu|cuda")
-      ->check(one_of("cpu", "cuda"));
+  add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)");
 }
 
 void add_model_options(CLI::App* command, ModelOptions& options) {
   add_device_option(command, options.device);
-  command
-      ->add_option("--dtype", options.dtype,
-                   "numbers to compute with (default float32; bfloat16 on cuda)")
-      ->option_text("float32|bfloat16")
-      ->check(one_of("float32", "bfloat16"));
+  add_choice_option(command, "--dtype", options.dtype, {kAuto, "float32", "bfloat16"},
+                    "compute precision (default auto: bfloat16 on a GPU and on processors that are "
+                    "faster with it, else float32)");
   add_threads_option(command, options.threads);
 }
 
@@ -43,13 +50,29 @@ void add_json_flag(CLI::App* command, bool& json) {
 }
 
 void add_quiet_flag(CLI::App* command, bool& quiet) {
-  command->add_flag_callback(
-      "--quiet",
-      [&quiet] {
-        quiet = true;
-        set_quiet(true);
-      },
-      "no progress on stderr, only warnings");
+  set_quiet_flag(command, [&quiet] { quiet = true; });
+}
+
+void add_quiet_flag(CLI::App* command) {
+  set_quiet_flag(command, [] {});
+}
+
+CLI::Option* add_choice_option(CLI::App* command, const std::string& name, std::string& value,
+                               const std::vector<std::string>& choices,
+                               const std::string& description) {
+  std::string text;
+  for (const std::string& choice : choices) text += (text.empty() ? "" : "|") + choice;
+  return command->add_option(name, value, description)->option_text(text)->check(one_of(choices));
+}
+
+void add_number_format_option(CLI::App* command, std::string& dtype,
+                              const std::string& description) {
+  add_choice_option(command, "--dtype", dtype, {"float32", "bfloat16"}, description);
+}
+
+void add_prefill_chunk_option(CLI::App* command, int64_t& chunk) {
+  add_count_option(command, "--chunk", chunk, 1,
+                   "prefill chunk size in tokens (default 512, on a GPU 8192)");
 }
 
 void add_threads_option(CLI::App* command, int64_t& threads) {
@@ -83,6 +106,16 @@ void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& descr
       ->add_option_function<std::string>("--seed", read,
                                          description + " (default " + std::to_string(seed) + ")")
       ->option_text("N");
+}
+
+CLI::Validator one_of(const std::vector<std::string>& choices) {
+  return {[choices](std::string& value) {
+            const bool known = std::find(choices.begin(), choices.end(), value) != choices.end();
+            return known ? std::string()
+                         : "expected " + listed_names(choices) + ", found \"" + value + "\"." +
+                               did_you_mean(value, choices);
+          },
+          ""};
 }
 
 CLI::Validator number_between(double low, double high) {

@@ -4,19 +4,19 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace longgen {
 
 /// --device, --dtype and --threads of every command that runs a model.
 struct ModelOptions {
   std::string device = "cpu";  ///< cpu or cuda
-  std::string dtype;           ///< float32 or bfloat16; empty where it was not given
+  std::string dtype = "auto";  ///< auto, float32 or bfloat16
   int64_t threads = 0;         ///< 0: one per core
 
-  /// The one given, or else what the device is best at.
-  std::string compute_dtype() const {
-    return !dtype.empty() ? dtype : device == "cuda" ? "bfloat16" : "float32";
-  }
+  /// float32 or bfloat16. auto is bfloat16 on a GPU and on a processor that is faster with it
+  /// (bfloat16_is_faster() in base/cpu_features.h), else float32.
+  std::string compute_dtype() const;
 };
 void add_model_options(CLI::App* command, ModelOptions& options);
 
@@ -26,20 +26,38 @@ void add_device_option(CLI::App* command, std::string& device);
 /// --json: the report as one JSON object on stdout, instead of text.
 void add_json_flag(CLI::App* command, bool& json);
 
-/// --quiet: no progress bar and no information on stderr, only warnings. Calls set_quiet().
+/// --quiet: no progress bar and no information on stderr, only warnings. Calls set_quiet(). Every
+/// command has it: those that show no progress themselves get it from CommandSet::on_run().
 void add_quiet_flag(CLI::App* command, bool& quiet);
+void add_quiet_flag(CLI::App* command);
 
 /// --threads, 0 (one per core) to kMaxThreads.
 void add_threads_option(CLI::App* command, int64_t& threads);
 
+/// An option whose value is one of `choices`. Another value is a usage error that lists them and
+/// names the one that is likely meant. The help shows them as a|b|c.
+CLI::Option* add_choice_option(CLI::App* command, const std::string& name, std::string& value,
+                               const std::vector<std::string>& choices,
+                               const std::string& description);
+
+/// --dtype of commands that count bytes: float32 or bfloat16.
+void add_number_format_option(CLI::App* command, std::string& dtype,
+                              const std::string& description);
+
 /// An option whose value is a count such as 16384, 16K or 1M, at least `low`.
 CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_t& value,
                               int64_t low, const std::string& description);
+
+/// --chunk: how many tokens of a prompt pass the layers at once.
+void add_prefill_chunk_option(CLI::App* command, int64_t& chunk);
 
 /// --seed, any number of 64 bits, default 0. `description` says of what.
 void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& description);
 
 /// Accepts numbers from low to high; NaN is none.
 CLI::Validator number_between(double low, double high);
+
+/// Accepts `choices`, as add_choice_option() says.
+CLI::Validator one_of(const std::vector<std::string>& choices);
 
 }  // namespace longgen

@@ -27,18 +27,13 @@ struct PlanCommand {
 LayerPlan hybrid_layers(const PlanCommand& command, const ModelConfig& config) {
   if (command.layers.empty() && config.is_hybrid()) return config.layers;
   const std::string layers = command.layers.empty() ? "middle:1/3" : command.layers;
-  LayerPlan plan = {.full_layers = parse_full_layers(layers, config.num_layers),
-                    .sparse = Pattern::parse(command.sparse)};
-  LG_CHECK(!plan.sparse.is_full(), "--sparse: expected a sparse pattern, found \"", command.sparse,
-           "\".");
-  return plan;
+  return parse_layer_plan(layers, command.sparse, config.num_layers);
 }
 
 int plan(PlanCommand& command) {
   PlanRequest& request = command.request;
-  const std::optional<ModelConfig> named = find_preset(command.model);
   request.model = command.model;
-  request.config = named ? *named : load_model_config(command.model);
+  request.config = preset_or_directory(command.model);
   request.layers = hybrid_layers(command, request.config);
   if (request.context == 0) request.context = request.config.context;
   request.device = find_device(command.device);
@@ -61,7 +56,7 @@ int plan(PlanCommand& command) {
 
 void add_plan(CommandSet& commands) {
   auto command = std::make_shared<PlanCommand>();
-  CLI::App* const app = commands.add(CommandGroup::models, "plan",
+  CLI::App* const app = commands.add(CommandGroup::performance, "plan",
                                      "predict memory, work and time on a device, full and hybrid");
   app->add_option("MODEL", command->model, "model directory, or a preset such as llama2-7b")
       ->required();
@@ -74,8 +69,7 @@ void add_plan(CommandSet& commands) {
       ->option_text("NAME");
   add_count_option(app, "--memory-bytes", command->memory_bytes, 1,
                    "the device's memory, if it has another size (80G, for example)");
-  app->add_option("--dtype", command->dtype, "numbers to compute with (default bfloat16)")
-      ->option_text("float32|bfloat16");
+  add_number_format_option(app, command->dtype, "compute precision (default bfloat16)");
   app->add_option("--layers", command->layers,
                   "full layers of the hybrid, as in convert (default: the model's own, else "
                   "middle:1/3)")
@@ -84,8 +78,7 @@ void add_plan(CommandSet& commands) {
       ->option_text("PATTERN");
   add_count_option(app, "--sequences", request.num_sequences, 1,
                    "sequences served at once (default 1)");
-  add_count_option(app, "--chunk", request.prefill_chunk, 1,
-                   "tokens of a prompt at once (default 512, on a GPU 8192)");
+  add_prefill_chunk_option(app, request.prefill_chunk);
   add_training_memory_options(app, command->training);
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return plan(*command); });

@@ -11,6 +11,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/document_tokens.h"
 #include "longgen/cli/interrupt.h"
+#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/data/text_encoder.h"
@@ -119,7 +120,7 @@ int prepare(PrepareCommand& command) {
   options.num_threads = static_cast<int>(command.threads);
   options.show_progress = !command.quiet;
   options.stop = &interrupted();
-  const Tokenizer tokenizer = Tokenizer::load(command.model);
+  const Tokenizer tokenizer = open_tokenizer(command.model);
   const DocumentTokens tokens = choose_tokens(tokenizer, command);
   const std::string name = fs::weakly_canonical(command.model).filename().string();
   catch_interrupts();

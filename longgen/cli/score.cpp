@@ -117,8 +117,7 @@ void add_score(CommandSet& commands) {
                    "also give the K most probable tokens at each place");
   app->add_flag("--special", command->special,
                 "add and recognise special tokens in texts, as in tokenize");
-  add_count_option(app, "--chunk", command->chunk, 1,
-                   "tokens that pass the layers at once (default 512, on a GPU 8192)");
+  add_prefill_chunk_option(app, command->chunk);
   add_model_options(app, command->model_options);
   add_quiet_flag(app, command->quiet);
   commands.on_run(app, [command] { return score(*command); });

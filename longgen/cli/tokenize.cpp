@@ -5,6 +5,7 @@
 #include "longgen/base/check.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/json_lines.h"
+#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/tokenizer/tokenizer.h"
 
@@ -42,7 +43,7 @@ std::string decode_line(const Tokenizer& tokenizer, const JsonObject& line, bool
 }
 
 int tokenize(const TokenizeOptions& options) {
-  const Tokenizer tokenizer = Tokenizer::load(options.model);
+  const Tokenizer tokenizer = open_tokenizer(options.model);
   Output output;
   JsonLines lines([&output] { output.flush(); });
   while (const std::optional<Json> value = lines.next()) {

@@ -1,5 +1,7 @@
 #include "longgen/cli/training_options.h"
 
+#include "longgen/cli/options.h"
+
 namespace longgen {
 
 TrainingOptions TrainingMemory::parse() const {
@@ -10,21 +12,15 @@ TrainingOptions TrainingMemory::parse() const {
 }
 
 void add_training_memory_options(CLI::App* command, TrainingMemory& memory) {
-  command
-      ->add_option("--recompute", memory.recompute,
-                   "what training computes again: layers, layers_keep_attention or none (default "
-                   "layers)")
-      ->option_text("MODE");
-  command
-      ->add_option("--states", memory.states,
-                   "numbers of masters, gradients and moments in training: float32 or bfloat16 "
-                   "(default float32)")
-      ->option_text("float32|bfloat16");
-  command
-      ->add_option(
-          "--offload", memory.offload,
-          "what waits in the host's memory in training: none or layer_inputs (default none)")
-      ->option_text("MODE");
+  add_choice_option(
+      command, "--recompute", memory.recompute, {"layers", "layers_keep_attention", "none"},
+      "activation checkpointing in training: of whole layers, of layers without their "
+      "attention, or none (default layers)");
+  add_choice_option(command, "--states", memory.states, {"float32", "bfloat16"},
+                    "precision of master weights, gradients and optimizer moments in training "
+                    "(default float32)");
+  add_choice_option(command, "--offload", memory.offload, {"none", "layer_inputs"},
+                    "activation offloading to the host's memory in training (default none)");
 }
 
 }  // namespace longgen

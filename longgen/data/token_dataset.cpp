@@ -31,6 +31,18 @@ std::unique_ptr<MappedFile> open_entry(const fs::path& directory, const JsonObje
   return file;
 }
 
+/// Says what a path without a manifest is, and how a dataset comes about.
+[[noreturn]] void refuse_other(const fs::path& path) {
+  const bool is_model = fs::exists(path / "config.json");
+  const char* const found = !fs::exists(path)         ? "nothing of this name"
+                            : !fs::is_directory(path) ? "a file"
+                            : is_model                ? "a model directory"
+                                                      : "a folder without manifest.json";
+  const std::string texts = fs::exists(path) && !is_model ? path.string() : "IN";
+  LG_FAIL(path.string(), ": expected a token dataset, found ", found,
+          ". Make one of texts: longgen prepare ", texts, " OUT --model DIR.");
+}
+
 }  // namespace
 
 TokenDataset::TokenDataset(fs::path directory, std::string split)
@@ -41,6 +53,7 @@ TokenDataset TokenDataset::open(const fs::path& directory, const std::string& sp
            kTrainSplit, "\" or \"", kHeldOutSplit, "\", found \"", split, "\".");
   TokenDataset dataset(directory, split);
   const fs::path path = directory / kDatasetManifest;
+  if (!fs::exists(path)) refuse_other(directory);
   const std::string text = read_file(path, kMaxManifestBytes);
   const Json manifest = parse_json(text, path.string());
   dataset.hash_ = hash_hex(text);

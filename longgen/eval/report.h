@@ -28,6 +28,10 @@ struct ReportFiles {
   std::string picture_problem;  ///< why svg and png are missing; empty when they are there
 };
 
+/// Makes the folder where it is missing and tries it with a file that is removed again, so that a
+/// folder that cannot be written is found before hours of work. Throws Error.
+void try_report_folder(const fs::path& folder);
+
 struct ModelPerplexity {
   std::string name;  ///< any text
   PositionBuckets buckets;

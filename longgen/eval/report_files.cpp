@@ -23,10 +23,16 @@ void check_report_name(const std::string& name) {
            name, "\".");
 }
 
-ReportFiles write_report(const ReportContent& content, const ReportOptions& options) {
+void try_report_folder(const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(options.folder, error);
-  LG_CHECK(!error, options.folder.string(), ": cannot be created: ", error.message(), ".");
+  fs::create_directories(folder, error);
+  LG_CHECK(!error, folder.string(), ": cannot be created: ", error.message(), ".");
+  AtomicFile trial(folder / "report");
+  trial.write("\n");  // without commit() nothing stays
+}
+
+ReportFiles write_report(const ReportContent& content, const ReportOptions& options) {
+  try_report_folder(options.folder);
   ReportFiles result;
   const auto write = [&](const char* ending, const std::string& bytes) {
     result.files.push_back(options.folder / (options.name + ending));

@@ -8,6 +8,7 @@
 #include "longgen/model/config_limits.h"
 #include "longgen/model/config_rope.h"
 #include "longgen/model/family.h"
+#include "longgen/model/model_path.h"
 #include "longgen/model/stored_weights.h"
 
 namespace longgen {
@@ -145,10 +146,7 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
 
 ModelConfig load_model_config(const fs::path& model_directory) {
   const fs::path file = model_directory / "config.json";
-  LG_CHECK(fs::is_directory(model_directory), model_directory.string(),
-           ": expected a model directory, found ",
-           fs::exists(model_directory) ? "a file. Import it first: longgen import SRC OUT."
-                                       : "nothing of this name.");
+  expect_model_directory(model_directory);
   constexpr int64_t kMaxBytes = 16 << 20;
   ModelConfig config = parse_model_config(read_file(file, kMaxBytes), file.string());
   if (config.tied_embeddings && has_head_of_its_own(model_directory)) {

@@ -78,12 +78,7 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
   ModelConfig hybrid = model;
   check_context(options.context);
   if (options.context > 0) hybrid.context = options.context;
-  hybrid.layers.full_layers = parse_full_layers(options.layers, model.num_layers);
-  hybrid.layers.sparse = Pattern::parse(options.sparse);
-  LG_CHECK(!hybrid.is_hybrid() || !hybrid.layers.sparse.is_full(),
-           "[convert] the sparse layers' pattern is \"", options.sparse,
-           "\", which is full attention. Expected sink, blocksparse or sink=S,window=W,stride=N; "
-           "for a model without sparse layers use --layers all.");
+  hybrid.layers = parse_layer_plan(options.layers, options.sparse, model.num_layers);
   switch (options.rope.kind) {
     case RopeChange::Kind::kAuto:
       set_automatically(model, options.purpose, hybrid);

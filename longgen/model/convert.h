@@ -29,9 +29,9 @@ enum class RopePurpose {
 };
 
 struct HybridOptions {
-  std::string layers = "middle:1/3";  ///< for parse_full_layers()
-  std::string sparse = "sink";        ///< for Pattern::parse(); not "full"
-  int64_t context = 0;                ///< tokens; 0: the model's own
+  std::string layers = "middle:1/3";  ///< both for parse_layer_plan()
+  std::string sparse = "sink";
+  int64_t context = 0;  ///< tokens; 0: the model's own
   RopeChange rope = {};
   RopePurpose purpose = RopePurpose::kInference;
 };

@@ -12,6 +12,7 @@
 #include "longgen/model/gguf_fields.h"
 #include "longgen/model/gguf_model.h"
 #include "longgen/model/model_files.h"
+#include "longgen/model/model_path.h"
 #include "longgen/model/stored_weights.h"
 #include "longgen/model/weight_names.h"
 #include "longgen/tokenizer/tokenizer.h"
@@ -158,7 +159,8 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
 
 ImportSummary import_model(const fs::path& source, const fs::path& output,
                            const ImportOptions& options) {
-  LG_CHECK(fs::exists(source), source.string(), ": no such file or directory.");
+  LG_CHECK(fs::exists(source), source.string(), ": no such file or directory.",
+           download_advice(source));
   AtomicDirectory directory(output, options.replace);
   const ImportSummary summary = fs::is_directory(source)
                                     ? import_directory(source, directory.path(), options)

@@ -94,6 +94,13 @@ std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers
   return layers;
 }
 
+LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse, int64_t num_layers) {
+  LayerPlan plan = {.full_layers = parse_full_layers(layers, num_layers)};
+  const bool all_full = static_cast<int64_t>(plan.full_layers.size()) == num_layers;
+  if (!all_full || sparse != "full") plan.sparse = Pattern::parse_sparse(sparse);
+  return plan;
+}
+
 std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers) {
   const std::string count = std::to_string(layers.size()) + " of " + std::to_string(num_layers);
   if (layers.empty()) return "none (" + count + ")";

@@ -29,6 +29,10 @@ struct LayerPlan {
 /// "last:N", "all", or a list such as "10-19,25". Throws Error naming the forms.
 std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers);
 
+/// A plan from what a user names: `layers` for parse_full_layers(), `sparse` for
+/// Pattern::parse_sparse(). Where every layer is full "full" is taken as the pattern, too.
+LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse, int64_t num_layers);
+
 /// "10-19 (10 of 30)".
 std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers);
 

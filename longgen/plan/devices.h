@@ -10,6 +10,9 @@
 
 namespace longgen {
 
+/// The compute capability that the GPU kernels are compiled for: H100, H200, GH200.
+inline constexpr const char* kKernelCapability = "9.0";
+
 /// One processor. Rates are peaks on paper; Efficiency (plan.h) says what share of them is reached.
 struct DeviceSpec {
   std::string name;           ///< "h200", as --device takes it
@@ -20,6 +23,7 @@ struct DeviceSpec {
   double bytes_per_second = 0;
   std::string source;            ///< where the numbers are from
   std::string driver_name = "";  ///< stands in the name that drivers give the card; may be empty
+  std::string compute_capability = "";  ///< of an NVIDIA GPU
   /// What a decoding step takes of a layer beside the time of what it reads: each of its kernels
   /// starts when the one before has ended, and waits for its first bytes. Measured; 0 where it was
   /// not.
@@ -29,6 +33,10 @@ struct DeviceSpec {
   bool is_cpu() const { return name == "cpu"; }
   double flops(NumberFormat format) const {
     return format == NumberFormat::float32 ? float32_flops : bfloat16_flops;
+  }
+  /// A GPU that `--device cuda` refuses, because longgen's kernels are not made for it.
+  bool is_refused_gpu() const {
+    return !compute_capability.empty() && compute_capability != kKernelCapability;
   }
   bool operator==(const DeviceSpec&) const = default;
 };

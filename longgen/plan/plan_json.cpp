@@ -58,6 +58,8 @@ OrderedJson device_to_json(const Plan& plan) {
   const DeviceSpec& device = plan.request.device;
   return {{"name", device.name},
           {"title", device.title},
+          {"compute_capability", device.compute_capability},
+          {"runs_longgen", !device.is_refused_gpu()},
           {"memory_bytes", device.memory_bytes},
           {"usable_bytes", plan.usable_bytes},
           {"flops_per_second", device.flops(plan.request.format)},

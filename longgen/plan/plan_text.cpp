@@ -131,6 +131,12 @@ std::string title_text(const Plan& plan) {
                                  format_count(request.context), number_format_name(request.format));
   text += fmt::format("device {}: {}; {} of {} planned for\n", device.name, device.title,
                       format_bytes(plan.usable_bytes), format_bytes(device.memory_bytes));
+  if (device.is_refused_gpu()) {
+    text += fmt::format(
+        "note: --device cuda refuses this GPU: longgen's kernels are made for compute capability "
+        "{},\nit has {}. The plan is for kernels that were made for it.\n",
+        kKernelCapability, device.compute_capability);
+  }
   if (plan.hybrid) {
     const int64_t layers = request.config.num_layers;
     text += fmt::format("hybrid: full layers {}, the others {}; keeps {:.1f}% of the KV cache\n",

@@ -1,6 +1,7 @@
 #include "longgen/plan/presets.h"
 
 #include "longgen/base/check.h"
+#include "longgen/base/nearest_name.h"
 
 namespace longgen {
 namespace {
@@ -76,10 +77,14 @@ std::optional<ModelConfig> find_preset(const std::string& name) {
 
 ModelConfig preset(const std::string& name) {
   if (auto config = find_preset(name)) return *std::move(config);
-  std::string names;
-  for (const Shape& shape : kShapes) names += (names.empty() ? "" : ", ") + std::string(shape.name);
-  LG_FAIL("[plan] model \"", name, "\" is no preset. Expected a model directory or one of ", names,
-          ".");
+  LG_FAIL("[plan] model \"", name, "\" is no preset. Expected a model directory or one of ",
+          listed_names(preset_names()), ".", did_you_mean(name, preset_names()));
+}
+
+ModelConfig preset_or_directory(const std::string& name) {
+  if (auto config = find_preset(name)) return *std::move(config);
+  if (!fs::exists(name)) return preset(name);
+  return load_model_config(name);
 }
 
 std::vector<std::string> preset_names() {

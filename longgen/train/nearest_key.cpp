@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "longgen/base/nearest_name.h"
+
 namespace longgen {
 namespace {
 
@@ -12,23 +14,6 @@ std::string_view last_part(std::string_view key) {
 }
 
 }  // namespace
-
-int64_t edit_distance(std::string_view a, std::string_view b) {
-  // Three rows of the usual table: the row before last is for swaps.
-  std::vector<int64_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int64_t>(j);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    std::swap(before, last);
-    std::swap(last, row);
-    row[0] = static_cast<int64_t>(i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-      const bool swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-      if (swap) row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-  }
-  return row[b.size()];
-}
 
 std::string nearest_key(std::string_view unknown, const std::vector<std::string>& known) {
   constexpr size_t kLongest = 64;  // a longer key is no typing error, and its table would be large

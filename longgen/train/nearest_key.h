@@ -7,9 +7,6 @@
 
 namespace longgen {
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one text into the other.
-int64_t edit_distance(std::string_view a, std::string_view b);
-
 /// The known "section.key" that is nearest to `unknown` (with or without a section), or "" when
 /// none is near. A key that is right but stands in the wrong section counts as one mistake.
 std::string nearest_key(std::string_view unknown, const std::vector<std::string>& known);

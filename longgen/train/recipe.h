@@ -41,7 +41,7 @@ struct Recipe {
 
   struct Architecture {
     std::string layers = "middle:1/3";  ///< for parse_full_layers(), not checked here
-    std::string sparse = "sink";        ///< for Pattern::parse(), not checked here
+    std::string sparse = "sink";        ///< for parse_layer_plan(), not checked here
     int64_t context = 0;                ///< tokens
     RopeChange rope;
     bool operator==(const Architecture&) const = default;

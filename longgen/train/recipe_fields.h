@@ -92,7 +92,8 @@ void for_each(R& r, Visit&& visit) {
 
   visit(Key{"architecture.layers"}, r.architecture.layers, Text{.list = true});
   visit(Key{"architecture.sparse"}, r.architecture.sparse, Text{});
-  visit(Key{"architecture.context"}, r.architecture.context, Count{kMinLength, config_limits::kMaxContext});
+  visit(Key{"architecture.context"}, r.architecture.context,
+        Count{kMinLength, config_limits::kMaxContext});
   visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
 
   visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});

@@ -54,7 +54,8 @@ ModelConfig hybrid_config(const Recipe& recipe) {
     }
   };
   named("architecture.layers", [&] { return parse_full_layers(wanted.layers, model.num_layers); });
-  named("architecture.sparse", [&] { return Pattern::parse(wanted.sparse); });
+  named("architecture.sparse",
+        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.num_layers); });
   return named("architecture.rope", [&] {
     return make_hybrid(model, {.layers = wanted.layers,
                                .sparse = wanted.sparse,

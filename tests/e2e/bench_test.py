@@ -14,7 +14,7 @@ from tiny_model import LAYERS, write_tiny_llama
 
 class BenchModelTest(CliCase):
     def measure(self, model, *options):
-        out, _ = self.run_program("bench", "model", model, "--json", "--threads", 2, *options)
+        out, _ = self.run_program("bench", "model", model, "--json", "--threads", 2, "--dtype", "float32", *options)
         return json.loads(out)
 
     def test_a_model_directory(self):
@@ -73,7 +73,8 @@ class BenchModelTest(CliCase):
 
     def test_the_table_says_what_is_random(self):
         out, err = self.run_program("bench", "model", "smollm2-135m", "--tokens", 64, "--decode-tokens", 1,
-                                    "--rounds", 1, "--measure", "prefill", "--compare", "full,hybrid")
+                                    "--rounds", 1, "--measure", "prefill", "--compare", "full,hybrid",
+                                    "--dtype", "float32")
         self.assertTrue(out.startswith("smollm2-135m with random weights, 64 tokens in chunks of 512, float32, CPU"), out)
         self.assertRegex(out, r"full +hybrid +full / hybrid\n")
         self.assertRegex(out, r"\n  time +[0-9.]+ m?s +[0-9.]+ m?s +[0-9.]+\n")
@@ -84,15 +85,31 @@ class BenchModelTest(CliCase):
         write_tiny_llama(self.dir / "tiny")
         for options, expected in {
             ("nowhere",): '"nowhere" is no model directory and no preset. Presets, measured with random weights: llama2-7b',
-            (self.dir / "tiny", "--measure", "speed"): '--measure: expected prefill, decode or train, found "speed".',
-            (self.dir / "tiny", "--compare", "half"): '--compare: expected model, full or hybrid, found "half".',
             (self.dir / "tiny", "--plan-device", "abacus"): '[plan] device "abacus" is unknown.',
         }.items():
             message, out = self.error("bench", "model", *options)
             self.assertIn(expected, message)
             self.assertEqual(out, "")
         self.assertIn("--tokens: expected at least 1", self.usage_error("bench", "model", "m", "--tokens", 0))
-        self.assertIn("A subcommand is required", self.usage_error("bench"))
+        self.assertIn('--measure: expected prefill, decode or train, found "speed".',
+                      self.usage_error("bench", "model", "m", "--measure", "prefill,speed"))
+        self.assertIn('--compare: expected model, full or hybrid, found "half".',
+                      self.usage_error("bench", "model", "m", "--compare", "half"))
+
+    def test_what_does_not_fit_is_refused_before_it_is_measured(self):
+        message, out = self.error("bench", "model", "llama3-70b", "--tokens", "128K", "--batch", 4096, "--dtype", "float32")
+        self.assertRegex(message, r"^\[bench model\] llama3-70b in float32 needs at least [0-9.]+ [TP]iB by longgen plan, "
+                                  r"and this machine has [0-9.]+ [GT]iB\. Choose a smaller model")
+        self.assertEqual(out, "")
+
+    def test_the_dtype_that_was_chosen_is_said(self):
+        write_tiny_llama(self.dir / "tiny")
+        out, err = self.run_program("bench", "model", self.dir / "tiny", "--tokens", 64, "--decode-tokens", 1, "--rounds", 1,
+                                    "--json")
+        chosen = json.loads(out)["dtype"]
+        self.assertEqual(err.count(f"computing in {chosen} on the CPU"), 1, err)
+        doctor, _ = self.run_program("doctor", "--json")
+        self.assertEqual(chosen, json.loads(doctor)["dtype_auto"])
 
 
 class BenchAttentionTest(CliCase):
@@ -129,8 +146,8 @@ class BenchAttentionTest(CliCase):
     def test_wrong_options(self):
         message, _ = self.error("bench", "attention", "--patterns", "sink", "half")
         self.assertIn("'half' is not a pattern", message)
-        message, _ = self.error("bench", "attention", "--passes", "sideways")
-        self.assertIn('expected forward or backward, found "sideways"', message)
+        self.assertIn('--passes: expected forward or backward, found "sideways"',
+                      self.usage_error("bench", "attention", "--passes", "sideways"))
         self.assertIn("query heads/KV heads such as 32/8", self.usage_error("bench", "attention", "--heads", "32"))
         self.assertIn("multiple of the KV heads", self.usage_error("bench", "attention", "--heads", "5/2"))
         self.assertIn("--tokens", self.usage_error("bench", "attention", "--tokens", "1K,many"))

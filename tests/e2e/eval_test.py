@@ -54,6 +54,48 @@ class EvalTest(CliCase):
         self.assertEqual([bucket["end"] for bucket in printed["models"][0]["buckets"]], [64, 128, 256])
         self.assertIn(f"written: {self.out}/perplexity.*", err)
 
+    def test_a_folder_that_cannot_be_written_is_found_first(self):
+        text = self.put("text.txt", "the sea was calm under a grey sky " * 20)
+        self.put("file", "")
+        for command in (["perplexity", "--text", text, "--length", "128"], ["needle", "--lengths", "512"]):
+            message, out = self.error("eval", command[0], self.models[0], *command[1:], "--out", self.dir / "file/report")
+            self.assertEqual(message, f"{self.dir}/file/report: cannot be created: Not a directory.")
+            self.assertEqual(out, "")
+            message, out = self.error("eval", command[0], self.models[0], self.dir / "none", *command[1:],
+                                      "--out", self.out)
+            self.assertEqual(message, f"{self.dir}/none: expected a model directory, found nothing of this name.")
+            self.assertFalse(self.out.exists())
+
+    def test_the_table_is_printed_whatever_happens_to_the_files(self):
+        text = self.put("text.txt", "the sea was calm under a grey sky " * 20)
+        # A folder where a file of the report would go passes the trial of the folder and fails the report.
+        for command, name in ((["perplexity", "--text", text, "--length", "128"], "perplexity"),
+                              (["needle", "--lengths", "512", "--depths", "0", "--new-tokens", "2"], "needle-hyb")):
+            (self.out / f"{name}.csv/inside").mkdir(parents=True)
+            for flags in ([], ["--json"]):
+                message, out = self.error("eval", command[0], self.models[0], *command[1:], "--out", self.out, *flags)
+                self.assertIn(f"{name}.csv", message)
+                self.assertIn('"models"' if flags else "hyb", out)
+
+    def test_a_dataset_without_held_out_documents(self):
+        text = self.put("text.txt", "the sea was calm under a grey sky " * 20)
+        data = self.dir / "data"
+        self.run_program("prepare", text, data, "--model", self.models[0], "--held-out", "0", "--quiet")
+        arguments = ["eval", "perplexity", self.models[0], "--data", data, "--length", "128", "--quiet"]
+        message, _ = self.error(*arguments)
+        self.assertEqual(message, f"{data}: the split held_out has no documents. Measure what training reads (--split "
+                                  "train), or prepare the dataset with --held-out above 0.")
+        out, _ = self.run_program(*arguments, "--split", "train")
+        self.assertIn("perplexity of 1 document", out)
+        message, _ = self.error("eval", "perplexity", self.models[0], "--data", text, "--length", "128")
+        self.assertIn(f"{text}: expected a token dataset, found a file. Make one of texts: longgen prepare {text} OUT", message)
+
+    def test_the_settings_name_the_precision(self):
+        for dtype in ("float32", "bfloat16"):
+            out, _ = self.run_program("eval", "needle", self.models[0], "--lengths", "512", "--depths", "0", "--new-tokens",
+                                      "2", "--json", "--dtype", dtype)
+            self.assertEqual(json.loads(out)["models"][0]["settings"]["dtype"], dtype)
+
     def test_a_gpu_that_cannot_be_used_is_an_error(self):
         model = self.models[0]
         message, out = self.error("score", model, "--device", "cuda", "--dtype", "float32")

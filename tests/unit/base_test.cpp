@@ -7,8 +7,11 @@
 #include <fstream>
 
 #include "longgen/base/check.h"
+#include "longgen/base/cpu_features.h"
 #include "longgen/base/files.h"
+#include "longgen/base/host.h"
 #include "longgen/base/json.h"
+#include "longgen/base/nearest_name.h"
 #include "longgen/base/units.h"
 #include "tests/unit/error_text.h"
 
@@ -232,6 +235,81 @@ TEST(JsonTest, DeepNestingAndDuplicateKeysAreErrors) {
             std::string::npos);
   EXPECT_NE(error_of([] { parse_json("{\"a\":", "cut.json"); }).find("not valid JSON"),
             std::string::npos);
+}
+
+TEST(JsonTest, SyntaxErrorsAreToldInPlainWords) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{\"text\": \"a}",
+       "at column 13: the text ends in the middle: a string has no closing quote "
+       "(\")."},
+      {"{\"text: \"a\"}",
+       "at column 10: expected ':' after a field's name; the name's closing quote "
+       "may be missing."},
+      {"{text: 1}", "at column 3: expected a field's name in double quotes."},
+      {"{\"a\": 1,\n \"b\": x}",
+       "at line 2, column 7: expected a value: a text in double quotes, a "
+       "number, true, false, null, an object or a list."},
+      {"{\"a\": 1 \"b\": 2}",
+       "at column 11: expected ',' or '}' after a field's value; a quote (\") "
+       "may be missing."},
+      {"{\"a\": 1} x", "at column 10: expected nothing after a complete JSON value."},
+      {"[1 2]", "at column 4: expected ',' or ']' after an item."},
+      {"{\"a\": 1",
+       "at column 8: the text ends in the middle: expected ',' or '}' after a field's "
+       "value; a quote (\") may be missing."},
+      {"\"\xff\"", "at column 2: a byte that is not UTF-8."},
+      {"\"\\q\"",
+       "at column 3: a backslash in a string that begins no escape; a backslash itself is "
+       "written \\\\."},
+      {"1e999", "a number that is larger than any 64-bit floating-point number."},
+  };
+  for (const auto& [text, reason] : cases) {
+    const std::string message = error_of([&] { parse_json(text, "x.json"); });
+    const std::string expected = std::string("x.json: not valid JSON") +
+                                 (reason[0] == 'a' && reason[1] == 't' ? " " : ": ") + reason;
+    EXPECT_EQ(message, expected) << text;
+  }
+}
+
+TEST(NearestNameTest, SuggestsWhatIsNearAndNothingElse) {
+  const std::vector<std::string> names = {"eval", "extend", "llama3-8b", "llama2-7b", "cpu"};
+  EXPECT_EQ(nearest_name("evla", names), "eval");
+  EXPECT_EQ(nearest_name("EVAL", names), "eval");
+  EXPECT_EQ(nearest_name("extned", names), "extend");
+  EXPECT_EQ(nearest_name("llama-3-8b", names), "llama3-8b");
+  EXPECT_EQ(nearest_name("gpt", {"cpu"}), std::nullopt) << "another word";
+  EXPECT_EQ(nearest_name("xyz", {"abc"}), std::nullopt) << "every letter differs";
+  EXPECT_EQ(nearest_name("", names), std::nullopt);
+  EXPECT_EQ(nearest_name(std::string(1'000'000, 'x'), names), std::nullopt);
+  EXPECT_EQ(did_you_mean("evla", names), " Did you mean \"eval\"?");
+  EXPECT_EQ(did_you_mean("train", {"bench"}), "");
+  EXPECT_EQ(listed_names({"a"}), "a");
+  EXPECT_EQ(listed_names({"a", "b", "c"}), "a, b or c");
+}
+
+TEST(HostTest, ReadsWhatTheSystemSays) {
+  const std::string memory =
+      "MemTotal:       24032888 kB\nMemFree:  1 kB\nMemAvailable:   512 kB\n";
+  EXPECT_EQ(meminfo_bytes(memory, "MemTotal:"), int64_t{24032888} * 1024);
+  EXPECT_EQ(meminfo_bytes(memory, "MemAvailable:"), 512 * 1024);
+  EXPECT_EQ(meminfo_bytes(memory, "SwapTotal:"), 0);
+  EXPECT_EQ(driver_version("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5\n"
+                           "GCC version:  gcc version 12.2.0\n"),
+            "550.54.15");
+  EXPECT_EQ(driver_version(""), "");
+  const MachineMemory host = machine_memory();
+  EXPECT_GT(host.total_bytes, int64_t{100} << 20);
+  EXPECT_GT(host.available_bytes, 0);
+  EXPECT_LE(host.available_bytes, host.total_bytes);
+  EXPECT_FALSE(processor_name().empty());
+}
+
+TEST(CpuFeaturesTest, Bfloat16IsFasterByWhatTheSystemLists) {
+  std::ifstream file("/proc/cpuinfo");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto has = [&text](const char* word) { return text.find(word) != text.npos; };
+  const bool listed = has(" amx_bf16") || (has("AuthenticAMD") && has(" avx512_bf16"));
+  EXPECT_EQ(bfloat16_is_faster(), listed && machine_runs(InstructionSet::avx512));
 }
 
 TEST(UnitsTest, NumbersReadWell) {

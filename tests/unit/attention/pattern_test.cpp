@@ -121,11 +121,30 @@ TEST(PatternTest, ParsesPresetsAndReadsItselfBack) {
   for (const char* text : {"full", "sink=1,window=16,stride=0", "sink=2,window=4,stride=8"}) {
     EXPECT_EQ(Pattern::parse(text).to_string(), text);
   }
-  for (const char* bad :
-       {"", "sinks", "sink=1", "sink=1,window=x", "window=16,window=2", "window=-1",
-        "sink=1,window=0", "window=16,stride=99999999999999999999"}) {
+  for (const char* bad : {"", "sinks", "sink=1", "sink=1,window=x", "window=16,window=2",
+                          "window=-1", "sink=1,window=0", "window=16,stride=99999999999999999999",
+                          "sink=1,window=1,", ",window=1", "sink=1,,window=1", ","}) {
     EXPECT_THROW(Pattern::parse(bad), Error) << bad;
   }
+}
+
+std::string sparse_error(const char* text) {
+  try {
+    Pattern::parse_sparse(text);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PatternTest, FullIsNoSparsePatternAndNotNamedWhereItIsRefused) {
+  EXPECT_EQ(Pattern::parse_sparse("sink=1,window=2"), Pattern::sparse(1, 2));
+  EXPECT_EQ(sparse_error("full"),
+            "[pattern] 'full' is full attention. Expected a sparse pattern: sink, blocksparse, or "
+            "sink=S,window=W,stride=N; a model without sparse layers has the layers 'all'.");
+  EXPECT_EQ(sparse_error("sink=1,window=1,"),
+            "[pattern] 'sink=1,window=1,' is not a pattern: expected sink, blocksparse, or "
+            "sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
 }
 
 TEST(PatternTest, DefaultOffsetsSpreadOverTheHeads) {

@@ -109,7 +109,15 @@ TEST_F(TokenDatasetTest, WrongFieldsOfTheManifestAreNamed) {
   put("out/manifest.json", "{\"format\": ");
   EXPECT_TRUE(contains(error_of([&] { open(); }), "manifest.json: not valid JSON"));
   fs::remove(dir_ / "out/manifest.json");
-  EXPECT_TRUE(contains(error_of([&] { open(); }), "manifest.json: cannot be opened"));
+  EXPECT_TRUE(
+      contains(error_of([&] { open(); }),
+               "expected a token dataset, found a folder without manifest.json. Make one of "
+               "texts: longgen prepare "));
+  put("out/config.json", "{}");
+  EXPECT_TRUE(contains(error_of([&] { open(); }),
+                       "found a model directory. Make one of texts: longgen prepare IN OUT"));
+  EXPECT_TRUE(contains(error_of([&] { TokenDataset::open(dir_ / "none", "train"); }),
+                       "found nothing of this name. Make one of texts: longgen prepare IN OUT"));
   EXPECT_TRUE(contains(error_of([&] { TokenDataset::open(dir_ / "out", "test"); }), "split"));
 }
 

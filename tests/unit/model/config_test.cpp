@@ -481,7 +481,8 @@ TEST(Convert, RopeChoices) {
   EXPECT_EQ(yarn.factor, 4);
   EXPECT_EQ(yarn.original_context, 512);
   EXPECT_ERROR(rope_of({.kind = RopeChange::Kind::kYarn}, 512), "expected a context above");
-  EXPECT_ERROR(make_hybrid(model, {.sparse = "full"}), "which is full attention");
+  EXPECT_ERROR(make_hybrid(model, {.sparse = "full"}),
+               "is full attention. Expected a sparse pattern");
   EXPECT_ERROR(make_hybrid(model, {.layers = "some"}), "Expected middle:A/B");
   EXPECT_FALSE(make_hybrid(model, {.layers = "all"}).is_hybrid());
 }

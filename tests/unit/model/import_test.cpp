@@ -117,6 +117,10 @@ TEST_F(Import, NeedsATokenizerAndAFreeName) {
   fs::remove(dir_ / "in/tokenizer.json");
   EXPECT_ERROR(import_quietly(dir_ / "in", dir_ / "out"), "tokenizer.json: no such file");
   EXPECT_ERROR(import_quietly(dir_ / "nothing", dir_ / "out"), "no such file or directory");
+  EXPECT_ERROR(
+      import_quietly("meta-llama/Llama-3.1-8B", dir_ / "out"),
+      "meta-llama/Llama-3.1-8B: no such file or directory. longgen does not download models. "
+      "Fetch it first, for example with hf download");
   write_file(dir_ / "text.gguf", "no model at all, but a line of text");
   EXPECT_ERROR(import_quietly(dir_ / "text.gguf", dir_ / "out"), "text.gguf");
 }

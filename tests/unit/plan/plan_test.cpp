@@ -338,11 +338,34 @@ TEST(PlanTest, LargestRequestsStayFinite) {
   EXPECT_FALSE(to_text(plan).empty());
 }
 
+TEST(DevicesTest, ThePlanSaysWhichGpusAreRefused) {
+  std::string refused;
+  for (const DeviceSpec& device : known_devices()) {
+    if (device.is_refused_gpu()) refused += device.name + " ";
+  }
+  EXPECT_EQ(refused, "a100-80g a100-40g l40s rtx4090 ");
+  PlanRequest request;
+  request.config = preset("llama3-8b");
+  request.layers = request.config.layers;
+  request.context = 4096;
+  request.device = find_device("a100-80g");
+  const Plan a100 = make_plan(request);
+  EXPECT_NE(
+      to_text(a100).find("note: --device cuda refuses this GPU: longgen's kernels are made for "
+                         "compute capability 9.0,\nit has 8.0."),
+      std::string::npos);
+  EXPECT_EQ(to_json(a100)["device"]["runs_longgen"], false);
+  request.device = find_device("h100");
+  const Plan h100 = make_plan(request);
+  EXPECT_EQ(to_text(h100).find("refuses"), std::string::npos);
+  EXPECT_EQ(to_json(h100)["device"]["runs_longgen"], true);
+}
+
 TEST(DevicesTest, TableIsCompleteAndNamesAreListed) {
   EXPECT_EQ(error_of([] { find_device("tpu"); }),
             "[plan] device \"tpu\" is unknown. Expected one of h200, h100, a100-80g, a100-40g, "
-            "l40s, rtx4090, cpu; for another machine take the nearest one and give its "
-            "--memory-bytes.");
+            "l40s, rtx4090 or cpu; for another machine take the nearest one and give its "
+            "--memory-bytes. Did you mean \"cpu\"?");
   for (const DeviceSpec& device : known_devices()) {
     EXPECT_EQ(find_device(device.name), device);
     EXPECT_FALSE(device.source.empty() || device.title.empty()) << device.name;

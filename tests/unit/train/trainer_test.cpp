@@ -349,7 +349,8 @@ TEST_F(Trainer, MeasuresTheHeldOutLoss) {
 TEST_F(Trainer, MistakesNameTheKey) {
   EXPECT_TRUE(contains(error({"architecture.layers=9"}), "--set architecture.layers=9"));
   EXPECT_TRUE(contains(error({"architecture.layers=9"}), "layer 9 of a model with layers 0 to 2"));
-  EXPECT_TRUE(contains(error({"architecture.sparse=full"}), "which is full attention"));
+  EXPECT_TRUE(contains(error({"architecture.sparse=full"}),
+                       "--set architecture.sparse=full: [pattern] 'full' is full attention."));
   EXPECT_TRUE(contains(error({"architecture.sparse=what"}), "--set architecture.sparse=what"));
   EXPECT_TRUE(contains(error({"model.path=nowhere"}), "nowhere"));
   EXPECT_TRUE(contains(error({"data.path=nowhere"}), "nowhere"));
