@@ -5,6 +5,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/chat/json_value.h"
+#include "longgen/tokenizer/utf8.h"
 
 namespace longgen {
 namespace {
@@ -48,12 +49,18 @@ OrderedJson normalized(const OrderedJson& message) {
   return kept;
 }
 
+/// What was found, short enough for a message.
+std::string shown(const OrderedJson& json) {
+  const std::string text = dump_json(json);
+  return text.size() <= 60 ? text : replace_invalid_utf8(text.substr(0, 60)) + "...";
+}
+
 void check_objects(const OrderedJson& list, const std::string& what) {
-  LG_CHECK(list.is_array(), "[chat] ", what, ": expected an array of objects, found ",
-           dump_json(list).substr(0, 60), ".");
+  LG_CHECK(list.is_array(), "[chat] ", what, ": expected an array of objects, found ", shown(list),
+           ".");
   for (size_t i = 0; i < list.size(); ++i) {
     LG_CHECK(list[i].is_object(), "[chat] ", what, "[", i, "]: expected an object, found ",
-             dump_json(list[i]).substr(0, 60), ".");
+             shown(list[i]), ".");
   }
 }
 
@@ -126,7 +133,7 @@ RenderedChat ChatTemplate::render(const ChatRequest& request) const {
   jinja::Variables variables;
   for (const auto& [name, token] : tokens_) variables[name] = text_value(token, Origin::written);
   LG_CHECK(request.variables.is_object(), "[chat] variables: expected an object, found ",
-           dump_json(request.variables).substr(0, 60), ".");
+           shown(request.variables), ".");
   for (const auto& [name, value] : request.variables.items()) {
     const bool taken = name == "messages" || name == "tools" || name == "documents" ||
                        name == "add_generation_prompt";
