@@ -111,9 +111,9 @@ std::string report_text(const Generated& generated, const Session& session) {
 }
 
 std::string status_text(const Generated& generated, const Session& session) {
-  std::string text =
-      detail::concat(format_count(session.num_tokens(), "token"), " | ",
-                     rounded(generated.tokens_per_second()), " tokens/s | ", kv_text(session));
+  const double speed = generated.tokens_per_second();
+  std::string text = format_count(session.num_tokens(), "token") + " | " +
+                     (speed > 0 ? rounded(speed) + " tokens/s | " : "") + kv_text(session);
   if (generated.end == GenerateEnd::interrupted) {
     text += generated.ids.empty() ? " | stopped before the reply; the message is taken back"
                                   : " | stopped";

@@ -122,6 +122,7 @@ class LineEditor : public LineReader {
       const auto on_signal = [editor] {
         if (window_changed.exchange(false)) ::el_resize(editor);
         if (was_suspended.exchange(false)) {
+          ::el_set(editor, EL_PREP_TERM, 0);  // libedit takes the modes for its own still
           ::el_set(editor, EL_PREP_TERM, 1);
           ::el_set(editor, EL_REFRESH);
         }

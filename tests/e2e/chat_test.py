@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import sys
+import termios
 import time
 import unittest
 
@@ -87,6 +88,19 @@ class Editing(ChatCase):
         self.say(PASTE.format(long))
         self.assertEqual(self.saved(), [("user", "one\ntwo\nthree and four"), "assistant",
                                         ("user", long.rstrip("\n")), "assistant"])
+
+    def test_a_line_survives_being_suspended(self):
+        terminal = self.chat()
+        terminal.press("hel")
+        self.see("hel")
+        terminal.process.send_signal(signal.SIGSTOP)
+        modes = termios.tcgetattr(terminal.master)
+        modes[3] |= termios.ICANON | termios.ECHO  # as a shell leaves them
+        termios.tcsetattr(terminal.master, termios.TCSANOW, modes)
+        terminal.process.send_signal(signal.SIGCONT)
+        self.see("> hel")
+        self.say("o" + LEFT + "l")
+        self.assertEqual(self.saved(), [("user", "hello"), "assistant"])
 
     def test_a_history_that_cannot_be_written_is_told_once(self):
         self.put("state", "a file where a folder should be")
