@@ -47,7 +47,7 @@ class ChatTemplateTest(CliCase):
     def test_special_recognises_tokens_of_the_prompt(self):
         self.assertEqual(self.prompt_tokens("--prompt", "<|begin|>hi<|end|>"), 18)
         self.assertEqual(self.prompt_tokens("--prompt", "<|begin|>hi<|end|>", "--special"), 4)
-        self.assertIn("--special excludes --chat", self.usage_error("generate", self.model, "--prompt", "a", "--chat", "--special"))
+        self.assertIn("--chat excludes --special", self.usage_error("generate", self.model, "--prompt", "a", "--chat", "--special"))
 
     def test_errors_name_file_and_line(self):
         self.with_template("a\n{{ messages | xyz }}")
