@@ -134,6 +134,7 @@ std::string lower(uint32_t c) {
 }
 
 std::string title(uint32_t c) {
+  if (c == 0xDF) return "Ss";  // the capital sharp s is for words in capitals
   const auto single = static_cast<uint32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c)));
   if (c < 0x80 || single != c) return encode(single);
   auto several = several_upper(c, kIotaBelow);

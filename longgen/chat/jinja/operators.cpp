@@ -10,11 +10,6 @@ namespace {
 
 [[noreturn]] void fail_overflow() { fail("the result is no integer of 64 bits"); }
 
-int64_t checked(bool overflows, int64_t result) {
-  if (overflows) fail_overflow();
-  return result;
-}
-
 int64_t floor_divide(int64_t a, int64_t b) {
   if (b == 0) fail("division by zero");
   if (a == INT64_MIN && b == -1) fail_overflow();
@@ -55,9 +50,13 @@ double floor_divide(double a, double b) {
 
 Value integers(const std::string& symbol, int64_t a, int64_t b) {
   int64_t result = 0;
-  if (symbol == "+") return Value(checked(__builtin_add_overflow(a, b, &result), result));
-  if (symbol == "-") return Value(checked(__builtin_sub_overflow(a, b, &result), result));
-  if (symbol == "*") return Value(checked(__builtin_mul_overflow(a, b, &result), result));
+  if (symbol == "+" || symbol == "-" || symbol == "*") {
+    const bool overflows = symbol == "+"   ? __builtin_add_overflow(a, b, &result)
+                           : symbol == "-" ? __builtin_sub_overflow(a, b, &result)
+                                           : __builtin_mul_overflow(a, b, &result);
+    if (overflows) fail_overflow();
+    return Value(result);
+  }
   if (symbol == "//") return Value(floor_divide(a, b));
   if (symbol == "%") return Value(modulo(a, b));
   if (symbol == "**" && b >= 0) return Value(power(a, b));

@@ -38,8 +38,7 @@ std::vector<Text> split_space(const Text& text, int64_t limit) {
     at += leading_space(std::string_view(bytes).substr(at));
     if (at == bytes.size()) return parts;
     if (limit-- == 0) {
-      const size_t end = bytes.size() - trailing_space(bytes);
-      parts.push_back(text.slice(at, end));
+      parts.push_back(text.slice(at, bytes.size()));
       return parts;
     }
     size_t end = at;

@@ -30,6 +30,7 @@ TEST(JinjaMethods, GiveWhatPythonGives) {
       {"'ab'.replace('', '-')", "-a-b-"},
       {"'hello world'.title()", "Hello World"},
       {"\"they're\".title()", "They'Re"},
+      {"'ßa ﬁ ǆ'.title()", "Ssa Fi ǅ"},
       {"', '.join(['a', 'b'])", "a, b"},
       {"'{} {1}'.format(1)", "t.jinja:1: format() has no argument 1"},
       {"'{} {} {x} {0!r}'.format('a', 2, x=3)", "a 2 3 'a'"},
