@@ -47,7 +47,7 @@ TEST(PresetsTest, UnknownNameListsTheKnownOnes) {
             "[plan] model \"llama9\" is no preset. Expected a model directory or one of llama2-7b, "
             "llama2-70b, llama3-8b, llama3-70b, smollm2-135m, qwen2.5-7b, qwen3-8b or "
             "mistral-7b.");
-  EXPECT_EQ(error_text([] { preset_or_directory("llama-3-8b"); }),
+  EXPECT_EQ(error_of([] { preset_or_directory("llama-3-8b"); }),
             "[plan] model \"llama-3-8b\" is no preset. Expected a model directory or one of "
             "llama2-7b, llama2-70b, llama3-8b, llama3-70b, smollm2-135m, qwen2.5-7b, qwen3-8b or "
             "mistral-7b. Did you mean \"llama3-8b\"?");

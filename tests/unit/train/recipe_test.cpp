@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "longgen/base/nearest_name.h"
 #include "longgen/train/nearest_key.h"
 #include "longgen/train/step_log.h"
 #include "recipe_test_support.h"
