@@ -83,6 +83,8 @@ class LineEditor : public LineReader {
   ReadEvent read(std::string& line) override {
     const bool knows_marks = !is_dumb();
     if (knows_marks) say(kAskForPasteMarks);
+    // The prompt is shown once the terminal passes every key on: what comes at once is edited, too.
+    ::el_set(editor_, EL_PREP_TERM, 1);
     int num_bytes = 0;
     const char* const text = ::el_gets(editor_, &num_bytes);
     if (knows_marks) say(kNoPasteMarks);

@@ -36,7 +36,12 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def press(self, keys):
-        os.write(self.master, keys.encode())
+        """Writes the keys, and reads meanwhile: a program that cannot draw does not read either."""
+        rest = keys.encode()
+        while rest:
+            self.read(0)
+            if select.select([], [self.master], [], TIMEOUT)[1]:
+                rest = rest[os.write(self.master, rest[:256]):]
 
     def read(self, seconds=0.1):
         """Takes what is drawn within that time. False at the end."""
