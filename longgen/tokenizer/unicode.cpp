@@ -103,8 +103,8 @@ size_t first_doubtful(std::string_view text, size_t from) {
   return text.size();
 }
 
-/// Finds the end of the doubtful characters: the next inert one, across whose start nothing
-/// composes.
+/// Finds the end of the doubtful characters: the next inert one, across whose start there is
+/// nothing that composes.
 size_t first_inert(std::string_view text, size_t from) {
   for (size_t i = from; i < text.size();) {
     const Utf8Char c = decode_valid_utf8(text.data() + i);
