@@ -40,9 +40,8 @@ bool warn_beyond_context(const ModelConfig& config, int64_t num_tokens);
 /// Returns "prompt 10,234 tokens | first token after 12.3s | 45 tokens, 31.2 tokens/s (stop token)
 /// | KV cache 35.2 MiB, full attention would hold 92.1 MiB".
 std::string report_text(const Generated& generated, const Session& session);
-/// Returns the line after a reply: "1,284 tokens | 31.2 tokens/s | KV cache
-/// 35.2 MiB, full attention would hold 92.1 MiB", and why it ended if neither
-/// the model nor a --stop text ended it.
+/// Returns the line after a reply: "1,284 tokens | 31.2 tokens/s | KV cache 35.2 MiB, full
+/// attention would hold 92.1 MiB", and why it ended if not by the model or a --stop text.
 std::string status_text(const Generated& generated, const Session& session);
 OrderedJson report_json(const Generated& generated, const Session& session);
 

@@ -26,9 +26,9 @@ class LineReader {
 std::unique_ptr<LineReader> make_plain_reader();
 
 /// Makes a line editor with history by libedit, for stdin and stderr on a terminal. A paste is
-/// inserted as it is, line ends included, where the terminal marks it (bracketed paste), and becomes
-/// one line. `history` keeps lines from one run to the next (at most 1,000, readable by the user
-/// alone); empty: none. Sets the process's LC_CTYPE to UTF-8. One at a time may exist.
+/// inserted as it is, line ends included, where the terminal marks it (bracketed paste), and
+/// becomes one line. `history` keeps lines from one run to the next (at most 1,000, readable by the
+/// user alone); empty: none. Sets the process's LC_CTYPE to UTF-8. One at a time may exist.
 std::unique_ptr<LineReader> make_line_editor(const std::string& prompt, const fs::path& history);
 
 /// Returns longgen/NAME in $XDG_STATE_HOME, or in ~/.local/state; an empty path where the

@@ -15,7 +15,7 @@ struct ImportOptions {
   /// keeps its own, and a GGUF file, whose blocks expand to fp32 exactly, gives f32.
   std::optional<DType> dtype = std::nullopt;
   /// How a GGUF file's tokenizer splits words, in place of its key tokenizer.ggml.pre
-  /// (gguf_vocabulary.h). Empty: as the file says. An Error where there is nothing to name.
+  /// (gguf_vocabulary.h). Empty: as the file says. It is an error where there is nothing to name.
   std::string pre_tokenizer = {};
   bool replace = false;  ///< an output that exists is replaced
   bool show_progress = true;

@@ -11,8 +11,8 @@ namespace longgen {
 /// 3.1) or yarn (arXiv 2309.00071).
 std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t head_size);
 
-/// Gives the NTK-aware base for a context of `context` tokens: base * (context / original)^(D / (D
-/// - 2)). It is best without training.
+/// Gives base * (context / original)^(D / (D - 2)), the NTK-aware base for a context of `context`
+/// tokens, which is best without training.
 double ntk_rope_base(double base, int64_t original, int64_t context, int64_t head_size);
 /// Gives base * (context / original)^2, which training recovers from fastest, and which holds
 /// beyond the trained length.

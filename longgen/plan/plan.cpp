@@ -96,7 +96,7 @@ int64_t longest_context(const std::function<MemoryPlan(int64_t)>& memory, int64_
          });
 }
 
-/// Seconds on the device, each part at its share of the peak.
+/// Gives seconds on the device, each part at its share of the peak.
 struct Clock {
   explicit Clock(const PlanRequest& request)
       : share(request.efficiency),

@@ -45,7 +45,7 @@ std::vector<CharClass> make_class_table() {
   return table;
 }
 
-/// NFC of valid UTF-8.
+/// Returns the NFC of valid UTF-8.
 std::string compose(std::string_view text) {
   utf8proc_uint8_t* result = nullptr;
   const auto size =
