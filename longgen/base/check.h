@@ -7,8 +7,8 @@
 
 namespace longgen {
 
-/// Thrown on every caller mistake and every bad file. what() is a whole message for the user: what
-/// was expected, what was found, what to do. Only cli/ catches it, prints it and exits.
+/// The Error thrown on every caller mistake and every bad file. what() is a message for the user:
+/// what was expected, what was found, what to do. Only cli/ catches it, prints it and exits.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -28,7 +28,7 @@ std::string concat(const Parts&... parts) {
 /// Throws Error with the parts written one after the other. Start with "[operation] " or "file: ".
 #define LG_FAIL(...) throw ::longgen::Error(::longgen::detail::concat(__VA_ARGS__))
 
-/// On in every build. For what callers and files can get wrong.
+/// Throws Error unless the condition holds, in every build: for what callers and files get wrong.
 #define LG_CHECK(condition, ...) \
   do {                           \
     if (!(condition)) {          \
@@ -36,8 +36,8 @@ std::string concat(const Parts&... parts) {
     }                            \
   } while (false)
 
-/// For our own mistakes: a broken invariant is a bug in longgen. On in every build, because it is
-/// never on a hot path.
+/// Checks for our own mistakes: a broken invariant is a bug in longgen. It is on in every build,
+/// because it is never on a hot path.
 #define LG_DCHECK(condition)                                                                       \
   LG_CHECK(condition, "[longgen] internal error: ", #condition, " does not hold (", __FILE__, ":", \
            __LINE__, "). Please report this.")

@@ -8,14 +8,14 @@ namespace longgen {
 
 enum class InstructionSet { baseline, avx2, avx512 };
 
-/// Does this machine run what is compiled for it? Baseline always.
+/// Whether this machine runs what is compiled for `set`. It always runs the baseline.
 bool machine_runs(InstructionSet set);
 
-/// Does this machine multiply bfloat16 matrices faster than float32? Yes with AMX, and on AMD's
-/// processors with AVX512_BF16. Not with AVX512_BF16 alone on Intel's, whose VDPBF16PS has half
-/// the FLOP rate of float32 (85 against 160 GFLOP/s of oneDNN's product on one core of an Emerald
-/// Rapids whose AMX the hypervisor hides), nor where oneDNN, which multiplies matrices for ATen,
-/// has to widen bfloat16 first.
+/// Whether this machine multiplies bfloat16 matrices faster than float32. It does with AMX, and on
+/// AMD's processors with AVX512_BF16. It does not with AVX512_BF16 alone on Intel's, whose
+/// VDPBF16PS has half the FLOP rate of float32 (85 against 160 GFLOP/s of oneDNN's product on one
+/// core of an Emerald Rapids whose AMX the hypervisor hides), nor where oneDNN, which multiplies
+/// matrices for ATen, has to widen bfloat16 first.
 bool bfloat16_is_faster();
 
 }  // namespace longgen
@@ -33,7 +33,7 @@ bool bfloat16_is_faster();
 #define LG_ADD_ISA_KERNELS(isa, object) \
   if (::longgen::machine_runs(::longgen::InstructionSet::isa)) found.push_back(&isa::object);
 
-/// Defines function(): the kernels that this machine runs, fastest first. Each instruction set has
+/// Defines function(), which gives this machine's kernels, fastest first. Each instruction set has
 /// `const Kernels object` in a namespace of its name, inside the one where this stands.
 #define LG_DEFINE_SUPPORTED_KERNELS(function, Kernels, object)  \
   LG_FOR_EACH_ISA(LG_DECLARE_ISA_KERNELS, Kernels, object)      \

@@ -23,7 +23,7 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
-/// What a message about a write that failed adds when the disk, or one's share of it, is full.
+/// Says what a message about a failed write adds when the disk, or one's share of it, is full.
 std::string space_left(const fs::path& path, int code) {
   if (code != ENOSPC && code != EDQUOT) return "";
   std::error_code unknown;
@@ -42,7 +42,7 @@ class Fd {
   Fd(const Fd&) = delete;
   Fd& operator=(const Fd&) = delete;
   int get() const { return fd_; }
-  /// Size in bytes; a folder or device is an error.
+  /// Returns the size in bytes; a folder or device is an error.
   int64_t regular_size(const fs::path& path) const {
     struct stat info {};
     LG_CHECK(::fstat(fd_, &info) == 0, path.string(), ": cannot be examined: ", reason(), ".");

@@ -1,5 +1,5 @@
-// base/files.h: reading whole files, mapping large ones, and writing so that nothing is ever half
-// written.
+// base/files.h: reading whole files, mapping large ones, and writing
+// so that no file is ever half written.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ class FolderLock;
 /// Reads a whole file. Throws Error when it is missing, unreadable or larger than max_bytes.
 std::string read_file(const fs::path& path, int64_t max_bytes = int64_t{1} << 30);
 
-/// A file mapped read-only. The view lives as long as the object. An empty file gives an empty
-/// view.
+/// A file mapped read-only. The view lives as long as the object,
+/// and is empty for an empty file.
 class MappedFile {
  public:
   explicit MappedFile(const fs::path& path);
@@ -36,8 +36,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Gives the memory of bytes of a MappedFile back to the system; they are read again if they are
-/// needed again. For large files that are read once.
+/// Gives the memory of bytes of a MappedFile back to the system, which reads them again when they
+/// are needed again. It is for large files that are read once.
 void release_pages(std::string_view mapped);
 
 /// Writes a file under a temporary name in the same folder; commit() flushes it to disk and renames
@@ -51,7 +51,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes);
-  /// Overwrites bytes already written, for headers whose content is known last.
+  /// Overwrites bytes already written: headers are written so when their content is known last.
   void write_at(int64_t offset, std::string_view bytes);
   int64_t num_bytes() const { return num_bytes_; }
   void commit();
@@ -78,7 +78,7 @@ class AtomicDirectory {
   AtomicDirectory(const AtomicDirectory&) = delete;
   AtomicDirectory& operator=(const AtomicDirectory&) = delete;
 
-  /// The folder to write into until commit().
+  /// Returns the folder to write into until commit().
   const fs::path& path() const { return temporary_; }
   void commit();
 
@@ -91,26 +91,26 @@ class AtomicDirectory {
 /// Writes a small file atomically.
 void write_file(const fs::path& path, std::string_view bytes);
 
-/// Copies a file, as a whole or not at all; what stood at `to` is replaced. Memory is not that of
-/// the file. Throws Error naming the file that cannot be read or written, as AtomicFile does: on a
-/// full disk with what was written and what is free.
+/// Copies a file, as a whole or not at all; what stood at `to` is replaced. The memory it takes
+/// does not grow with the file. Throws Error naming the file that cannot be read or written; on a
+/// full disk the message says, as that of AtomicFile, what was written and what is free.
 void copy_regular_file(const fs::path& from, const fs::path& to);
 
-/// Makes a folder and those above it. Throws Error naming it.
+/// Makes a folder and those above it. Throws Error naming the folder that cannot be made.
 void make_folder(const fs::path& folder);
 
 /// Flushes a file or folder to disk.
 void sync_path(const fs::path& path);
 
-/// directory / name for a name that came from outside. Throws Error when it is absolute or climbs
-/// out ("..").
+/// Returns directory / name for a name that came from outside. Throws Error when the name is
+/// absolute or climbs out ("..").
 fs::path join_inside(const fs::path& directory, const std::string& name);
 
-/// Files under `path` (itself when it is a file), recursively, in name order. Hidden files are left
-/// out.
+/// Lists the files under `path` (itself when it is a file), recursively, in name order. Hidden
+/// files are left out of the list.
 std::vector<fs::path> list_files(const fs::path& path);
 
-/// XXH3-64 of the bytes, as 16 hex digits.
+/// Returns the XXH3-64 of the bytes, as 16 hex digits.
 std::string hash_hex(std::string_view bytes);
 
 }  // namespace longgen

@@ -6,9 +6,9 @@
 
 namespace longgen {
 
-/// Taken without waiting, held as long as the object lives. The system drops it when the process
-/// ends, however it ends, so unlike a process number it cannot outlive its owner. Nothing is
-/// written into the folder, and renaming it keeps the lock.
+/// A lock on a folder, taken without waiting and held as long as the object lives. The system drops
+/// it when the process ends, however it ends, so unlike a process number it cannot outlive its
+/// owner. Nothing is written into the folder, and renaming it keeps the lock.
 class FolderLock {
  public:
   explicit FolderLock(const std::filesystem::path& folder);
@@ -17,10 +17,10 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
 
   bool held() const { return state_ == State::held; }
-  /// Another object or process holds it. Neither is true where the folder is missing, is no folder,
-  /// or lies on a file system without locks.
+  /// Whether another object or process holds the lock. This and held() are false where the folder
+  /// is missing, is no folder, or lies on a file system without locks.
   bool held_by_another() const { return state_ == State::held_by_another; }
-  /// Is `folder` (still) the one that was locked?
+  /// Whether `folder` is (still) the one that was locked.
   bool is_on(const std::filesystem::path& folder) const;
 
  private:

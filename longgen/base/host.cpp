@@ -15,13 +15,13 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 
-/// A file of /proc or /sys; empty where it cannot be read.
+/// Reads a file of /proc or /sys; empty where it cannot be read.
 std::string system_text(const fs::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// What stands after the colon of the first line that begins with `key`.
+/// Returns what stands after the colon of the first line that begins with `key`.
 std::string value_of(std::string_view text, std::string_view key) {
   std::istringstream lines{std::string(text)};
   for (std::string line; std::getline(lines, line);) {
@@ -33,7 +33,7 @@ std::string value_of(std::string_view text, std::string_view key) {
   return "";
 }
 
-/// A number of bytes in a control group's file; nothing for "max" and for a missing file.
+/// Reads the bytes in a control group's file; nothing for "max" and for a missing file.
 std::optional<int64_t> group_bytes(const char* path) {
   std::istringstream text(system_text(path));
   int64_t bytes = 0;

@@ -13,14 +13,14 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 
-/// What was found, short enough for a message.
+/// Writes what was found, short enough for a message.
 std::string shown(const Json& value) {
   std::string text = dump_json(value);
   if (text.size() > 60) text = text.substr(0, 60) + "...";
   return text;
 }
 
-/// Where a byte stands: "column 15" in a text of one line, else "line 3, column 15".
+/// Says where a byte stands: "column 15" in a text of one line, else "line 3, column 15".
 std::string place_of(std::string_view text, size_t byte) {
   const std::string_view before = text.substr(0, byte);
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
@@ -30,7 +30,7 @@ std::string place_of(std::string_view text, size_t byte) {
   return detail::concat(one_line ? "" : detail::concat("line ", line, ", "), "column ", column);
 }
 
-/// The parser's reason in words for people who did not write a parser.
+/// Puts the parser's reason into words for people who did not write a parser.
 std::string plain_reason(const std::string& reason) {
   // What the parser's message holds, and what to say then. The first that is found counts.
   constexpr std::array<std::pair<const char*, const char*>, 13> kWords = {{

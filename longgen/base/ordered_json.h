@@ -8,7 +8,7 @@
 
 namespace longgen {
 
-/// Like parse_json(), where the order of keys means something: chat templates print objects.
+/// Does what parse_json() does, and keeps the order of keys: chat templates print objects.
 OrderedJson parse_ordered_json(std::string_view text, const std::string& source);
 
 }  // namespace longgen

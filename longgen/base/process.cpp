@@ -17,7 +17,7 @@ extern char** environ;
 namespace longgen {
 namespace {
 
-/// What a process writes to the other end, until it closes it.
+/// Reads what a process writes to the other end, until it closes it.
 std::string read_all(int fd) {
   std::string text;
   std::array<char, 1 << 16> buffer;
@@ -31,7 +31,7 @@ std::string read_all(int fd) {
   }
 }
 
-/// A line of /proc/self/status, which counts in KiB.
+/// Reads a line of /proc/self/status, which counts in KiB.
 int64_t status_bytes(const std::string& key) {
   std::ifstream file("/proc/self/status");
   std::string word;

@@ -11,10 +11,10 @@ namespace longgen {
 /// stderr is ours. Throws Error naming the program when it cannot be started, fails, or is killed.
 std::string run_program(const std::vector<std::string>& arguments);
 
-/// This program, to be run once more: valid even if its file has been replaced since it started.
+/// Returns a path that runs this program once more, even if its file was replaced since it started.
 std::string this_program();
 
-/// The most memory that this process has had in RAM, in bytes (VmHWM), and what it has now (VmRSS).
+/// Return the most bytes that this process has had in RAM (VmHWM), and those it has now (VmRSS).
 int64_t peak_memory_bytes();
 int64_t memory_bytes();
 

@@ -21,8 +21,8 @@ double seconds_between(std::chrono::steady_clock::time_point from,
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// Asked at each redraw, because the window may have been resized. The last column stays free:
-/// some terminals begin a new line as soon as it is written.
+/// Asks at each redraw, because the window may have been resized. The last column stays free: some
+/// terminals begin a new line as soon as it is written.
 int64_t terminal_columns() {
   winsize size{};
   const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;

@@ -13,10 +13,10 @@ struct ProgressOptions {
   bool erase = false;        ///< at the end the bar goes, instead of staying as a line
 };
 
-/// Shows progress_line(), redrawn in place on a terminal and cut to its width at that moment, from
-/// the start on; otherwise a plain line every 30 seconds and one at the end, so that logs stay
-/// readable. Messages of base/log.h push it down a line. Not for use from several threads, and one
-/// at a time.
+/// Shows progress_line() from the start on: on a terminal redrawn in place and cut to
+/// its width at that moment, elsewhere as a plain line every 30 seconds and one at
+/// the end, so that logs stay readable. Messages of base/log.h push it down a line.
+/// One at a time may be shown, by one thread.
 class Progress {
  public:
   Progress(std::string label, int64_t total, std::string unit, const ProgressOptions& options = {});
@@ -24,8 +24,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` counts from 0 to total, in `unit` ("B": bytes). The note stands after the ETA (see
-  /// ProgressState).
+  /// Shows `done`, which counts from 0 to total in `unit` ("B": bytes), and the note, which stands
+  /// after the ETA (see ProgressState).
   void update(int64_t done, const std::string& note = "");
   /// Draws the last state and ends the line, or erases it.
   void finish(const std::string& note = "");

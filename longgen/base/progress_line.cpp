@@ -41,13 +41,13 @@ std::string amount(int64_t count, const std::string& unit) {
   return unit == "B" ? format_bytes(count) : format_si(static_cast<double>(count));
 }
 
-/// " 1.2M/5.8M tokens"
+/// Writes " 1.2M/5.8M tokens".
 std::string counts(const ProgressState& state) {
   return fmt::format(" {}/{}{}", amount(state.done, state.unit), amount(state.total, state.unit),
                      state.unit == "B" ? "" : " " + state.unit);
 }
 
-/// " 310K tokens/s", or " 1m40s each" of what takes longer than a second.
+/// Writes " 310K tokens/s", or " 1m40s each" of what takes longer than a second.
 std::string speed(const ProgressState& state) {
   if (state.rate <= 0) return "";
   if (state.unit == "B") return " " + format_bytes(static_cast<int64_t>(state.rate)) + "/s";

@@ -15,15 +15,15 @@ struct ProgressState {
   std::string note = {};  ///< parts separated by ", ", the most important one first
 };
 
-/// "label [####................]  20% 1.2M/5.8M tokens 310K tokens/s ETA 14s  note" in at most
-/// `columns` terminal columns (at least 1). Where that is too narrow, parts go in this order: the
-/// bar shrinks and goes, the speed, the counts, the note's parts from its end, the time; what is
-/// still too long is cut. Bytes (unit "B") read "1.15 MiB/5.50 MiB". Characters beyond ASCII count
-/// as two columns, which none exceeds, and control characters become '?': labels may be names of
-/// files.
+/// Returns "label [####................]  20% 1.2M/5.8M tokens 310K tokens/s ETA 14s  note" in at
+/// most `columns` terminal columns (at least 1). Where that is too narrow, parts go in this order:
+/// the bar shrinks and goes, the speed, the counts, the note's parts from its end, the time; what
+/// is still too long is cut. Bytes (unit "B") read "1.15 MiB/5.50 MiB". Characters beyond ASCII
+/// count as two columns, which none exceeds; control characters become '?', as labels may be names
+/// of files.
 std::string progress_line(const ProgressState& state, int64_t columns);
 
-/// Columns that a text takes on a terminal at most, counted as above.
+/// Returns the columns that a text takes on a terminal at most, counted as progress_line() does.
 int64_t count_columns(const std::string& text);
 
 }  // namespace longgen

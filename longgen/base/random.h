@@ -9,7 +9,7 @@
 
 namespace longgen {
 
-/// A bijection of 64-bit numbers whose output looks random (the finalizer of SplitMix64; Steele,
+/// Maps 64-bit numbers one to one to numbers that look random (the finalizer of SplitMix64; Steele,
 /// Lea and Flood, OOPSLA 2014).
 constexpr uint64_t mix_bits(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -17,13 +17,13 @@ constexpr uint64_t mix_bits(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// One number for a pair; independent streams come from different second numbers.
+/// Makes one number of a pair; independent streams come from different second numbers.
 constexpr uint64_t mix_pair(uint64_t a, uint64_t b) {
   constexpr uint64_t kGamma = 0x9E3779B97F4A7C15u;
   return mix_bits(mix_bits(a + kGamma) + (b + 1) * kGamma);
 }
 
-/// Uniform in [0, bound), bound > 0, without bias: the high half of a product, drawn again in the
+/// Draws from [0, bound), bound > 0, without bias: the high half of a product, drawn again in the
 /// few cases where that would favour some numbers. `next` gives 64 uniform bits a call.
 template <typename Next>
 uint64_t uniform_below(uint64_t bound, Next&& next) {
@@ -48,7 +48,7 @@ class RandomStream {
   uint64_t state_;
 };
 
-/// 0 ... count - 1 in an order that depends on the key alone.
+/// Returns 0 ... count - 1 in an order that depends on the key alone.
 inline std::vector<int64_t> shuffled(int64_t count, uint64_t key) {
   std::vector<int64_t> order(static_cast<size_t>(count));
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);

@@ -8,15 +8,15 @@
 
 namespace longgen {
 
-/// 64 uniform bits for element `index` of the stream `key`: a function of the two alone, whatever
-/// thread asks, so that a run can be repeated and resumed.
+/// Gives 64 uniform bits for element `index` of the stream `key`: a function of the two alone,
+/// whatever thread asks, so that a run can be repeated and resumed.
 constexpr uint64_t element_bits(uint64_t key, int64_t index) {
   return mix_bits(key + (static_cast<uint64_t>(index) + 1) * 0x9E3779B97F4A7C15u);
 }
 
-/// fp32 (as bits) to bf16 (as bits): the neighbour above with the probability of the share of the
-/// way to it, so that the mean is exact however small what was added is. Of `random` the lower 16
-/// bits count. Infinities and NaNs stay what they are.
+/// Rounds fp32 (as bits) to bf16 (as bits): to the neighbour above with the probability of the
+/// share of the way to it, so that the mean is exact however small the addend was. The lower 16
+/// bits of `random` count. Infinities and NaNs stay what they are.
 constexpr uint16_t stochastic_bf16(uint32_t fp32_bits, uint64_t random) {
   const bool finite = (fp32_bits & 0x7F800000u) != 0x7F800000u;
   const uint32_t up = finite ? static_cast<uint32_t>(random) & 0xFFFFu : 0;

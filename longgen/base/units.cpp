@@ -11,7 +11,7 @@
 namespace longgen {
 namespace {
 
-/// Three significant digits without an exponent: 1.50, 15.0, 150.
+/// Writes three significant digits without an exponent: 1.50, 15.0, 150.
 std::string three_digits(double value) {
   return fmt::format("{:.{}f}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
 }

@@ -16,14 +16,14 @@ void add_bench_decode(CommandSet& commands, CLI::App* bench);
 void add_bench_model(CommandSet& commands, CLI::App* bench);
 void add_bench_ops(CommandSet& commands, CLI::App* bench);
 
-/// --patterns: separated by spaces, because a pattern has commas. `defaults` says which.
+/// Adds --patterns, separated by spaces as a pattern has commas. The help ends with `defaults`.
 void add_patterns_option(CLI::App* app, std::vector<std::string>& patterns,
                          const std::string& defaults);
 
-/// --repeats, whose default is what it is now.
+/// Adds --repeats, whose default is the value that `repeats` has now.
 void add_repeats_option(CLI::App* app, int64_t& repeats);
 
-/// The GPU, for a part that has no twin on the CPU. Throws Error saying what is missing.
+/// Opens the GPU, for a part that has no twin on the CPU. Throws Error saying what is missing.
 at::Device open_gpu(const std::string& part);
 
 }  // namespace longgen

@@ -1,5 +1,5 @@
-// longgen bench attention: the attend op alone, by pattern, length and heads, beside full
-// attention.
+// longgen bench attention: measures the attend op alone, by pattern,
+// length and heads, beside full attention.
 #include <memory>
 
 #include "longgen/bench/attention_bench.h"

@@ -1,4 +1,4 @@
-// longgen bench decode: attention of one token to the paged KV cache on a GPU, one layer.
+// longgen bench decode: measures one layer's attention of one token to the paged KV cache on a GPU.
 #include <memory>
 
 #include "longgen/bench/decode_bench.h"

@@ -1,6 +1,6 @@
-// longgen bench model: prefill, decode and a training step. Each measurement is a process of its
-// own, so that peak memory is that of one variant, and rounds alternate between the variants, so
-// that a change of the machine's speed meets them all.
+// longgen bench model: measures prefill, decode and a training step. Each measurement is a process
+// of its own, so that peak memory is that of one variant, and rounds alternate between the
+// variants, so that a change of the machine's speed meets them all.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -34,7 +34,7 @@ struct ModelCommand {
   TrainingMemory training;
   std::string plan_device;
   bool json = false;
-  // In the process of one measurement: what it measures.
+  // These say, in the process of one measurement, what it measures.
   std::string sample, variant, cut;
 
   bool on_gpu() const { return model_options.device == "cuda"; }
@@ -85,8 +85,8 @@ std::vector<std::string> sample_arguments(const ModelCommand& command, const std
           "--threads",       std::to_string(command.model_options.threads)};
 }
 
-/// All parts of a cut that are asked for, each in a process. A part that cannot be measured (out of
-/// memory) is left out, and `failed` says so.
+/// Measures all parts of a cut that are asked for, each in a process. A part that cannot be
+/// measured (out of memory) is left out, and `failed` says so.
 OrderedJson sample_cut(const ModelCommand& command, const std::string& variant,
                        const std::string& cut, bool& failed) {
   OrderedJson sample;
@@ -109,8 +109,8 @@ OrderedJson sample_cut(const ModelCommand& command, const std::string& variant,
   return sample;
 }
 
-/// The planner's device of the GPU's name, or --plan-device. None for the CPU, whose speed the
-/// planner does not know.
+/// Returns the planner's device of the GPU's name, or of --plan-device. There is none for the CPU,
+/// whose speed the planner does not know.
 std::optional<DeviceSpec> plan_device(const ModelCommand& command, const std::string& title) {
   if (!command.plan_device.empty()) return find_device(command.plan_device);
   if (!command.on_gpu()) return std::nullopt;
@@ -130,8 +130,8 @@ MeasuredWork measured_work(const ModelCommand& command, const ModelSubject& subj
           .device = plan_device(command, title)};
 }
 
-/// Summaries of all variants, in the order of --compare; one of which nothing could be measured is
-/// left out.
+/// Returns summaries of all variants, in the order of --compare; a variant of which nothing could
+/// be measured is left out.
 std::vector<OrderedJson> measure(const ModelCommand& command, const MeasuredWork& work,
                                  bool& failed) {
   std::map<std::string, std::vector<OrderedJson>> rounds;
@@ -195,7 +195,7 @@ OrderedJson to_json(const ModelCommand& command, const MeasuredWork& work, const
           {"variants", variants}};
 }
 
-/// What can be wrong, before anything is measured.
+/// Throws where something is wrong that can be known before anything is measured.
 void check(const ModelCommand& command) {
   const TrainingOptions training = command.training.parse();
   LG_CHECK(parse_number_format(command.training.states) == NumberFormat::float32 ||

@@ -1,4 +1,4 @@
-// longgen bench ops: the fused ops on a GPU, beside a copy.
+// longgen bench ops: measures the fused ops on a GPU, beside a copy.
 #include <memory>
 
 #include "longgen/bench/machine.h"

@@ -49,7 +49,7 @@ class Chat {
     if (command.system) conversation_.set_system(command.system);
   }
 
-  /// Until the input ends. Returns the exit code.
+  /// Talks until the input ends. Returns the exit code.
   int run() {
     interactive_ ? catch_interrupts_of_replies() : catch_interrupts();
     const auto reader =
@@ -72,13 +72,13 @@ class Chat {
   }
 
  private:
-  /// After Ctrl-C at the prompt.
+  /// Forgets a Ctrl-C at the prompt, and says from the second one on what leaves the program.
   void cleared() {
     clear_interrupt();
     if (++num_cleared_ > 1) log_info("Ctrl-D or /exit leaves");
   }
 
-  /// A message or a command. At a terminal errors do not end the conversation.
+  /// Takes a message or a command. At a terminal errors do not end the conversation.
   void take(const std::string& line) {
     if (trimmed(line).empty()) return;
     try {
@@ -147,7 +147,7 @@ class Chat {
     if (!command_.quiet) log_info(status_text(generated, conversation_.session()));
   }
 
-  /// Once a conversation.
+  /// Warns once a conversation when it is longer than the model's context.
   void warn_of_length() {
     warned_ = warned_ || warn_beyond_context(model_.decoder.config(), conversation_.num_tokens());
   }

@@ -8,12 +8,12 @@
 
 namespace longgen {
 
-/// --template-args JSON.
+/// Adds --template-args JSON.
 CLI::Option* add_template_args_option(CLI::App* app, std::string& template_args);
 
-/// A request without messages yet, for the assistant's next turn. `template_args` is a JSON object
-/// or empty: its members become variables of the template, "tools" and "documents" what the request
-/// has of that name. Throws Error on anything else.
+/// Makes a request without messages yet, for the assistant's next turn. `template_args` is a JSON
+/// object or empty: its members become variables of the template, "tools" and "documents" what the
+/// request has of that name. Throws Error on anything else.
 ChatRequest chat_request(const std::string& template_args);
 
 }  // namespace longgen

@@ -49,14 +49,14 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// The command as far as its names were read: "longgen eval needle".
+/// Returns the command as far as its names were read: "longgen eval needle".
 std::string full_name(const CLI::App& app) {
   const CLI::App* const parent = app.get_parent();
   return (parent != nullptr ? full_name(*parent) + " " : "") + app.get_name();
 }
 
-/// What is wrong with the words that no option or argument of `app` took; nothing where there are
-/// none.
+/// Says what is wrong with the words that no option or argument of `app` took; nothing where every
+/// word was taken.
 std::string unknown_words(const CLI::App& app) {
   const std::vector<std::string> names = command_names(app);
   for (const std::string& word : app.remaining()) {
@@ -87,7 +87,7 @@ CommandSet::CommandSet()
   app_.formatter(std::make_shared<HelpFormat>());
   app_.set_help_flag("-h,--help", "show this help");
   app_.set_version_flag("--version", version_text, "show version and processor features");
-  // One command a call: its arguments may be called like another command.
+  // A call takes one command: its arguments may be called like another command.
   app_.require_subcommand(0, 1);
   app_.footer(
       "\"longgen COMMAND --help\" shows the options of a command, \"longgen help COMMAND\" too. "

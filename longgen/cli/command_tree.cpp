@@ -7,8 +7,8 @@
 namespace longgen {
 namespace {
 
-/// "cpu" and "cuda" of "cpu|cuda"; of "B|auto|keep" the words, but not B, which stands for a
-/// number.
+/// Finds "cpu" and "cuda" in "cpu|cuda"; in "B|auto|keep" the words,
+/// but not B, which stands for a number.
 std::vector<std::string> choices_of(const std::string& value) {
   std::vector<std::string> choices;
   if (value.find('|') == value.npos) return choices;

@@ -16,7 +16,7 @@ struct OptionEntry {
       choices;  ///< the words that may stand for the value, where there are any
   bool required = false;
 
-  /// A file or a folder can stand for the value.
+  /// Whether a file or a folder can stand for the value.
   bool takes_path() const;
 };
 
@@ -26,11 +26,11 @@ struct CommandEntry {
   std::vector<OptionEntry> arguments, options;
   std::vector<CommandEntry> commands;
 
-  /// The last word of the name.
+  /// Returns the last word of the name.
   std::string word() const;
 };
 
-/// Everything that is not hidden, in the order of the help.
+/// Reads everything that is not hidden from the program's tables, in the order of the help.
 CommandEntry command_tree(const CLI::App& program);
 
 }  // namespace longgen

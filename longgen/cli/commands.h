@@ -26,27 +26,27 @@ class CommandSet {
   CommandSet(const CommandSet&) = delete;
   CommandSet& operator=(const CommandSet&) = delete;
 
-  /// A command with its line in the help. The caller adds options to the result (give each an
+  /// Adds a command with its line in the help. The caller adds options to the result (give each an
   /// option_text(), the value's name in the help) and says with on_run() what it does.
   CLI::App* add(CommandGroup group, const std::string& name, const std::string& description);
 
-  /// A command below another one, which then does nothing by itself: "needle" of "eval".
+  /// Adds a command below another one, which then does nothing by itself: "needle" of "eval".
   CLI::App* add_part(CLI::App* group, const std::string& name, const std::string& description);
 
-  /// Also gives the command --quiet if it has none yet. `run` returns the exit code. What it holds
-  /// must live as long as the CommandSet: let it hold the options by shared_ptr. It may throw
-  /// Error.
+  /// Says what the command does, and gives it --quiet if it has none yet. `run` returns the exit
+  /// code and may throw Error. What it holds must live as long as the CommandSet: let it hold the
+  /// options by shared_ptr.
   void on_run(CLI::App* command, std::function<int()> run);
 
   /// Reads the command line and runs the command it names; answers --help and --version. Usage
   /// errors are printed and give exit code 2. Passes on what the command throws.
   int run(int argc, char** argv);
 
-  /// All commands with their options, for what is made from them: help, completion, the manual.
+  /// Returns all commands with their options, from which help, completion and the manual are made.
   const CLI::App& app() const { return app_; }
 
  private:
-  /// The command that the command line names, as far as it was read.
+  /// Returns the command that the command line names, as far as it was read.
   const CLI::App& named_command() const;
   int answer(const CLI::ParseError& error);
   int usage_error(const std::string& message);
@@ -55,8 +55,8 @@ class CommandSet {
   std::function<int()> selected_;
 };
 
-/// "there is no command \"evla\". Did you mean \"eval\"?"; of `app`, the program or a group such as
-/// eval.
+/// Returns "there is no command \"evla\". Did you mean \"eval\"?"; the commands that count are
+/// those of `app`, the program or a group such as eval.
 std::string unknown_command(const CLI::App& app, const std::string& name);
 
 void add_all_commands(CommandSet& commands);

@@ -1,6 +1,6 @@
-// longgen completion: scripts with which a shell completes the program's commands and options.
-// A script finds the command among the words typed so far, then offers what fits there: values of
-// the option before the cursor, options after a dash, else commands or files.
+// longgen completion: scripts with which a shell completes the program's commands and options. A
+// script finds the command among the words typed so far, then offers what fits there: values of the
+// option before the cursor, options after a dash, else commands or files.
 #include <functional>
 #include <memory>
 
@@ -32,14 +32,14 @@ std::string joined(const std::vector<std::string>& words, const std::string& bet
   return text;
 }
 
-/// In single quotes, as all three shells read them.
+/// Puts a text in single quotes, as all three shells read them.
 std::string quoted(const std::string& text, const std::string& quote_inside = "'\\''") {
   std::string result = "'";
   for (const char c : text) result += c == '\'' ? quote_inside : std::string(1, c);
   return result + "'";
 }
 
-/// The names of all commands but the program itself, as patterns of a `case`: 'longgen eval'|...
+/// Lists all commands but the program itself, as patterns of a `case`: 'longgen eval'|...
 std::string command_patterns(const CommandEntry& program, const std::string& between) {
   std::vector<std::string> names;
   for (const CommandEntry& command : program.commands) {
@@ -48,14 +48,14 @@ std::string command_patterns(const CommandEntry& program, const std::string& bet
   return joined(names, between);
 }
 
-/// 'longgen eval --out' and the like, for each name of the option.
+/// Lists 'longgen eval --out' and the like, for each name of the option.
 std::string option_patterns(const CommandEntry& command, const OptionEntry& option) {
   std::vector<std::string> names;
   for (const std::string& name : option.names) names.push_back(quoted(command.name + " " + name));
   return joined(names, "|");
 }
 
-/// What may stand where the command takes no option: its commands, or words of its arguments.
+/// Lists what may stand where the command takes no option: its commands, or words of its arguments.
 std::vector<std::string> words_of(const CommandEntry& command) {
   std::vector<std::string> words;
   for (const CommandEntry& part : command.commands) words.push_back(part.word());
@@ -106,7 +106,7 @@ std::string bash_script(const CommandEntry& program) {
          "complete -o default -F _longgen longgen\n";
 }
 
-/// 'name:description' of zsh's _describe, in which a colon of the name is escaped.
+/// Writes 'name:description' for zsh's _describe, in which a colon of the name is escaped.
 std::string zsh_item(const std::string& name, const std::string& description) {
   return " " + quoted(name + ":" + description);
 }

@@ -46,8 +46,8 @@ int64_t Conversation::ask(const std::string& text) {
     turns_.erase(turns_.size() - 1);
     throw;
   }
-  // A template may render an earlier turn in another way than the model wrote it, and /system changes
-  // the start: then everything is read again.
+  // A template may render an earlier turn in another way than the model wrote it, and /system
+  // changes the start: then everything is read again.
   const bool goes_on =
       held_.size() < prompt_.size() && std::equal(held_.begin(), held_.end(), prompt_.begin());
   if (!goes_on) forget_cache();

@@ -15,8 +15,8 @@ namespace longgen {
 
 class Conversation {
  public:
-  /// `request` holds what the template is given beside the messages, none of which it has yet. The
-  /// model must outlive the conversation.
+  /// Starts a conversation without messages. `request` holds what the template is given beside
+  /// them. The model must outlive the conversation.
   Conversation(const LoadedModel& model, ChatTemplate chat_template, ChatRequest request,
                int64_t chunk);
 
@@ -35,11 +35,11 @@ class Conversation {
   /// Forgets all messages but the system's.
   void reset();
 
-  /// Of all that was asked and answered.
+  /// Counts the tokens of all that was asked and answered.
   int64_t num_tokens() const { return static_cast<int64_t>(prompt_.size()); }
-  /// All messages, the system's among them, as a ChatRequest has them.
+  /// Returns all messages, the system's among them, as a ChatRequest has them.
   OrderedJson messages() const;
-  /// Texts of the tokens that end a turn.
+  /// Returns the texts of the tokens that end a turn.
   const std::vector<std::string>& stop_tokens() const { return stop_tokens_; }
   const Session& session() const { return session_; }
 

@@ -39,9 +39,9 @@ RopeChange rope_change(const ConvertCommand& command) {
   return change;
 }
 
-/// Contexts that are rarely meant. `before` is the model as it was, `after` the hybrid.
+/// Warns of contexts that are rarely meant. `before` is the model as it was, `after` the hybrid.
 void warn_of_context(const ModelConfig& before, const ModelConfig& after) {
-  // Far beyond the growth that was measured, which is 4 (docs/model_directory.md).
+  // This is far beyond the growth that was measured, which is 4 (docs/model_directory.md).
   constexpr int64_t kMostGrowth = 64;
   const int64_t own = before.original_context;
   if (after.context < before.context) {

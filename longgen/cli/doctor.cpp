@@ -23,7 +23,7 @@
 namespace longgen {
 namespace {
 
-/// Of the GPU that --device cuda uses.
+/// What is known of the GPU that --device cuda uses.
 struct GpuState {
   NvidiaDriver driver;
   std::string missing;  ///< why --device cuda cannot be used; empty if it can
@@ -52,7 +52,7 @@ GpuState look_at_gpu() {
   return state;
 }
 
-/// "gnuplot 5.4 patchlevel 4"; empty where it is not on PATH.
+/// Returns "gnuplot 5.4 patchlevel 4"; empty where it is not on PATH.
 std::string gnuplot_version() {
   try {
     const std::string text = run_program({"gnuplot", "--version"});
@@ -72,7 +72,7 @@ Diagnosis diagnose() {
           .gpu = look_at_gpu()};
 }
 
-/// What is missing and what to do, a sentence or two each.
+/// Lists what is missing and what to do, a sentence or two each.
 std::vector<std::string> advice(const Diagnosis& found) {
   std::vector<std::string> lines;
   if (found.gpu.is_fault()) {

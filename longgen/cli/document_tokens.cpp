@@ -12,7 +12,7 @@ namespace {
 
 using Ids = std::vector<int32_t>;
 
-/// What the post-processor adds, by looking at a text with and without it.
+/// Finds what the post-processor adds, by looking at a text with and without it.
 void added_tokens(const Tokenizer& tokenizer, Ids& before, Ids& after) {
   const Ids plain = tokenizer.encode("a", {.add_special_tokens = false, .parse_special = false});
   const Ids with = tokenizer.encode("a", {.add_special_tokens = true, .parse_special = false});

@@ -13,11 +13,11 @@ struct DocumentTokens {
   std::optional<int32_t> begin, end;
 };
 
-/// begin: what the tokenizer's post-processor puts before a text, if anything. end: what it puts
-/// after a text; else eos_token_id of generation_config.json, else of config.json (of a list the
-/// first), else eos_token of tokenizer_config.json; else none. Files that are missing are passed
-/// over. Throws Error when the post-processor adds more than one token on a side, and when an id is
-/// not in the vocabulary.
+/// Finds the tokens around a document. `begin` is what the tokenizer's post-processor puts before a
+/// text, if anything. `end` is what it puts after one; else eos_token_id of generation_config.json
+/// or of config.json (of a list the first); else eos_token of tokenizer_config.json; else none.
+/// Missing files are passed over. Throws Error when the post-processor adds more than one token on
+/// a side, and when an id is not in the vocabulary.
 DocumentTokens find_document_tokens(const Tokenizer& tokenizer, const fs::path& model_directory);
 
 /// Throws Error when one of them is beyond the vocab_size of the model directory's config.json: a

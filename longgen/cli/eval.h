@@ -28,8 +28,8 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
 void add_eval_needle(CommandSet& commands, CLI::App* eval);
 
 std::string rounded(double value, int digits);
-/// What can be wrong before anything is loaded: a path that is no model directory, a folder of the
-/// report that cannot be written. Throws Error.
+/// Checks the paths before anything is loaded. Throws Error on a path that is no model directory
+/// and on a folder of the report that cannot be written.
 void check_paths(const EvalCommand& command);
 
 /// Writes a report's files by `write` and tells on stderr which. What goes wrong is kept in

@@ -26,7 +26,7 @@ struct PerplexityCommand : EvalCommand {
   int64_t length = 0, documents = 0, bucket = 0, first_bucket = 1024;
 };
 
-/// Token ids of the documents that are long enough, by this model's tokenizer.
+/// Returns token ids of the documents that are long enough, by this model's tokenizer.
 std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& command,
                                                  const Tokenizer& tokenizer) {
   std::vector<std::vector<int32_t>> documents;
@@ -94,7 +94,7 @@ std::string perplexity_text(const std::vector<ModelPerplexity>& models) {
                         format_table(rows));
 }
 
-/// How the numbers came about.
+/// Says how the numbers came about.
 OrderedJson settings_json(const PerplexityCommand& command) {
   OrderedJson directories = OrderedJson::array();
   for (const std::string& directory : command.models) {

@@ -31,7 +31,7 @@ std::string number(double value, const char* format) {
   return text;
 }
 
-/// What goes on with the run, for the shell and folder that this command was given in.
+/// Writes the command that goes on with the run, in the shell and folder of this one.
 std::string resume_command(const ExtendCommand& command) {
   std::string text =
       shell_quote(::program_invocation_name) + " extend " + shell_quote(command.recipe);

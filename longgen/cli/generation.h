@@ -25,23 +25,23 @@ struct GenerationCommand {
 };
 void add_generation_options(CLI::App* app, GenerationCommand& command);
 
-/// Options of one call of generate(), with the model's stop tokens unless --ignore-eos.
+/// Makes options for generate(), with the model's stop tokens unless --ignore-eos is set.
 GenerateOptions generate_options(const GenerationCommand& command, const Tokenizer& tokenizer,
                                  const std::vector<std::string>& stop_token_names);
 
-/// Callbacks that give the text to `on_text` and, unless quiet, show a progress bar while a prompt
-/// is read that takes longer than a second.
+/// Makes callbacks that give the text to `on_text` and, unless quiet, show a progress bar while a
+/// prompt is read that takes longer than a second.
 GenerateCallbacks generate_callbacks(int64_t prompt_tokens, bool quiet,
                                      std::function<void(const std::string&)> on_text);
 
 /// Warns where a text of num_tokens is longer than the model's context, and says whether it is.
 bool warn_beyond_context(const ModelConfig& config, int64_t num_tokens);
 
-/// "prompt 10,234 tokens | first token after 12.3s | 45 tokens, 31.2 tokens/s (stop token) | KV
-/// cache 35.2 MiB, full attention would hold 92.1 MiB".
+/// Returns "prompt 10,234 tokens | first token after 12.3s | 45 tokens, 31.2 tokens/s (stop token)
+/// | KV cache 35.2 MiB, full attention would hold 92.1 MiB".
 std::string report_text(const Generated& generated, const Session& session);
-/// One quiet line after a reply: "1,284 tokens | 31.2 tokens/s | KV cache 35.2 MiB, full attention
-/// would hold 92.1 MiB", and why it ended where neither the model nor a --stop text ended it.
+/// Returns the line after a reply: "1,284 tokens | 31.2 tokens/s | KV cache 35.2 MiB, full
+/// attention would hold 92.1 MiB", and why it ended if not by the model or a --stop text.
 std::string status_text(const Generated& generated, const Session& session);
 OrderedJson report_json(const Generated& generated, const Session& session);
 

@@ -1,4 +1,4 @@
-// longgen help: the same as --help, by the name of a command.
+// longgen help: prints what --help does, by the name of a command.
 #include <algorithm>
 #include <memory>
 

@@ -11,7 +11,7 @@ namespace longgen {
 /// required options.
 class HelpFormat : public CLI::Formatter {
  public:
-  /// 80 columns, fewer where stdout is a narrower terminal.
+  /// Formats for 80 columns, or fewer where stdout is a narrower terminal.
   HelpFormat();
   explicit HelpFormat(size_t width);
 

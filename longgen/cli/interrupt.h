@@ -6,25 +6,25 @@
 
 namespace longgen {
 
-/// From now on the first SIGINT or SIGTERM only sets interrupted(), and a second one ends the
+/// Lets the first SIGINT or SIGTERM from now on only set interrupted(), and a second one end the
 /// program at once (exit code 128 + signal: 130 or 143). A command that does not call this is ended
 /// by the first.
 void catch_interrupts();
 
-/// For conversations at a terminal: SIGINT, as often as it comes, only sets interrupted(), until
-/// clear_interrupt(); interrupt_signal() does not know it. SIGTERM as above.
+/// Prepares for conversations at a terminal: SIGINT, as often as it comes, only sets interrupted(),
+/// until clear_interrupt(); interrupt_signal() does not know it. SIGTERM acts as above.
 void catch_interrupts_of_replies();
 void clear_interrupt();
 
-/// Waits until stdin has something to read, or its end. False: interrupted() is set. `between` is
-/// called at the latest every tenth of a second, and after every signal.
+/// Waits until stdin has something to read, or its end. Returns false when interrupted() is set.
+/// Calls `between` at the latest every tenth of a second, and after every signal.
 bool wait_for_stdin(const std::function<void()>& between = [] {});
 
-/// Set by the signal; for passing to the library (PrepareOptions::stop).
+/// Returns the flag that the signal sets, to be passed to the library (PrepareOptions::stop).
 const std::atomic<bool>& interrupted();
 
-/// The signal that came first, 0 when none has. A command that stopped because of it returns 128 +
-/// this, or throws an Error, which main turns into the same.
+/// Returns the signal that came first, 0 when none has. A command that stopped because of it
+/// returns 128 + this, or throws an Error, which main turns into the same.
 int interrupt_signal();
 
 }  // namespace longgen

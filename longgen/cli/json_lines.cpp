@@ -50,7 +50,7 @@ bool JsonLines::take_line(std::string_view& line) {
   }
 }
 
-/// Reads some more.
+/// Reads some more of stdin into the buffer.
 void JsonLines::fill() {
   buffer_.erase(0, begin_);
   searched_ -= std::exchange(begin_, 0);

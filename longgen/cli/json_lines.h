@@ -20,17 +20,17 @@ class JsonLines {
   /// written in large parts.
   explicit JsonLines(std::function<void()> before_wait);
 
-  /// The object on the next line that is not blank; empty at the end. The last line needs no line
-  /// break. Memory: the longest line, its JSON, and 64 KiB. Throws Error naming the line when it is
-  /// no JSON object, has a key twice, or is longer than kMaxLineBytes.
+  /// Returns the object on the next line that is not blank, and nothing at the end. The last line
+  /// needs no line break. It holds the longest line, its JSON, and 64 KiB in memory. Throws Error
+  /// naming the line when it is no JSON object, has a key twice, or is longer than kMaxLineBytes.
   std::optional<Json> next();
 
-  /// "stdin:3", of the line that next() gave, for messages.
+  /// Returns "stdin:3" for messages about the line that next() gave.
   std::string place() const { return "stdin:" + std::to_string(line_); }
 
  private:
   void fill();
-  /// The next line, valid until the next call; false at the end.
+  /// Gives the next line, valid until the next call; returns false at the end.
   bool take_line(std::string_view& line);
 
   std::function<void()> before_wait_;

@@ -38,8 +38,8 @@ void use_utf8() {
   if (std::strcmp(::nl_langinfo(CODESET), "UTF-8") != 0) std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-/// Pasted text as it stands in a message: terminals end its lines with CR; no line end at its end,
-/// and no NUL, which would end the text for libedit.
+/// Cleans pasted text: the CR with which terminals end its lines becomes LF, line ends at its end
+/// go, and so does NUL, which would end the text for libedit.
 std::wstring clean_paste(std::wstring text) {
   std::erase(text, L'\0');
   std::replace(text.begin(), text.end(), L'\r', L'\n');
@@ -117,7 +117,7 @@ class LineEditor : public LineReader {
     std::fflush(stderr);
   }
 
-  /// 1 and the next character, 0 at the end of the input, or -1.
+  /// Returns 1 and the next character, 0 at the end of the input, or -1.
   static int read_char(EditLine* editor, wchar_t* character) {
     std::mbstate_t state{};
     while (true) {
@@ -157,7 +157,7 @@ class LineEditor : public LineReader {
     HistEvent event{};
     ::history(history_, &event, H_ENTER, line.c_str());
     if (file_.empty()) return;
-    // Written at each line, so that whatever ends the program loses none.
+    // The history is written at each line, so that whatever ends the program loses none.
     std::error_code error;
     fs::create_directories(file_.parent_path(), error);
     const fs::path temporary = file_.string() + ".tmp." + std::to_string(::getpid());

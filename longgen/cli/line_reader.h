@@ -21,18 +21,18 @@ class LineReader {
   virtual ReadEvent read(std::string& line) = 0;
 };
 
-/// Lines as they come, without what prompt_text() leaves out. A last one without a line end is a
-/// line.
+/// Makes a reader of lines as they come, without what prompt_text() leaves out. A last one without
+/// a line end is a line as well.
 std::unique_ptr<LineReader> make_plain_reader();
 
-/// Line editing and history by libedit, for stdin and stderr on a terminal. A paste is inserted as
-/// it is, line ends included, where the terminal marks it (bracketed paste), so that it becomes one
-/// line. `history` is where lines are kept from one run to the next (at most 1,000, readable by the
-/// user alone); empty: nowhere. Sets the process's LC_CTYPE to UTF-8. One at a time.
+/// Makes a line editor with history by libedit, for stdin and stderr on a terminal. A paste is
+/// inserted as it is, line ends included, where the terminal marks it (bracketed paste), and
+/// becomes one line. `history` keeps lines from one run to the next (at most 1,000, readable by the
+/// user alone); empty: none. Sets the process's LC_CTYPE to UTF-8. One at a time may exist.
 std::unique_ptr<LineReader> make_line_editor(const std::string& prompt, const fs::path& history);
 
-/// longgen/NAME in $XDG_STATE_HOME, or in ~/.local/state; empty where the environment names no
-/// home.
+/// Returns longgen/NAME in $XDG_STATE_HOME, or in ~/.local/state; an empty path where the
+/// environment names no home.
 fs::path state_file(const std::string& name);
 
 }  // namespace longgen

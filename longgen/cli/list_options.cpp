@@ -17,7 +17,7 @@ int64_t count_of(const std::string& text, const std::string& name) {
   }
 }
 
-/// Two counts with a character between them, such as 32/8.
+/// Reads two counts with a character between them, such as 32/8.
 std::pair<int64_t, int64_t> pair_of(const std::string& text, char between, const std::string& name,
                                     const std::string& expected) {
   const size_t place = text.find(between);
@@ -42,7 +42,7 @@ SequenceCounts sequences_of(const std::string& text) {
   return {sequences, tokens};
 }
 
-/// The parts between commas. CLI11 would pass over an empty one at the end.
+/// Splits at commas. CLI11 would pass over an empty part at the end.
 std::vector<std::string> parts_of(const std::string& text, const std::string& name) {
   std::vector<std::string> parts;
   for (size_t begin = 0;;) {
@@ -57,7 +57,7 @@ std::vector<std::string> parts_of(const std::string& text, const std::string& na
   }
 }
 
-/// A list option of which each part is read by `read`.
+/// Adds a list option of which each part is read by `read`.
 template <typename Value, typename Read>
 CLI::Option* add_parts_option(CLI::App* app, const std::string& name, std::vector<Value>& values,
                               const std::string& description, const Read& read) {
@@ -68,7 +68,7 @@ CLI::Option* add_parts_option(CLI::App* app, const std::string& name, std::vecto
   return app->add_option_function<std::string>(name, read_all, description)->option_text("LIST");
 }
 
-/// The part, if `known` accepts it.
+/// Returns the part, if `known` accepts it.
 std::string checked(const std::string& part, const CLI::Validator& known, const std::string& name) {
   const std::string mistake = known(part);
   if (!mistake.empty()) throw CLI::ValidationError(name + ": " + mistake);

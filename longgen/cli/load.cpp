@@ -44,7 +44,7 @@ at::Device open_device(const std::string& name) {
 
 namespace {
 
-/// Once a process: a command may load several models. Whoever named a type knows it.
+/// Says once a process what --dtype auto chose, as a command may load several models.
 void say_computation(const ModelOptions& options) {
   static bool said = false;
   if (said || options.dtype != "auto") return;

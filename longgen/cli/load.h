@@ -9,38 +9,38 @@
 
 namespace longgen {
 
-/// Loads the GPU plug-in and looks at the first GPU: an empty string if it can be used, otherwise
-/// what is missing, as a sentence.
+/// Loads the GPU plug-in and looks at the first GPU. Returns an empty string if it can be used,
+/// otherwise what is missing, as a sentence.
 std::string missing_for_gpu();
-/// The device that --device names, ready to compute: for cuda the GPU plug-in is loaded. Throws
-/// Error saying what is missing: there is no quiet fall back to another one.
+/// Opens the device that --device names, ready to compute: for cuda the GPU plug-in is loaded.
+/// Throws Error saying what is missing: there is no quiet fall back to another one.
 at::Device open_device(const std::string& name);
 
 struct Computation {
   at::Device device;
   at::ScalarType dtype;
 };
-/// Opens the device, sets the number of threads, and says what to compute with; what --dtype auto
-/// chose also as information on stderr. Throws Error where the device does not compute with
-/// --dtype.
+/// Opens the device, sets the number of threads, and returns what to compute with; what --dtype
+/// auto chose is also said as information on stderr. Throws Error where the device does not compute
+/// with the named type.
 Computation open_computation(const ModelOptions& options);
 
-/// The same, and loads the model onto the device.
+/// Does what open_computation() does, and loads the model onto the device.
 Decoder load_decoder(const std::string& directory, const ModelOptions& options);
 
-/// --threads, for commands that load models themselves.
+/// Applies --threads, for commands that load models themselves.
 void set_threads(int64_t threads);
 
-/// The tokenizer of a model directory; config.json may be missing. Throws Error saying what the
-/// path is instead.
+/// Opens the tokenizer of a model directory; config.json may be missing. Throws Error saying what
+/// the path is instead.
 Tokenizer open_tokenizer(const std::string& directory);
 
 struct LoadedModel {
   Decoder decoder;
   Tokenizer tokenizer;
 };
-/// Decoder and tokenizer. The tokenizer may have more tokens than the model (an added <pad>): one
-/// of those is an error where it occurs in a text.
+/// Loads decoder and tokenizer. The tokenizer may have more tokens than the model (an added <pad>):
+/// one of those is an error where it occurs in a text.
 LoadedModel load_with_tokenizer(const std::string& directory, const ModelOptions& options);
 
 }  // namespace longgen

@@ -8,7 +8,7 @@
 namespace longgen {
 namespace {
 
-/// Text as troff takes it: no backslash, hyphen or dot at the start of a line means anything else.
+/// Writes text so that troff takes no backslash, hyphen or dot at the start of a line for its own.
 std::string escaped(const std::string& text) {
   std::string result;
   for (const char c : text) {
@@ -36,7 +36,7 @@ std::string option_text(const OptionEntry& option) {
          (option.required && !is_argument ? " (required)" : "") + "\n";
 }
 
-/// The command and those below it.
+/// Writes the sections of the command and of those below it.
 std::string command_text(const CommandEntry& command) {
   std::string usage = command.name;
   for (const OptionEntry& argument : command.arguments) usage += " " + argument.value;

@@ -14,44 +14,44 @@ struct ModelOptions {
   std::string dtype = "auto";  ///< auto, float32 or bfloat16
   int64_t threads = 0;         ///< 0: one per core
 
-  /// float32 or bfloat16. auto is bfloat16 on a GPU and on a processor that is faster with it
+  /// Gives float32 or bfloat16. auto is bfloat16 on a GPU and on a processor that is faster with it
   /// (bfloat16_is_faster() in base/cpu_features.h), else float32.
   std::string compute_dtype() const;
 };
 void add_model_options(CLI::App* command, ModelOptions& options);
 
-/// --device alone.
+/// Adds --device alone.
 void add_device_option(CLI::App* command, std::string& device);
 
-/// --json: the report as one JSON object on stdout, instead of text.
+/// Adds --json, with which the report is one JSON object on stdout instead of text.
 void add_json_flag(CLI::App* command, bool& json);
 
-/// --quiet: no progress bar and no information on stderr, only warnings. Calls set_quiet(). Every
-/// command has it: those that show no progress themselves get it from CommandSet::on_run().
+/// Adds --quiet: no progress bar and no information on stderr, only warnings. It calls set_quiet().
+/// Every command has it: those that show no progress themselves get it from CommandSet::on_run().
 void add_quiet_flag(CLI::App* command, bool& quiet);
 void add_quiet_flag(CLI::App* command);
 
-/// --threads, 0 (one per core) to kMaxThreads.
+/// Adds --threads, from 0 (one per core) to kMaxThreads.
 void add_threads_option(CLI::App* command, int64_t& threads);
 
-/// An option whose value is one of `choices`. Another value is a usage error that lists them and
-/// names the one that is likely meant. The help shows them as a|b|c.
+/// Adds an option whose value is one of `choices`. Another value is a usage error that lists them
+/// and names the one that is likely meant. The help shows them as a|b|c.
 CLI::Option* add_choice_option(CLI::App* command, const std::string& name, std::string& value,
                                const std::vector<std::string>& choices,
                                const std::string& description);
 
-/// --dtype of commands that count bytes: float32 or bfloat16.
+/// Adds the --dtype of commands that count bytes: float32 or bfloat16.
 void add_number_format_option(CLI::App* command, std::string& dtype,
                               const std::string& description);
 
-/// An option whose value is a count such as 16384, 16K or 1M, at least `low`.
+/// Adds an option whose value is a count such as 16384, 16K or 1M, at least `low`.
 CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_t& value,
                               int64_t low, const std::string& description);
 
-/// --chunk: how many tokens of a prompt pass the layers at once.
+/// Adds --chunk, the prefill chunk size: how many tokens of a prompt pass the layers at once.
 void add_prefill_chunk_option(CLI::App* command, int64_t& chunk);
 
-/// --seed, any number of 64 bits, default 0. `description` says of what.
+/// Adds --seed, any number of 64 bits, 0 by default. `description` says what it is the seed of.
 void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& description);
 
 /// Accepts numbers from low to high; NaN is none.

@@ -23,7 +23,7 @@ struct PlanCommand {
   bool json = false;
 };
 
-/// The hybrid to plan: what --layers and --sparse say, else the model's own, else the middle third.
+/// Gives the hybrid that --layers and --sparse name, else the model's own, else the middle third.
 LayerPlan hybrid_layers(const PlanCommand& command, const ModelConfig& config) {
   if (command.layers.empty() && config.is_hybrid()) return config.layers;
   const std::string layers = command.layers.empty() ? "middle:1/3" : command.layers;

@@ -27,7 +27,7 @@ struct PrepareCommand {
   bool json = false, quiet = false;
 };
 
-/// The id of a token given by name, or of the model where none is given. "none" is none.
+/// Gives the id of a token given by name, or the model's where none is given. "none" gives none.
 std::optional<int32_t> chosen(const Tokenizer& tokenizer, const std::string& option,
                               const std::string& name, std::optional<int32_t> of_model) {
   if (name.empty()) return of_model;

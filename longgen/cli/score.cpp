@@ -24,7 +24,7 @@ struct ScoreCommand {
 // What is done by then needs no progress bar.
 constexpr double kSilentSeconds = 1;
 
-/// Nine digits: a float comes back as it was.
+/// Writes nine digits, by which a float comes back as it was.
 std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.9g", value);

@@ -5,8 +5,8 @@
 
 namespace longgen {
 
-/// The word as POSIX shells read it back: in single quotes where it has anything but letters,
-/// digits and "%+,-./:=@_".
+/// Writes the word so that POSIX shells read it back: in single quotes where it has anything but
+/// letters, digits and "%+,-./:=@_".
 std::string shell_quote(const std::string& word);
 
 }  // namespace longgen

@@ -10,9 +10,9 @@
 
 namespace longgen {
 
-/// eos_token_id of generation_config.json and of config.json (each a number or a list), and the
-/// stop tokens of the chat format (`names`), each once. Throws Error on an id that is not in the
-/// vocabulary.
+/// Gives eos_token_id of generation_config.json and of config.json (each a number or a list), and
+/// the stop tokens of the chat template (`names`), each once. Throws Error on an id that is not in
+/// the vocabulary.
 std::vector<int32_t> find_stop_tokens(const Tokenizer& tokenizer, const fs::path& model_directory,
                                       const std::vector<std::string>& names = {});
 

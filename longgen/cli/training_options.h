@@ -9,11 +9,11 @@
 
 namespace longgen {
 
-/// --recompute, --states and --offload.
+/// The values of --recompute, --states and --offload.
 struct TrainingMemory {
   std::string recompute = "layers", states = "float32", offload = "none";
 
-  /// Throws Error on a wrong name.
+  /// Reads the names into options. Throws Error on a wrong one.
   TrainingOptions parse() const;
 };
 void add_training_memory_options(CLI::App* command, TrainingMemory& memory);

@@ -5,8 +5,8 @@
 
 namespace longgen {
 
-/// Name and version, which attention kernels this processor gets, and which GPU is used by --device
-/// cuda or why none is: a line each.
+/// Returns name and version, which attention kernels this processor gets, and which GPU --device
+/// cuda uses or why it uses none: a line each.
 std::string version_text();
 
 }  // namespace longgen

@@ -20,7 +20,7 @@ constexpr size_t kInputBufferBytes = size_t{256} << 10;
 class FileStream : public ByteStream {
  public:
   explicit FileStream(const fs::path& path) : path_(path) {
-    // O_NONBLOCK: opening a named pipe nobody writes to must not hang before it is refused.
+    // O_NONBLOCK keeps a named pipe that nobody writes to from hanging before it is refused.
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     LG_CHECK(fd_ >= 0, path.string(), ": cannot be opened: ", std::strerror(errno), ".");
     struct stat info {};
@@ -57,7 +57,7 @@ class Decompressor : public ByteStream {
   int64_t file_bytes_read() const override { return file_.file_bytes_read(); }
 
  protected:
-  /// The next compressed bytes; empty at the end of the file.
+  /// Returns the next compressed bytes; empty at the end of the file.
   std::span<char> refill() { return {buffer_.data(), file_.read(buffer_)}; }
 
   [[noreturn]] void cut_off(const char* format) const {
@@ -113,7 +113,7 @@ class ZstdStream : public Decompressor {
 class GzipStream : public Decompressor {
  public:
   explicit GzipStream(const fs::path& path) : Decompressor(path) {
-    // 16: a gzip header and nothing else; 15: the largest window of the format.
+    // 16 asks for a gzip header and nothing else, 15 for the largest window of the format.
     LG_CHECK(inflateInit2(&state_, 16 + 15) == Z_OK, path.string(),
              ": no memory for a gzip decoder.");
   }
@@ -136,7 +136,7 @@ class GzipStream : public Decompressor {
   }
 
  private:
-  /// Reads more of the file. False at its proper end.
+  /// Reads more of the file. Returns false at its proper end.
   bool refill_input() {
     const std::span<char> bytes = refill();
     if (bytes.empty() && !between_members_) cut_off("gzip");

@@ -32,7 +32,7 @@ class FolderWalk {
     return {info.st_dev, info.st_ino};
   }
 
-  /// In name order, so that the same folder always gives the same files and the same error.
+  /// Lists entries by name, so that a folder always gives the same files and the same error.
   static std::vector<fs::path> entries_of(const fs::path& folder) {
     std::vector<fs::path> paths;
     std::error_code error;

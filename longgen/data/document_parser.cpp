@@ -79,7 +79,7 @@ std::string_view DocumentParser::parse_json(const RecordBatch& batch, const Reco
                                             std::vector<BadLine>& bad) {
   const std::string_view line = batch.view(record);
   simdjson::dom::element root;
-  // false: the batch has its own padding, so no copy is needed.
+  // false says that the batch has its own padding, so that no copy is needed.
   auto error = json_->parser.parse(line.data(), line.size(), false).get(root);
   if (error == simdjson::NUMBER_ERROR) {
     error = json_->parser.parse(with_zeros_for_numbers(line)).get(root);

@@ -17,17 +17,17 @@ struct BadLine {
   std::string reason;
 };
 
-/// Bad lines are: in JSONL, a line that is no JSON object, lacks the text field, has it twice or
-/// not as a string, or is not UTF-8 (lone surrogate escapes count); in text files, a line that is
-/// not UTF-8; in both, a document over the size limit. Numbers in other fields may be of any size.
-/// Not thread safe: one parser per worker.
+/// Turns records into documents. Bad lines are: in JSONL, a line that is no JSON object, lacks the
+/// text field, has it twice or not as a string, or is not UTF-8 (lone surrogate escapes count); in
+/// text files, a line that is not UTF-8; in both, a document over the size limit. Numbers in other
+/// fields may be of any size. A parser serves one thread.
 class DocumentParser {
  public:
   DocumentParser(const std::vector<Source>& sources, std::string text_field);
   ~DocumentParser();
 
-  /// The text of the record, without its bad lines; each of them is appended to `bad`. A view into
-  /// the batch or the parser, valid until either changes. Empty when nothing is left.
+  /// Returns the record's text without its bad lines, each of which is appended to `bad`. It is a
+  /// view into the batch or the parser, valid until either changes; empty when nothing is left.
   std::string_view parse(const RecordBatch& batch, const Record& record, std::vector<BadLine>& bad);
 
  private:

@@ -9,8 +9,8 @@ namespace {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-/// Length of the string that starts at the quote text[0], its quotes included; all of the text when
-/// it is not closed.
+/// Returns the length of the string that starts at the quote text[0], its quotes included; all of
+/// the text when it is not closed.
 size_t string_length(std::string_view text) {
   for (size_t i = 1; i < text.size(); ++i) {
     if (text[i] == '\\') {
@@ -27,7 +27,7 @@ size_t digits_length(std::string_view text) {
   return static_cast<size_t>(end - text.begin());
 }
 
-/// Length of the JSON number that text starts with, 0 when it starts with none.
+/// Returns the length of the JSON number that text starts with, 0 when it starts with none.
 size_t number_length(std::string_view text) {
   size_t length = text.starts_with('-') ? 1 : 0;
   const size_t whole = digits_length(text.substr(length));
@@ -50,7 +50,7 @@ size_t number_length(std::string_view text) {
                                                                                         : length;
 }
 
-/// Length of the number, word or string that text starts with, or 1.
+/// Returns the length of the number, word or string that text starts with, or 1.
 size_t part_length(std::string_view text) {
   if (text[0] == '"') return string_length(text);
   if (const size_t length = number_length(text)) return length;

@@ -15,19 +15,19 @@
 
 namespace longgen {
 
-/// What stands between producer and consumer is bounded by the items' cost, so that memory stays
-/// constant whichever of them is the slow one. An exception in the producer or a worker comes out
-/// of next() at the place of the item it belongs to, so the first error is the same for every
-/// number of threads. The destructor stops and joins the threads, finished or not.
+/// Runs the three stages. What stands between producer and consumer is bounded by the items' cost,
+/// so that memory stays constant whichever is the slow one. An exception in the producer or a
+/// worker comes out of next() at the place of the item it belongs to, so the first error is the
+/// same for every number of threads. The destructor stops and joins the threads, finished or not.
 template <typename Item, typename Result>
 class OrderedPipeline {
  public:
   struct Stages {
-    /// Called on one thread until it returns nothing.
+    /// Gives the next item. Called on one thread until it returns nothing.
     std::function<std::optional<Item>()> produce;
-    /// What an item counts against max_cost, in bytes. One item may always enter.
+    /// Gives what an item counts against max_cost, in bytes. One item may always enter.
     std::function<int64_t(const Item&)> cost;
-    /// Called on all workers at once; `worker` counts from 0.
+    /// Makes an item's result. Called on all workers at once; `worker` counts from 0.
     std::function<Result(Item&&, int worker)> work;
   };
 
@@ -45,7 +45,7 @@ class OrderedPipeline {
   OrderedPipeline(const OrderedPipeline&) = delete;
   OrderedPipeline& operator=(const OrderedPipeline&) = delete;
 
-  /// The next result; nothing after the last one. Called by one thread.
+  /// Returns the next result, and nothing after the last one. Called by one thread.
   std::optional<Result> next() {
     std::unique_lock lock(mutex_);
     done_changed_.wait(lock,

@@ -9,7 +9,7 @@
 namespace longgen {
 namespace {
 
-// Independent random streams of one epoch.
+// These number the independent random streams of one epoch.
 enum : uint64_t { kDocumentStream = 0, kSampleStream = 1 };
 
 }  // namespace

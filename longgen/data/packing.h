@@ -12,11 +12,11 @@
 namespace longgen {
 
 enum class PackingMode {
-  /// The epoch's documents, shuffled and concatenated, cut every T tokens: a sample may begin and
-  /// end inside a document.
+  /// The epoch's documents are shuffled, concatenated and cut every T tokens: a sample may begin
+  /// and end inside a document.
   kPacked,
-  /// Of each document as many slices of T tokens as it has room for, each a sample of its own; what
-  /// is left of it and documents shorter than T are packed with each other.
+  /// Each document gives as many slices of T tokens as it has room for, each a sample of its own;
+  /// what is left of it and documents shorter than T are packed with each other.
   kWhole,
 };
 
@@ -28,10 +28,10 @@ struct PackingOptions {
 
 struct Sample {
   std::vector<int32_t> tokens;  ///< (T)
-  /// (T) the token after tokens[t] in its document; -1 (no target) at a document's last token. At a
-  /// sample's last token that is the one token beyond the sample.
+  /// (T) the token after tokens[t] in its document; -1 (no target) at a document's last token. For
+  /// the sample's last token it is the one token beyond the sample.
   std::vector<int32_t> targets;
-  /// Ascending, the first is 0: where a document, or a part of one, begins in the sample.
+  /// Where documents, or parts of them, begin in the sample: ascending, the first at 0.
   std::vector<int64_t> doc_starts;
 };
 
@@ -48,7 +48,7 @@ class Packing {
   Packing(const TokenDataset& dataset, const PackingOptions& options);
 
   int64_t samples_per_epoch() const { return samples_per_epoch_; }
-  /// index >= 0; its epoch is index / samples_per_epoch().
+  /// Makes sample `index`, which is at least 0; its epoch is index / samples_per_epoch().
   Sample sample(int64_t index) const;
 
  private:

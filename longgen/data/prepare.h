@@ -16,7 +16,7 @@ namespace longgen {
 
 /// The tokenizer as this folder needs it.
 struct TextEncoder {
-  /// Ids of a text, which is valid UTF-8. Called from several threads at once.
+  /// Gives the ids of a text, which is valid UTF-8. Called from several threads at once.
   std::function<std::vector<int32_t>(std::string_view)> encode;
   int64_t vocab_size = 0;           ///< every id is below it
   std::optional<int32_t> begin_id;  ///< put before every document

@@ -15,7 +15,7 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 constexpr size_t kStartBytes = 8;  // enough for the marks that check_start() knows
 
-/// Beginnings that no corpus has, and what they are of.
+/// These are beginnings that no corpus has, and what they are beginnings of.
 constexpr std::pair<std::string_view, const char*> kPackedStarts[] = {
     {"\x1F\x8B", "gzip"},
     {"\x28\xB5\x2F\xFD", "Zstandard"},
@@ -23,7 +23,7 @@ constexpr std::pair<std::string_view, const char*> kPackedStarts[] = {
     {"PK\x03\x04", "zip"},
     {"PAR1\x15", "Parquet"}};
 
-/// UTF-16 and UTF-32 by their byte order marks, or, without one, by the zeros beside ASCII letters.
+/// Finds UTF-16 and UTF-32 by byte order marks, or else by the zeros beside ASCII letters.
 bool is_wide_text(std::string_view start) {
   if (start.starts_with("\xFF\xFE") || start.starts_with("\xFE\xFF")) return true;
   std::string zeros;
@@ -41,7 +41,7 @@ void check_start(const Source& source, std::string_view start) {
   }
 }
 
-/// The line without its end, "\n" or "\r\n".
+/// Returns the line without its end, "\n" or "\r\n".
 std::string_view without_newline(std::string_view line) {
   if (line.ends_with('\n')) {
     line.remove_suffix(1);
@@ -124,8 +124,8 @@ RecordReader::Line RecordReader::append_line(std::string& out, size_t max_bytes)
   return cut ? Line::kCut : Line::kWhole;
 }
 
-/// Appends the next record, if there is one in the line (an empty one has none). False at the end
-/// of the file.
+/// Appends the next record, if there is one in the line (an empty one has none). Returns false at
+/// the end of the file.
 bool RecordReader::append_record(RecordBatch& batch) {
   const bool text = sources_[static_cast<size_t>(source_)].format == SourceFormat::kText;
   return text ? append_text_record(batch) : append_json_record(batch);

@@ -24,9 +24,9 @@ struct Record {
   bool too_large = false;  ///< over the limit: its bytes were dropped
 };
 
-/// Several records share one allocation.
+/// Several records that share one allocation.
 struct RecordBatch {
-  /// Readable bytes behind the last record, which simdjson may touch.
+  /// Behind the last record stand this many readable bytes, which simdjson may touch.
   static constexpr int64_t kPaddingBytes = 64;
 
   std::string bytes;
@@ -49,7 +49,7 @@ class RecordReader {
  public:
   RecordReader(const std::vector<Source>& sources, int64_t max_record_bytes);
 
-  /// Replaces the content of `batch`. False when everything has been read.
+  /// Replaces the content of `batch`. Returns false when everything has been read.
   bool next(RecordBatch& batch);
 
  private:

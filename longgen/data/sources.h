@@ -19,15 +19,15 @@ struct Source {
   int64_t num_bytes = 0;  ///< size on disk
 };
 
-/// The list of endings, for messages and help texts.
+/// The list of endings, as messages and help texts give it.
 inline constexpr const char* kSourceEndings =
     ".txt, .jsonl, .ndjson or .json, each also with .zst or .gz";
 
-/// Files stay as they are; folders are searched recursively, in name order, and files in them with
-/// other endings are left out with one warning. Links are followed (corpus_files.h). The order of
-/// `inputs` is kept. Throws Error when an input is missing, a named file has another ending, a
-/// folder holds no corpus file, a corpus file is packed in a way that longgen does not read, or the
-/// same file comes twice (its documents would count double).
+/// Lists the sources of a corpus. Files stay as they are; folders are searched recursively, in name
+/// order, and files in them with other endings are left out with one warning. Links are followed
+/// (corpus_files.h). The order of `inputs` is kept. Throws Error when an input is missing, a named
+/// file has another ending, a folder holds no corpus file, a corpus file is packed in a way that
+/// longgen does not read, or the same file comes twice (its documents would count double).
 std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs);
 
 }  // namespace longgen

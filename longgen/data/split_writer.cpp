@@ -51,7 +51,7 @@ class SplitWriter::HashedFile {
     }
   }
 
-  /// XXH3-64 of everything written so far.
+  /// Returns the XXH3-64 of everything written so far.
   uint64_t digest() {
     flush();
     return XXH3_64bits_digest(state_.get());

@@ -12,7 +12,7 @@
 
 namespace longgen {
 
-/// Documents go into one stream of tokens, cut into shards of shard_tokens each (the last is
+/// Writes documents into one stream of tokens, cut into shards of shard_tokens each (the last is
 /// shorter; a document may go on in the next shard). Memory is constant. Throws Error when the disk
 /// is full; the caller's AtomicDirectory then removes everything.
 class SplitWriter {

@@ -14,12 +14,12 @@
 
 namespace longgen {
 
-/// One split of a token dataset, mapped into memory. Immutable; usable from several threads.
+/// One split of a token dataset, mapped into memory; immutable and usable from several threads.
 /// Tokens have positions 0 ... num_tokens - 1 over all documents of the split in the corpus' order.
 class TokenDataset {
  public:
-  /// Opens split "train" or "held_out". Always checked: the manifest against itself, every file's
-  /// size, the index' hash and that its offsets ascend. With verify also the hash of every shard,
+  /// Opens split "train" or "held_out". It always checks the manifest against itself, every file's
+  /// size, the index' hash and that its offsets ascend; with verify also the hash of every shard,
   /// which reads them whole. Throws Error naming file, field, expected and found.
   static TokenDataset open(const fs::path& directory, const std::string& split,
                            bool verify = false);
@@ -27,10 +27,10 @@ class TokenDataset {
   int64_t num_tokens() const { return num_tokens_; }
   int64_t num_documents() const { return num_documents_; }
 
-  /// The document's tokens are [document_begin, document_end). 0 <= document < num_documents.
+  /// A document's tokens are [document_begin, document_end), where 0 <= document < num_documents.
   int64_t document_begin(int64_t document) const { return offset(document); }
   int64_t document_end(int64_t document) const { return offset(document + 1); }
-  /// The document that holds a token position.
+  /// Returns the document that holds a token position.
   int64_t document_at(int64_t position) const;
 
   /// Copies out.size() tokens from a position on. Throws Error when they lie outside the split or
@@ -39,8 +39,8 @@ class TokenDataset {
   std::vector<int32_t> tokens(int64_t document) const;
 
   int64_t vocab_size() const { return vocab_size_; }
-  /// No id of either split is larger. A dataset of an earlier longgen does not say: the
-  /// vocabulary's largest.
+  /// The largest id that either split may hold. A dataset of an earlier longgen does not say: then
+  /// it is the vocabulary's largest.
   int64_t largest_id() const { return largest_id_; }
   std::optional<int32_t> end_id() const { return end_id_; }
   const std::string& tokenizer_name() const { return tokenizer_name_; }
@@ -48,7 +48,7 @@ class TokenDataset {
   /// Throws Error when the tokens come from another tokenizer than the one with this hash.
   void expect_tokenizer(const std::string& hash) const;
 
-  /// Hash of the manifest, which holds the hashes of all files: stands for the whole dataset.
+  /// Returns the hash of the manifest, which holds those of all files: one for the whole dataset.
   const std::string& hash() const { return hash_; }
   const fs::path& directory() const { return directory_; }
   const std::string& split() const { return split_; }

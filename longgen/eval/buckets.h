@@ -12,16 +12,16 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-/// The 95% interval of a share of which `successes` of `n` trials were seen (Wilson's score
-/// interval: unlike the normal one it stays within [0, 1] and is right for 0 or n successes too).
-/// n == 0 gives [0, 1]. Throws Error unless 0 <= successes <= n.
+/// Gives the 95% interval of a share of which `successes` of `n` trials were seen (Wilson's score
+/// interval: unlike the normal one it stays within [0, 1] and is right for 0 or n successes too). n
+/// == 0 gives [0, 1]. Throws Error unless 0 <= successes <= n.
 Interval wilson_interval(int64_t successes, int64_t n);
 
-/// 0, first, 2 first, 4 first, ... up to length, which ends the last bucket wherever it falls.
-/// Throws Error unless 0 < first and 0 < length.
+/// Gives 0, first, 2 first, 4 first, ... up to length, which ends the last bucket wherever it
+/// falls. Throws Error unless 0 < first and 0 < length.
 std::vector<int64_t> doubling_edges(int64_t first_tokens, int64_t length_tokens);
 
-/// 0, bucket, 2 bucket, ... up to length, the last bucket may be shorter. At most kMaxBuckets.
+/// Gives 0, bucket, 2 bucket, ... up to length; the last may be shorter. At most kMaxBuckets.
 std::vector<int64_t> uniform_edges(int64_t bucket_tokens, int64_t length_tokens);
 
 inline constexpr int64_t kMaxBuckets = 100'000;
@@ -32,10 +32,10 @@ struct BucketSummary {
   int64_t num_documents = 0;   ///< with at least one token there
   double mean_nll = 0;         ///< nats a token, over all tokens
   double perplexity = 0;       ///< exp(mean_nll)
-  /// 95% of the mean; unset for fewer than two documents. Documents, not tokens, are the
-  /// independent draws: the normal approximation to the ratio sum of NLL / number of tokens over
-  /// documents. For documents that fill the bucket that is mean +- 1.96 * standard error of the
-  /// documents' means. With few documents (below about ten) it is somewhat too narrow.
+  /// The 95% interval of the mean; unset for fewer than two documents. Documents, not tokens, are
+  /// the independent draws: this is the normal approximation to the ratio sum of NLL / number of
+  /// tokens over documents. For documents that fill the bucket that is mean +- 1.96 * standard
+  /// error of the documents' means. With few documents (below about ten) it is somewhat too narrow.
   std::optional<Interval> mean_nll_interval;
   std::optional<Interval> perplexity_interval;  ///< exp() of the one above
 };
@@ -43,15 +43,15 @@ struct BucketSummary {
 /// Log-probabilities of tokens, gathered by the token's position in its document.
 class PositionBuckets {
  public:
-  /// edges: strictly ascending, the first is 0, at least one bucket. Throws Error otherwise.
+  /// The edges ascend strictly from 0 and make at least one bucket. Throws Error otherwise.
   explicit PositionBuckets(std::vector<int64_t> edges);
 
-  /// A token of the current document: its position in [0, length) and its log-probability in nats,
-  /// finite and not above 0 (but for rounding). Throws Error otherwise. In any order.
+  /// Adds a token of the current document, in any order: its position in [0, length) and its
+  /// log-probability in nats, finite and not above 0 (but for rounding). Throws Error otherwise.
   void add(int64_t position, double logprob);
-  /// Tokens at first_position, first_position + 1, ...
+  /// Adds tokens at first_position, first_position + 1, ...
   void add(int64_t first_position, std::span<const float> logprobs);
-  /// The tokens added next belong to another document. A document without tokens leaves no trace.
+  /// Ends a document: tokens added next belong to another one. One without tokens leaves no trace.
   void end_document();
   /// Adds the documents of `other`. Both must have the same edges, and no document may be open in
   /// either. The result does not depend on the order, but for rounding.
@@ -60,9 +60,9 @@ class PositionBuckets {
   const std::vector<int64_t>& edges() const { return edges_; }
   int64_t num_buckets() const { return static_cast<int64_t>(edges_.size()) - 1; }
   int64_t num_documents() const { return static_cast<int64_t>(documents_.size()); }
-  /// Of the documents ended so far.
+  /// Summarizes a bucket over the documents ended so far.
   BucketSummary bucket(int64_t i) const;
-  /// All positions together.
+  /// Summarizes all positions together.
   BucketSummary overall() const;
 
  private:

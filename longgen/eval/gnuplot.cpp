@@ -26,7 +26,7 @@ namespace {
 constexpr const char* kPictures[] = {".svg", ".png"};
 constexpr const char* kLog = "gnuplot.log";
 
-/// A folder inside the report's, where gnuplot may leave half a picture. Removed at the end.
+/// A folder inside the report's, where gnuplot may leave half a picture. It is removed at the end.
 class WorkFolder {
  public:
   WorkFolder(const fs::path& folder, const std::string& name)
@@ -67,7 +67,7 @@ class SpawnActions {
   posix_spawn_file_actions_t actions_;
 };
 
-/// The exit status as waitpid gives it. A process that takes longer than timeout_s is killed.
+/// Returns the exit status as waitpid gives it. Kills a process that takes longer than timeout_s.
 int wait_for(pid_t process, double timeout_s) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::duration<double>(timeout_s);
@@ -85,7 +85,7 @@ int wait_for(pid_t process, double timeout_s) {
   }
 }
 
-/// The last lines of what the program said, on one line.
+/// Returns the last lines of what the program said, on one line.
 std::string last_words(const fs::path& log) {
   constexpr size_t kMaxBytes = 300;
   std::string text;
@@ -107,7 +107,7 @@ std::string last_words(const fs::path& log) {
 /// Runs the program in the folder. Returns "" or what went wrong.
 std::string run_in(const fs::path& folder, const std::string& program, const std::string& script,
                    double timeout_s) {
-  // -d: the user's start-up files could change how the pictures look, or run anything.
+  // -d leaves out the user's start-up files, which could change how pictures look, or run anything.
   std::vector<std::string> words = {program, "-d", script};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -167,11 +167,11 @@ std::string draw(const std::string& program, const fs::path& folder, const std::
   return "";
 }
 
-/// Letters, digits and what stands in most names as they are, other ASCII in octal. The script then
-/// holds no quote, backtick,
-/// "@" or backslash of the text. Doubled single quotes, the other way of quoting, do not do:
-/// gnuplot 5.4 reads a string that begins with one as empty and takes the rest for commands.
-/// Returns whether it wrote octal: gnuplot would take a digit right after it for a part of it.
+/// Appends letters, digits and what stands in most names as they are, other ASCII in octal. The
+/// script then holds no quote, backtick, "@" or backslash of the text. Doubled single quotes, the
+/// other way of quoting, do not do: gnuplot 5.4 reads a string that begins with one as empty and
+/// takes the rest for commands. Returns whether it wrote octal: gnuplot would take a digit right
+/// after it for a part of it.
 bool append_gnuplot_char(uint32_t code_point, bool after_octal, std::string& quoted) {
   // U+FFFE and U+FFFF may not stand in XML, which SVG is.
   const bool control = code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0) ||

@@ -9,13 +9,13 @@
 
 namespace longgen {
 
-/// A text from outside as one gnuplot string, quotation marks included: nothing in it is run,
-/// replaced or formatted. Control characters become spaces, bytes that are not UTF-8 U+FFFD; after
-/// max_chars characters it ends in an ellipsis.
+/// Writes a text from outside as one gnuplot string, quotation marks included: nothing in it is
+/// run, replaced or formatted. Control characters become spaces, bytes that are not UTF-8 U+FFFD;
+/// after max_chars characters it ends in an ellipsis.
 std::string gnuplot_string(std::string_view text, int64_t max_chars);
 
-/// Draws the same twice, as name.svg and name.png: `body` between the lines that open and close
-/// each picture. Plain text stays plain (no "enhanced" markup).
+/// Writes a script that draws the same twice, as name.svg and name.png: `body` between the lines
+/// that open and close each picture. Plain text stays plain (no "enhanced" markup).
 std::string gnuplot_script(const std::string& name, int64_t width, int64_t height,
                            const std::string& body);
 

@@ -22,7 +22,7 @@ bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_small(char c) { return c >= 'a' && c <= 'z'; }
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 
-/// "J" of "J. Smith" and the abbreviations above: the word before a full stop at `stop`.
+/// Whether the word before a full stop at `stop` is an abbreviation, or "J" of "J. Smith".
 bool is_abbreviated(std::string_view text, size_t stop) {
   size_t begin = stop;
   while (begin > 0 && (is_small(text[begin - 1]) || is_capital(text[begin - 1]))) --begin;
@@ -31,7 +31,7 @@ bool is_abbreviated(std::string_view text, size_t stop) {
   return std::find(kAbbreviations.begin(), kAbbreviations.end(), word) != kAbbreviations.end();
 }
 
-/// Bytes of the mark at `at` that closes a quotation or a bracket; 0: none.
+/// Returns the bytes of the mark at `at` that closes a quotation or a bracket; 0: none.
 size_t closing_bytes(std::string_view text, size_t at) {
   for (const std::string_view mark : {"\"", "'", ")", "]", "”", "’", "»"}) {
     if (text.substr(at).starts_with(mark)) return mark.size();
@@ -39,7 +39,7 @@ size_t closing_bytes(std::string_view text, size_t at) {
   return 0;
 }
 
-/// Bytes of the mark at `at` that ends a sentence; 0: none.
+/// Returns the bytes of the mark at `at` that ends a sentence; 0: none.
 size_t stop_bytes(std::string_view text, size_t at) {
   for (const std::string_view mark : {".", "!", "?", "。", "！", "？"}) {
     if (text.substr(at).starts_with(mark)) return mark.size();
@@ -47,7 +47,7 @@ size_t stop_bytes(std::string_view text, size_t at) {
   return 0;
 }
 
-/// Where the sentence ends whose last mark stands at `at`; 0: no sentence ends there.
+/// Returns where the sentence ends whose last mark stands at `at`; 0: no sentence ends there.
 size_t sentence_end(std::string_view text, size_t at) {
   const size_t stop = stop_bytes(text, at);
   if (stop == 0 || (text[at] == '.' && is_abbreviated(text, at))) return 0;
@@ -61,7 +61,7 @@ size_t sentence_end(std::string_view text, size_t at) {
   return text[end] == ' ' && end + 1 < text.size() && !is_small(text[end + 1]) ? end : 0;
 }
 
-/// Where to cut a text whose sentence is too long: at the last space, or else between characters.
+/// Returns where to cut too long a sentence: at the last space, or else between characters.
 size_t forced_end(std::string_view text, size_t begin) {
   const size_t limit = begin + static_cast<size_t>(Haystack::kMaxSentenceBytes);
   const size_t space = text.rfind(' ', limit);

@@ -11,29 +11,29 @@ namespace longgen {
 /// An endless supply of sentences: after the last one comes the first again.
 class Haystack {
  public:
-  /// RULER's `noise`: one refrain of five short sentences, a line each time. The refrain counts as
-  /// one sentence.
+  /// Makes RULER's `noise`: one refrain of five short sentences, a line each time. The refrain
+  /// counts as one sentence.
   static Haystack noise();
 
-  /// RULER's `essay` on a text of the caller's. Runs of white space become one space. A sentence
-  /// ends at . ! ? and what closes a quotation, where a space and no small letter follow, but not
-  /// after initials and common abbreviations; at a blank line; and after kMaxSentenceBytes at the
-  /// latest. Lines that hold just <|endoftext|> separate documents and are left out. Bytes that are
-  /// not UTF-8 become U+FFFD. Throws Error naming `source` when the text has no sentence.
+  /// Makes RULER's `essay` of a text of the caller's. Runs of white space become one space. A
+  /// sentence ends at . ! ? and what closes a quotation, where a space and no small letter follow,
+  /// but not after initials and common abbreviations; at a blank line; and after kMaxSentenceBytes
+  /// at the latest. Lines that hold just <|endoftext|> separate documents and are left out. Bytes
+  /// that are not UTF-8 become U+FFFD. Throws Error naming `source` when the text has no sentence.
   static Haystack from_text(std::string_view text, const std::string& source);
 
   int64_t num_sentences() const { return static_cast<int64_t>(sentences_.size()); }
-  /// i in [0, num_sentences()).
+  /// Returns sentence i, which is in [0, num_sentences()).
   std::string_view sentence(int64_t i) const;
-  /// What stands between two sentences: a newline (noise) or a space.
+  /// Returns what stands between two sentences: a newline (noise) or a space.
   std::string_view separator() const { return separator_; }
-  /// "noise" or "text", for reports.
+  /// Returns "noise" or "text", for reports.
   const std::string& kind() const { return kind_; }
-  /// The source given to from_text(), or "refrain".
+  /// Returns the source given to from_text(), or "refrain".
   const std::string& source() const { return source_; }
 
-  /// Prose rarely reaches this; a file without punctuation must not become one sentence, because
-  /// lengths are met to within a sentence.
+  /// Prose rarely reaches this many bytes; a file without punctuation must not become one sentence,
+  /// because lengths are met to within a sentence.
   static constexpr int64_t kMaxSentenceBytes = 1000;
 
  private:

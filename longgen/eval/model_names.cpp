@@ -12,13 +12,13 @@
 namespace longgen {
 namespace {
 
-/// One spelling for one folder, whatever links, dots and slashes lead to it.
+/// Spells a folder in one way, whatever links, dots and slashes lead to it.
 fs::path place_of(const std::string& directory) {
   fs::path path = fs::weakly_canonical(directory);
   return path.has_filename() ? path : path.parent_path();
 }
 
-/// The last `count` parts of a path.
+/// Returns the last `count` parts of a path.
 std::string last_parts(const fs::path& path, ptrdiff_t count) {
   const fs::path whole = path.relative_path();
   const ptrdiff_t depth = std::distance(whole.begin(), whole.end());

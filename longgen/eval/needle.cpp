@@ -14,7 +14,7 @@ namespace {
 
 constexpr int32_t kUnknown = 0, kLeftOut = -1;
 
-// Enough that running out means something is wrong: a seven-digit number is rare in any text.
+// So many draws that running out means a fault: a seven-digit number is rare in any text.
 constexpr int kMaxDraws = 100;
 
 std::string needle_of(const NeedleSample& sample) {
@@ -28,7 +28,7 @@ std::string prompt_of(const std::string& context, const std::string& key) {
          " mentioned in the provided text?";
 }
 
-/// What the reply continues. The space is a part of RULER's definition.
+/// Returns what the reply continues. The space is a part of RULER's definition.
 std::string answer_prefix(const std::string& key) {
   return " The special magic number for " + key + " mentioned in the provided text is";
 }
@@ -41,7 +41,7 @@ int64_t count_of(std::string_view text, std::string_view part) {
   return count;
 }
 
-/// The needle, the question and the answer's beginning name the key, nothing else does.
+/// Whether only the needle, the question and the answer's beginning name the key.
 bool is_unambiguous(const NeedleSample& sample) {
   return count_of(sample.text, sample.answer) == 1 && count_of(sample.text, sample.key) == 3;
 }
@@ -59,8 +59,8 @@ void draw_key_and_answer(RandomStream& random, NeedleSample& sample) {
   sample.needle = needle_of(sample);
 }
 
-/// Ids that the tokenizer's post-processor puts before a text. What it puts after one (EOS) has no
-/// place in a prompt that is to be continued.
+/// Returns the ids that the tokenizer's post-processor puts before a text. What it puts after one
+/// (EOS) has no place in a prompt that is to be continued.
 std::vector<int32_t> ids_before_text(const Tokenizer& tokenizer) {
   const std::vector<int32_t> plain = tokenizer.encode("a");
   std::vector<int32_t> ids = tokenizer.encode("a", {.add_special_tokens = true});
@@ -85,7 +85,7 @@ struct NeedleTask::Passage {
   size_t size() const { return sentences.size(); }
   int64_t num_tokens() const { return tokens_before.back(); }
 
-  /// The number of sentences before which about that share of the tokens stands.
+  /// Returns the number of sentences before which about that share of the tokens stands.
   size_t boundary(double percent) const {
     const double wanted = percent / 100 * static_cast<double>(num_tokens());
     const auto next = std::lower_bound(tokens_before.begin(), tokens_before.end(), wanted);
@@ -96,7 +96,7 @@ struct NeedleTask::Passage {
     return static_cast<size_t>(next - tokens_before.begin()) - (nearer ? 0 : 1);
   }
 
-  /// The share of the tokens that stands before that many sentences.
+  /// Returns the share of the tokens that stands before that many sentences.
   double percent(size_t num_sentences) const {
     if (sentences.empty()) return 0;
     return 100 * static_cast<double>(tokens_before[num_sentences]) /
@@ -122,8 +122,8 @@ std::vector<int32_t> NeedleTask::encode(std::string_view text) const {
   return ids;
 }
 
-/// What the sentence adds to a text that ends in a full stop: most sentences follow one, and in
-/// many vocabularies the space belongs to the word after it. Remembered.
+/// Counts what the sentence adds to a text that ends in a full stop, and remembers it: most
+/// sentences follow one, and in many vocabularies the space belongs to the word after it.
 int64_t NeedleTask::sentence_tokens(int64_t sentence) const {
   int32_t& count = counts_[static_cast<size_t>(sentence)];
   if (count != kUnknown) return count;
@@ -139,7 +139,7 @@ int64_t NeedleTask::sentence_tokens(int64_t sentence) const {
   return count;
 }
 
-/// The sentences from first_sentence on that take at most max_tokens.
+/// Returns the sentences from first_sentence on that take at most max_tokens.
 NeedleTask::Passage NeedleTask::passage(int64_t first_sentence, int64_t max_tokens) const {
   Passage passage;
   int64_t left_out = 0;  // in a row
@@ -158,7 +158,7 @@ NeedleTask::Passage NeedleTask::passage(int64_t first_sentence, int64_t max_toke
   }
 }
 
-/// The whole text, with the needle before the passage's sentence `boundary`.
+/// Writes the whole text, with the needle before the passage's sentence `boundary`.
 std::string NeedleTask::compose(const Passage& passage, size_t boundary,
                                 const NeedleSample& sample) const {
   std::string context;

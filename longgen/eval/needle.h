@@ -18,7 +18,7 @@ struct NeedleOptions {
   int64_t new_tokens = 128;  ///< room kept for the reply; 128 is RULER's
   uint64_t seed = 42;        ///< 42 is RULER's
   /// Puts the prompt into a chat format, up to and including what starts the assistant's turn; its
-  /// tokens count. Must keep the prompt as it is. Empty: the prompt is plain text.
+  /// tokens count. It must keep the prompt as it is. Where it is empty, the prompt is plain text.
   std::function<std::string(const std::string& prompt)> wrap = {};
 };
 
@@ -34,7 +34,7 @@ struct NeedleSample {
 };
 
 /// Makes samples. One object makes all cells of a grid, because it remembers how many tokens each
-/// sentence takes. Not for use from several threads at once.
+/// sentence takes. It serves one thread at a time.
 class NeedleTask {
  public:
   /// The tokenizer must outlive the task.
@@ -80,8 +80,8 @@ class NeedleTask {
   mutable std::vector<int32_t> counts_;  // tokens of each sentence; 0: not counted, -1: left out
 };
 
-/// RULER's score: the share of the answers that the reply holds, lower and upper case (of ASCII)
-/// taken as equal. Throws Error on no answers and on an empty one, which every reply would hold.
+/// Gives RULER's score: the share of the answers that the reply holds, whether in lower or upper
+/// case (of ASCII). Throws Error on no answers and on an empty one, which every reply would hold.
 double score_needle(std::string_view reply, std::span<const std::string> answers);
 double score_needle(std::string_view reply, const std::string& answer);
 

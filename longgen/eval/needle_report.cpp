@@ -26,7 +26,7 @@ double share_of(const NeedleCell& cell) {
   return static_cast<double>(cell.num_found) / static_cast<double>(cell.num_samples);
 }
 
-/// 0% and 100% are exact: a cell with one miss in a thousand does not show 100%.
+/// Writes 0% and 100% where they are exact: one miss in a thousand does not show 100%.
 std::string percent_label(double share) {
   double percent = std::round(100 * share);
   if (share > 0) percent = std::max(percent, 1.0);
@@ -56,7 +56,7 @@ void check_cells(const std::vector<NeedleCell>& cells) {
            kMaxSide, " lengths and depths, found ", lengths.size(), " and ", depths.size(), ".");
 }
 
-/// Sorted by length, then depth.
+/// Sorts cells by length, then depth.
 std::vector<NeedleCell> sorted(std::vector<NeedleCell> cells) {
   std::sort(cells.begin(), cells.end(), [](const NeedleCell& a, const NeedleCell& b) {
     return std::pair(a.length_tokens, a.depth_percent) <

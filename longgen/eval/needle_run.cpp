@@ -11,8 +11,8 @@
 namespace longgen {
 namespace {
 
-/// Nothing if `goes_on`, which is asked with the number of tokens of the prompt that are read, has
-/// said no.
+/// Returns the reply, or nothing if `goes_on`, which is asked with the number of tokens of the
+/// prompt that are read, has said no.
 std::optional<NeedleReply> ask(const Decoder& decoder, const Tokenizer& tokenizer,
                                const NeedleTask& task, const NeedleRunOptions& options,
                                NeedleReply reply,

@@ -25,7 +25,7 @@ struct NeedleRunOptions {
   std::function<bool(int64_t done_tokens, const std::string& note)> on_progress =
       [](int64_t, const std::string&) { return true; };
 
-  /// The lengths of all samples together.
+  /// Adds up the lengths of all samples.
   int64_t total_tokens() const;
 };
 
@@ -34,7 +34,7 @@ struct NeedleResult {
   std::vector<NeedleReply> replies;  ///< of every sample, for a look at what went wrong
 };
 
-/// Greedy replies of at most the task's new_tokens. Same task and options: same samples.
+/// Makes greedy replies of at most the task's new_tokens. Same task and options: same samples.
 NeedleResult run_needle(const Decoder& decoder, const Tokenizer& tokenizer, const NeedleTask& task,
                         const NeedleRunOptions& options);
 

@@ -15,13 +15,13 @@ struct PerplexityOptions {
   std::vector<int64_t>
       edges;  ///< of the buckets; the last is the number of tokens of a document read
   int64_t chunk = kDefaultPrefillChunk;
-  /// Called with the number of tokens scored so far; returning false ends with the documents so
-  /// far.
+  /// Called with the number of tokens scored so far; returning false ends the measurement with the
+  /// documents so far.
   std::function<bool(int64_t done_tokens)> on_progress = [](int64_t) { return true; };
 };
 
 /// Scores each document from its start, every token given all tokens before it (as far as the
-/// layers' patterns see them), up to the last edge. The first token has no probability.
+/// layers' patterns see them), up to the last edge. The first token is not scored.
 PositionBuckets measure_perplexity(const Decoder& decoder,
                                    const std::vector<std::vector<int32_t>>& documents,
                                    const PerplexityOptions& options);

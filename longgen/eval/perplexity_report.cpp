@@ -12,8 +12,8 @@
 namespace longgen {
 namespace {
 
-// Okabe and Ito's colours, which people with colour-blindness can tell apart; the lines differ in
-// their marks too. (Their yellow is too light for a line on white.)
+// These are Okabe and Ito's colours, which people with colour-blindness can tell apart; the lines
+// differ in their marks too. (Their yellow is too light for a line on white.)
 constexpr std::array kColors = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
                                 "#E69F00", "#56B4E9", "#000000"};
 constexpr std::array kMarks = {7, 5, 9, 11, 13, 6, 4};  // gnuplot's point types
@@ -86,7 +86,7 @@ std::vector<Line> lines_of(const std::vector<ModelPerplexity>& models) {
   return lines;
 }
 
-/// The band around a point: none with one document, and none that no axis could show.
+/// Returns the band around a point: none with one document, and none that no axis could show.
 std::optional<Interval> band_of(const BucketSummary& point) {
   const auto& interval = point.perplexity_interval;
   const bool shown = interval && interval->low > 0 && std::isfinite(interval->high);
@@ -98,7 +98,7 @@ bool has_band(const Line& line) {
                      [](const BucketSummary& point) { return band_of(point).has_value(); });
 }
 
-/// One block a line; a block is what gnuplot calls an index. NaN leaves a gap in a band.
+/// Writes one block a line; a block is what gnuplot calls an index. NaN leaves a gap in a band.
 std::string data_of(const std::vector<Line>& lines) {
   std::string data = "# begin end perplexity low high\n";
   for (const Line& line : lines) {
@@ -120,7 +120,7 @@ struct Bounds {
   }
 };
 
-/// Powers of two, or where the buckets end when fewer than two of those are in view.
+/// Marks powers of two, or where the buckets end when fewer than two of those are in view.
 std::string x_tics(const std::vector<Line>& lines, const Bounds& x) {
   std::vector<int64_t> places;
   for (int64_t place = 1; place <= INT64_MAX / 2 && static_cast<double>(place) <= x.high * 1.001;
@@ -183,7 +183,7 @@ struct Legend {
   int64_t height;  // pixels
 };
 
-/// Below the picture, in as many columns as the longest name leaves room for.
+/// Places the legend below the picture, in as many columns as the longest name leaves room for.
 Legend legend_of(const std::vector<Line>& lines) {
   size_t longest = 0;
   for (const Line& line : lines) longest = std::max(longest, line.name.size());

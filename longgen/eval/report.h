@@ -37,13 +37,13 @@ struct ModelPerplexity {
   PositionBuckets buckets;
 };
 
-/// What NAME.json of a perplexity report holds, and what `longgen eval perplexity --json` prints.
+/// Gives what NAME.json of a perplexity report holds and `longgen eval perplexity --json` prints.
 OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models,
                             const OrderedJson& settings);
 
-/// Perplexity against position, one line a model, in the order given. Models may differ in edges
-/// and documents. Throws Error on a bad report name, on no models, when no model has a token, and
-/// when a file cannot be written.
+/// Draws perplexity against position, one line a model, in the order given. Models may differ in
+/// edges and documents. Throws Error on a bad report name, on no models, when no model has a token,
+/// and when a file cannot be written.
 ReportFiles write_perplexity_report(const std::vector<ModelPerplexity>& models,
                                     const ReportOptions& options);
 
@@ -68,13 +68,13 @@ struct NeedleGrid {
   std::vector<NeedleReply> replies = {};  ///< of each sample, as far as they are known
 };
 
-/// What NAME.json of a needle report holds, and what `longgen eval needle --json` prints of each
-/// model.
+/// Gives what NAME.json of a needle report holds, which is also what `longgen eval needle --json`
+/// prints of each model.
 OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings);
 
-/// The heat map of depth against length. Throws Error on a bad report name, no cells, two cells of
-/// the same place, a cell without samples or with more found than samples, more than 100 lengths or
-/// depths, and when a file cannot be written.
+/// Draws the heat map of depth against length. Throws Error on a bad report name, no cells, two
+/// cells of the same place, a cell without samples or with more found than samples, more than 100
+/// lengths or depths, and when a file cannot be written.
 ReportFiles write_needle_report(const NeedleGrid& grid, const ReportOptions& options);
 
 }  // namespace longgen

@@ -21,13 +21,13 @@ struct ReportContent {
 /// Writes all files of a report and has the pictures drawn.
 ReportFiles write_report(const ReportContent& content, const ReportOptions& options);
 
-/// A number with six digits, the same in every locale; "" for one that is not finite.
+/// Writes a number with six digits, the same in every locale; "" for one that is not finite.
 std::string format_number(double value);
 
-/// null for a number that is not finite, which JSON cannot carry.
+/// Gives the number, or null for one that is not finite, which JSON cannot carry.
 OrderedJson json_number(double value);
 
-/// 8192 -> "8K", 1048576 -> "1M", 1000 -> "1,000".
+/// Writes 8192 as "8K", 1048576 as "1M" and 1000 as "1,000".
 std::string token_label(int64_t tokens);
 
 }  // namespace longgen

@@ -17,29 +17,29 @@ struct HeadPreparation {
   at::Tensor q_norm_D, k_norm_D;  ///< RMS norm of every head, before RoPE; undefined: none
   double norm_eps = 0;
 };
-/// q, k and v of heads (T, H + 2K, D), ready to attend.
+/// Gives q, k and v, ready to attend, of heads (T, H + 2K, D).
 RotatedHeads prepare_heads(const at::Tensor& heads_TAD, int64_t num_heads,
                            const HeadPreparation& preparation);
 
 class AttentionContext {
  public:
   virtual ~AttentionContext() = default;
-  /// (T) int64 on the CPU: the position of every row in its sequence, for RoPE.
+  /// Returns (T) int64 on the CPU: the position of every row in its sequence, for RoPE.
   virtual const at::Tensor& positions_T() const = 0;
-  /// q (T, H, D), k and v (T, K, D) of one layer, after RoPE; returns (T, H, D). Called once for
-  /// every layer in a forward pass, and once more where a layer is recomputed.
+  /// Attends with q (T, H, D), k and v (T, K, D) of one layer, after RoPE; returns (T, H, D).
+  /// Called once for every layer in a forward pass, and once more where a layer is recomputed.
   virtual at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Pattern& pattern) = 0;
-  /// prepare_heads(), then attend().
+  /// Does prepare_heads(), then attend().
   virtual at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD,
                                         int64_t num_heads, const HeadPreparation& preparation,
                                         const Pattern& pattern);
 };
 
-/// Rows attend to each other: one sequence, or several packed one after the other.
+/// A context whose rows attend to each other: one sequence, or several packed one after the other.
 class BatchContext : public AttentionContext {
  public:
-  /// doc_starts as in AttendOptions; undefined: one sequence of num_tokens.
+  /// Takes doc_starts as in AttendOptions; where undefined, there is one sequence of num_tokens.
   explicit BatchContext(int64_t num_tokens, at::Tensor doc_starts = {});
   const at::Tensor& positions_T() const override { return positions_T_; }
   at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,

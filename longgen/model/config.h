@@ -13,7 +13,7 @@
 
 namespace longgen {
 
-/// Rotary position embedding. Frequencies are made from this in double, see ops/rope.h.
+/// Rotary position embedding. Its frequencies are made from this in double, see ops/rope.h.
 struct RopeConfig {
   enum class Scaling { none, linear, llama3, yarn };
   double base = 10000;
@@ -28,8 +28,8 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
-/// Families: llama (Llama 2, 3, 3.1, 3.2, SmolLM2), mistral, qwen2 (2, 2.5), qwen3. They differ
-/// only in the flags below.
+/// The families are llama (Llama 2, 3, 3.1, 3.2, SmolLM2), mistral, qwen2 (2, 2.5) and qwen3. They
+/// differ only in the flags below.
 struct ModelConfig {
   std::string family;
   int64_t num_layers = 0, width = 0, ffn_width = 0, vocab_size = 0;
@@ -55,7 +55,7 @@ struct ModelConfig {
 };
 
 /// Reads the text of a config.json. Throws Error naming `source`, the field, what was expected and
-/// what was found; on families and features that longgen does not have, too. config_limits.h has
+/// what was found, also on families and features that longgen does not have. config_limits.h has
 /// the largest sizes.
 ModelConfig parse_model_config(const std::string& text, const std::string& source);
 
@@ -64,12 +64,12 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
 /// the weights count. Everything else is as in parse_model_config(); the weights need not be there.
 ModelConfig load_model_config(const fs::path& model_directory);
 
-/// The text of config.json: `raw` with every field that longgen knows set anew. transformers 4 and
-/// 5 read it.
+/// Writes the text of config.json: `raw` with every field that longgen knows set anew. transformers
+/// 4 and 5 read it.
 std::string dump_model_config(const ModelConfig& config);
 
-/// Notes in `raw` how the weights are stored (f32, f16 or bf16); transformers loads them in that
-/// type.
+/// Notes in `raw` how the weights are stored (f32, f16 or bf16), which is the type that
+/// transformers loads them in.
 void set_stored_dtype(ModelConfig& config, DType dtype);
 
 }  // namespace longgen

@@ -13,7 +13,7 @@
 namespace longgen {
 namespace {
 
-/// What parse_model_config() and parse_rope() read.
+/// The fields that parse_model_config() and parse_rope() read.
 constexpr std::string_view kRead[] = {
     "architectures",
     "attention_bias",
@@ -46,9 +46,10 @@ constexpr std::string_view kRead[] = {
     "vocab_size",
 };
 
-/// What changes no logit of the four families: defaults of transformers' generate(), training
-/// settings, labels of classifiers, and notes of the programs that wrote the file. Names that begin
-/// with '_' are notes as well. pretraining_tp cuts products into parts that are added up again.
+/// The fields that change no logit of the four families: defaults of transformers'
+/// generate(), training settings, labels of classifiers, and notes of the programs that
+/// wrote the file. Names that begin with '_' are notes as well. pretraining_tp cuts
+/// products into parts that are added up again.
 constexpr std::string_view kWithoutEffect[] = {
     "attention_dropout",
     "attention_probs_dropout_prob",
@@ -200,8 +201,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// A classifier or a drafter of the same model_type is another model. Capital letters differ in
-/// files of the first Llama.
+/// Refuses a classifier or a drafter: it is another model of the same model_type. Capital letters
+/// differ in files of the first Llama.
 void check_architectures(const JsonObject& json, const std::string& family) {
   if (!json.has("architectures")) return;
   const Json& found = json.raw("architectures");
@@ -216,8 +217,8 @@ void check_architectures(const JsonObject& json, const std::string& family) {
            ". longgen runs language models of the family ", family, ", no other head.");
 }
 
-/// The window of the layers that have one, in tokens; none where config.json says so, or where the
-/// family has none of its own.
+/// Returns the window of the layers that have one, in tokens; none where config.json says so, or
+/// where the family has none of its own.
 std::optional<int64_t> read_window(const JsonObject& json, const Family& family) {
   constexpr int64_t kDefault = 4096;  // of transformers
   const bool by_layer = family.windows == Family::Windows::kByLayer;
@@ -228,7 +229,7 @@ std::optional<int64_t> read_window(const JsonObject& json, const Family& family)
   return says_none || has_none ? std::nullopt : std::optional(kDefault);
 }
 
-/// Whether layer_types, if given, says that a layer slides.
+/// Reads from layer_types which layers slide.
 std::vector<bool> read_layer_types(const JsonObject& json, const ModelConfig& config) {
   const Json& types = json.raw("layer_types");
   LG_CHECK(types.is_array() && static_cast<int64_t>(types.size()) == config.num_layers,

@@ -17,15 +17,15 @@ void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config);
 /// those that layer_types names, or else in those from max_window_layers on.
 void refuse_sliding_windows(const JsonObject& json, const ModelConfig& config);
 
-/// Sets the fields of sliding windows to none. The windows that refuse_sliding_windows() accepts
-/// are as long as the context, and would begin to count when the context grows.
+/// Sets the fields of sliding windows to none, because the windows that refuse_sliding_windows()
+/// accepts are as long as the context, and would begin to count when the context grows.
 void clear_sliding_windows(const ModelConfig& config, Json& json);
 
-/// Names of fields that longgen neither reads nor knows to be without effect, sorted. A field that
+/// Lists the fields that longgen neither reads nor knows to be without effect, sorted. A field that
 /// is null, false or empty is not among them.
 std::vector<std::string> unknown_fields(const Json& json);
 
-/// One warning that names the unknown fields of a model, if it has any. `source` is its file.
+/// Warns once, naming the unknown fields of a model, if it has any. `source` is its file.
 void warn_of_unknown_fields(const ModelConfig& config, const std::string& source);
 
 }  // namespace longgen

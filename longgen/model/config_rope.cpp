@@ -15,7 +15,7 @@ namespace {
 
 using namespace config_limits;
 
-/// The kind under its newer or older name. A file that gives both must give the same.
+/// Reads the kind under its newer or older name. A file that gives both must give the same.
 std::string kind_name(const JsonObject& rope) {
   const std::string kind = rope.string("rope_type", rope.string("type", "default"));
   LG_CHECK(rope.string("type", kind) == kind, rope.where("type"), ": expected rope_type, \"", kind,
@@ -34,7 +34,7 @@ RopeConfig::Scaling parse_kind(const JsonObject& rope) {
           "\". longgen cannot run models with another RoPE scaling.");
 }
 
-/// yarn's 0.1 * mscale * ln(factor) + 1.
+/// Gives yarn's 0.1 * mscale * ln(factor) + 1.
 double scaled_mscale(double factor, double mscale) {
   return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
@@ -81,7 +81,7 @@ void check_fields(const JsonObject& rope, RopeConfig::Scaling scaling) {
   }
 }
 
-/// The context before scaling may stand in the RoPE object or beside it.
+/// Reads the context before scaling, which may stand in the RoPE object or beside it.
 std::optional<int64_t> parse_original_context(const JsonObject& config, const JsonObject& rope) {
   const std::string key = "original_max_position_embeddings";
   std::optional<int64_t> found;
@@ -93,7 +93,7 @@ std::optional<int64_t> parse_original_context(const JsonObject& config, const Js
   return outer;
 }
 
-/// The scaling that one of the two objects asks for; `base` is read already.
+/// Reads the scaling that one of the two objects asks for; `base` is read already.
 RopeConfig parse_scaling(const JsonObject& config, const std::string& key, double base,
                          int64_t context) {
   const JsonObject from = config.object(key);
@@ -140,8 +140,8 @@ bool has_object(const JsonObject& config, const std::string& key) {
   return config.has(key) && config.raw(key) != Json::object();
 }
 
-/// The base may stand in three places. Readers differ about which one counts, so that they must
-/// agree.
+/// Reads the base, which may stand in three places. Readers differ about which one counts, so that
+/// all must agree.
 double parse_base(const JsonObject& config) {
   std::optional<double> base;
   std::string from;

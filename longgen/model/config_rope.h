@@ -10,8 +10,8 @@ namespace longgen {
 /// fields without a meaning in their kind, and where two places of one file disagree.
 RopeConfig parse_rope(const JsonObject& config, int64_t context);
 
-/// Sets rope_theta and rope_scaling, which both versions read, and removes other places of the same
-/// numbers.
+/// Sets rope_theta and rope_scaling, which both versions read, and removes the other places that
+/// hold the same numbers.
 void write_rope(const RopeConfig& rope, Json& config);
 
 }  // namespace longgen

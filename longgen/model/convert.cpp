@@ -30,7 +30,7 @@ double automatic_base(const ModelConfig& model, int64_t context, RopePurpose pur
                              model.head_size);
 }
 
-/// `model` has its new context already; `rope` is changed.
+/// Changes `rope` to yarn. `model` has its new context already.
 void set_yarn(const ModelConfig& model, RopeConfig& rope) {
   const bool is_yarn = rope.scaling == RopeConfig::Scaling::yarn;
   LG_CHECK(is_yarn || rope.scaling == RopeConfig::Scaling::none,
@@ -47,8 +47,9 @@ void set_yarn(const ModelConfig& model, RopeConfig& rope) {
   rope.attention_factor = yarn_attention_factor(rope.factor);
 }
 
-/// A model that has this context already keeps its RoPE, except that training starts from the base
-/// that suits training. The base never shrinks: the model may have been trained with a larger one.
+/// Applies the automatic rules. A model that has this context already keeps its RoPE, except that
+/// training starts from the base that suits training. The base never shrinks: the model may have
+/// been trained with a larger one.
 void set_automatically(const ModelConfig& model, RopePurpose purpose, ModelConfig& hybrid) {
   const bool grows = hybrid.context > model.context;
   const bool trains_longer =
@@ -61,7 +62,7 @@ void set_automatically(const ModelConfig& model, RopePurpose purpose, ModelConfi
   }
 }
 
-/// What the automatic rules make of a context may go beyond what config.json can hold.
+/// Refuses what the automatic rules make of a context beyond what config.json can hold.
 void check_rope(const ModelConfig& hybrid) {
   using namespace config_limits;
   LG_CHECK(hybrid.rope.base <= kMaxRopeBase, "[convert] a context of ",

@@ -36,13 +36,13 @@ struct HybridOptions {
   RopePurpose purpose = RopePurpose::kInference;
 };
 
-/// The config of the same model as a hybrid. Bases and yarn factors are counted from the model as
-/// it was before its first conversion, so that converting twice is the same as converting once.
-/// Throws Error on a plan or pattern that cannot be read, where a scaled RoPE cannot be scaled
-/// again, and on contexts, bases and factors beyond config_limits.h.
+/// Makes the config of the same model as a hybrid. Bases and yarn factors are counted from the
+/// model as it was before its first conversion, so that converting twice is the same as converting
+/// once. Throws Error on a plan or pattern that cannot be read, where a scaled RoPE cannot be
+/// scaled again, and on contexts, bases and factors beyond config_limits.h.
 ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options);
 
-/// "base 100,000 -> 400,000", "yarn, factor 4", "unchanged, base 10,000": what happened to RoPE.
+/// Returns "base 100,000 -> 400,000", "yarn, factor 4" or "unchanged, base 10,000".
 std::string describe_rope_change(const RopeConfig& before, const RopeConfig& after);
 
 }  // namespace longgen

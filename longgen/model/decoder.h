@@ -18,8 +18,8 @@ namespace longgen {
 /// On a GPU a layer is done when its work is queued.
 using OnLayer = std::function<bool(int64_t done_layers)>;
 
-/// A pre-norm decoder with grouped-query attention, RoPE and SwiGLU. Holds the weights; keeps no
-/// state between calls.
+/// A pre-norm decoder with grouped-query attention, RoPE and SwiGLU. It holds the weights and keeps
+/// no state between calls.
 class Decoder {
  public:
   /// Throws Error where weights and config do not fit.
@@ -31,21 +31,21 @@ class Decoder {
 
   at::Device device() const { return weights_.embedding_VE.device(); }
 
-  /// tokens (T) int64, on the CPU or the device -> the hidden state after the final norm (T, E),
-  /// dtype of the weights. Undefined where on_layer ended the pass.
+  /// Takes tokens (T) int64, on the CPU or the device, to the hidden state after the final norm (T,
+  /// E), in the dtype of the weights. The result is undefined where on_layer ended the pass.
   at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context,
                      const OnLayer& on_layer = {}) const;
-  /// The same with the cosines and sines of the context's positions given.
+  /// Does the same with the cosines and sines of the context's positions given.
   at::Tensor forward(const at::Tensor& tokens_T, AttentionContext& context, const RopeTable& rope,
                      const OnLayer& on_layer = {}) const;
-  /// hidden (T, E) -> logits (T, V) in fp32.
+  /// Takes hidden (T, E) to logits (T, V) in fp32.
   at::Tensor logits(const at::Tensor& hidden_TE) const;
 
-  // The parts of forward(), for training, which keeps layer inputs and recomputes layers.
+  // These are the parts of forward(), for training, which keeps layer inputs and recomputes layers.
   at::Tensor embed(const at::Tensor& tokens_T) const;
   RopeTable rope(const AttentionContext& context) const;
-  // A layer is x -> sum + feed_forward(normed), where sum = x + attention(x) and normed is its
-  // norm.
+  // A layer maps x to sum + feed_forward(normed), where sum = x + attention(x) and normed is the
+  // norm of the sum.
   at::Tensor attention(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
                        AttentionContext& context) const;
   FeedForward feed_forward_weights(int64_t index) const;
@@ -53,7 +53,7 @@ class Decoder {
 
  private:
   NormWeight norm(const at::Tensor& weight_E) const { return {weight_E, config_.norm_eps}; }
-  /// heads: of q, k and v, (T, (H + 2K) D).
+  /// Attends with the heads of q, k and v, (T, (H + 2K) D).
   at::Tensor attention_of(int64_t index, const at::Tensor& heads, const RopeTable& rope,
                           AttentionContext& context) const;
 

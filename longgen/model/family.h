@@ -1,5 +1,5 @@
-// model/family.h: the model families, and what transformers assumes of each where config.json is
-// silent.
+// model/family.h: the model families, and what transformers assumes of
+// each where config.json says nothing.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct Family {
   Windows windows;
 };
 
-/// Throws Error starting with `where` on a name that is none of llama, mistral, qwen2 and qwen3.
+/// Throws Error starting with `where` on a name other than llama, mistral, qwen2 and qwen3.
 const Family& find_family(const std::string& name, const std::string& where);
 
 }  // namespace longgen

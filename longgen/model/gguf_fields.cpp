@@ -12,9 +12,9 @@
 namespace longgen {
 namespace {
 
-/// After the prefix. What gguf_model.cpp and gguf_rope.cpp read, and what changes no logit: how
-/// many of no experts are used, how an embedding model pools, whether yarn was trained, the rows'
-/// order in files of architecture llama (always the same).
+/// The keys after the prefix that gguf_model.cpp and gguf_rope.cpp read, and those that change no
+/// logit: how many of no experts are used, how an embedding model pools, whether yarn was trained,
+/// the rows' order in files of architecture llama (always the same).
 constexpr std::string_view kKnown[] = {
     "attention.head_count",
     "attention.head_count_kv",

@@ -14,8 +14,8 @@ namespace longgen {
 void refuse_other_gguf_arithmetic(const GgufFile& file, const std::string& prefix,
                                   const ModelConfig& config);
 
-/// One warning that names the keys of the architecture that longgen does not know, if there are
-/// any.
+/// Warns once, naming the keys of the architecture that longgen does not know, if there are any
+/// such keys.
 void warn_of_unknown_keys(const GgufFile& file, const ModelConfig& config);
 
 }  // namespace longgen

@@ -67,7 +67,7 @@ const GgufFile::Tensor& embedding(const GgufFile& file) {
   return *tensor;
 }
 
-/// As in a config.json: a window that no token ever reaches the end of is none.
+/// Refuses windows as for a config.json: one that no token ever reaches the end of is none.
 void refuse_sliding_window(const GgufFile& file, const std::string& prefix, int64_t context) {
   const std::string key = prefix + "attention.sliding_window";
   const int64_t window = file.integer(key, 0, kMaxCount, 0);  // 0: none
@@ -76,7 +76,7 @@ void refuse_sliding_window(const GgufFile& file, const std::string& prefix, int6
            ". longgen does not import sliding-window models.");
 }
 
-/// A count that GGUF may give for each layer: one number, or an array of equal ones.
+/// Reads a count that GGUF may give for each layer: one number, or an array of equal ones.
 int64_t count_of_all_layers(const GgufFile& file, const std::string& key, int64_t high,
                             int64_t num_layers) {
   const auto found = file.values().find(key);
@@ -269,7 +269,7 @@ std::vector<float> GgufWeights::read(const std::string& hugging_face_name) const
   // Only files of architecture llama hold q and k permuted, for a RoPE of neighbouring pairs.
   if (config_.family != "llama" || !(is_query || is_key)) return values;
 
-  // Row 2 i + j of a head there is row j D / 2 + i here.
+  // Row 2 i + j of a head in the file is row j D / 2 + i here.
   const int64_t heads = is_query ? config_.num_heads : config_.num_kv_heads;
   const int64_t half = config_.head_size / 2;
   const int64_t columns = static_cast<int64_t>(values.size()) / (heads * config_.head_size);

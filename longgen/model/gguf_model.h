@@ -11,14 +11,14 @@
 
 namespace longgen {
 
-/// From the metadata of architecture llama (Llama, SmolLM2, Mistral), qwen2 or qwen3. Throws Error
-/// naming the key, what was expected and what was found.
+/// Reads the config from the metadata of architecture llama (Llama, SmolLM2, Mistral), qwen2 or
+/// qwen3. Throws Error naming the key, what was expected and what was found.
 ModelConfig gguf_config(const GgufFile& file);
 
-/// The tokenizer.* metadata.
+/// Reads the tokenizer.* metadata.
 GgufVocabulary gguf_vocabulary(const GgufFile& file);
 
-/// generation_config.json: the tokens that begin and end a text.
+/// Makes the text of generation_config.json: the tokens that begin and end a text.
 std::string gguf_generation_config(const GgufFile& file);
 
 /// Reads tensors under their Hugging Face names.
@@ -28,9 +28,9 @@ class GgufWeights {
   /// in a type that longgen cannot expand, or holds one that is no part of the model.
   GgufWeights(const GgufFile& file, const ModelConfig& config);
 
-  /// The tensor in fp32, in the row order of Hugging Face.
+  /// Returns the tensor in fp32, in the row order of Hugging Face.
   std::vector<float> read(const std::string& hugging_face_name) const;
-  /// "Q4_1, F32": the types of the tensors, most bytes first.
+  /// Returns "Q4_1, F32": the types of the tensors, most bytes first.
   std::string types() const;
 
  private:

@@ -39,8 +39,9 @@ class ScalingKeys {
   std::string prefix_;
 };
 
-/// yarn's factor of cos and sin. The converter of llama.cpp writes Hugging Face's attention_factor
-/// as yarn_attn_factor; attn_factor is what llama.cpp multiplies yarn's own factor with.
+/// Gives yarn's factor of cos and sin. The converter of llama.cpp writes
+/// Hugging Face's attention_factor as yarn_attn_factor; attn_factor is what
+/// llama.cpp multiplies yarn's own factor with.
 double yarn_attention(const ScalingKeys& keys, double factor) {
   const double own = keys.number("yarn_attn_factor", 1e-3, 1e3, yarn_attention_factor(factor));
   return own * keys.number("attn_factor", 1e-3, 1e3, 1.0);
@@ -59,14 +60,14 @@ void read_yarn(const GgufFile& file, const std::string& prefix, int64_t context,
               "longgen does not know what it means in another family than DeepSeek's.");
 }
 
-/// linear; older files have rope.scale_linear instead of a type and a factor.
+/// Reads linear scaling, for which older files have rope.scale_linear and no type and factor.
 void read_linear(const GgufFile& file, const std::string& prefix, RopeConfig& rope) {
   const double old = file.number(prefix + "scale_linear", 1, kMaxRopeFactor, 1.0);
   rope.factor = file.number(prefix + "scaling.factor", 1, kMaxRopeFactor, old);
   if (rope.factor > 1) rope.scaling = RopeConfig::Scaling::linear;
 }
 
-/// `prefix` is "llama.rope.".
+/// Reads the scaling's keys; `prefix` is "llama.rope.".
 void read_scaling(const GgufFile& file, const std::string& prefix, int64_t context,
                   RopeConfig& rope) {
   const ScalingKeys keys(file, prefix + "scaling.");
@@ -79,8 +80,9 @@ void read_scaling(const GgufFile& file, const std::string& prefix, int64_t conte
   if (type == "linear") read_linear(file, prefix, rope);
 }
 
-/// Llama 3.1's scaling stands in GGUF files as one divisor for each frequency. Its four numbers are
-/// found again: the largest divisor is `factor`, the others are those of every published model.
+/// Reads Llama 3.1's scaling, which stands in GGUF files as one divisor for each frequency. Its
+/// four numbers are found again: the largest divisor is `factor`, the others are those of every
+/// published model.
 void read_factors(const GgufFile& file, const GgufFile::Tensor& tensor, int64_t head_size,
                   RopeConfig& rope) {
   LG_CHECK(rope.scaling == RopeConfig::Scaling::none, file.source(), ": tensor ", kGgufRopeFactors,

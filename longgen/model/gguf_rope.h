@@ -9,12 +9,12 @@
 
 namespace longgen {
 
-/// A tensor with one divisor for each frequency (Llama 3.1).
+/// The name of a tensor with one divisor for each frequency (Llama 3.1).
 inline constexpr const char* kGgufRopeFactors = "rope_freqs.weight";
 
-/// From the keys PREFIX rope.* ("llama.rope.freq_base") and the tensor rope_freqs.weight. `context`
-/// is the model's context length. Throws Error naming the key, what was expected and what was
-/// found; on what RopeConfig cannot say, too.
+/// Reads the keys PREFIX rope.* ("llama.rope.freq_base") and the tensor rope_freqs.weight.
+/// `context` is the model's context length. Throws Error naming the key, what was expected and what
+/// was found, also on what RopeConfig cannot say.
 RopeConfig gguf_rope(const GgufFile& file, const std::string& prefix, int64_t head_size,
                      int64_t context);
 

@@ -49,8 +49,8 @@ void warn_if_not_finite(const std::string& source, const std::string& tensor, in
                              " NaN or infinite. The model will not compute anything sensible."));
 }
 
-/// The values in the type of the spec, each rounded to nearest. Throws Error where a finite one
-/// would become infinite.
+/// Returns the values in the type of the spec, each rounded to nearest. Throws Error where a finite
+/// one would become infinite.
 std::string rounded(const std::vector<float>& values, const TensorSpec& spec,
                     const std::string& source) {
   const std::string_view exact{reinterpret_cast<const char*>(values.data()),

@@ -15,7 +15,7 @@ struct ImportOptions {
   /// keeps its own, and a GGUF file, whose blocks expand to fp32 exactly, gives f32.
   std::optional<DType> dtype = std::nullopt;
   /// How a GGUF file's tokenizer splits words, in place of its key tokenizer.ggml.pre
-  /// (gguf_vocabulary.h). Empty: as the file says. Throws Error where there is nothing to name.
+  /// (gguf_vocabulary.h). Empty: as the file says. It is an error where there is nothing to name.
   std::string pre_tokenizer = {};
   bool replace = false;  ///< an output that exists is replaced
   bool show_progress = true;
@@ -38,9 +38,9 @@ struct ImportSummary {
 ImportSummary import_model(const fs::path& source, const fs::path& output,
                            const ImportOptions& options = {});
 
-/// A model with the same weights and another config (convert): the weight files are linked where
-/// the file system can, otherwise copied. config.json says the type that the tensors have. Throws
-/// Error before anything is written if longgen would not read the result.
+/// Writes a model with the same weights and another config (convert): the weight files are linked
+/// where the file system can, otherwise copied. config.json says the type that the tensors have.
+/// Throws Error before anything is written if longgen would not read the result.
 void rewrite_config(const fs::path& source, const fs::path& output, const ModelConfig& config,
                     bool replace);
 

@@ -16,24 +16,24 @@ struct LayerPlan {
   Pattern sparse = Pattern::parse("sink");
 
   bool is_full(int64_t layer) const;
-  /// The pattern of one layer, with a stride offset for each KV head.
+  /// Gives the pattern of one layer, with a stride offset for each KV head.
   Pattern pattern(int64_t layer, int64_t num_kv_heads) const;
   bool operator==(const LayerPlan&) const = default;
 
-  /// Every layer full.
+  /// Gives the plan in which every layer is full.
   static LayerPlan all_full(int64_t num_layers);
 };
 
-/// The full layers that a plan's name means: "middle:1/3" (round(L / 3) layers in the middle, the
-/// paper's hourglass), "every:3" (layers 2, 5, 8, ...: the last of each three), "first:N",
+/// Lists the full layers that a plan's name means: "middle:1/3" (round(L / 3) layers in the middle,
+/// the paper's hourglass), "every:3" (layers 2, 5, 8, ...: the last of each three), "first:N",
 /// "last:N", "all", or a list such as "10-19,25". Throws Error naming the forms.
 std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers);
 
-/// A plan from what a user names: `layers` for parse_full_layers(), `sparse` for
+/// Makes a plan from what a user names: `layers` for parse_full_layers(), `sparse` for
 /// Pattern::parse_sparse(). Where every layer is full "full" is taken as the pattern, too.
 LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse, int64_t num_layers);
 
-/// "10-19 (10 of 30)".
+/// Writes "10-19 (10 of 30)".
 std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers);
 
 }  // namespace longgen

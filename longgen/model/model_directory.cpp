@@ -14,7 +14,7 @@
 namespace longgen {
 namespace {
 
-/// Of a type that check_weights() accepts.
+/// Returns torch's name of a type that check_weights() accepts.
 at::ScalarType scalar_type(DType dtype) {
   return dtype == DType::bf16 ? at::kBFloat16 : dtype == DType::f16 ? at::kHalf : at::kFloat;
 }
@@ -43,12 +43,12 @@ void copy_entry(const TensorEntry& entry, const at::Tensor& to) {
   destination.copy_(at::from_blob(const_cast<char*>(data), entry.shape, dtype));
 }
 
-/// On the CPU.
+/// Returns the tensor in this type, on the CPU.
 at::Tensor in_type(const at::Tensor& tensor, DType dtype) {
   return tensor.detach().to(at::kCPU, scalar_type(dtype)).contiguous();
 }
 
-/// The type that a tensor is stored in: fp32 where its numbers are too large for the one it had.
+/// Returns the type to store a tensor in: fp32 where its numbers are too large for the one it had.
 DType fitting_type(const NamedTensor& view, DType dtype) {
   if (dtype == DType::f32 || view.tensor.scalar_type() == scalar_type(dtype)) return dtype;
   const auto num_finite = [](const at::Tensor& tensor) {

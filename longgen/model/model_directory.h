@@ -18,7 +18,7 @@ struct LoadOptions {
 /// fields of config.json that longgen does not know.
 Decoder load_model(const fs::path& directory, const LoadOptions& options = {});
 
-/// How the tensors of a model directory are stored, for save_model(). Throws Error as load_model().
+/// Says how a model directory's tensors are stored, for save_model(). Throws Error as load_model().
 StoredTypes stored_types(const fs::path& directory);
 
 /// Writes config.json and model*.safetensors into a folder that exists (build it in an
@@ -26,7 +26,7 @@ StoredTypes stored_types(const fs::path& directory);
 /// fp32 instead, with a warning: what was trained is not lost.
 void save_model(const fs::path& directory, const ModelConfig& config, const ModelWeights& weights,
                 const StoredTypes& types);
-/// All tensors in one type: fp32, fp16 or bf16.
+/// Writes all tensors in one type: fp32, fp16 or bf16.
 void save_model(const fs::path& directory, const ModelConfig& config, const ModelWeights& weights,
                 at::ScalarType dtype);
 

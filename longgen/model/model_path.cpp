@@ -8,7 +8,7 @@
 namespace longgen {
 namespace {
 
-/// The last folder step-N of a run's checkpoints that is a model directory; empty if there is none.
+/// Returns the last folder step-N of a run's checkpoints that is a model directory; empty: none.
 fs::path last_checkpoint(const fs::path& run) {
   fs::path last;
   int64_t most = -1;

@@ -18,7 +18,7 @@ double llama3_frequency(double frequency, const RopeConfig& rope) {
   return (1 - share) * frequency / rope.factor + share * frequency;
 }
 
-/// The dimension (not whole) that turns `turns` times within the original context.
+/// Returns the dimension (not whole) that turns `turns` times within the original context.
 double yarn_dimension(double turns, const RopeConfig& rope, int64_t head_size) {
   return static_cast<double>(head_size) *
          std::log(static_cast<double>(rope.original_context) / (turns * kTurn)) /

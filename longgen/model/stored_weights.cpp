@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kHead = "lm_head.weight";
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
-/// What the message about a tensor that is no part of the model should add.
+/// Returns what the message about a tensor that is no part of the model should add.
 std::string hint(const std::string& name) {
   if (!name.ends_with(".bias")) return "";
   return name.find(".mlp.") != std::string::npos ? " Biases there need mlp_bias: true."

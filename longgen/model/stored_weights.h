@@ -10,27 +10,27 @@
 namespace longgen {
 
 /// Throws Error unless every tensor that the config needs is there, in its shape and as F32, F16 or
-/// BF16, and no other. `directory` names it in errors.
+/// BF16, and no other. Errors name `directory`.
 void check_weights(const SafetensorsSet& files, const ModelConfig& config,
                    const std::string& directory);
 
 /// Whether the weights hold an output layer (lm_head.weight) with other numbers than the embedding.
-/// False where there is none, or no weights that can be read: whoever needs them says so.
+/// It is false where there is none, or no weights that can be read: whoever needs them says so.
 bool has_head_of_its_own(const fs::path& model_directory);
 
 /// The types in which tensors are stored.
 class StoredTypes {
  public:
-  /// All tensors in one type.
+  /// Stores all tensors in one type.
   explicit StoredTypes(DType dtype) : main_(dtype) {}
-  /// As those of the model in `files`, which check_weights() accepts.
+  /// Stores tensors as the model in `files` has them, which check_weights() accepts.
   StoredTypes(const SafetensorsSet& files, const ModelConfig& config);
 
-  /// Of one tensor; main() for one that the files did not have.
+  /// Gives the type of one tensor; main() for one that the files did not have.
   DType of(const std::string& name) const;
-  /// The type of most bytes: what config.json says of the whole.
+  /// Gives the type of most bytes, which config.json says of the whole.
   DType main() const { return main_; }
-  /// "BF16", or "BF16, F32": most bytes first.
+  /// Returns "BF16", or "BF16, F32": most bytes first.
   std::string names() const;
 
  private:

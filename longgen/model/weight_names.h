@@ -14,10 +14,10 @@ struct WeightShape {
   std::vector<int64_t> shape;  ///< matrices are (out, in)
 };
 
-/// In the order in which they are written: embedding, layers, final norm, head (if not tied).
+/// Lists the tensors as they are written: embedding, layers, final norm, head (if not tied).
 std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 
-/// Tensors that may stand in a model directory and are not needed: inverse frequencies of old
+/// Whether a tensor may stand in a model directory without being needed: inverse frequencies of old
 /// exports, and a copy of the embedding as output layer of a tied model.
 bool is_redundant_weight(const std::string& name, const ModelConfig& config);
 

@@ -64,7 +64,7 @@ LayerWeights allocate_layer(const ModelConfig& config, const at::TensorOptions& 
   return layer;
 }
 
-/// Rows [begin, begin + count) of a matrix or vector that may be undefined.
+/// Returns rows [begin, begin + count) of a matrix or vector that may be undefined.
 at::Tensor rows(const at::Tensor& tensor, int64_t begin, int64_t count) {
   return tensor.defined() ? tensor.narrow(0, begin, count) : tensor;
 }

@@ -12,7 +12,7 @@
 namespace longgen {
 
 /// Matrices are (out, in), as in torch. Projections that read the same input are stored as one
-/// matrix. Undefined where the model has none.
+/// matrix. A tensor that the model lacks is undefined.
 struct LayerWeights {
   at::Tensor attention_norm_E;
   at::Tensor qkv, qkv_bias;  // ((H + 2K) D, E): rows of q, then k, then v
@@ -22,7 +22,7 @@ struct LayerWeights {
   at::Tensor gate_up, gate_up_bias;  // (2F, E): rows of gate, then up
   at::Tensor down, down_bias;        // (E, F)
 
-  /// Those that the model has, in a fixed order.
+  /// Returns the tensors that the model has, in a fixed order.
   std::vector<at::Tensor> tensors() const;
 };
 
@@ -37,24 +37,24 @@ struct ModelWeights {
   at::Tensor final_norm_E;
   at::Tensor head_VE;  // the embedding itself when tied
 
-  /// What an optimizer updates: every tensor once, as stored here.
+  /// Returns what an optimizer updates: every tensor once, as stored here.
   std::vector<NamedTensor> parameters() const;
-  /// The same numbers under their Hugging Face names ("model.layers.0.self_attn.q_proj.weight"),
-  /// as views.
+  /// Returns views of the same numbers under their Hugging Face names
+  /// ("model.layers.0.self_attn.q_proj.weight").
   std::vector<NamedTensor> hugging_face_views(const ModelConfig& config) const;
 };
 
-/// Uninitialised tensors of a model's shapes.
+/// Makes uninitialised tensors of a model's shapes.
 ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype,
                               at::Device device = at::kCPU);
-/// Normal with init_std, norms 1, biases 0; a function of the seed and the kind of device, on which
-/// the numbers are drawn.
+/// Draws normal numbers with init_std; norms are 1, biases 0. The result is a function of the seed
+/// and the kind of device, on which the numbers are drawn.
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device = at::kCPU);
-/// Zeros of the same shapes: gradients, optimizer states. Tied tensors stay tied.
+/// Makes zeros of the same shapes: gradients, optimizer states. Tied tensors stay tied.
 ModelWeights zeros_like(const ModelWeights& weights, at::ScalarType dtype);
-/// Copies the numbers of one model's weights to another's, in their dtype and on their device.
-/// Allocates nothing there.
+/// Copies the numbers of one model's weights to another's, in their dtype and on their device,
+/// where it allocates nothing.
 void copy_weights(const ModelWeights& from, const ModelWeights& to);
 /// Copies in another dtype or on another device; tied tensors stay tied.
 ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device);

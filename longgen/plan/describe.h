@@ -30,7 +30,7 @@ ModelDescription describe_model(const std::string& model, const ModelConfig& con
                                 int64_t num_tokens = 0,
                                 NumberFormat format = NumberFormat::bfloat16);
 
-/// Lines "name  value" for people. Ends in a newline.
+/// Writes lines "name  value" for people. The text ends in a newline.
 std::string to_text(const ModelDescription& description);
 OrderedJson to_json(const ModelDescription& description);
 

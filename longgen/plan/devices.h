@@ -13,7 +13,7 @@ namespace longgen {
 /// The compute capability that the GPU kernels are compiled for: H100, H200, GH200.
 inline constexpr const char* kKernelCapability = "9.0";
 
-/// One processor. Rates are peaks on paper; Efficiency (plan.h) says what share of them is reached.
+/// A device of a machine. Rates are peaks on paper; Efficiency (plan.h) says what share is reached.
 struct DeviceSpec {
   std::string name;           ///< "h200", as --device takes it
   std::string title;          ///< "NVIDIA H200 SXM, 141 GB HBM3e"
@@ -25,16 +25,16 @@ struct DeviceSpec {
   std::string driver_name = "";  ///< stands in the name that drivers give the card; may be empty
   std::string compute_capability = "";  ///< of an NVIDIA GPU
   /// What a decoding step takes of a layer beside the time of what it reads: each of its kernels
-  /// starts when the one before has ended, and waits for its first bytes. Measured; 0 where it was
-  /// not.
+  /// starts when the one before has ended, and waits for its first bytes. It was measured; 0 where
+  /// it was not.
   double step_seconds_per_layer = 0;
 
-  /// A program on the CPU has everything in one memory: itself, libraries, model.
+  /// Whether it is the CPU, which has everything in one memory: program, libraries and model.
   bool is_cpu() const { return name == "cpu"; }
   double flops(NumberFormat format) const {
     return format == NumberFormat::float32 ? float32_flops : bfloat16_flops;
   }
-  /// A GPU that `--device cuda` refuses, because longgen's kernels are not made for it.
+  /// Whether `--device cuda` refuses it, as a GPU that longgen's kernels are not made for.
   bool is_refused_gpu() const {
     return !compute_capability.empty() && compute_capability != kKernelCapability;
   }
@@ -43,10 +43,10 @@ struct DeviceSpec {
 
 const std::vector<DeviceSpec>& known_devices();
 
-/// Throws Error listing the names.
+/// Gives the device of this name. Throws Error listing the names on any other.
 DeviceSpec find_device(const std::string& name);
 
-/// The device that a driver calls `title`, such as "NVIDIA H200"; nullopt if none is known.
+/// Gives the device that a driver calls `title`, such as "NVIDIA H200"; nullopt if none is known.
 std::optional<DeviceSpec> find_device_of_driver(const std::string& title);
 
 }  // namespace longgen

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kFloatBytes = 4;  // logits, log-sum-exps and RoPE tables are fp32 at any format
 
-/// The product of sizes >= 0, or kMaxItemBytes where it is larger.
+/// Returns the product of sizes >= 0, or kMaxItemBytes where it is larger.
 int64_t product(std::initializer_list<int64_t> factors) {
   int64_t result = 1;
   for (int64_t factor : factors) {
@@ -27,7 +27,7 @@ int64_t product(std::initializer_list<int64_t> factors) {
 
 int64_t capped_sum(int64_t a, int64_t b) { return std::min(a + b, kMaxItemBytes); }
 
-/// Widths of a layer's tensors, in numbers per token.
+/// The widths of a layer's tensors, in numbers per token.
 struct Widths {
   explicit Widths(const ModelConfig& config)
       : model(config.width),
@@ -46,13 +46,14 @@ int64_t float_bytes_per_token(const ModelConfig& config) {
   return kFloatBytes * (config.head_size + config.num_heads);
 }
 
-/// The most rows that the feed-forward network takes at once.
+/// Returns the most rows that the feed-forward network takes at once.
 int64_t feed_forward_rows(int64_t num_tokens) {
   return std::min(num_tokens, kPlannedFeedForwardRows);
 }
 
-/// A decoder layer without gradients, at its two fullest moments, in numbers: inside the attention,
-/// and inside the feed-forward network, when q, k, v and the attention's output still exist.
+/// Counts the numbers of a decoder layer without gradients, at its two fullest
+/// moments: inside the attention, and inside the feed-forward network, when q, k, v
+/// and the attention's output still exist.
 int64_t forward_numbers(const Widths& w, int64_t num_tokens) {
   const int64_t attention = w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q;
   const int64_t beside_ffn = 3 * w.model + w.qkv() + w.normed + w.q;
@@ -208,7 +209,7 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
 
 int64_t update_bytes(const ModelConfig& config, NumberFormat format,
                      const TrainingOptions& options) {
-  // Reads the gradient; reads and writes m, v and the masters; writes the compute copy.
+  // The update reads the gradient; reads and writes m, v and the masters; writes the compute copy.
   const int64_t per_parameter = bytes_per_number(options.gradients) +
                                 4 * bytes_per_number(options.optimizer) +
                                 2 * bytes_per_number(options.masters) +

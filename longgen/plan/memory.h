@@ -22,7 +22,7 @@ struct MemoryPlan {
   int64_t host_bytes = 0;         ///< pinned memory beside it
 
   int64_t total_bytes() const;
-  /// The bytes of the item with this name. Throws Error where there is none.
+  /// Returns the bytes of the item with this name. Throws Error where there is none.
   int64_t bytes(const std::string& name) const;
   bool operator==(const MemoryPlan&) const = default;
 };
@@ -33,7 +33,7 @@ inline constexpr int64_t kPlannedFeedForwardRows = 16384;
 /// Absurd sizes stop here instead of overflowing: no item is larger, and no device fits one.
 inline constexpr int64_t kMaxItemBytes = int64_t{1} << 58;
 
-/// Pages of one sequence, as KvLayout counts them.
+/// The bytes of one sequence's pages, as KvLayout counts them.
 struct KvBytes {
   int64_t held = 0;          ///< between two steps, with num_tokens in the cache
   int64_t decode_peak = 0;   ///< the most of any step that appends one token, up to num_tokens
@@ -55,13 +55,13 @@ struct ServingLoad {
 inline constexpr int64_t kProgramBytes = int64_t{132} << 20;
 inline constexpr int64_t kTokenizerBytesPerToken = 360;  ///< of the vocabulary
 
-/// num_sequences sequences of num_tokens each, of which one is being prefilled. Items: "weights",
-/// "KV cache", "prefill workspace" (activations of one layer for one chunk), "logits", and on the
-/// CPU "program".
+/// Counts num_sequences sequences of num_tokens each, of which one is being prefilled. Items:
+/// "weights", "KV cache", "prefill workspace" (activations of one layer for one chunk), "logits",
+/// and on the CPU "program".
 MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, NumberFormat format,
                           const ServingLoad& load);
 
-/// train.offload of a recipe, by the same names.
+/// What train.offload of a recipe moves to the host's memory, by the same names.
 enum class Offloading {
   none,
   layer_inputs,  ///< they wait in host memory, but for the one in use and the next one
@@ -79,16 +79,16 @@ struct TrainingOptions {
   NumberFormat optimizer = NumberFormat::float32;  ///< Adam's m and v
   int64_t chunk_rows = 512;  ///< tokens whose logits exist at once, see linear_cross_entropy()
   bool on_cpu = false;       ///< counts the program too, and what the CPU's attention copies
-  /// masters, gradients and optimizer: train.states of a recipe.
+  /// Sets masters, gradients and optimizer at once, as train.states of a recipe does.
   void set_states(NumberFormat format) { masters = gradients = optimizer = format; }
   bool operator==(const TrainingOptions&) const = default;
 };
 
-/// One step over one sequence of num_tokens. Items: "weights", "masters", "gradients", "Adam m",
-/// "Adam v", what the recompute mode keeps ("layer inputs", "attention outputs", "activations"),
-/// "layer working set" (one layer computed again, and its gradients), "loss" (one chunk of logits,
-/// and the gradient of the output head), and on the CPU "program". The layer plan makes no
-/// difference: sparse and full layers keep the same tensors.
+/// Counts one step over one sequence of num_tokens. Items: "weights", "masters", "gradients", "Adam
+/// m", "Adam v", what the recompute mode keeps ("layer inputs", "attention outputs",
+/// "activations"), "layer working set" (one layer computed again, and its gradients), "loss" (one
+/// chunk of logits, and the gradient of the output head), and on the CPU "program". The layer plan
+/// makes no difference: sparse and full layers keep the same tensors.
 MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
                            const TrainingOptions& options);
 

@@ -9,7 +9,7 @@ namespace longgen {
 /// The type in which weights, activations and the KV cache are kept.
 enum class NumberFormat { float32, bfloat16 };
 
-/// The bytes of one number.
+/// Returns the bytes of one number.
 int64_t bytes_per_number(NumberFormat format);
 /// Gives "float32" or "bfloat16", as --dtype takes it.
 std::string number_format_name(NumberFormat format);

@@ -75,8 +75,8 @@ void check_request(const PlanRequest& request) {
            "[plan] device \"", request.device.name, "\": rates must be positive.");
 }
 
-/// The largest number of blocks in [0, high] for which `fits` holds; it never comes back once it
-/// fails.
+/// Returns the largest number of blocks in [0, high] for which `fits` holds; once it fails, it
+/// fails for all larger ones.
 int64_t largest(int64_t high, const std::function<bool(int64_t)>& fits) {
   int64_t low = 0;
   while (low < high) {
@@ -96,7 +96,7 @@ int64_t longest_context(const std::function<MemoryPlan(int64_t)>& memory, int64_
          });
 }
 
-/// Seconds on the device, each part at its share of the peak.
+/// Gives seconds on the device, each part at its share of the peak.
 struct Clock {
   explicit Clock(const PlanRequest& request)
       : share(request.efficiency),

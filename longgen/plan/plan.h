@@ -15,9 +15,9 @@
 
 namespace longgen {
 
-/// Shares of the device's peaks that times are estimated with, and of its memory that is planned
-/// for. Assumptions, printed with every plan. The defaults were measured on one H200: matrix
-/// multiplication 690 to 775 of 989 TFLOP/s, cuDNN's causal attention 582 forward and 537 backward,
+/// The shares of the device's peaks, by which times are estimated, and of its memory that is
+/// planned for. They are printed with every plan. The defaults were measured on one H200: matrix
+/// products 690 to 775 of 989 TFLOP/s, cuDNN's causal attention 582 forward and 537 backward,
 /// copies 4.2 of 4.8 TB/s; on one H100 our block-sparse attention (sink 1, window 16) 514 and 385.
 struct Efficiency {
   double linear = 0.70;
@@ -44,14 +44,14 @@ struct PlanRequest {
 
 inline constexpr int64_t kMaxPlanContext = config_limits::kMaxContext;
 
-/// Does it fit, and how far could one go? Contexts are multiples of Pattern::kBlock, at most
+/// Whether it fits, and how far one could go. Contexts are multiples of Pattern::kBlock, at most
 /// kMaxPlanContext; 0: not even one block fits.
 struct Fit {
   bool fits = false;
   int64_t longest_context = 0;
 };
 
-/// One model under one layer plan.
+/// The plan of one model under one layer plan.
 struct ArchitecturePlan {
   LayerPlan layers;
   KvBytes kv;  ///< of one sequence
@@ -65,7 +65,7 @@ struct ArchitecturePlan {
   Fit serving, training_fit;  ///< serving.longest_context: for num_sequences
   int64_t max_sequences = 0;  ///< of the planned context that can be served at once
 
-  // Estimates under Efficiency, in seconds.
+  // The times are estimates under Efficiency, in seconds.
   double prefill_seconds = 0;   ///< one sequence
   double training_seconds = 0;  ///< one step, optimizer included
   double decode_seconds = 0;    ///< one token of each of num_sequences sequences
@@ -78,15 +78,15 @@ struct Plan {
   ArchitecturePlan full;
   std::optional<ArchitecturePlan> hybrid;
 
-  /// Hybrid's share of the full model's KV bytes; 1 without a hybrid.
+  /// Returns the hybrid's share of the full model's KV bytes; 1 without a hybrid.
   double kept_share() const;
 };
 
-/// Throws Error on a context, number of sequences, chunk or share out of range, a layer plan that
-/// is not of this model, and sizes beyond all counting.
+/// Makes a plan. Throws Error on a context, number of sequences, chunk or share out of range, a
+/// layer plan that is not of this model, and sizes beyond all counting.
 Plan make_plan(const PlanRequest& request);
 
-/// A table for people: items, full, hybrid and their ratio; numbers with units. Ends in a newline.
+/// Writes a table for people, ending in a newline: items, full, hybrid and their ratio, with units.
 std::string to_text(const Plan& plan);
 /// Gives the same in bytes, FLOPs and seconds, and the assumptions.
 OrderedJson to_json(const Plan& plan);

@@ -87,7 +87,7 @@ OrderedJson assumptions_to_json(const PlanRequest& request) {
           {"loss_chunk_rows", training.chunk_rows}};
 }
 
-/// Full over hybrid: above 1 is what the hybrid gains.
+/// Gives full over hybrid: above 1 is what the hybrid gains.
 OrderedJson ratios_to_json(const ArchitecturePlan& full, const ArchitecturePlan& hybrid) {
   const auto ratio = [](auto a, auto b) { return static_cast<double>(a) / static_cast<double>(b); };
   return {{"kv_bytes", ratio(full.kv.held, hybrid.kv.held)},

@@ -21,7 +21,7 @@ std::string format_context(int64_t tokens) {
 
 std::string yes_or_no(bool value) { return value ? "yes" : "no"; }
 
-/// Rows of items with a column for each architecture and, for quantities, their ratio.
+/// Writes rows of items with a column for each architecture and, for quantities, their ratio.
 class Report {
  public:
   explicit Report(const Plan& plan) : plan_(plan) {

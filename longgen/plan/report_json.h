@@ -12,11 +12,11 @@ namespace longgen {
 /// Gives "none", "linear", "llama3" or "yarn".
 std::string rope_scaling_name(RopeConfig::Scaling scaling);
 
-/// Family, sizes, flags, context and RoPE.
+/// Gives family, sizes, flags, context and RoPE.
 OrderedJson model_to_json(const ModelConfig& config);
 OrderedJson parameters_to_json(const ParameterCounts& counts);
-/// {"full_layers": [...], "pattern": "sink=1,window=16,stride=0"}; the pattern is null where every
-/// layer is full.
+/// Gives {"full_layers": [...], "pattern": "sink=1,window=16,stride=0"}; the pattern is null where
+/// every layer is full.
 OrderedJson layers_to_json(const LayerPlan& layers, int64_t num_layers);
 
 }  // namespace longgen

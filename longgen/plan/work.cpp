@@ -25,7 +25,7 @@ int64_t num_full(const LayerPlan& layers) {
   return static_cast<int64_t>(layers.full_layers.size());
 }
 
-/// (query, key) pairs of the queries in [begin, end), summed over the KV heads of one layer.
+/// Counts (query, key) pairs of the queries in [begin, end), over the KV heads of one layer.
 double pairs_of_layer(const Pattern& pattern, int64_t num_kv_heads, int64_t begin, int64_t end) {
   if (pattern.is_full()) {
     return static_cast<double>(pattern.visited_pairs(begin, end, 0)) *
@@ -39,7 +39,7 @@ double pairs_of_layer(const Pattern& pattern, int64_t num_kv_heads, int64_t begi
   return pairs;
 }
 
-/// Entries of the matrices that every token passes in the layers.
+/// Counts the entries of the matrices that every token passes in the layers.
 double layer_matrices(const ModelConfig& config) {
   const ParameterCounts counts = parameter_counts(config);
   return static_cast<double>(counts.attention + counts.ffn);
@@ -67,7 +67,7 @@ Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t 
                     int64_t logit_rows) {
   const auto tokens = static_cast<double>(end - begin);
   const auto head = static_cast<double>(config.vocab_size) * static_cast<double>(config.width);
-  // q k^T and p v: a multiply-add each for every dimension of every query head of the KV head.
+  // q k^T and p v take a multiply-add each for every dimension of every query head of the KV head.
   const double per_pair = 4.0 * static_cast<double>(config.head_size) *
                           static_cast<double>(config.num_heads / config.num_kv_heads);
   const int64_t full = num_full(layers);

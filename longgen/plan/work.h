@@ -9,7 +9,7 @@
 
 namespace longgen {
 
-/// total() is ModelConfig::num_parameters().
+/// The parameters of each part, whose total() is ModelConfig::num_parameters().
 struct ParameterCounts {
   int64_t embedding = 0;  ///< V E
   int64_t head = 0;       ///< V E, or 0 where it is the embedding
@@ -22,12 +22,12 @@ struct ParameterCounts {
   bool operator==(const ParameterCounts&) const = default;
 };
 
-/// Throws Error on sizes that make 10^15 parameters or more.
+/// Counts parameters. Throws Error on sizes that make 10^15 or more.
 ParameterCounts parameter_counts(const ModelConfig& config);
 
-/// Floating-point operations; a multiply-add is two. Doubles, because a million tokens of a 70B
-/// model pass 2^63; exact below 2^53. Norms, RoPE, softmax, gates, biases and the embedding are not
-/// counted: below 1% at every published shape.
+/// Floating-point operations; a multiply-add is two. They are doubles, because a million tokens of
+/// a 70B model pass 2^63; exact below 2^53. Norms, RoPE, softmax, gates, biases and the embedding
+/// are not counted: below 1% at every published shape.
 struct Flops {
   double linear = 0;            ///< matrices of the layers, and the output head
   double full_attention = 0;    ///< of full layers: 4 D for each visible (query, key) pair and head
@@ -37,12 +37,12 @@ struct Flops {
   bool operator==(const Flops&) const = default;
 };
 
-/// One forward pass of the tokens at positions [begin, end), with logits for `logit_rows` of them.
+/// Counts a forward pass of the tokens at positions [begin, end), with `logit_rows` rows of logits.
 Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t begin, int64_t end,
                     int64_t logit_rows);
 
-/// What the backward pass computes again instead of reading it from memory; train.recompute of a
-/// recipe, by the same names.
+/// What the backward pass computes again instead of reading it from memory, named as
+/// train.recompute of a recipe names it.
 enum class Recomputation {
   none,                   ///< all activations of all layers are kept
   layers_keep_attention,  ///< layer inputs and attention outputs are kept, the rest is made again
@@ -54,7 +54,7 @@ std::string recomputation_name(Recomputation mode);
 /// Reads recomputation_name() back. Throws Error listing the names.
 Recomputation parse_recomputation(const std::string& name);
 
-/// One training step over one sequence of num_tokens, with a loss at every token.
+/// The operations of a training step over one sequence of num_tokens, with a loss at every token.
 struct TrainingFlops {
   Flops forward;
   Flops backward;  ///< 2 x linear; 2.5 x attention, whose backward makes the scores once more
@@ -68,8 +68,8 @@ struct TrainingFlops {
 TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
                              Recomputation mode);
 
-/// Bytes read from memory by one decode step, in which each sequence makes its last token of
-/// num_tokens.
+/// The bytes read from memory by one decode step, in which each sequence
+/// makes its last token of num_tokens.
 struct DecodeBytes {
   int64_t weights = 0;  ///< once per step; of a separate embedding only one row, not counted
   int64_t kv = 0;       ///< K and V of the visible tokens, per sequence

@@ -47,7 +47,7 @@ void AddedTokens::Finder::add(std::string_view content, size_t token) {
     node = it->second;
   }
   if (node == 0) return;
-  // Two contents that normalize to one: the first counts.
+  // Of two contents that normalize to one, the first counts.
   if (token_of_[node] < 0) token_of_[node] = static_cast<int64_t>(token);
   starts_[static_cast<unsigned char>(content[0])] = true;
 }

@@ -1,5 +1,5 @@
-// tokenizer/added_tokens.h: tokens that are cut out of the text before anything else sees it
-// ("<|im_start|>").
+// tokenizer/added_tokens.h: tokens such as "<|im_start|>", which are cut out of the text before
+// anything else sees it.
 #pragma once
 
 #include <array>
@@ -33,7 +33,7 @@ struct AddedToken {
 /// Reads what tokenizer.json and tokenizer_config.json say of a token: content, special,
 /// single_word, lstrip, rstrip, normalized (true unless special). The id is left at 0.
 AddedToken read_added_token(const JsonObject& object);
-/// Where in a text special tokens are recognised.
+/// The places of a text in which special tokens are recognised.
 struct SpecialPlaces {
   enum class Kind { nowhere, everywhere, ranges };
   Kind kind = Kind::everywhere;
@@ -57,8 +57,8 @@ class AddedTokens {
   bool is_special(int32_t id) const { return special_ids_.contains(id); }
 
   /// Cuts text at the tokens that are looked for before (`normalized` false) or after
-  /// normalization. Longest match first, from left to right. Special tokens that `where` does not
-  /// allow are left in the text.
+  /// normalization, the longest match first, from left to right. Special tokens that `where` does
+  /// not allow are left in the text.
   template <typename Visit>
   void split(std::string_view text, bool normalized, const SpecialPlaces& where,
              Visit&& visit) const;
@@ -66,15 +66,15 @@ class AddedTokens {
   bool normalizes_special() const { return normalizes_special_; }
 
  private:
-  /// Longest-match search for a set of strings.
+  /// Searches for a set of strings, and finds the longest match.
   class Finder {
    public:
     void add(std::string_view content, size_t token);
     struct Match {
       size_t begin, end, token;
     };
-    /// The leftmost match at or after `from`, the longest of those that are allowed(match) there;
-    /// false when there is none.
+    /// Finds the leftmost match at or after `from`, the longest of those that are allowed(match)
+    /// there. Returns false when there is none.
     template <typename Allowed>
     bool find(std::string_view text, size_t from, Match& match, Allowed&& allowed) const;
 
@@ -84,7 +84,7 @@ class AddedTokens {
     std::array<bool, 256> starts_{};
   };
 
-  /// Widens a match by what lstrip and rstrip take. False when single_word or `where` rule it out.
+  /// Widens a match by lstrip and rstrip. Returns false when single_word or `where` rule it out.
   bool accept(std::string_view text, const SpecialPlaces& where, size_t done,
               Finder::Match& match) const;
 

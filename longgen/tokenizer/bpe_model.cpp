@@ -28,7 +28,7 @@ void require_empty(const JsonObject& model, const std::string& key) {
            model.string(key).substr(0, 60), "\", which longgen does not support.");
 }
 
-/// The two sides of a merge: ["a", "b"] or "a b".
+/// Reads the two sides of a merge: ["a", "b"] or "a b".
 std::pair<std::string_view, std::string_view> sides_of(const Json& merge,
                                                        const std::string& where) {
   if (merge.is_array()) {

@@ -26,14 +26,14 @@ class BpeModel {
   /// Appends the ids of a word (not empty, valid UTF-8).
   void encode(std::string_view word, std::vector<int32_t>& ids) const;
 
-  /// One more than the largest id.
+  /// Returns one more than the largest id.
   int32_t num_ids() const { return static_cast<int32_t>(tokens_.size()); }
   std::optional<int32_t> token_id(std::string_view token) const;
-  /// The token of an id below num_ids(), nullptr for a gap.
+  /// Returns the token of an id below num_ids(), nullptr for a gap.
   const std::string* token(int32_t id) const;
 
-  /// No merge joins something else to a following U+2581 ("▁"), so that words may be cut before
-  /// each of them.
+  /// Whether no merge joins something else to a following U+2581 ("▁"), so that words may be cut
+  /// before each of them.
   bool splits_at_metaspace() const { return splits_at_metaspace_; }
 
  private:

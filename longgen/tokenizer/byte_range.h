@@ -26,8 +26,8 @@ struct TextEdit {
   size_t begin, end, new_size;
 };
 
-/// The ranges of a text after the edits, which ascend. What an edit touches in part is no longer
-/// inside; bytes put in right before a range become part of it.
+/// Gives the ranges of a text after the edits, which ascend. What an edit touches in part is no
+/// longer inside; bytes put in right before a range become part of it.
 inline std::vector<ByteRange> move_ranges(std::span<const ByteRange> ranges,
                                           std::span<const TextEdit> edits) {
   std::vector<ByteRange> moved;

@@ -14,7 +14,7 @@ namespace longgen {
 /// Throws Error naming the first key of `object` that is not in the list.
 void check_keys(const JsonObject& object, std::initializer_list<std::string_view> known);
 
-/// Throws Error: `what` of this type is not supported, and which are.
+/// Throws Error saying that `what` of this type is not supported, and which types are.
 [[noreturn]] void refuse_type(const JsonObject& object, const std::string& what,
                               const std::string& supported);
 
@@ -36,7 +36,7 @@ struct PatternField {
 };
 PatternField read_pattern(const JsonObject& parent, const std::string& key);
 
-/// A string field of exactly one character.
+/// Reads a string field of exactly one character.
 std::string read_char(const JsonObject& parent, const std::string& key);
 
 /// Gives the items of a list field, each with its path ("pretokenizers[0]"). Throws Error when the

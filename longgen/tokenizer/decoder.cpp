@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kMaxStrip = 1 << 20;
 
-/// "<0x0A>" -> the byte; -1 for any other token.
+/// Gives the byte of "<0x0A>" and the like; -1 for any other token.
 int fallback_byte(std::string_view token) {
   if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return -1;
   unsigned value = 0;

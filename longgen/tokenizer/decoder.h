@@ -12,19 +12,19 @@
 
 namespace longgen {
 
-/// Sequence, Replace, ByteFallback, ByteLevel, Metaspace, Fuse, Strip. All of them but one Strip
-/// after Fuse work on single tokens, so that text can be decoded while it is generated; a decoder
-/// of another order is refused.
+/// Runs Sequence, Replace, ByteFallback, ByteLevel, Metaspace, Fuse and Strip. All of them but one
+/// Strip after Fuse work on single tokens, so that text can be decoded while it is generated; a
+/// decoder of another order is refused.
 class Decoder {
  public:
-  /// Reads field "decoder" of a tokenizer.json. Without one, tokens are written with spaces between
-  /// them.
+  /// Reads field "decoder" of a tokenizer.json. Where there is none, tokens are written with spaces
+  /// between them.
   static Decoder from_json(const JsonObject& root);
 
-  /// Appends the bytes of one token; `first` when it is the first one of the text.
+  /// Appends the bytes of one token, which is the text's first one where `first` says so.
   void append(std::string_view token, bool first, RegexScratch& scratch, std::string& out) const;
 
-  /// How many leading strip characters the whole text loses (the Strip after Fuse).
+  /// Returns how many leading strip characters the whole text loses (the Strip after Fuse).
   int64_t strip_count() const { return strip_count_; }
   /// Takes up to `left` of them off the front of `text`, the next part of a whole text, and counts
   /// `left` down; to 0 at the first other character.

@@ -14,7 +14,7 @@
 namespace longgen {
 namespace {
 
-// Values of tokenizer.ggml.token_type.
+// These are values of tokenizer.ggml.token_type.
 constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6;
 constexpr size_t kMaxTokenBytes = 1024;  // rebuilding merges looks at every cut of every token
 constexpr const char* kMetaspace = "\xE2\x96\x81";
@@ -148,8 +148,8 @@ std::string pre_names() {
   return names;
 }
 
-/// What tokenizer.ggml.pre names. Files of before May 2024 have no name, and some converters write
-/// "default": then GPT-2's splitter, with a warning.
+/// Finds what tokenizer.ggml.pre names. Files of before May 2024 have no name, and some converters
+/// write "default": then it is GPT-2's splitter, with a warning.
 const PreName& find_pre(const GgufVocabulary& v, const Ids& ids) {
   const auto* known = std::ranges::find(kPreNames, std::string_view(v.pre), &PreName::name);
   if (known != std::end(kPreNames)) return *known;
@@ -197,7 +197,7 @@ OrderedJson template_item(const char* kind, const std::string& id, int type_id) 
   return {{kind, {{"id", id}, {"type_id", type_id}}}};
 }
 
-/// The post-processor that puts BOS and EOS around a text; null without them.
+/// Makes the post-processor that puts BOS and EOS around a text; null without them.
 OrderedJson post_processor(const GgufVocabulary& v, bool add_bos, bool add_eos) {
   if (!add_bos && !add_eos) return nullptr;
   OrderedJson single = OrderedJson::array(), pair = OrderedJson::array(),
@@ -227,8 +227,8 @@ OrderedJson vocab_json(const GgufVocabulary& v) {
   OrderedJson vocab = OrderedJson::object();
   auto& items = vocab.get_ref<OrderedJson::object_t&>();
   items.reserve(v.tokens.size());
-  // push_back, because inserting by key searches an ordered object from its front; check_tokens saw
-  // that all differ.
+  // Tokens are appended, because inserting by key searches an ordered object from its front;
+  // check_tokens saw that all differ.
   for (size_t id = 0; id < v.tokens.size(); ++id) {
     static_cast<std::vector<std::pair<const std::string, OrderedJson>>&>(items).emplace_back(
         v.tokens[id], id);
@@ -236,7 +236,7 @@ OrderedJson vocab_json(const GgufVocabulary& v) {
   return vocab;
 }
 
-/// Every way to join two pieces to a piece: by score, best first, then by the longer left side.
+/// Joins two pieces to a piece in every way: by score, best first, then by the longer left side.
 OrderedJson rebuild_merges(const GgufVocabulary& v, const Ids& ids) {
   LG_CHECK(v.scores.size() == v.tokens.size(), v.source, ": key tokenizer.ggml.scores: expected ",
            v.tokens.size(), " scores, one for each token, found ", v.scores.size(), ".");

@@ -27,11 +27,11 @@ struct TokenizerFiles {
   std::string tokenizer_config_json;
 };
 
-/// The texts of tokenizer.json and tokenizer_config.json; PyPI tokenizers and transformers open
-/// them and encode alike. "llama" (SentencePiece BPE) has no merges: they are rebuilt, all pairs of
-/// pieces that make a piece, best score first. "gpt2" without a `pre`, or with "default", is split
-/// as GPT-2 does, with a warning that names the option of import. Throws Error naming the key, what
-/// was expected and what was found.
+/// Makes the texts of tokenizer.json and tokenizer_config.json; PyPI tokenizers and transformers
+/// open them and encode alike. "llama" (SentencePiece BPE) has no merges: they are rebuilt, all
+/// pairs of pieces that make a piece, best score first. "gpt2" without a `pre`, or with "default",
+/// is split as GPT-2 does, with a warning that names the option of import. Throws Error naming the
+/// key, what was expected and what was found.
 TokenizerFiles make_tokenizer_files(const GgufVocabulary& vocabulary);
 
 }  // namespace longgen

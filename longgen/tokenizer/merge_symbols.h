@@ -1,4 +1,4 @@
-// tokenizer/merge_symbols.h: the merging itself.
+// tokenizer/merge_symbols.h: merges the symbols of a word into its tokens.
 #pragma once
 
 #include <cstddef>

@@ -14,10 +14,10 @@ struct NewerRange {
   char category[2];      ///< general category, as "Lo"
 };
 
-/// In ascending order, without overlaps.
+/// Returns the ranges in ascending order, without overlaps.
 std::span<const NewerRange> newer_unicode_ranges();
 
-/// The range that holds a code point, or nullptr.
+/// Returns the range that holds a code point, or nullptr.
 const NewerRange* find_newer_range(uint32_t code_point);
 
 }  // namespace longgen

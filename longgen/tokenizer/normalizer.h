@@ -12,13 +12,13 @@
 
 namespace longgen {
 
-/// Sequence, Prepend, Replace, NFC.
+/// Runs Sequence, Prepend, Replace and NFC.
 class Normalizer {
  public:
   /// Reads field "normalizer" of a tokenizer.json; null or missing leaves text as it is.
   static Normalizer from_json(const JsonObject& root);
 
-  /// The normalized text: `text` itself when nothing changes, else a view of `buffer`.
+  /// Gives the normalized text: `text` itself when nothing changes, else a view of `buffer`.
   /// `ranges` of the text, where given, become those of the normalized one.
   std::string_view apply(std::string_view text, RegexScratch& scratch, std::string& buffer,
                          std::vector<ByteRange>* ranges = nullptr) const;

@@ -23,7 +23,7 @@ class PairTable {
     shift_ = 64 - std::countr_zero(size);
   }
 
-  /// A pair given twice keeps the last merge.
+  /// Inserts a merge; a pair given twice keeps the last one.
   void insert(int32_t left, int32_t right, Merge merge) {
     const uint64_t key = key_of(left, right);
     size_t i = home(key);
@@ -50,7 +50,7 @@ class PairTable {
   static uint64_t key_of(int32_t left, int32_t right) {
     return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
   }
-  /// Fibonacci hashing over both halves: the low half alone would collide for common right tokens.
+  /// Hashes both halves (Fibonacci): the low half alone would collide for common right tokens.
   size_t home(uint64_t key) const {
     return static_cast<size_t>(((key ^ key >> 29) * 0x9E3779B97F4A7C15u) >> shift_);
   }

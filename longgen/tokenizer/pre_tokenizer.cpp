@@ -13,7 +13,7 @@
 namespace longgen {
 namespace {
 
-/// What becomes of the delimiters that a Split found.
+/// What becomes of the delimiters that a Split has found.
 enum class Behavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
 
 Behavior read_behavior(const JsonObject& component) {
@@ -87,7 +87,7 @@ class SplitStep : public PreTokenStep {
   bool invert_;
 };
 
-/// Split with one of the patterns of splitters.h, Isolated.
+/// Splits with one of the patterns of splitters.h, with behaviour Isolated.
 class KnownSplitStep : public PreTokenStep {
  public:
   explicit KnownSplitStep(Splitter splitter) : splitter_(splitter) {}

@@ -11,8 +11,8 @@
 
 namespace longgen {
 
-/// A stretch of text. `at_start` says that it begins where the original text does (Metaspace's
-/// "first" asks that).
+/// A stretch of text. `at_start` says that it begins where the original text does, which is what
+/// "first" of Metaspace asks.
 struct Piece {
   std::string_view text;
   bool at_start = false;
@@ -21,7 +21,7 @@ struct Piece {
 class PieceSink {
  public:
   virtual ~PieceSink() = default;
-  /// The text is valid during the call only.
+  /// Takes a piece, whose text is valid during the call only.
   virtual void take(const Piece& piece) = 0;
 };
 
@@ -32,7 +32,7 @@ class PreTokenStep {
   virtual void run(const Piece& piece, RegexScratch& scratch, PieceSink& next) const = 0;
 };
 
-/// Sequence, Split, Digits, ByteLevel (last only), Metaspace, Whitespace, WhitespaceSplit.
+/// Runs Sequence, Split, Digits, ByteLevel (last only), Metaspace, Whitespace and WhitespaceSplit.
 class PreTokenizer {
  public:
   /// Reads field "pre_tokenizer" of a tokenizer.json; null or missing gives the text as one word.
@@ -44,7 +44,7 @@ class PreTokenizer {
   /// Says that the last step is ByteLevel: words are to be read as bytes, each of them written as a
   /// character of the vocabulary.
   bool byte_level() const { return byte_level_; }
-  /// add_prefix_space of ByteLevel; nothing without ByteLevel.
+  /// Returns add_prefix_space of ByteLevel, and nothing without ByteLevel.
   std::optional<bool> adds_prefix_space() const { return adds_prefix_space_; }
 
  private:

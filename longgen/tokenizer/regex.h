@@ -9,7 +9,7 @@
 
 namespace longgen {
 
-/// What a running match needs. One per thread at a time; serves any number of Regex objects.
+/// What a running match needs. It serves one thread at a time and any number of Regex objects.
 class RegexScratch {
  public:
   RegexScratch();
@@ -30,19 +30,19 @@ class Regex {
     size_t begin, end;  ///< byte offsets
   };
 
-  /// A regex in the dialect of tokenizer.json (Oniguruma's Ruby syntax; see regex_dialect.h).
-  /// Throws Error starting with `where` on constructs that PCRE2 would read differently.
+  /// Compiles a regex in the dialect of tokenizer.json (Oniguruma's Ruby syntax; see
+  /// regex_dialect.h). Throws Error starting with `where` on what PCRE2 would read differently.
   static Regex pattern(std::string_view text, const std::string& where);
-  /// Matches the text itself.
+  /// Compiles a regex that matches the text itself.
   static Regex literal(std::string_view text, const std::string& where);
 
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
   ~Regex();
 
-  /// The first match at or after `start`. The subject must be valid UTF-8 and `start` a character
-  /// boundary. Throws Error when the search needs more steps than its limit (catastrophic
-  /// backtracking).
+  /// Finds the first match at or after `start`. The subject must be valid UTF-8 and `start` a
+  /// character boundary. Throws Error when the search needs more steps than its limit, as patterns
+  /// that backtrack without end do.
   std::optional<Match> find(std::string_view subject, size_t start, RegexScratch& scratch) const;
 
  private:

@@ -11,10 +11,10 @@
 namespace longgen {
 namespace {
 
-// White_Space of Unicode. PCRE2's own \s adds U+180E.
+// These are White_Space of Unicode, to which PCRE2's own \s adds U+180E.
 constexpr const char* kSpace = R"(\t-\r\x{85}\p{Z})";
 constexpr const char* kMongolianSeparator = R"(\x{180E})";
-// Symbols with the Alphabetic property, the one part of \w that no general category gives.
+// Symbols that are Alphabetic are the one part of \w that no general category gives.
 constexpr const char* kAlphabeticSymbols =
     R"(\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 
@@ -27,7 +27,7 @@ std::string hex(uint32_t code_point) {
   return text;
 }
 
-/// What PCRE2's tables lack of a general category ("L" or "Lu"), as members of a class.
+/// Lists what PCRE2's tables lack of a general category ("L" or "Lu"), as members of a class.
 std::string newer_members(std::string_view category) {
   std::string members;
   for (const NewerRange& range : newer_unicode_ranges()) {
@@ -111,7 +111,7 @@ class Translator {
     refuse(std::string(text_.substr(at_, 4)));
   }
 
-  /// {n}, {n,} and {n,m}; Ruby also has {,m} and gives {n}+ and {n}? meanings of its own.
+  /// Reads {n}, {n,} and {n,m}; Ruby also has {,m} and gives {n}+ and {n}? meanings of its own.
   void interval() {
     size_t end = at_ + 1;
     while (end < text_.size() &&
@@ -139,7 +139,7 @@ class Translator {
     copy(1);
   }
 
-  /// A set of characters given by class members, or everything but it.
+  /// Writes a set of characters given by class members, or everything but it.
   void set(const std::string& members, bool negated) {
     if (!in_class_) {
       out_ += (negated ? "[^" : "[") + members + "]";
@@ -185,7 +185,7 @@ class Translator {
     at_ += 2;
   }
 
-  /// \p{L}, \p{^L}, \P{Lu}, \p{Han}: general categories and scripts.
+  /// Reads \p{L}, \p{^L}, \P{Lu} and \p{Han}: general categories and scripts.
   void property(bool negated) {
     const size_t end = text_.find('}', at_);
     if (peek(2) != '{' || end == std::string_view::npos) refuse("\\p without {name}");
@@ -205,7 +205,7 @@ class Translator {
     at_ = end + 1;
   }
 
-  /// \xHH, \x{H...}, \uHHHH, \u{H...}.
+  /// Reads \xHH, \x{H...}, \uHHHH and \u{H...}.
   void code_point(char kind) {
     const bool braces = peek(2) == '{';
     const size_t first = at_ + (braces ? 3 : 2);

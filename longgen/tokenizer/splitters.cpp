@@ -37,7 +37,7 @@ inline Classified classify(std::string_view text, size_t position) {
 
 inline bool is_newline(char c) { return c == '\r' || c == '\n'; }
 
-/// End of the run of one class that goes on at `position`.
+/// Returns the end of the run of one class that goes on at `position`.
 inline size_t run_end(std::string_view text, size_t position, CharClass kind) {
   while (position < text.size()) {
     const Classified c = classify(text, position);
@@ -55,8 +55,8 @@ size_t space_end(std::string_view text, size_t position) {
   return last > position ? last : end;
 }
 
-/// Length of 's 't 're 've 'm 'll 'd at an apostrophe, 0 when there is none. With `fold` also in
-/// capitals, and with U+017F, the long s, which is a case of s.
+/// Returns the length of 's 't 're 've 'm 'll 'd at an apostrophe, 0 when there is none. With
+/// `fold` they may be capitals, or have U+017F, the long s, which is a case of s.
 size_t contraction(std::string_view rest, bool fold) {
   const auto letter = [&](size_t i) {
     const char c = i < rest.size() ? rest[i] : '\0';
@@ -84,14 +84,14 @@ size_t gpt2_word(std::string_view text, size_t position) {
   return space_end(text, position);
 }
 
-/// ` ?[^\s\p{L}\p{N}]+[\r\n]*` behind its first character.
+/// Matches ` ?[^\s\p{L}\p{N}]+[\r\n]*` behind its first character.
 size_t symbols_end(std::string_view text, size_t position) {
   position = run_end(text, position, CharClass::other);
   while (position < text.size() && is_newline(text[position])) ++position;
   return position;
 }
 
-/// `\s*[\r\n]+|\s+(?!\S)|\s+`: up to the last line end in the white space, if there is one.
+/// Matches `\s*[\r\n]+|\s+(?!\S)|\s+`: up to the last line end in the white space, if there is one.
 size_t space_or_lines_end(std::string_view text, size_t position) {
   const size_t end = run_end(text, position, CharClass::space);
   for (size_t i = end; i > position; --i) {

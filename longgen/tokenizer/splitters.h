@@ -15,11 +15,11 @@ inline constexpr std::string_view kLlama3Pattern =
 inline constexpr std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// The end of the word that starts at `position` (valid UTF-8, position inside the text). Words
-/// follow each other without gaps.
+/// Gives the end of the word that starts at `position` (valid UTF-8, position inside the text).
+/// Words follow each other without gaps.
 using Splitter = size_t (*)(std::string_view text, size_t position);
 
-/// The splitter for one of the patterns above; nullptr for any other.
+/// Returns the splitter for one of the patterns above, and nullptr for any other.
 Splitter find_splitter(std::string_view pattern);
 
 }  // namespace longgen

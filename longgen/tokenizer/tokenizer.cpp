@@ -24,15 +24,15 @@ namespace {
 constexpr size_t kMaxTextBytes = size_t{1} << 30;  // positions in a word are 32 bits
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 
-/// What one running call needs for itself. Kept between calls, so that the words of the last text
-/// are still known.
+/// What one running call needs for itself. It is kept between calls, so that the words of the last
+/// text are still known.
 struct Scratch {
   RegexScratch regex;
   WordCache words;
   std::string normalized;
 };
 
-/// As many scratches as calls have run at once.
+/// Holds as many scratches as calls have run at once.
 class ScratchPool {
  public:
   class Lease {
@@ -115,7 +115,7 @@ void check_root(const JsonObject& root) {
                     "pre_tokenizer", "post_processor", "decoder", "model"});
   LG_CHECK(root.string("version", "1.0") == "1.0", root.where("version"),
            ": expected \"1.0\", found \"", root.string("version").substr(0, 60), "\".");
-  // As transformers, unless a call asks for it: texts are neither cut nor padded.
+  // As in transformers, texts are neither cut nor padded unless a call asks for it.
   if (root.has("truncation")) {
     check_keys(root.object("truncation"), {"direction", "max_length", "strategy", "stride"});
   }
@@ -125,7 +125,7 @@ void check_root(const JsonObject& root) {
   }
 }
 
-/// The hash of a tokenizer.json and added tokens: the same whichever file names the tokens.
+/// Hashes a tokenizer.json and added tokens, to the same whichever file names the tokens.
 std::string hash_with(const std::string& file_hash, const std::vector<AddedToken>& tokens) {
   Json list = Json::array();
   for (const AddedToken& token : tokens) {
@@ -135,7 +135,7 @@ std::string hash_with(const std::string& file_hash, const std::vector<AddedToken
   return hash_hex(file_hash + dump_json(list));
 }
 
-/// The parts of the ranges that lie in a stretch of the text, counted from its beginning.
+/// Returns the parts of the ranges in a stretch of the text, counted from its beginning.
 std::vector<ByteRange> clip(std::span<const ByteRange> ranges, size_t begin, size_t end) {
   std::vector<ByteRange> clipped;
   auto range = std::lower_bound(ranges.begin(), ranges.end(), begin,

@@ -25,7 +25,7 @@ struct EncodeOptions {
   bool parse_special = true;
 };
 
-/// Immutable after construction; every method may be called from several threads at once.
+/// A tokenizer, immutable after construction: several threads may call every method at once.
 class Tokenizer {
  public:
   /// Parses the text of a tokenizer.json. `source` names it in errors. Throws Error on anything it
@@ -40,29 +40,29 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// The ids of a text of at most 1 GiB. Each maximal subpart of invalid UTF-8 counts as U+FFFD, as
-  /// with Python's errors="replace".
+  /// Gives the ids of a text of at most 1 GiB. Each maximal subpart of invalid UTF-8 counts as
+  /// U+FFFD, as with Python's errors="replace".
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
-  /// The ids of a text in which special tokens are recognised only where they lie wholly inside one
-  /// of the ranges (ascending, not touching); elsewhere their characters are ordinary text. Adds
-  /// nothing around it. The text must be UTF-8.
+  /// Gives the ids of a text in which special tokens are recognised only where they lie wholly
+  /// inside one of the ranges (ascending, not touching); elsewhere their characters are ordinary
+  /// text. Adds nothing around it. The text must be UTF-8.
   std::vector<int32_t> encode(std::string_view text, std::span<const ByteRange> special_in) const;
 
-  /// The text of the ids, always valid UTF-8: bytes that make no character become U+FFFD, as above.
-  /// Special tokens are left out with skip_special. An id below vocab_size() that no token has (a
-  /// padded vocabulary) stands for nothing; any other throws Error.
+  /// Gives the text of the ids, always valid UTF-8: bytes that make no character become U+FFFD, as
+  /// above. Special tokens are left out with skip_special. An id below vocab_size() that no token
+  /// has (a padded vocabulary) stands for nothing; any other throws Error.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
-  /// One more than the largest id.
+  /// Returns one more than the largest id.
   int64_t vocab_size() const;
   std::optional<int32_t> token_id(std::string_view token) const;
-  /// The token as it stands in tokenizer.json ("Ġthe"). Throws Error where no token has the id.
+  /// Returns a token as it stands in tokenizer.json ("Ġthe"). Throws Error where none has the id.
   std::string token(int32_t id) const;
   bool is_special(int32_t id) const;
   /// Whether the id is one of the added tokens, special or not.
   bool is_added(int32_t id) const;
-  /// Hash of the tokenizer.json it was made from, and of the tokens that other files add; shards
-  /// carry it.
+  /// Returns the hash of the tokenizer.json it was made from, and of the tokens that other files
+  /// add; shards carry it.
   const std::string& hash() const;
 
  private:
@@ -82,9 +82,9 @@ class Tokenizer {
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
-  /// The text that became certain with this id; may be empty.
+  /// Returns the text that became certain with this id; it may be empty.
   std::string push(int32_t id);
-  /// What was held back; invalid bytes as U+FFFD.
+  /// Returns what was held back, with invalid bytes as U+FFFD.
   std::string finish();
 
  private:

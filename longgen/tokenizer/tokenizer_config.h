@@ -21,16 +21,16 @@ struct ConfiguredToken {
 /// beside a tokenizer.json.
 struct TokenizerConfig {
   std::string source;  ///< path of tokenizer_config.json, for messages
-  /// Those of added_tokens_decoder by id, then the named ones (bos_token, pad_token and any other
-  /// field that ends in _token), then extra_special_tokens or additional_special_tokens.
+  /// The tokens of added_tokens_decoder by id, then the named ones (bos_token, pad_token and any
+  /// other field that ends in _token), then extra_special_tokens or additional_special_tokens.
   /// added_tokens.json and special_tokens_map.json count where there is no added_tokens_decoder.
   std::vector<ConfiguredToken> tokens;
   /// These repeat what tokenizer.json says. Where the two differ, tokenizer.json counts.
   std::optional<bool> add_bos, add_eos, add_prefix_space;
 };
 
-/// Files that are missing are passed over. Throws Error naming file and field, also for a field
-/// that asks for what longgen does not do (do_lower_case and the like).
+/// Reads the files; missing ones are passed over. Throws Error naming file and field, also for a
+/// field that asks for what longgen does not do (do_lower_case and the like).
 TokenizerConfig read_tokenizer_config(const fs::path& model_directory);
 
 /// Adds the configured tokens to `tokens`, those of tokenizer.json. A token that has no id and is

@@ -45,7 +45,7 @@ std::vector<CharClass> make_class_table() {
   return table;
 }
 
-/// NFC of valid UTF-8.
+/// Returns the NFC of valid UTF-8.
 std::string compose(std::string_view text) {
   utf8proc_uint8_t* result = nullptr;
   const auto size =
@@ -103,8 +103,8 @@ size_t first_doubtful(std::string_view text, size_t from) {
   return text.size();
 }
 
-/// Finds the end of the doubtful characters: the next inert one, across whose start nothing
-/// composes.
+/// Finds the end of the doubtful characters: the next inert one, across whose start there is
+/// nothing that composes.
 size_t first_inert(std::string_view text, size_t from) {
   for (size_t i = from; i < text.size();) {
     const Utf8Char c = decode_valid_utf8(text.data() + i);

@@ -10,12 +10,12 @@
 
 namespace longgen {
 
-/// What the regexes of GPT-2, Llama 3 and Qwen tell apart: \p{L}, \p{N}, \s and the rest.
+/// The classes that the regexes of GPT-2, Llama 3 and Qwen tell apart: \p{L}, \p{N}, \s, the rest.
 enum class CharClass : uint8_t { other = 0, letter = 1, number = 2, space = 3 };
 
 CharClass char_class(uint32_t code_point);
 
-/// \w as Rust and Oniguruma have it: alphabetic, mark, decimal digit, connector, joiner.
+/// Whether \w of Rust and Oniguruma has it: alphabetic, mark, decimal digit, connector, joiner.
 bool is_word_char(uint32_t code_point);
 
 /// Appends NFC of valid UTF-8 to `out` and returns true, or returns false when the text is in NFC

@@ -23,7 +23,7 @@ Lead lead_of(unsigned char byte) {
   return {0, 0, 0};
 }
 
-/// How many of the lead's bytes are there and in range; 0 for a bad lead.
+/// Counts the lead's bytes that are there and in range; 0 for a bad lead.
 uint32_t good_bytes(std::string_view text, size_t position, const Lead& lead) {
   if (lead.length == 0) return 0;
   uint32_t count = 1;
@@ -42,7 +42,7 @@ bool eight_ascii(const char* at) {
   return (word & 0x8080808080808080u) == 0;
 }
 
-/// Where the first invalid sequence starts; the size when there is none.
+/// Returns where the first invalid sequence starts; the size when there is none.
 size_t first_invalid(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {

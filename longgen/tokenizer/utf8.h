@@ -15,10 +15,10 @@ struct Utf8Char {
   bool valid = false;
 };
 
-/// The character at `position`, which must lie inside the text.
+/// Reads the character at `position`, which must lie inside the text.
 Utf8Char decode_utf8(std::string_view text, size_t position);
 
-/// The same for text known to be valid: only length and code_point, no checks.
+/// Does the same for text known to be valid: only length and code_point, no checks.
 inline Utf8Char decode_valid_utf8(const char* at) {
   const auto byte = [at](int i) {
     return static_cast<uint32_t>(static_cast<unsigned char>(at[i]));
@@ -33,20 +33,20 @@ inline Utf8Char decode_valid_utf8(const char* at) {
           4, true};
 }
 
-/// Where the last character before `position` starts, in valid text.
+/// Returns where the last character before `position` starts, in valid text.
 size_t previous_utf8(std::string_view text, size_t position);
 
 void append_utf8(uint32_t code_point, std::string& out);
 
 bool is_valid_utf8(std::string_view text);
 
-/// Each maximal subpart of an invalid sequence becomes one U+FFFD, as in Python's errors="replace".
+/// Makes each maximal subpart of an invalid sequence one U+FFFD, as Python's errors="replace" does.
 std::string replace_invalid_utf8(std::string_view text);
 
-/// How many bytes at the end (0 to 3) are the beginning of a character whose rest may still come.
+/// Counts the bytes at the end (0 to 3) that begin a character whose rest may still come.
 size_t unfinished_utf8_bytes(std::string_view text);
 
-/// Number of characters in valid text.
+/// Counts the characters of valid text.
 size_t count_utf8(std::string_view text);
 
 }  // namespace longgen

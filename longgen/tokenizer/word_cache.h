@@ -12,14 +12,14 @@
 
 namespace longgen {
 
-/// A direct-mapped table of fixed size: short words with few ids, a newer word takes the place of
-/// an older one. One thread at a time. A lookup touches one cache line.
+/// A direct-mapped table of fixed size: short words with few ids, where a newer word takes the
+/// place of an older one. It serves one thread at a time. A lookup touches one cache line.
 class WordCache {
  public:
   static constexpr size_t kMaxWordBytes = 26;
   static constexpr size_t kMaxIds = 8;
 
-  /// The ids of a word of 1 to kMaxWordBytes bytes; empty when it is not there.
+  /// Returns the ids of a word of 1 to kMaxWordBytes bytes; none when it is not there.
   std::span<const int32_t> find(std::string_view word, uint64_t hash) const {
     const Slot& slot = slots_[hash % kNumSlots];
     const bool same = slot.length == word.size() && slot.tag == static_cast<uint32_t>(hash >> 32) &&
@@ -48,8 +48,8 @@ class WordCache {
   }
 
  private:
-  // They take 2 MiB, which answers 98% of the words of 4 MB of books, 97% of source code and 89% of
-  // text in 26 languages.
+  // The slots take 2 MiB, which answers 98% of the words of 4 MB of books, 97% of source code and
+  // 89% of text in 26 languages.
   static constexpr size_t kNumSlots = 1 << 15;
   struct alignas(64) Slot {
     uint32_t tag = 0;

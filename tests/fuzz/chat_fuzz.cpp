@@ -1,7 +1,7 @@
-// chat_fuzz.cpp: bytes as a chat template, and after the first NUL a conversation as JSON (without
-// one, a fixed conversation). What is refused must be refused by a message that says where; what is
-// rendered must be UTF-8 within the limits, with ranges of what the template wrote that are in
-// order.
+// chat_fuzz.cpp: bytes as a chat template, and after the first NUL a conversation as
+// JSON (without one, a fixed conversation). What is refused must be refused by a message
+// that says where; what is rendered must be UTF-8 within the limits, and the ranges of
+// what the template wrote must be in order.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Products of few rows on the GPU: against fp64, what is fused into them, and which ones are
-// left to torch.
+// Products of few rows on the GPU: against fp64, what is fused into them, and which ones are left
+// to torch.
 #include "longgen/ops/gpu_ops.h"
 #include "longgen/ops/linear.h"
 #include "longgen/ops/norm.h"

@@ -185,8 +185,8 @@ TEST_F(KvCacheGpuTest, ChunksOfAnySizeFillTheSamePages) {
   }
 }
 
-// The tables of so many sequences, or pairs of a sequence and a KV head, are not copied
-// to shared memory.
+// The tables of so many sequences, or pairs of a sequence and a KV
+// head, are not copied to shared memory.
 TEST_F(KvCacheGpuTest, ManySequencesAndHeads) {
   expect_like_reference({2, 1, 64, "sink=1,window=1,stride=0"}, std::vector<Part>(130, {70, 1}));
   expect_like_reference({32, 32, 64, "full"}, std::vector<Part>(33, {40, 2}));

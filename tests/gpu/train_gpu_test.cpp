@@ -128,7 +128,7 @@ TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
   for (size_t layer = 0; layer < truth.gradients.layers.size(); ++layer) {
     for (const auto part : {&LayerWeights::gate_up, &LayerWeights::down}) {
       const at::Tensor& want = truth.gradients.layers[layer].*part;
-      // Of bf16 activations: some roundings of 2^-8.
+      // The error of bf16 activations is some roundings of 2^-8.
       EXPECT_LE(distance(none.gradients.layers[layer].*part, want),
                 0x1p-4 * want.to(at::kDouble).norm().item<double>())
           << layer;

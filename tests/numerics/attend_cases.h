@@ -1,5 +1,5 @@
-// tests/numerics/attend_cases.h: shapes and patterns on which attention is tested, and how
-// errors are measured.
+// tests/numerics/attend_cases.h: shapes and patterns on which attention is tested, and how errors
+// are measured.
 #pragma once
 
 #include <torch/torch.h>
@@ -33,7 +33,7 @@ inline std::ostream& operator<<(std::ostream& out, const AttendCase& c) {
 struct Qkv {
   torch::Tensor q_THD, k_SKD, v_SKD;
 
-  /// In another type or on another device.
+  /// Gives the same numbers in another type or on another device.
   template <typename Where>
   Qkv to(Where where) const {
     return {q_THD.to(where), k_SKD.to(where), v_SKD.to(where)};
@@ -58,15 +58,15 @@ inline double max_abs_diff(const torch::Tensor& a, const torch::Tensor& b) {
   return max_abs(a.to(torch::kDouble) - b.to(torch::kDouble));
 }
 
-/// Distance of neighbouring numbers of `type` at the largest value of x: the least error that
-/// rounding can make.
+/// Gives the distance of neighbouring numbers of `type` at the largest value of x: the least error
+/// that rounding can make.
 inline double spacing(const torch::Tensor& x, torch::ScalarType type) {
   return max_abs(x) * (type == torch::kBFloat16 ? 0x1p-8 : 0x1p-23);
 }
 
-/// Size of the terms that an fp32 pass over scores adds up: a score of size |lse| is rounded by
-/// |lse| spacings, which becomes a relative error of its probability. No computation in fp32
-/// can promise less.
+/// Gives the size of the terms that an fp32 pass over scores adds up: a score of size |lse| is
+/// rounded by |lse| spacings, which becomes a relative error of its probability. No computation in
+/// fp32 can promise less.
 inline double forward_floor(const Attended& truth, torch::ScalarType type) {
   const torch::Tensor finite = truth.lse_HT.masked_fill(truth.lse_HT.isinf(), 0.0);
   return spacing(truth.out_THD, type) + spacing(truth.out_THD, torch::kFloat) * max_abs(finite);

@@ -32,8 +32,8 @@ TEST_P(AttendGradientTest, ErrorIsWithinTwicePlainTorch) {
     const Qkv ours = gradients(attend, x, c);
     // dS = p * (dP - delta) subtracts numbers of the size of |grad_out . v| before they meet q or
     // k: their rounding is left even where the gradient itself is zero. 4 standard deviations of
-    // random data stand for the largest term.
-    // The gradient of a key adds such errors of all query heads of its group.
+    // random data stand for the largest term. The gradient of a key adds such errors of all query
+    // heads of its group.
     const double term = 4 * 4 * max_abs(x.v_SKD) * 4 * std::sqrt(c.num_heads / c.num_kv_heads);
     const double floor = term * (type == torch::kBFloat16 ? 0x1p-20 : 0x1p-23);
     const auto expect_close = [&](const char* name, const torch::Tensor Qkv::*member) {

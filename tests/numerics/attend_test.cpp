@@ -45,8 +45,8 @@ TEST(AttendIdentityTest, WindowOverEverythingAndStrideOneAreFullAttention) {
          {"sink=0,window=8,stride=0", "sink=0,window=1,stride=1", "sink=8,window=1,stride=0"}) {
       const Attended other = run(x, {500, 500, 9, 3, 64, same});
       EXPECT_LE(max_abs_diff(other.out_THD, full.out_THD), 8 * spacing(full.out_THD, type)) << same;
-      // In bf16 ATen's own kernel rounds its scores otherwise; its LSE is then not a
-      // measure for ours.
+      // In bf16 ATen's own kernel rounds its scores otherwise; its LSE
+      // is then not a measure for ours.
       if (type == torch::kFloat) {
         EXPECT_LE(max_abs_diff(other.lse_HT, full.lse_HT), 8 * spacing(full.lse_HT, type)) << same;
       }

@@ -22,7 +22,7 @@ struct AttendResults {
   }
 };
 
-/// The op on inputs of one type, and the gradients of sum(out * grad_out).
+/// Runs the op on inputs of one type, and gives the gradients of sum(out * grad_out).
 template <typename Attend>
 AttendResults results_of(const Attend& op, const Qkv& x, const torch::Tensor& grad_out_THD,
                          const Pattern& pattern, const AttendOptions& options) {
@@ -39,27 +39,27 @@ struct ExactRows {
   torch::Tensor values, term_sizes;
 };
 
-/// Products of matrices in fp64 for each head, (H, rows, terms) (H, terms, D), where the terms are
+/// Multiplies matrices in fp64 for each head, (H, rows, terms) (H, terms, D), where the terms are
 /// of the sizes that `a_sizes` gives instead of a.
 inline ExactRows exact_products(const torch::Tensor& a, const torch::Tensor& a_sizes,
                                 const torch::Tensor& b) {
   return {torch::matmul(a, b), torch::matmul(a_sizes.square(), b.square()).sqrt()};
 }
 
-/// The output and the LSE.
+/// The output and the LSE, exact.
 struct OutputTruth {
   ExactRows out;                  // (T, H, D)
   torch::Tensor lse, lse_bounds;  // (H, T)
 };
 
-/// (tokens, K, D) of KV heads as (H, tokens, D) of query heads.
+/// Gives (tokens, K, D) of KV heads as (H, tokens, D) of query heads.
 inline torch::Tensor of_query_heads(const torch::Tensor& x_SKD, int64_t group) {
   return x_SKD.transpose(0, 1).repeat_interleave(group, 0);
 }
 
-/// What an fp32 LSE may err by. Each of the D products of a score is added with an error of up to a
-/// spacing (2^-23; tensor cores cut off) of what the score's terms add up to, and each of the S
-/// exponentials with one of the sum so far, which is the same error of its logarithm. Eight more
+/// Bounds the error of an fp32 LSE. Each of the D products of a score is added with an error of up
+/// to a spacing (2^-23; tensor cores cut off) of what the score's terms add up to, and each of the
+/// S exponentials with one of the sum so far, which is the same error of its logarithm. Eight more
 /// are for the exponential, the logarithm and the factors that change their base.
 inline torch::Tensor lse_bounds_HT(const torch::Tensor& q_THD, const torch::Tensor& k_SKD,
                                    double scale) {
@@ -71,12 +71,12 @@ inline torch::Tensor lse_bounds_HT(const torch::Tensor& q_THD, const torch::Tens
   return ((head_size + 8) * sizes_HTS.amax(2) + num_keys + 8) * 0x1p-23;
 }
 
-/// Of inputs of any type, exact from here on.
+/// Computes the truth of inputs of any type, exactly from here on.
 inline OutputTruth output_truth(const Qkv& inputs, const Pattern& pattern,
                                 const AttendOptions& options = {}) {
   const Qkv x = inputs.to(torch::kDouble);
   const Attended truth = attend_reference(x.q_THD, x.k_SKD, x.v_SKD, pattern, options);
-  // Squares of probabilities are those of twice the queries, but for what they add up to.
+  // The squares of probabilities are the probabilities of twice the queries, but for their sum.
   const Attended squares =
       attend_reference(2 * x.q_THD, x.k_SKD, x.v_SKD.square(), pattern, options);
   const torch::Tensor factors_HT = (squares.lse_HT - 2 * truth.lse_HT).exp().nan_to_num(0.0);
@@ -85,9 +85,9 @@ inline OutputTruth output_truth(const Qkv& inputs, const Pattern& pattern,
           lse_bounds_HT(x.q_THD, x.k_SKD, attend_scale(x.q_THD, options.scale))};
 }
 
-/// The gradients of sum(out * grad_out), too.
+/// The output, the LSE and the gradients of sum(out * grad_out).
 struct AttendTruth : OutputTruth {
-  /// Memory: some (H, T, S) tensors in fp64.
+  /// Holds some (H, T, S) tensors in fp64.
   AttendTruth(const Qkv& inputs, const torch::Tensor& grad_out_THD, const Pattern& pattern,
               const AttendOptions& options)
       : OutputTruth(output_truth(inputs, pattern, options)) {
@@ -124,7 +124,7 @@ struct AttendTruth : OutputTruth {
   ExactRows grad_q, grad_k, grad_v;  // (tokens, heads, D)
 
  private:
-  /// (H, S, D) of query heads, added up to (S, K, D).
+  /// Adds (H, S, D) of query heads up to (S, K, D) of KV heads.
   static ExactRows over_groups(const ExactRows& x, int64_t group) {
     const auto sum = [&](const torch::Tensor& heads) {
       return heads.unflatten(0, {-1, group}).sum(1).transpose(0, 1);
@@ -133,7 +133,7 @@ struct AttendTruth : OutputTruth {
   }
 };
 
-/// Empty, or where the largest error stands and how large it is.
+/// Returns where the largest error above its bound stands and how large it is; empty without one.
 inline std::string worst_above(const char* name, const torch::Tensor& errors, double tolerance) {
   const torch::Tensor worst = errors.max();
   if (worst.item<double>() <= tolerance) return "";
@@ -145,13 +145,13 @@ inline std::string worst_above(const char* name, const torch::Tensor& errors, do
   return text.str();
 }
 
-/// Empty where each row is right to the rounding of its type, otherwise what is wrong.
+/// Returns what is wrong; empty where each row is right to the rounding of its type.
 inline std::string wrong_rows(const char* name, const torch::Tensor& found, const ExactRows& truth,
                               double tolerance) {
   return worst_above(name, row_errors(found, truth.values, truth.term_sizes), tolerance);
 }
 
-/// The same for the output and the LSE (if it is defined): an infinite LSE for an infinite one.
+/// Does the same for the output and the LSE (if defined): an infinite LSE needs an infinite one.
 inline std::string wrong_output(const torch::Tensor& out, const torch::Tensor& lse,
                                 const OutputTruth& truth) {
   std::string wrong = wrong_rows("out", out, truth.out, output_tolerance(out.scalar_type()));

@@ -9,7 +9,7 @@
 
 namespace longgen {
 
-/// The message of the Error that `action` throws; "" when it throws none.
+/// Returns the message of the Error that `action` throws; "" when it throws none.
 template <typename Action>
 std::string error_of(const Action& action) {
   try {

@@ -1,5 +1,5 @@
-// What the GPU kernels visit, held against Pattern: every visible pair of blocks once, nothing far
-// beyond.
+// What the GPU kernels visit, held against Pattern: every visible pair of blocks once, and nothing
+// far beyond.
 #include "longgen/attention/cuda/work_lists.h"
 
 #include <gtest/gtest.h>

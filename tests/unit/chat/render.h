@@ -10,7 +10,7 @@
 
 namespace longgen {
 
-/// 2026-07-04 15:09:08, a Saturday.
+/// Returns 2026-07-04 15:09:08, a Saturday.
 inline std::tm test_time() {
   std::tm now{};
   now.tm_year = 126;
@@ -32,7 +32,7 @@ inline jinja::Text render_text(const std::string& text, const std::string& varia
   return jinja::Template(text, "t.jinja").render(values, test_time(), limits);
 }
 
-/// What a template writes with variables given as JSON, or the error.
+/// Returns what a template writes with variables given as JSON, or the error.
 inline std::string render(const std::string& text, const std::string& variables = "{}",
                           const jinja::Limits& limits = {}) {
   try {

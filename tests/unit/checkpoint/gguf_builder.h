@@ -31,7 +31,7 @@ struct GgufBuilder {
     return *this;
   }
 
-  /// dims innermost first, as the format has them.
+  /// Adds a tensor whose dims stand innermost first, as the format has them.
   GgufBuilder& tensor(const std::string& name, const std::vector<uint64_t>& dims, GgmlType type,
                       uint64_t offset) {
     tensors += gguf_string(name) + raw(static_cast<uint32_t>(dims.size()));
@@ -45,7 +45,7 @@ struct GgufBuilder {
     return magic + raw(version) + raw(num_tensors) + raw(num_keys) + keys + tensors;
   }
 
-  /// Header, padding up to the alignment, data.
+  /// Returns the file: header, padding up to the alignment, data.
   std::string file(const std::string& data = "", size_t alignment = 32) const {
     std::string bytes = header();
     bytes.append((alignment - bytes.size() % alignment) % alignment, '\0');

@@ -7,7 +7,7 @@
 
 namespace longgen {
 
-/// A value's bytes, little-endian as this machine's.
+/// Returns a value's bytes, little-endian as this machine's.
 template <typename T>
 std::string raw(const T& value) {
   std::string bytes(sizeof(T), '\0');
@@ -15,7 +15,7 @@ std::string raw(const T& value) {
   return bytes;
 }
 
-/// A safetensors file: the header's length, the header, the data.
+/// Returns a safetensors file: the header's length, the header, the data.
 inline std::string safetensors_bytes(const std::string& header, const std::string& data = "") {
   return raw(static_cast<uint64_t>(header.size())) + header + data;
 }

@@ -180,7 +180,7 @@ TEST(RandomTest, NumbersNeverChange) {
   // First outputs of SplitMix64 with seed 0, as published with the generator.
   EXPECT_EQ(random.next(), 0xE220A8397B1DCDAFu);
   EXPECT_EQ(random.next(), 0x6E789E6AA1B965F4u);
-  // These two from a second implementation, with Python's unbounded integers.
+  // These two are from a second implementation, with Python's unbounded integers.
   EXPECT_EQ(shuffled(8, 42), (std::vector<int64_t>{4, 3, 2, 0, 7, 6, 1, 5}));
   EXPECT_EQ(mix_pair(1, 2), 0xB95F66D327E8D78u);
 }

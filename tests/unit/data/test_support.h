@@ -43,7 +43,7 @@ inline std::string zstd(const std::string& text, int window_log = 0) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
   ZSTD_inBuffer input{text.data(), text.size(), 0};
   ZSTD_outBuffer output{out.data(), out.size(), 0};
-  // Streaming: the whole-buffer call would shrink the window to the text.
+  // The text is streamed because the whole-buffer call would shrink the window to it.
   EXPECT_FALSE(ZSTD_isError(ZSTD_compressStream2(context, &output, &input, ZSTD_e_continue)));
   EXPECT_EQ(ZSTD_compressStream2(context, &output, &input, ZSTD_e_end), 0u);
   ZSTD_freeCCtx(context);
@@ -53,7 +53,7 @@ inline std::string zstd(const std::string& text, int window_log = 0) {
 
 inline constexpr int32_t kEndId = 256;
 
-/// One token a byte, and kEndId after each document.
+/// Makes an encoder of one token a byte, with kEndId after each document.
 inline TextEncoder byte_encoder(int64_t vocab_size = 257) {
   TextEncoder encoder;
   encoder.encode = [](std::string_view text) {
@@ -68,7 +68,7 @@ inline TextEncoder byte_encoder(int64_t vocab_size = 257) {
   return encoder;
 }
 
-/// The text of every document of a dataset made with byte_encoder(); checks the end token.
+/// Returns the text of every document of a byte_encoder() dataset; checks the end token.
 inline std::vector<std::string> texts_of(const TokenDataset& dataset) {
   std::vector<std::string> texts;
   for (int64_t i = 0; i < dataset.num_documents(); ++i) {
@@ -108,7 +108,7 @@ class DataTest : public ::testing::Test {
     return options;
   }
 
-  /// The documents that prepare finds in the files, in order.
+  /// Returns the documents that prepare finds in the files, in order.
   std::vector<std::string> documents(std::vector<fs::path> inputs) {
     prepare_dataset(byte_encoder(), options(std::move(inputs)));
     return texts_of(TokenDataset::open(dir_ / "out", kTrainSplit, true));
@@ -118,7 +118,7 @@ class DataTest : public ::testing::Test {
     return error_of([&] { prepare_dataset(byte_encoder(), options(std::move(inputs))); });
   }
 
-  /// Names in the test's folder, hidden ones too.
+  /// Lists the names in the test's folder, hidden ones too.
   std::vector<std::string> names() {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(dir_)) {

@@ -5,7 +5,7 @@
 namespace longgen {
 namespace {
 
-/// As it stands at the end of an index.
+/// Returns the hash of the bytes as it stands at the end of an index.
 std::string footer_hash(const std::string& bytes) {
   const uint64_t hash = std::stoull(hash_hex(bytes), nullptr, 16);
   return {reinterpret_cast<const char*>(&hash), sizeof(hash)};

@@ -34,7 +34,7 @@ class FolderTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(dir_); }
 
-  /// A program that stands in for gnuplot.
+  /// Writes a program that stands in for gnuplot.
   std::string put_program(const std::string& name, const std::string& script) {
     write_file(dir_ / name, "#!/bin/sh\n" + script);
     fs::permissions(dir_ / name, fs::perms::owner_all);

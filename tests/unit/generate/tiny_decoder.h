@@ -17,15 +17,15 @@ namespace longgen {
 
 inline constexpr int64_t kVocab = 320;  // more than tiny_tokenizer() has
 
-/// byte_level_json() with its special token on the first id that is free: every id up to the last
-/// one, 265, has a token.
+/// Makes the tokenizer of byte_level_json() with its special token on the first id that is free:
+/// every id up to the last one, 265, has a token.
 inline Tokenizer tiny_tokenizer() {
   Json json = byte_level_json();
   json["added_tokens"][0]["id"] = 265;
   return make_tokenizer(json);
 }
 
-/// 3 layers, of which the middle one is full.
+/// Makes a config of 3 layers, of which the middle one is full.
 inline ModelConfig hybrid_config(const std::string& pattern) {
   Json json = tiny_json();
   json["vocab_size"] = kVocab;
@@ -51,7 +51,7 @@ inline std::vector<int32_t> some_ids(int64_t count) {
   return ids;
 }
 
-/// Logits (T, V) that follow every token, in one pass without a cache.
+/// Returns logits (T, V) that follow every token, in one pass without a cache.
 inline at::Tensor logits_of(const Decoder& decoder, const std::vector<int32_t>& ids) {
   const at::NoGradGuard no_grad;
   BatchContext context(static_cast<int64_t>(ids.size()));
@@ -59,8 +59,8 @@ inline at::Tensor logits_of(const Decoder& decoder, const std::vector<int32_t>& 
   return decoder.logits(decoder.forward(tokens, context));
 }
 
-/// Rounding of three fp32 layers in another order: a few units in the last place of the largest
-/// value.
+/// Bounds the rounding of three fp32 layers in another order: a few units in the last place of the
+/// largest value.
 inline double rounding(const at::Tensor& values) {
   return 64 * std::numeric_limits<float>::epsilon() * max_abs(values);
 }

@@ -15,8 +15,8 @@ inline int64_t blocks_of(int64_t num_tokens) {
   return (num_tokens + Pattern::kBlock - 1) / Pattern::kBlock;
 }
 
-/// Will a token at num_tokens or later see the block? By the definition: asks for the next query
-/// blocks one by one. `horizon` of them are enough where it exceeds the window.
+/// Whether a token at num_tokens or later will see the block. By the definition: asks for the next
+/// query blocks one by one. `horizon` of them are enough where it exceeds the window.
 inline bool seen_later(const Pattern& pattern, int64_t key_block, int64_t kv_head,
                        int64_t num_tokens, int64_t horizon) {
   const int64_t first = num_tokens / Pattern::kBlock;
@@ -26,7 +26,7 @@ inline bool seen_later(const Pattern& pattern, int64_t key_block, int64_t kv_hea
   return false;
 }
 
-/// Pages while tokens [begin, end) pass through the layers (begin == end: between two passes).
+/// Counts pages while tokens [begin, end) pass the layers (begin == end: between two passes).
 inline int64_t count_pages(const KvLayout& layout, int64_t begin, int64_t end) {
   constexpr int64_t kHorizon = 40;  // the tests' windows are shorter
   int64_t pages = 0;

@@ -446,7 +446,7 @@ TEST(GgufRope, YarnIsThatOfTheHuggingFaceDirectory) {
             theirs({{"beta_fast", 24}, {"beta_slow", 2}}));
   EXPECT_EQ(ours({{"yarn_attn_factor", 0.75}}), theirs({{"attention_factor", 0.75}}));
   EXPECT_EQ(ours({{"yarn_ext_factor", 1.0}, {"yarn_log_multiplier", 0.0}}), ours({}));
-  // On top of yarn's own.
+  // The factor multiplies yarn's own.
   EXPECT_DOUBLE_EQ(ours({{"attn_factor", 0.5}}).attention_factor, 0.5 * (0.1 * std::log(4.0) + 1));
 }
 

@@ -36,8 +36,8 @@ void write_logits(const std::string& directory, const std::string& out) {
   write_floats(decoder.logits(decoder.forward(ids, context)), out);
 }
 
-/// The gradients of the mean loss, one file a parameter under its Hugging Face name; prints the
-/// loss.
+/// Writes the gradients of the mean loss, one file a parameter under its Hugging Face name, and
+/// prints the loss.
 void write_gradients(const std::string& directory, const std::string& out) {
   const Decoder loaded = load_model(directory);
   ModelWeights weights = loaded.weights();

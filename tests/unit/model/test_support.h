@@ -35,7 +35,7 @@ class FolderTest : public ::testing::Test {
   fs::path dir_;
 };
 
-/// A Llama of `num_layers` layers, 6 heads on 2 KV heads of 16.
+/// Returns the config.json of a Llama of `num_layers` layers, 6 heads on 2 KV heads of 16.
 inline Json tiny_json(int64_t num_layers = 3) {
   return {{"model_type", "llama"},    {"num_hidden_layers", num_layers},
           {"hidden_size", 96},        {"intermediate_size", 80},
@@ -52,7 +52,7 @@ inline constexpr const char* kTinyTokenizer =
 
 inline ModelConfig parse(const Json& json) { return parse_model_config(json.dump(), "c.json"); }
 
-/// tiny_json with one field set.
+/// Returns tiny_json() with one field set.
 inline Json with(const std::string& key, const Json& value) {
   Json json = tiny_json();
   json[key] = value;

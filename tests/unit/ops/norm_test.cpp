@@ -10,7 +10,7 @@ constexpr double kEps = 1e-5;
 
 at::Tensor ours(const std::vector<at::Tensor>& in) { return rms_norm(in[0], in[1], kEps); }
 
-/// As Hugging Face models compute it.
+/// Computes the norm as Hugging Face models do.
 at::Tensor plain(const std::vector<at::Tensor>& in) {
   const at::ScalarType type = in[0].scalar_type();
   const at::Tensor x = type == at::kDouble ? in[0] : in[0].to(at::kFloat);

@@ -25,14 +25,14 @@ inline double max_abs_diff(const at::Tensor& a, const at::Tensor& b) {
   return max_abs(a.to(at::kDouble) - b.to(at::kDouble));
 }
 
-/// Distance of neighbouring numbers of `type` at the largest value of x: the least error that
-/// rounding can make.
+/// Gives the distance of neighbouring numbers of `type` at the largest value of x: the least error
+/// that rounding can make.
 inline double spacing(const at::Tensor& x, at::ScalarType type) {
   return max_abs(x) * (type == at::kBFloat16 ? 0x1p-8 : 0x1p-23);
 }
 
-/// Ours may be at most twice as wrong as plain torch in the same dtype. `terms`: numbers of the
-/// size that the result is a sum or difference of; their rounding in fp32 cannot be avoided.
+/// Expects ours to be at most twice as wrong as plain torch in the same dtype. `terms` are numbers
+/// of the size that the result is a sum or difference of; their fp32 rounding cannot be avoided.
 inline void expect_within_twice(const at::Tensor& ours, const at::Tensor& plain,
                                 const at::Tensor& truth, at::ScalarType type,
                                 const std::string& what, const at::Tensor& terms = {}) {
@@ -51,7 +51,7 @@ struct OpResult {
   std::vector<at::Tensor> grads;
 };
 
-/// The result of op and the gradients of sum(result * grad_out) for all inputs. Inputs may be
+/// Gives the result of op and the gradients of sum(result * grad_out) for all inputs. Inputs may be
 /// views: they stay what they are, with their own strides.
 inline OpResult run_op(const Op& op, const std::vector<at::Tensor>& inputs,
                        const at::Tensor& grad_out) {
@@ -70,14 +70,14 @@ inline std::vector<at::Tensor> as_type(const std::vector<at::Tensor>& inputs, at
   return result;
 }
 
-/// NaN equals NaN; -0 differs from 0.
+/// Whether all bits are the same: -0 differs from 0, and a NaN equals one of the same bits.
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
   const auto bits = [](const at::Tensor& x) { return x.contiguous().flatten().view(at::kByte); };
   return a.numel() == 0 || at::equal(bits(a), bits(b));
 }
 
-/// All results of run() are the same with 1, 2 and 3 threads and in two runs.
+/// Expects the same results of run() with 1, 2 and 3 threads and in two runs.
 inline void expect_same_bits_on_any_threads(const std::function<std::vector<at::Tensor>()>& run) {
   const int before = at::get_num_threads();
   at::set_num_threads(1);
@@ -110,7 +110,7 @@ class TensorMemory : public c10::MemoryReportingInfoBase {
   int64_t held_bytes_ = 0, peak_bytes_ = 0;
 };
 
-/// The most bytes that tensors made by action held at once.
+/// Returns the most bytes that tensors made by action held at once.
 template <typename Action>
 int64_t peak_tensor_bytes(const Action& action) {
   const auto memory = std::make_shared<TensorMemory>();

@@ -25,7 +25,7 @@ at::Tensor far_positions(int64_t num_tokens) {
   return at::randint(0, 1'000'001, {num_tokens}, at::kLong);
 }
 
-/// As Hugging Face models compute it: cos and sin in the dtype of x.
+/// Rotates as Hugging Face models do: cos and sin in the dtype of x.
 Op plain(const at::Tensor& cos_TR, const at::Tensor& sin_TR) {
   return [cos_TR, sin_TR](const std::vector<at::Tensor>& in) {
     const auto both = [&](const at::Tensor& t) {

@@ -123,8 +123,8 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
   EXPECT_EQ(plan.bytes("layer inputs"), 6 * 1000 * 24 * 2);
   EXPECT_EQ(plan.host_bytes, 0);
   const int64_t saved = 2 * kNorm + kValues + kRotated + kAttended + kSum;
-  // In the feed-forward network: of output and input, of the product and of gate and up, with gate
-  // and up again.
+  // The gradients in the feed-forward network are those of output and input, of the product and of
+  // gate and up, which exist again.
   const int64_t gradients = 24 + 24 + kProduct + kGateUp;
   EXPECT_EQ(plan.bytes("layer working set"), 1000 * ((saved + gradients + kGateUp) * 2 + kFloats));
   EXPECT_EQ(plan.bytes("loss"), 128 * 100 * 2 + 100 * 24 * 4);

@@ -5,7 +5,7 @@
 
 namespace longgen {
 
-/// 6 layers, 4 heads on 2 KV heads of 8; every kind of parameter exists.
+/// Returns a config of 6 layers, 4 heads on 2 KV heads of 8, with every kind of parameter.
 inline ModelConfig tiny_config() {
   ModelConfig config;
   config.family = "llama";
@@ -21,7 +21,7 @@ inline ModelConfig tiny_config() {
   return config;
 }
 
-/// Layers 2 and 3 full, the others sink 1, window 2, stride 3.
+/// Returns a plan with layers 2 and 3 full, and sink 1, window 2, stride 3 in the others.
 inline LayerPlan tiny_hybrid() {
   return {.full_layers = {2, 3}, .sparse = Pattern::sparse(1, 2, 3)};
 }

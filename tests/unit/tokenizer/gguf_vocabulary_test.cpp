@@ -57,8 +57,8 @@ TEST(GgufVocabularyTest, SmollmSplitsDigits) {
 TEST(GgufVocabularyTest, MergesComeFromTheScores) {
   const TokenizerFiles files = make_tokenizer_files(piece_vocabulary());
   const Json json = parse_json(files.tokenizer_json, "t.json");
-  // By the score of the result, best first; of two cuts of one piece the one with the longer left
-  // side.
+  // Merges are ordered by the score of the result, best first; of two cuts of one piece the one
+  // with the longer left side comes first.
   const Json expected =
       parse_json(R"([["▁", "a"], ["a", "b"], ["▁a", "b"], ["▁", "ab"]])", "merges");
   EXPECT_EQ(json["model"]["merges"], expected);

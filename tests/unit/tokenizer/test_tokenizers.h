@@ -13,7 +13,7 @@
 
 namespace longgen {
 
-/// GPT-2 style: all 256 bytes, a few merges, one special token.
+/// Makes one in GPT-2's style: all 256 bytes, a few merges, one special token.
 inline Json byte_level_json() {
   Json vocab = Json::object();
   for (int byte = 0; byte < 256; ++byte)
@@ -45,7 +45,7 @@ inline Json byte_level_json() {
       {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}}};
 }
 
-/// Llama-2 style: letters a to e, "▁", byte fallback.
+/// Makes one in Llama 2's style: letters a to e, "▁", byte fallback.
 inline Json sentencepiece_json() {
   Json vocab = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
   for (int byte = 0; byte < 256; ++byte) {
@@ -81,7 +81,7 @@ inline Tokenizer make_tokenizer(const Json& json) {
   return Tokenizer::from_json(dump_json(json), "t.json");
 }
 
-/// Characters that the splitting regexes treat differently, and any others.
+/// Mixes characters that the splitting regexes treat differently with any others.
 inline std::string random_text(std::mt19937& random, int num_chars) {
   static const std::vector<std::string> common = {" ",
                                                   " ",

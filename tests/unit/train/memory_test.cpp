@@ -60,8 +60,8 @@ class Memory : public ::testing::Test {
     GTEST_SKIP() << "a sanitizer takes memory of its own";
 #endif
     if (!reset_peak()) GTEST_SKIP() << "the peak of a process cannot be reset here";
-    // What is freed goes back at once: what the pass keeps is to be measured, not holes in the
-    // heap.
+    // What is freed goes back at once, because the test measures what the pass keeps, not holes in
+    // the heap.
     ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
     growth_bytes(2, Recompute::kLayers);  // what is made once
   }

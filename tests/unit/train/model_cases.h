@@ -1,5 +1,5 @@
 // What the tests of gradients share, on the CPU and on a GPU: kinds of tiny models and a packed
-// batch.
+// batch of tokens.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -21,7 +21,7 @@ struct ModelCase {
 };
 inline void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }
 
-/// config.json of a case, from that of a plain Llama.
+/// Makes the config.json of a case from that of a plain Llama.
 inline ModelConfig config_of(const ModelCase& c, Json json) {
   json["tie_word_embeddings"] = c.tied;
   json["attention_bias"] = json["mlp_bias"] = c.bias;
@@ -35,7 +35,7 @@ inline ModelConfig config_of(const ModelCase& c, Json json) {
   return config;
 }
 
-/// Random weights; norms of 1 and biases of 0 would hide a slot that is mixed up.
+/// Makes random weights; norms of 1 and biases of 0 would hide a slot that is mixed up.
 inline ModelWeights varied_weights(const ModelConfig& config, at::ScalarType dtype) {
   ModelWeights weights = random_weights(config, dtype, 5);
   at::manual_seed(6);
@@ -46,7 +46,7 @@ inline ModelWeights varied_weights(const ModelConfig& config, at::ScalarType dty
   return weights;
 }
 
-/// Documents that begin at doc_starts; every ninth row has no target.
+/// Makes documents that begin at doc_starts; every ninth row has no target.
 inline MicroBatch packed_batch(int64_t num_tokens, const std::vector<int64_t>& doc_starts) {
   const at::Tensor tokens = (at::arange(num_tokens, at::kLong) * 37 + 11) % kTinyVocab;
   at::Tensor targets = (at::arange(num_tokens, at::kLong) * 53 + 2) % kTinyVocab;

@@ -76,7 +76,7 @@ class Resume : public FolderTest {
     stream.put(static_cast<char>(byte ^ 1));
   }
 
-  /// Until a run in another thread has written so much.
+  /// Waits until a run in another thread has written so much.
   void wait_for_log(uintmax_t bytes) const {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
     std::error_code none_yet;

@@ -18,7 +18,7 @@ namespace longgen {
 
 inline constexpr int64_t kTinyVocab = 257;  // 256 bytes and <|end|>
 
-/// A Llama of 3 layers, 4 heads on 2 KV heads of 8.
+/// Returns the config.json of a Llama of 3 layers, 4 heads on 2 KV heads of 8.
 inline Json tiny_config() {
   return {{"model_type", "llama"},    {"num_hidden_layers", 3},
           {"hidden_size", 32},        {"intermediate_size", 48},
@@ -28,7 +28,7 @@ inline Json tiny_config() {
           {"eos_token_id", 256}};
 }
 
-/// Byte b is token b, and <|end|> is 256.
+/// Returns a tokenizer in which byte b is token b, and <|end|> is 256.
 inline Json byte_tokenizer() {
   Json vocab = Json::object();
   for (int byte = 0; byte < 256; ++byte) {
@@ -55,8 +55,8 @@ inline void write_tiny_model(
   write_file(directory / "tokenizer.json", byte_tokenizer().dump());
 }
 
-/// A model of finite weights whose loss is infinite wherever this token is read, and as that of any
-/// other model elsewhere: the token alone has the last number of the residual stream, which no
+/// Makes a model of finite weights whose loss is infinite wherever this token is read, and like any
+/// other model's elsewhere: the token alone has the last number of the residual stream, which no
 /// layer writes and the second one's feed-forward network multiplies by 1e30, squared.
 inline void make_overflow(ModelWeights& weights, int64_t token) {
   const int64_t last = weights.embedding_VE.size(1) - 1;
@@ -69,7 +69,7 @@ inline void make_overflow(ModelWeights& weights, int64_t token) {
   weights.layers[1].gate_up.select(1, last).fill_(1e30);
 }
 
-/// Words in a random order; the same on every machine.
+/// Returns words in a random order, which is the same on every machine.
 inline std::string words(std::mt19937& random, int count) {
   static const char* const kWords[] = {"the",  "sea",  "under", "a",    "grey", "sky", "was",
                                        "calm", "ship", "sails", "long", "and",  "far", "north"};
@@ -104,7 +104,7 @@ inline void write_dataset(const fs::path& directory, const fs::path& model,
   prepare_dataset(text_encoder(tokenizer, "bytes", std::nullopt, 256), options);
 }
 
-/// A recipe for DIR/model, DIR/data and DIR/run: one full layer, two that see their own block.
+/// Makes a recipe for DIR/model, DIR/data and DIR/run: one full layer, two that see their block.
 inline Recipe tiny_recipe(const fs::path& dir, const std::vector<std::string>& overrides = {}) {
   const std::string text = "[model]\npath = \"" + (dir / "model").string() + "\"\noutput = \"" +
                            (dir / "run").string() + "\"\n[data]\npath = \"" +
@@ -119,7 +119,7 @@ inline Recipe tiny_recipe(const fs::path& dir, const std::vector<std::string>& o
   return parse_recipe(text, "test.toml", overrides);
 }
 
-/// The numbers of metrics.jsonl under one key, line by line.
+/// Returns the numbers of metrics.jsonl under one key, line by line.
 inline std::vector<Json> metric(const fs::path& run, const std::string& key) {
   const std::string text = read_file(run / "metrics.jsonl");
   std::vector<Json> values;
