@@ -62,7 +62,7 @@ def main():
         return
     rows = (("prefill_tokens_per_s", "prefill, tokens/s", 1), ("decode_tokens_per_s", "decode, tokens/s", 1),
             ("peak_memory_bytes", "peak memory, MB", 1e6))
-    print("| tokens | | longgen | transformers | ratio |\n|---|---|---|---|---|", flush=True)
+    print("| tokens | | longgen | transformers | longgen / transformers |\n|---|---|---|---|---|", flush=True)
     for num_tokens in map(int, options.tokens.split(",")):
         rounds = [measure_both(options.model, num_tokens, options.threads) for _ in range(options.rounds)]
         for key, name, unit in rows:
