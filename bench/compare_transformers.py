@@ -44,7 +44,8 @@ def run(command):
 
 def measure_both(model, num_tokens, threads):
     ours = run(["build/release/longgen", "bench", "model", model, "--tokens", str(num_tokens), "--decode-tokens",
-                str(DECODE_TOKENS), "--rounds", "1", "--dtype", "float32", "--threads", str(threads), "--json"])["variants"][0]
+                str(DECODE_TOKENS), "--rounds", "1", "--dtype", "float32", "--threads", str(threads),
+                "--json"])["variants"][0]
     theirs = run([sys.executable, __file__, model, "--measure", str(num_tokens), "--threads", str(threads)])
     return ours, theirs
 
