@@ -1,4 +1,5 @@
 // longgen doctor: what this machine has, what longgen uses of it, what is missing and what to do.
+#include <ATen/Context.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -45,6 +46,8 @@ GpuState look_at_gpu() {
   GpuState state = {.driver = nvidia_driver(), .missing = missing_for_gpu(), .properties = {}};
   if (!gpu::has_kernels()) return state;
   state.properties = gpu::properties();
+  // The allocator knows the memory of a GPU once torch has begun to use it.
+  if (state.is_ready()) at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
   state.memory_bytes = gpu_memory().total;
   return state;
 }
@@ -76,9 +79,8 @@ std::vector<std::string> advice(const Diagnosis& found) {
     lines.push_back("--device cuda cannot be used: " + found.gpu.missing);
   } else if (!found.gpu.is_ready()) {
     lines.push_back(
-        "There is no NVIDIA GPU or no driver for it: --device cpu works, --device cuda does not. "
-        "On "
-        "a machine with an H100 or H200 install NVIDIA's driver, run scripts/setup.sh --cuda and "
+        "There is no NVIDIA GPU or no driver for it: --device cpu works, --device cuda does not. On a "
+        "machine with an H100 or H200 install NVIDIA's driver, run scripts/setup.sh --cuda and "
         "build again.");
   }
   if (found.kernels == std::string("baseline")) {

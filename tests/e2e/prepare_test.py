@@ -145,7 +145,8 @@ class PrepareTest(CliCase):
         text = self.put("a.txt", "a")
         out = self.dir / "out"
         self.assertIn("nothing.txt", message(self.dir / "nothing.txt", out, "--model", self.model))
-        self.assertIn("tokenizer.json: cannot be opened", message(text, out, "--model", self.dir))
+        self.assertIn("expected a model directory, found a folder without config.json.",
+                      message(text, out, "--model", self.dir))
         self.assertIn("held-out share: expected at least 0 and below 1, found 1",
                       message(text, out, "--model", self.model, "--held-out", "1"))
         self.assertEqual(self.names(), ["a.txt", "model"])

@@ -29,6 +29,8 @@ sequence_length = 64
 steps = 1
 learning_rate = 0.001
 threads = 1
+[eval]
+every = 0
 """
 
 
@@ -139,6 +141,7 @@ def write_tiny_gguf(path, pre):
     for name, value in {"block_count": 1, "embedding_length": WIDTH, "feed_forward_length": FFN, "context_length": 64,
                         "attention.head_count": 4}.items():
         keys["llama." + name] = (u32, struct.pack("<I", value))
+    keys["tokenizer.ggml.bos_token_id"] = (u32, struct.pack("<I", len(tokens) - 1))
     if pre is not None:
         keys["tokenizer.ggml.pre"] = (text, gguf_string(pre))
     square, wide = [WIDTH, WIDTH], [WIDTH, FFN]

@@ -6,6 +6,7 @@ Both must give the same text, or both an error. A template that uses what ours r
 neither way; those must stay few.
 """
 
+import copy
 import json
 import random
 import subprocess
@@ -189,8 +190,9 @@ class Maker:
 
 
 def theirs(template):
+    # Jinja's filters may change what they are given before they fail: indent lengthens a list, then asks it for its lines.
     try:
-        return {"text": _compile_jinja_template(template).render(**VARIABLES)}
+        return {"text": _compile_jinja_template(template).render(**copy.deepcopy(VARIABLES))}
     except RecursionError:
         raise
     except Exception as error:  # whatever Python and jinja2 raise

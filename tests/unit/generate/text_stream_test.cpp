@@ -152,7 +152,8 @@ TEST_F(TextStreamTest, MistakesAreErrors) {
   EXPECT_EQ(error_of([&] { stream.push('a'); }),
             "[generate] the text has ended (stop token), no token may follow, found 97.");
   TextStream other(tokenizer_, {});
-  EXPECT_NE(error_of([&] { other.push(299); }).find("expected an id of the vocabulary"),
+  const auto beyond = static_cast<int32_t>(tokenizer_.vocab_size());
+  EXPECT_NE(error_of([&] { other.push(beyond); }).find("expected an id of the vocabulary"),
             std::string::npos);
 }
 
