@@ -44,7 +44,8 @@ def run(command):
 
 def measure_both(model, num_tokens, threads):
     ours = run(["build/release/longgen", "bench", "model", model, "--tokens", str(num_tokens), "--decode-tokens",
-                str(DECODE_TOKENS), "--rounds", "1", "--threads", str(threads), "--json"])["variants"][0]
+                str(DECODE_TOKENS), "--rounds", "1", "--dtype", "float32", "--threads", str(threads),
+                "--json"])["variants"][0]
     theirs = run([sys.executable, __file__, model, "--measure", str(num_tokens), "--threads", str(threads)])
     return ours, theirs
 
@@ -62,7 +63,7 @@ def main():
         return
     rows = (("prefill_tokens_per_s", "prefill, tokens/s", 1), ("decode_tokens_per_s", "decode, tokens/s", 1),
             ("peak_memory_bytes", "peak memory, MB", 1e6))
-    print("| tokens | | longgen | transformers | ratio |\n|---|---|---|---|---|", flush=True)
+    print("| tokens | | longgen | transformers | longgen / transformers |\n|---|---|---|---|---|", flush=True)
     for num_tokens in map(int, options.tokens.split(",")):
         rounds = [measure_both(options.model, num_tokens, options.threads) for _ in range(options.rounds)]
         for key, name, unit in rows:

@@ -114,7 +114,8 @@ void add_score(CommandSet& commands) {
       "JSON lines on stdin: {\"text\"} or {\"ids\"} to log-probabilities of each token");
   app->add_option("MODEL", command->model, "model directory")->required();
   add_count_option(app, "--top", command->top, 0,
-                   "also give the K most probable tokens at each place");
+                   "also give the K most probable tokens at each place")
+      ->option_text("K");
   app->add_flag("--special", command->special,
                 "add and recognise special tokens in texts, as in tokenize");
   add_prefill_chunk_option(app, command->chunk);
