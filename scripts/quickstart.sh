@@ -57,9 +57,11 @@ say "4 of 8: extend: two training steps of 16,384 tokens each (4 to 7 minutes on
 precision=$($longgen doctor --json 2>/dev/null | sed -n 's/.*"dtype_auto":"\([a-z0-9]*\)".*/\1/p' || true)
 run $longgen extend recipes/smollm2-135m_16k_cpu.toml --resume --set train.precision=$precision
 
+# From here on in float32, as README.md shows it: figures and replies in bfloat16 differ a little.
 say "5 of 8: perplexity (how unsure a model is of the next token; lower is better) on text that none was trained on (2 minutes)"
 once quickstart/perplexity.json $longgen eval perplexity quickstart/smollm2-135m quickstart/converted \
-  quickstart/extended/model --text quickstart/test.txt --length 10K --documents 1 --out quickstart/report --json >/dev/null
+  quickstart/extended/model --text quickstart/test.txt --length 10K --documents 1 --dtype float32 --out quickstart/report \
+  --json >/dev/null
 echo "  curves: quickstart/report/perplexity.svg"
 
 say "6 of 8: a question about a fact far back in a prompt of over 10,000 tokens (1 to 2 minutes)"
@@ -73,13 +75,13 @@ if [ ! -s quickstart/question.txt ]; then
 fi
 say "  ... to the original model with every layer full, RoPE for 16,384 tokens: it finds the number"
 [ -d quickstart/full ] || run $longgen convert quickstart/smollm2-135m quickstart/full --layers all --context 16K
-run $longgen generate quickstart/full --chat --prompt-file quickstart/question.txt --max-tokens 40
+run $longgen generate quickstart/full --chat --prompt-file quickstart/question.txt --max-tokens 40 --dtype float32
 say "  ... to the hybrid: two steps cannot teach it to find facts that most of its layers no longer see (docs/recipes.md)"
-run $longgen generate quickstart/extended/model --chat --prompt-file quickstart/question.txt --max-tokens 40
+run $longgen generate quickstart/extended/model --chat --prompt-file quickstart/question.txt --max-tokens 40 --dtype float32
 
 say "7 of 8: speed of the same model with every layer full, and as a hybrid (2 minutes)"
 once quickstart/speed.json $longgen bench model quickstart/extended/model --tokens 8192 --compare full,hybrid \
-  --rounds 1 --json >/dev/null
+  --rounds 1 --dtype float32 --json >/dev/null
 
 say "8 of 8: all of it in one table; perplexity is lower where a model predicts better"
 .venv/bin/python scripts/quickstart_table.py quickstart
