@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <sstream>
 
 #include "longgen/base/nearest_name.h"
@@ -56,20 +57,19 @@ std::string full_name(const CLI::App& app) {
 }
 
 /// Says what is wrong with the words that no option or argument of `app` took; nothing where every
-/// word was taken.
+/// word was taken. An option comes before a word, which may be the value of one that is misspelt;
+/// but where a command's name is expected, what stands for it comes first.
 std::string unknown_words(const CLI::App& app) {
-  const std::vector<std::string> names = command_names(app);
-  for (const std::string& word : app.remaining()) {
-    if (word.size() > 1 && word[0] == '-') continue;
-    if (names.empty()) return "unexpected argument \"" + word + "\".";
-    return unknown_command(app, word);
-  }
-  for (const std::string& word : app.remaining()) {
-    if (word.size() < 2 || word[0] != '-') continue;
-    const std::string name = word.substr(0, word.find('='));
+  const auto is_option = [](const std::string& word) { return word.size() > 1 && word[0] == '-'; };
+  const std::vector<std::string> words = app.remaining();
+  const auto word = std::ranges::find_if_not(words, is_option);
+  if (!command_names(app).empty() && word != words.end()) return unknown_command(app, *word);
+  const auto option = std::ranges::find_if(words, is_option);
+  if (option != words.end()) {
+    const std::string name = option->substr(0, option->find('='));
     return "there is no option \"" + name + "\"." + did_you_mean(name, option_names(app));
   }
-  return "";
+  return word == words.end() ? "" : "unexpected argument \"" + *word + "\".";
 }
 
 }  // namespace
