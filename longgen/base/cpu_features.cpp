@@ -1,6 +1,27 @@
 #include "longgen/base/cpu_features.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace longgen {
+namespace {
+
+#if defined(__x86_64__)
+/// Whether the processor multiplies tiles of bfloat16 (AMX) and the operating system keeps the
+/// tiles' registers. By the numbers of Intel's manual, because clang 14 has no name for the feature.
+bool has_amx_bf16() {
+  constexpr unsigned kAmxBf16 = 1U << 22, kOsXsave = 1U << 27, kTileState = 3U << 17;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kAmxBf16) == 0) return false;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsXsave) == 0) return false;
+  unsigned low = 0, high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & kTileState) == kTileState;
+}
+#endif
+
+}  // namespace
 
 bool machine_runs(InstructionSet set) {
 #if defined(__x86_64__)
@@ -24,8 +45,7 @@ bool bfloat16_is_faster() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   return machine_runs(InstructionSet::avx512) &&
-         (__builtin_cpu_supports("amx-bf16") ||
-          (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")));
+         (has_amx_bf16() || (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")));
 #else
   return false;
 #endif
