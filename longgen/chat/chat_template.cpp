@@ -76,7 +76,7 @@ Value messages_value(const OrderedJson& messages) {
         role != nullptr && role->is_text() &&
         std::find(kKnownRoles.begin(), kKnownRoles.end(), role->bytes()) != kKnownRoles.end();
     if (known) {
-      dict.set(text_value("role", Origin::data), text_value(role->bytes(), Origin::written));
+      dict.set_text(text_value("role", Origin::data), text_value(role->bytes(), Origin::written));
     }
     list.depth = std::max(list.depth, dict.depth() + 1);
     list.items.push_back(

@@ -39,7 +39,7 @@ Value convert(const OrderedJson& json, const std::string& where, int depth) {
   LG_CHECK(json.is_object(), where, ": expected JSON, found binary data.");
   jinja::Dict dict;
   for (const auto& [key, item] : json.items()) {
-    dict.set(text_value(key), convert(item, where, depth + 1));
+    dict.set_text(text_value(key), convert(item, where, depth + 1));
   }
   return Value(Value::Storage(std::make_shared<const jinja::Dict>(std::move(dict))));
 }

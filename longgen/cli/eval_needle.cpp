@@ -78,10 +78,11 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
   std::optional<ChatTemplate> format;
   if (command.chat) {
     format = ChatTemplate::load(directory);
-    task_options.wrap = [&](const std::string& prompt) {
+    task_options.wrap = [&](const std::string& prompt) -> WrappedPrompt {
       ChatRequest request{.add_generation_prompt = true};
       request.messages.push_back(chat_message("user", prompt));
-      return format->render(request).text;
+      RenderedChat chat = format->render(request);
+      return {std::move(chat.text), std::move(chat.written)};
     };
   }
   NeedleRunOptions options = run_options(command);

@@ -69,6 +69,15 @@ std::vector<int32_t> ids_before_text(const Tokenizer& tokenizer) {
   return ids;
 }
 
+/// The first `size` bytes, with what the format wrote of them.
+WrappedPrompt beginning(const WrappedPrompt& prompt, size_t size) {
+  WrappedPrompt part{prompt.text.substr(0, size), {}};
+  for (const ByteRange& range : prompt.written) {
+    if (range.begin < size) part.written.push_back({range.begin, std::min(range.end, size)});
+  }
+  return part;
+}
+
 std::string lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -116,8 +125,8 @@ NeedleTask::NeedleTask(const Tokenizer& tokenizer, Haystack haystack, NeedleOpti
   if (!options_.wrap) begin_ids_ = ids_before_text(tokenizer_);
 }
 
-std::vector<int32_t> NeedleTask::encode(std::string_view text) const {
-  std::vector<int32_t> ids = tokenizer_.encode(text);
+std::vector<int32_t> NeedleTask::encode(const WrappedPrompt& prompt) const {
+  std::vector<int32_t> ids = tokenizer_.encode(prompt.text, prompt.written);
   ids.insert(ids.begin(), begin_ids_.begin(), begin_ids_.end());
   return ids;
 }
@@ -159,8 +168,8 @@ NeedleTask::Passage NeedleTask::passage(int64_t first_sentence, int64_t max_toke
 }
 
 /// Writes the whole text, with the needle before the passage's sentence `boundary`.
-std::string NeedleTask::compose(const Passage& passage, size_t boundary,
-                                const NeedleSample& sample) const {
+WrappedPrompt NeedleTask::compose(const Passage& passage, size_t boundary,
+                                  const NeedleSample& sample) const {
   std::string context;
   const auto add = [&](std::string_view sentence) {
     if (!context.empty()) context += haystack_.separator();
@@ -172,18 +181,19 @@ std::string NeedleTask::compose(const Passage& passage, size_t boundary,
     add(haystack_.sentence(passage.sentences[i]));
   }
   const std::string prompt = prompt_of(context, sample.key);
-  if (!options_.wrap) return prompt + answer_prefix(sample.key);
-  const std::string wrapped = options_.wrap(prompt);
-  LG_CHECK(wrapped.find(prompt) != std::string::npos,
+  if (!options_.wrap) return {prompt + answer_prefix(sample.key), {}};
+  WrappedPrompt wrapped = options_.wrap(prompt);
+  LG_CHECK(wrapped.text.find(prompt) != std::string::npos,
            "[needle] expected the chat format to keep the prompt as it is, found that it changes "
            "it. Use another format, or none.");
-  return wrapped + answer_prefix(sample.key);
+  wrapped.text += answer_prefix(sample.key);
+  return wrapped;
 }
 
 /// Makes text and ids for the key and answer of the sample, as long as the cell allows.
 void NeedleTask::fill(const Cell& cell, NeedleSample& sample) const {
-  sample.text = compose({}, 0, sample);
-  sample.ids = encode(sample.text);
+  WrappedPrompt prompt = compose({}, 0, sample);
+  sample.ids = encode(prompt);
   const auto num_fixed = static_cast<int64_t>(sample.ids.size());
   const int64_t room = cell.length_tokens - options_.new_tokens - num_fixed;
   LG_CHECK(room >= 0, "[needle] length: expected at least ", num_fixed + options_.new_tokens,
@@ -198,8 +208,8 @@ void NeedleTask::fill(const Cell& cell, NeedleSample& sample) const {
   for (Passage next = passage(cell.first_sentence, room);
        next.size() > best.size() && next.size() < too_many;
        next = passage(cell.first_sentence, room - correction)) {
-    std::string text = compose(next, next.boundary(cell.depth_percent), sample);
-    std::vector<int32_t> ids = encode(text);
+    WrappedPrompt longer = compose(next, next.boundary(cell.depth_percent), sample);
+    std::vector<int32_t> ids = encode(longer);
     const int64_t num_tokens = static_cast<int64_t>(ids.size()) - num_fixed;
     correction = num_tokens - next.num_tokens();
     if (num_tokens > room) {
@@ -207,17 +217,17 @@ void NeedleTask::fill(const Cell& cell, NeedleSample& sample) const {
       continue;
     }
     best = std::move(next);
-    sample.text = std::move(text);
+    prompt = std::move(longer);
     sample.ids = std::move(ids);
   }
   const size_t boundary = best.boundary(cell.depth_percent);
   sample.num_sentences = static_cast<int64_t>(best.size());
   sample.depth_percent = best.percent(boundary);
   // A space belongs to the needle's first token, a newline does not.
-  size_t before = sample.text.find(sample.needle);
-  if (before > 0 && sample.text[before - 1] == ' ') --before;
-  sample.needle_begin_tokens =
-      static_cast<int64_t>(encode(std::string_view(sample.text).substr(0, before)).size());
+  size_t before = prompt.text.find(sample.needle);
+  if (before > 0 && prompt.text[before - 1] == ' ') --before;
+  sample.needle_begin_tokens = static_cast<int64_t>(encode(beginning(prompt, before)).size());
+  sample.text = std::move(prompt.text);
 }
 
 NeedleSample NeedleTask::sample(int64_t length_tokens, double depth_percent, int64_t index) const {

@@ -14,12 +14,19 @@
 
 namespace longgen {
 
+/// A prompt in a chat format.
+struct WrappedPrompt {
+  std::string text;
+  /// What the format wrote: special tokens are recognised only inside these ranges, which ascend.
+  std::vector<ByteRange> written;
+};
+
 struct NeedleOptions {
   int64_t new_tokens = 128;  ///< room kept for the reply; 128 is RULER's
   uint64_t seed = 42;        ///< 42 is RULER's
   /// Puts the prompt into a chat format, up to and including what starts the assistant's turn; its
   /// tokens count. It must keep the prompt as it is. Where it is empty, the prompt is plain text.
-  std::function<std::string(const std::string& prompt)> wrap = {};
+  std::function<WrappedPrompt(const std::string& prompt)> wrap = {};
 };
 
 struct NeedleSample {
@@ -49,7 +56,8 @@ class NeedleTask {
   ///   index          0, 1, ... for the samples of a cell
   /// A haystack of text starts at a sentence drawn at random and is repeated when it is too short.
   /// Sentences that spell a special token of the tokenizer are left out: the model would take them
-  /// for a turn of conversation.
+  /// for a turn of conversation. One that two sentences spell together is the characters it is made
+  /// of.
   /// Throws Error on arguments out of range, when the length has no room for the question, and when
   /// wrap() changes the prompt.
   NeedleSample sample(int64_t length_tokens, double depth_percent, int64_t index) const;
@@ -67,10 +75,10 @@ class NeedleTask {
   };
   struct Passage;
 
-  std::vector<int32_t> encode(std::string_view text) const;
+  std::vector<int32_t> encode(const WrappedPrompt& prompt) const;
   int64_t sentence_tokens(int64_t sentence) const;
   Passage passage(int64_t first_sentence, int64_t max_tokens) const;
-  std::string compose(const Passage& passage, size_t boundary, const NeedleSample& sample) const;
+  WrappedPrompt compose(const Passage& passage, size_t boundary, const NeedleSample& sample) const;
   void fill(const Cell& cell, NeedleSample& sample) const;
 
   const Tokenizer& tokenizer_;

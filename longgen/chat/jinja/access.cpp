@@ -28,7 +28,7 @@ std::optional<Value> at_index(Runtime& runtime, const Value& object, int64_t ind
   size_t at = 0;
   for (int64_t i = 0; i < index; ++i) at += decode_valid_utf8(text.bytes().data() + at).length;
   const size_t end = at + decode_valid_utf8(text.bytes().data() + at).length;
-  return runtime.text(text.slice(at, end));
+  return runtime.text_like(text, text.slice(at, end));
 }
 
 bool is_indexed(const Value& value) {
@@ -38,10 +38,12 @@ bool is_indexed(const Value& value) {
 
 std::optional<Value> find_item(Runtime& runtime, const Value& object, const Value& key) {
   if (object.is_dict()) {
-    const bool hashable =
-        !key.is_dict() && !(key.is_sequence() && key.sequence().kind != SequenceKind::tuple);
-    const Value* const found = hashable ? object.dict().find(key) : nullptr;
-    return found == nullptr ? std::nullopt : std::optional<Value>(*found);
+    try {
+      const Value* const found = object.dict().find(runtime.budget, key);
+      return found == nullptr ? std::nullopt : std::optional<Value>(*found);
+    } catch (const Unhashable&) {
+      return std::nullopt;  // Jinja takes it for a key that is not there
+    }
   }
   if (is_indexed(object) && (key.is<int64_t>() || key.is<bool>())) {
     return at_index(runtime, object, to_int(key, "index"));
@@ -83,12 +85,12 @@ Value slice_text(Runtime& runtime, const Text& text, int64_t first, int64_t last
     if (step != 1 && index >= low) starts.push_back(at);
     if (at < text.size()) at += decode_valid_utf8(text.bytes().data() + at).length;
   }
-  if (step == 1) return runtime.text(text.slice(begin, count > 0 ? end : begin));
+  if (step == 1) return runtime.text_like(text, text.slice(begin, count > 0 ? end : begin));
   for (int64_t i = 0; i < count; ++i) {
     const auto at = static_cast<size_t>(first + i * step - low);
     out.append(text, starts[at], starts[at + 1]);
   }
-  return runtime.text(out.take());
+  return runtime.text_like(text, out.take());
 }
 
 /// The attributes of what is neither a string nor a list nor a dict.
@@ -153,7 +155,8 @@ Value get_item(Runtime& runtime, const Value& object, const Value& key) {
 Value get_slice(Runtime& runtime, const Value& object, const Value& begin, const Value& end,
                 const Value& step_value) {
   if (object.is_undefined()) fail(*object.get<Undefined>().message);
-  if (!is_indexed(object)) fail("'", type_name(object), "' object cannot be sliced");
+  // Jinja gives undefined where it can work out the slice before it runs the template, or an error.
+  if (!is_indexed(object)) fail("slices of '", type_name(object), "' objects are not supported");
   if (object.is_sequence() && object.sequence().kind == SequenceKind::range) {
     fail("slices of a range are not supported");
   }

@@ -154,7 +154,7 @@ Value Evaluator::dict_of(const Expression& expression) {
   Dict made;
   for (size_t i = 0; i + 1 < expression.children.size(); i += 2) {
     const Value key = evaluate(*expression.children[i]);
-    made.set(key, evaluate(*expression.children[i + 1]));
+    made.set(budget, key, evaluate(*expression.children[i + 1]));
   }
   return dict(std::move(made));
 }

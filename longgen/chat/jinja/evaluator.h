@@ -60,6 +60,7 @@ class Evaluator : public Runtime {
   Value capture_filtered(const Statement& statement);
   void assign(const Expression& target, const Value& value);
   void assign_member(const Expression& target, const Value& value);
+  Value assigned(const Expression& target);
   ItemSource loop_items(const Statement& statement);
   const Macro* define(const Statement& statement);
   Value call_macro(const Macro& macro, CallArguments arguments);

@@ -14,6 +14,17 @@ namespace {
 constexpr std::string_view kRefused[] = {"filesizeformat", "pprint", "random",   "striptags",
                                          "urlencode",      "urlize", "wordwrap", "xmlattr"};
 
+/// Filters of markup that give markup; of others the result is a plain string, or none.
+constexpr std::string_view kKeepMarkup[] = {"capitalize", "center", "indent", "last",
+                                            "lower",      "trim",   "upper"};
+/// Filters that would have to escape what they put into markup.
+constexpr std::string_view kAddToMarkup[] = {"format", "truncate"};
+
+template <size_t size>
+bool is_one_of(const std::string_view (&names)[size], std::string_view name) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
 Filter find_filter(std::string_view name) {
   for (const FilterTable* table :
        {&text_filters(), &number_filters(), &sequence_filters(), &selecting_filters()}) {
@@ -29,12 +40,17 @@ Value apply_filter(Runtime& runtime, const std::string& name, const Value& input
   runtime.budget.step();
   const Filter filter = find_filter(name);
   if (filter == nullptr) fail("the filter \"", name, "\" is not supported");
-  return filter(runtime, input, std::move(arguments));
+  const bool is_markup = input.is_text() && input.text().is_markup();
+  if (is_markup && is_one_of(kAddToMarkup, name)) {
+    fail("the filter ", name, " after the filters escape and safe is not supported");
+  }
+  Value result = filter(runtime, input, std::move(arguments));
+  const bool keeps = is_markup && result.is_text() && is_one_of(kKeepMarkup, name);
+  return keeps ? runtime.text_like(input.text(), result.text()) : result;
 }
 
 bool is_filter(std::string_view name) {
-  return find_filter(name) != nullptr ||
-         std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused);
+  return find_filter(name) != nullptr || is_one_of(kRefused, name);
 }
 
 Value get_path(Runtime& runtime, Value item, const Value& path) {

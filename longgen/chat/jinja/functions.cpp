@@ -43,12 +43,12 @@ Dict make_dict(Runtime& runtime, const char* function, CallArguments& arguments)
       for (const Value& item : collect(runtime, source)) {
         const Values both = collect(runtime, item);
         if (both.size() != 2) fail(function, ": expected pairs, found ", both.size(), " items");
-        dict.set(both[0], both[1]);
+        dict.set(runtime.budget, both[0], both[1]);
       }
     }
   }
   for (auto& [name, value] : arguments.named) {
-    dict.set(runtime.text(name, Origin::written), std::move(value));
+    dict.set_text(runtime.text(name, Origin::written), std::move(value));
   }
   return dict;
 }

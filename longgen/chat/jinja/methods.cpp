@@ -39,9 +39,9 @@ std::optional<Value> find_dict_method(Runtime& runtime, const Value& object,
   if (kChangesDict.contains(name)) return unsafe(object, name);
   if (name == "fromkeys") fail("the method fromkeys() of a dict is not supported");
   if (name == "get") {
-    return runtime.method(name, object, [object](Runtime&, CallArguments arguments) {
+    return runtime.method(name, object, [object](Runtime& r, CallArguments arguments) {
       const BoundArguments bound("get()", std::move(arguments), {"key", "default"}, 1);
-      const Value* const found = object.dict().find(bound[0]);
+      const Value* const found = object.dict().find(r.budget, bound[0]);
       return found != nullptr ? *found : bound.has(1) ? bound[1] : Value();
     });
   }

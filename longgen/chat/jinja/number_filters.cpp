@@ -65,13 +65,15 @@ std::optional<int64_t> read_int(const Text& text, int64_t base) {
   const auto read =
       std::from_chars(plain.data(), plain.data() + plain.size(), number, static_cast<int>(base));
   if (read.ptr != plain.data() + plain.size()) return std::nullopt;
-  if (read.ec == std::errc::result_out_of_range) fail("int: the number is no integer of 64 bits");
+  if (read.ec == std::errc::result_out_of_range)
+    fail("int: the number is no integer of 64 bits: longer ones are not supported");
   return read.ec == std::errc() ? std::optional<int64_t>(number) : std::nullopt;
 }
 
 std::optional<Value> whole(std::optional<double> number) {
   if (!number || !std::isfinite(*number)) return std::nullopt;
-  if (std::abs(*number) >= 9.2e18) fail("int: the number is no integer of 64 bits");
+  if (std::abs(*number) >= 9.2e18)
+    fail("int: the number is no integer of 64 bits: longer ones are not supported");
   return Value(static_cast<int64_t>(std::trunc(*number)));
 }
 

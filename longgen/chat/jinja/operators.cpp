@@ -8,7 +8,9 @@
 namespace longgen::jinja {
 namespace {
 
-[[noreturn]] void fail_overflow() { fail("the result is no integer of 64 bits"); }
+[[noreturn]] void fail_overflow() {
+  fail("the result is no integer of 64 bits: longer ones are not supported");
+}
 
 int64_t floor_divide(int64_t a, int64_t b) {
   if (b == 0) fail("division by zero");
@@ -77,7 +79,6 @@ Value floats(const std::string& symbol, double a, double b) {
   }
   if (a == 0 && b < 0) fail("0.0 cannot be raised to a negative power");
   const double result = std::pow(a, b);
-  if (std::isnan(result) && !std::isnan(a) && !std::isnan(b)) fail("the result is no real number");
   if (std::isinf(result) && std::isfinite(a) && std::isfinite(b))
     fail("the result is out of range");
   return Value(result);
@@ -129,6 +130,11 @@ Value joined(Runtime& runtime, const Value& a, const Value& b) {
 
 Value binary(Runtime& runtime, const std::string& symbol, const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
+    // Jinja takes the sign out of the power where the number is written out, and Python has complex
+    // numbers.
+    if (symbol == "**" && std::signbit(to_double(a))) {
+      fail("a power of a negative number is not supported");
+    }
     if (a.is<double>() || b.is<double>()) return floats(symbol, to_double(a), to_double(b));
     return integers(symbol, to_int(a, "number"), to_int(b, "number"));
   }

@@ -22,7 +22,11 @@ int64_t modulo(Runtime& runtime, const Value& value, int64_t by) {
 }
 
 /// Whether a value may be looked up as a name; throws Failure where Python could not look it up.
-bool is_name(const Value& value) { return !canonical_key(value).empty() && value.is_text(); }
+bool is_name(Runtime& runtime, const Value& value) {
+  const bool function = value.is<std::shared_ptr<const Callable>>();
+  if (!value.is_text() && !function) canonical_key(runtime.budget, value);
+  return value.is_text();
+}
 
 const std::unordered_map<std::string_view, Plain> kPlain = {
     {"defined", [](Runtime&, const Value& v) { return !v.is_undefined(); }},
@@ -51,8 +55,8 @@ const std::unordered_map<std::string_view, Plain> kPlain = {
     {"even", [](Runtime& r, const Value& v) { return modulo(r, v, 2) == 0; }},
     {"lower", [](Runtime& r, const Value& v) { return all_cased(to_text(r, v), false); }},
     {"upper", [](Runtime& r, const Value& v) { return all_cased(to_text(r, v), true); }},
-    {"filter", [](Runtime&, const Value& v) { return is_name(v) && is_filter(v.bytes()); }},
-    {"test", [](Runtime&, const Value& v) { return is_name(v) && is_test(v.bytes()); }},
+    {"filter", [](Runtime& r, const Value& v) { return is_name(r, v) && is_filter(v.bytes()); }},
+    {"test", [](Runtime& r, const Value& v) { return is_name(r, v) && is_test(v.bytes()); }},
 };
 
 template <char first, char second>

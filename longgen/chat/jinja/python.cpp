@@ -1,7 +1,6 @@
 #include "longgen/chat/jinja/python.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "longgen/chat/jinja/loop_state.h"
 #include "longgen/tokenizer/utf8.h"
@@ -9,15 +8,10 @@
 namespace longgen::jinja {
 namespace {
 
-int compare(double a, double b) { return a < b ? -1 : a > b ? 1 : 0; }
-
 /// Numbers of two types, without losing the digits of a large int.
-int compare_numbers(const Value& a, const Value& b) {
-  if (!a.is<double>() && !b.is<double>()) {
-    const int64_t x = to_int(a, "int"), y = to_int(b, "int");
-    return x < y ? -1 : x > y ? 1 : 0;
-  }
-  return compare(to_double(a), to_double(b));
+std::partial_ordering compare_numbers(const Value& a, const Value& b) {
+  if (!a.is<double>() && !b.is<double>()) return to_int(a, "int") <=> to_int(b, "int");
+  return to_double(a) <=> to_double(b);
 }
 
 bool equal_items(Budget& budget, const Values& a, const Values& b) {
@@ -31,7 +25,7 @@ bool equal_items(Budget& budget, const Values& a, const Values& b) {
 bool equal_dicts(Budget& budget, const Dict& a, const Dict& b) {
   if (a.items().size() != b.items().size()) return false;
   for (const Dict::Item& item : a.items()) {
-    const Value* const other = b.find(item.key);
+    const Value* const other = b.find(budget, item.key);
     if (other == nullptr) return false;
     if (!item.value.same_as(*other) && !equal(budget, item.value, *other)) return false;
   }
@@ -53,8 +47,6 @@ Values characters(Runtime& runtime, const Text& text) {
   return items;
 }
 
-bool is_nan(const Value& value) { return value.is<double>() && std::isnan(value.get<double>()); }
-
 }  // namespace
 
 bool truth(const Value& value) {
@@ -71,9 +63,7 @@ bool truth(const Value& value) {
 bool equal(Budget& budget, const Value& a, const Value& b) {
   const Budget::Nesting nesting(budget);
   budget.step();
-  if (a.is_number() && b.is_number()) {
-    return !is_nan(a) && !is_nan(b) && compare_numbers(a, b) == 0;
-  }
+  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
   if (a.is_text() && b.is_text()) {
     budget.step(std::min(a.text().size(), b.text().size()));
     return a.bytes() == b.bytes();
@@ -88,13 +78,13 @@ bool equal(Budget& budget, const Value& a, const Value& b) {
   return a.same_as(b);
 }
 
-int order(Budget& budget, const Value& a, const Value& b, const char* operation) {
+std::partial_ordering order(Budget& budget, const Value& a, const Value& b, const char* operation) {
   const Budget::Nesting nesting(budget);
   budget.step();
   if (a.is_number() && b.is_number()) return compare_numbers(a, b);
   if (a.is_text() && b.is_text()) {
     budget.step(std::min(a.text().size(), b.text().size()));
-    return a.bytes().compare(b.bytes());
+    return a.bytes() <=> b.bytes();
   }
   const bool lists =
       a.is_sequence() && b.is_sequence() && a.sequence().kind == b.sequence().kind &&
@@ -108,17 +98,22 @@ int order(Budget& budget, const Value& a, const Value& b, const char* operation)
   }
   const Values &x = a.sequence().items, &y = b.sequence().items;
   for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
-    if (!equal(budget, x[i], y[i])) return order(budget, x[i], y[i], operation);
+    const bool same = x[i].same_as(y[i]) || equal(budget, x[i], y[i]);
+    if (!same) return order(budget, x[i], y[i], operation);
   }
-  return x.size() < y.size() ? -1 : x.size() > y.size() ? 1 : 0;
+  return x.size() <=> y.size();
+}
+
+bool sorts_before(Budget& budget, const Value& a, const Value& b) {
+  const std::partial_ordering sign = order(budget, a, b, "<");
+  if (sign == std::partial_ordering::unordered) fail("sorting NaN is not supported");
+  return sign < 0;
 }
 
 bool ordered(Budget& budget, const Value& a, const char* operation, const Value& b) {
-  const int sign = order(budget, a, b, operation);
-  if (is_nan(a) || is_nan(b)) return false;
-  const bool or_equal = operation[1] == '=';
-  if (sign == 0) return or_equal;
-  return (operation[0] == '<') == (sign < 0);
+  const std::partial_ordering sign = order(budget, a, b, operation);
+  if (sign == 0) return operation[1] == '=';
+  return operation[0] == '<' ? sign < 0 : sign > 0;
 }
 
 bool contains(Runtime& runtime, const Value& needle, const Value& haystack) {
@@ -129,7 +124,7 @@ bool contains(Runtime& runtime, const Value& needle, const Value& haystack) {
     runtime.budget.step(haystack.text().size());
     return haystack.bytes().find(needle.bytes()) != std::string::npos;
   }
-  if (haystack.is_dict()) return haystack.dict().find(needle) != nullptr;
+  if (haystack.is_dict()) return haystack.dict().find(runtime.budget, needle) != nullptr;
   const Iterator::Next next = iterate(runtime, haystack);
   while (const std::optional<Value> item = next()) {
     if (item->same_as(needle) || equal(runtime.budget, *item, needle)) return true;

@@ -2,6 +2,7 @@
 // iteration.
 #pragma once
 
+#include <compare>
 #include <memory>
 #include <string>
 
@@ -20,8 +21,10 @@ Text repr(Runtime& runtime, const Value& value);
 std::string float_repr(double number);
 
 bool equal(Budget& budget, const Value& a, const Value& b);
-/// Below 0, 0 or above 0; throws Failure on types without an order. Not for NaN.
-int order(Budget& budget, const Value& a, const Value& b, const char* operation);
+/// Throws Failure on types without an order; NaN is unordered.
+std::partial_ordering order(Budget& budget, const Value& a, const Value& b, const char* operation);
+/// a < b, to sort by; throws Failure on NaN, which has no place among numbers.
+bool sorts_before(Budget& budget, const Value& a, const Value& b);
 /// a < b, and the like, with "<", "<=", ">" or ">=".
 bool ordered(Budget& budget, const Value& a, const char* operation, const Value& b);
 /// needle in haystack.

@@ -42,6 +42,7 @@ void append_repr(TextBuilder& out, const Text& text) {
   const std::string& bytes = text.bytes();
   const bool single = bytes.find('\'') == std::string::npos || bytes.find('"') != std::string::npos;
   const char quote = single ? '\'' : '"';
+  if (text.is_markup()) out.append("Markup(", Origin::data);
   out.append({&quote, 1}, Origin::data);
   for (size_t at = 0; at < bytes.size();) {
     const Utf8Char c = decode_utf8(bytes, at);
@@ -63,6 +64,7 @@ void append_repr(TextBuilder& out, const Text& text) {
     at += c.length;
   }
   out.append({&quote, 1}, Origin::data);
+  if (text.is_markup()) out.append(")", Origin::data);
 }
 
 /// Writes lists and dicts of any depth.
@@ -191,7 +193,11 @@ Text repr(Runtime& runtime, const Value& value) {
 }
 
 Text to_text(Runtime& runtime, const Value& value) {
-  if (value.is_text()) return value.text();
+  if (value.is_text()) {
+    Text text = value.text();
+    text.set_markup(false);
+    return text;
+  }
   if (value.is_undefined()) return {};
   const bool scalar = value.is_none() || value.is_number();
   Text text = repr(runtime, value);

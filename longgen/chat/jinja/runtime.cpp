@@ -10,6 +10,11 @@ Value Runtime::text(Text text) {
   return Value(Value::Storage(std::make_shared<const Text>(std::move(text))));
 }
 
+Value Runtime::text_like(const Text& source, Text made) {
+  made.set_markup(source.is_markup());
+  return text(std::move(made));
+}
+
 Value Runtime::sequence(Values items, SequenceKind kind) {
   budget.check_items(items.size());
   budget.take(sizeof(Sequence) + items.size() * sizeof(Value));

@@ -27,6 +27,8 @@ class Runtime {
   Value text(std::string_view bytes, Origin origin) {
     return text(Text(std::string(bytes), origin));
   }
+  /// A text that was made of another, and is markup where that is.
+  Value text_like(const Text& source, Text made);
   Value sequence(Values items, SequenceKind kind = SequenceKind::list);
   Value dict(Dict dict);
   Value iterator(Iterator::Next next, int64_t depth_of_sources);

@@ -79,20 +79,15 @@ Value items(Runtime& runtime, const Value& input, CallArguments arguments) {
 }
 
 struct Keyed {
-  std::vector<Value> keys;
-  Value item;
+  Value key, item;
 };
 
-/// Sorts by the keys, stably; equal items keep their order when reversed too, as in Python.
+/// Sorts by the key, stably; equal items keep their order when reversed too, as in Python.
 void sort_keyed(Runtime& runtime, std::vector<Keyed>& keyed, bool reversed) {
   runtime.budget.take(keyed.size() * sizeof(Keyed));
   std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& x, const Keyed& y) {
     const Keyed &a = reversed ? y : x, &b = reversed ? x : y;
-    for (size_t i = 0; i < a.keys.size(); ++i) {
-      const int sign = order(runtime.budget, a.keys[i], b.keys[i], "<");
-      if (sign != 0) return sign < 0;
-    }
-    return false;
+    return sorts_before(runtime.budget, a.key, b.key);
   });
 }
 
@@ -126,12 +121,12 @@ Value sort(Runtime& runtime, const Value& input, CallArguments arguments) {
   const std::vector<Value> paths = paths_of(runtime, bound.has(2) ? bound[2] : Value());
   std::vector<Keyed> keyed;
   for (Value& item : collect(runtime, input)) {
-    Keyed entry;
+    // One list, whose order asks for that of two parts only where they differ.
+    Values key;
     for (const Value& path : paths) {
-      entry.keys.push_back(key_of(runtime, item, path, bound.flag(1, false)));
+      key.push_back(key_of(runtime, item, path, bound.flag(1, false)));
     }
-    entry.item = std::move(item);
-    keyed.push_back(std::move(entry));
+    keyed.push_back({runtime.sequence(std::move(key)), std::move(item)});
   }
   sort_keyed(runtime, keyed, bound.flag(0, false));
   return plain_items(runtime, keyed);
@@ -146,7 +141,7 @@ Value dict_sort(Runtime& runtime, const Value& input, CallArguments arguments) {
   std::vector<Keyed> keyed;
   for (const Dict::Item& item : input.dict().items()) {
     const Value key = by == "key" ? item.key : item.value;
-    keyed.push_back({{bound.flag(0, false) ? key : without_case(runtime, key)},
+    keyed.push_back({bound.flag(0, false) ? key : without_case(runtime, key),
                      runtime.sequence({item.key, item.value}, SequenceKind::tuple)});
   }
   sort_keyed(runtime, keyed, bound.flag(2, false));
@@ -163,14 +158,14 @@ Value group_by(Runtime& runtime, const Value& input, CallArguments arguments) {
   std::vector<Keyed> keyed;
   for (Value& item : collect(runtime, input)) {
     const Value value = value_of(item);
-    keyed.push_back({{bound.flag(2, false) ? value : without_case(runtime, value)}, item});
+    keyed.push_back({bound.flag(2, false) ? value : without_case(runtime, value), item});
   }
   sort_keyed(runtime, keyed, false);
   Values groups;
   for (size_t begin = 0; begin < keyed.size();) {
     Values members;
     size_t end = begin;
-    while (end < keyed.size() && equal(runtime.budget, keyed[end].keys[0], keyed[begin].keys[0])) {
+    while (end < keyed.size() && equal(runtime.budget, keyed[end].key, keyed[begin].key)) {
       members.push_back(keyed[end++].item);
     }
     if (end == begin) fail("groupby: a value that is not equal to itself");
@@ -195,9 +190,9 @@ Value unique(Runtime& runtime, const Value& input, CallArguments arguments) {
                      seen]() -> std::optional<Value> {
     while (std::optional<Value> item = source()) {
       const Value key = key_of(runtime, *item, path, case_sensitive);
-      if (seen->find(key) != nullptr) continue;
+      if (seen->find(runtime.budget, key) != nullptr) continue;
       runtime.budget.take(sizeof(Dict::Item) + 64);
-      seen->set(key, Value());
+      seen->set(runtime.budget, key, Value());
       return item;
     }
     return std::nullopt;

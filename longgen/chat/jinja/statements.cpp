@@ -110,7 +110,16 @@ Evaluator::Flow Evaluator::execute_with(const Statement& statement) {
   return execute(statement.body);
 }
 
-/// The items of a for statement that its condition lets through.
+/// What a target holds, whose parts are a tuple.
+Value Evaluator::assigned(const Expression& target) {
+  if (target.kind == ExpressionKind::name) return name(target.name);
+  Values parts;
+  for (const ExpressionPtr& part : target.children) parts.push_back(assigned(*part));
+  return sequence(std::move(parts), SequenceKind::tuple);
+}
+
+/// The items of a for statement that its condition lets through. Jinja hands on what it unpacked to
+/// ask the condition, so that an item of several names is a tuple, whatever it was.
 ItemSource Evaluator::loop_items(const Statement& statement) {
   const Value iterable = evaluate(*statement.expression);
   if (!statement.condition) return items_of(*this, iterable);
@@ -119,7 +128,7 @@ ItemSource Evaluator::loop_items(const Statement& statement) {
     while (std::optional<Value> item = source()) {
       const ScopeGuard guard(*this, outer);
       assign(*statement.target, *item);
-      if (truth(evaluate(*statement.condition))) return item;
+      if (truth(evaluate(*statement.condition))) return assigned(*statement.target);
     }
     return std::nullopt;
   };
@@ -209,7 +218,7 @@ void Evaluator::bind_extras(const Macro& macro, CallArguments& arguments) {
   }
   if (definition.uses_kwargs) {
     Dict rest;
-    for (auto& [name, value] : arguments.named) rest.set(text(name, Origin::data), value);
+    for (auto& [name, value] : arguments.named) rest.set_text(text(name, Origin::data), value);
     scope_->names["kwargs"] = dict(std::move(rest));
   } else if (!arguments.named.empty()) {
     fail("macro '", macro.name(), "' takes no keyword argument '", arguments.named[0].first, "'");

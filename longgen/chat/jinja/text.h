@@ -34,10 +34,10 @@ class Text {
   void append(const Text& other, size_t begin, size_t end);
   Text slice(size_t begin, size_t end) const;
 
-  /// What the filters escape and safe give. Jinja escapes whatever is added to it, which nothing
-  /// here does: such arithmetic is refused.
+  /// What the filters escape and safe give, and what is cut out of that. Jinja escapes whatever is
+  /// added to it, which nothing here does: such operations are refused.
   bool is_markup() const { return is_markup_; }
-  void set_markup() { is_markup_ = true; }
+  void set_markup(bool is_markup = true) { is_markup_ = is_markup; }
 
  private:
   std::string bytes_;

@@ -60,7 +60,7 @@ Value format(Runtime& runtime, const Value& input, CallArguments arguments) {
   if (!arguments.named.empty()) {
     Dict dict;
     for (auto& [name, value] : arguments.named) {
-      dict.set(runtime.text(name, Origin::written), std::move(value));
+      dict.set_text(runtime.text(name, Origin::written), std::move(value));
     }
     values = runtime.dict(std::move(dict));
   }
@@ -93,17 +93,16 @@ Value indent(Runtime& runtime, const Value& input, CallArguments arguments) {
 Value truncate(Runtime& runtime, const Value& input, CallArguments arguments) {
   const BoundArguments bound("truncate", std::move(arguments),
                              {"length", "killwords", "end", "leeway"});
-  if (input.is_undefined()) return input;
-  const Text& text = require_text(input, "truncate");
   const int64_t length = bound.integer(0, 255);
   const int64_t leeway = bound.has_value(3) ? bound.integer(3, 5) : 5;
   const Text end = bound.has(2) ? bound.text(2) : Text("...", Origin::written);
   const auto end_length = static_cast<int64_t>(count_utf8(end.bytes()));
   if (length < end_length) fail("truncate: expected a length of at least ", end_length);
   if (leeway < 0) fail("truncate: expected a leeway of at least 0");
-  runtime.budget.step(text.size());
-  const auto size = static_cast<int64_t>(count_utf8(text.bytes()));
+  runtime.budget.step(input.is_text() ? input.text().size() : 0);
+  const int64_t size = jinja::length(input);
   if (size <= length || size - length <= leeway) return input;
+  const Text& text = require_text(input, "truncate");
   size_t cut = 0;
   for (int64_t i = 0; i < length - end_length; ++i) {
     cut += decode_valid_utf8(text.bytes().data() + cut).length;
@@ -148,8 +147,8 @@ Value safe(Runtime& runtime, const Value& input, CallArguments arguments) {
   return runtime.text(std::move(text));
 }
 
-Value escape(Runtime& runtime, const Value& input, CallArguments arguments) {
-  const BoundArguments bound("escape", std::move(arguments), {});
+Value force_escape(Runtime& runtime, const Value& input, CallArguments arguments) {
+  const BoundArguments bound("forceescape", std::move(arguments), {});
   const Text text = to_text(runtime, input);
   runtime.budget.step(text.size());
   TextBuilder out(runtime.budget);
@@ -172,6 +171,12 @@ Value escape(Runtime& runtime, const Value& input, CallArguments arguments) {
   return runtime.text(std::move(escaped));
 }
 
+Value escape(Runtime& runtime, const Value& input, CallArguments arguments) {
+  const BoundArguments bound("escape", std::move(arguments), {});
+  const bool escaped = input.is_text() && input.text().is_markup();
+  return escaped ? input : force_escape(runtime, input, {});
+}
+
 }  // namespace
 
 const FilterTable& text_filters() {
@@ -191,7 +196,7 @@ const FilterTable& text_filters() {
       {"safe", safe},
       {"escape", escape},
       {"e", escape},
-      {"forceescape", escape},
+      {"forceescape", force_escape},
   };
   return table;
 }

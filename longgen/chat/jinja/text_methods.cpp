@@ -322,6 +322,11 @@ const std::unordered_set<std::string_view> kUnsupported = {
     "casefold", "encode",      "expandtabs", "format_map", "isidentifier", "isnumeric",
     "istitle",  "isprintable", "maketrans",  "swapcase",   "translate"};
 
+/// Methods whose result is markup where the string is, and that put nothing into it.
+const std::unordered_set<std::string_view> kKeepMarkup = {
+    "capitalize", "lower", "lstrip", "removeprefix", "removesuffix",
+    "rstrip",     "strip", "title",  "upper",        "zfill"};
+
 }  // namespace
 
 std::optional<Value> find_text_method(Runtime& runtime, const Value& object,
@@ -332,9 +337,15 @@ std::optional<Value> find_text_method(Runtime& runtime, const Value& object,
     return std::nullopt;
   }
   const Method call = it->second;
-  return runtime.method(name, object, [object, call](Runtime& r, CallArguments arguments) {
+  return runtime.method(name, object, [object, call, name](Runtime& r, CallArguments arguments) {
     r.budget.step();
-    return call(r, object.text(), std::move(arguments));
+    const Text& self = object.text();
+    Value result = call(r, self, std::move(arguments));
+    if (!self.is_markup() || result.is_number()) return result;
+    if (!kKeepMarkup.contains(name)) {
+      fail("the method ", name, "() after the filters escape and safe is not supported");
+    }
+    return r.text_like(self, result.text());
   });
 }
 

@@ -127,7 +127,7 @@ class JsonWriter {
     runtime_.budget.take(items.size() * sizeof(items[0]));
     if (style_.sorted) {
       std::stable_sort(items.begin(), items.end(), [this](const auto* a, const auto* b) {
-        return order(runtime_.budget, a->key, b->key, "<") < 0;
+        return sorts_before(runtime_.budget, a->key, b->key);
       });
     }
     write_items("{}", items, [this](const Dict::Item* item) {

@@ -7,6 +7,54 @@
 #include "longgen/chat/jinja/loop_state.h"
 
 namespace longgen::jinja {
+namespace {
+
+/// Equal numbers are one key, whatever their type.
+std::string number_key(double number) {
+  if (std::floor(number) == number && std::abs(number) < 9e18) {
+    return "i" + std::to_string(static_cast<int64_t>(number));
+  }
+  char digits[32];
+  return "f" + std::string(digits, std::to_chars(digits, digits + sizeof(digits), number).ptr);
+}
+
+/// Of what is a key as the object that it is; the dict that it is a key of keeps it alive.
+std::string object_key(const Value& key) {
+  const void* const address = std::visit(
+      [](const auto& held) -> const void* {
+        using T = std::decay_t<decltype(held)>;
+        if constexpr (std::is_pointer_v<T>) {
+          return held;
+        } else if constexpr (requires { held.get(); }) {
+          return held.get();
+        } else {
+          return nullptr;
+        }
+      },
+      key.storage());
+  return detail::concat("o", address);
+}
+
+[[noreturn]] void fail_unhashable(const Value& key) {
+  throw Unhashable(detail::concat("unhashable type: '", type_name(key), "'"));
+}
+
+/// Of tuples and ranges, which are equal where their items are, and of the values of a dict.
+std::string sequence_key(Budget& budget, const Value& key) {
+  const SequenceKind kind = key.sequence().kind;
+  if (kind == SequenceKind::dict_values) return object_key(key);
+  if (kind != SequenceKind::tuple && kind != SequenceKind::range) fail_unhashable(key);
+  std::string joined = kind == SequenceKind::tuple ? "t" : "r";
+  for (const Value& item : key.sequence().items) {
+    const std::string part = canonical_key(budget, item);
+    budget.step(part.size());
+    budget.check_text(joined.size() + part.size());
+    joined += std::to_string(part.size()) + ":" + part;
+  }
+  return joined;
+}
+
+}  // namespace
 
 Value Value::undefined(std::string message) {
   return Value(Storage(Undefined{std::make_shared<const std::string>(std::move(message))}));
@@ -43,34 +91,25 @@ bool Value::same_as(const Value& other) const {
       storage_);
 }
 
-std::string canonical_key(const Value& key) {
+std::string canonical_key(Budget& budget, const Value& key) {
+  const Budget::Nesting nesting(budget);
+  budget.step(key.is_text() ? key.text().size() : 0);
   if (key.is_text()) return "s" + key.bytes();
   if (key.is_none()) return "n";
   if (key.is<bool>()) return key.get<bool>() ? "i1" : "i0";
   if (key.is<int64_t>()) return "i" + std::to_string(key.get<int64_t>());
-  if (key.is<double>()) {
-    const double number = key.get<double>();
-    // Equal numbers are one key, whatever their type.
-    if (std::floor(number) == number && std::abs(number) < 9e18) {
-      return "i" + std::to_string(static_cast<int64_t>(number));
-    }
-    char digits[32];
-    return "f" + std::string(digits, std::to_chars(digits, digits + sizeof(digits), number).ptr);
-  }
-  if (key.is_sequence() && key.sequence().kind == SequenceKind::tuple) {
-    std::string joined = "t";
-    for (const Value& item : key.sequence().items) {
-      const std::string part = canonical_key(item);
-      joined += std::to_string(part.size()) + ":" + part;
-    }
-    return joined;
-  }
+  if (key.is<double>()) return number_key(key.get<double>());
   if (key.is_undefined()) return "u";
-  fail("unhashable type: '", type_name(key), "'");
+  if (key.is_dict()) fail_unhashable(key);
+  if (key.is_sequence()) return sequence_key(budget, key);
+  if (key.is<std::shared_ptr<const Callable>>()) {
+    fail("a function as the key of a dict is not supported");
+  }
+  return object_key(key);
 }
 
-const Value* Dict::find(const Value& key) const {
-  const auto it = index_.find(canonical_key(key));
+const Value* Dict::find(Budget& budget, const Value& key) const {
+  const auto it = index_.find(canonical_key(budget, key));
   return it == index_.end() ? nullptr : &items_[it->second].value;
 }
 
@@ -80,9 +119,17 @@ const Value* Dict::find(std::string_view key) const {
   return it == index_.end() ? nullptr : &items_[it->second].value;
 }
 
-void Dict::set(const Value& key, Value value) {
+void Dict::set(Budget& budget, const Value& key, Value value) {
+  insert(canonical_key(budget, key), key, std::move(value));
+}
+
+void Dict::set_text(const Value& key, Value value) {
+  insert("s" + key.bytes(), key, std::move(value));
+}
+
+void Dict::insert(std::string canonical, const Value& key, Value value) {
   depth_ = std::max({depth_, key.depth() + 1, value.depth() + 1});
-  const auto [it, is_new] = index_.try_emplace(canonical_key(key), items_.size());
+  const auto [it, is_new] = index_.try_emplace(std::move(canonical), items_.size());
   if (is_new) {
     items_.push_back({key, std::move(value)});
   } else {

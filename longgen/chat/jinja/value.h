@@ -78,6 +78,8 @@ class Value {
   const Dict& dict() const { return *get<std::shared_ptr<const Dict>>(); }
   const Sequence& sequence() const { return *get<std::shared_ptr<const Sequence>>(); }
 
+  const Storage& storage() const { return storage_; }
+
   /// How deep lists, dicts and iterators stand in each other here; 0 for anything else.
   int64_t depth() const;
   /// Whether both are the same object, as Python's `is` asks.
@@ -98,27 +100,39 @@ struct Sequence {
   bool is_group = false;        ///< a tuple of groupby, with the attributes grouper and list
 };
 
-/// Keys in the order in which they came. Keys are strings, numbers, None and tuples of these.
+/// Keys in the order in which they came. Keys are strings, numbers, None and tuples of these; what
+/// has no value of its own, such as a macro, is a key as the object that it is.
 class Dict {
  public:
   struct Item {
     Value key, value;
   };
   const std::vector<Item>& items() const { return items_; }
-  /// nullptr when there is none. Throws Failure on a key that cannot be one.
-  const Value* find(const Value& key) const;
+  /// nullptr when there is none. Throws as canonical_key() does.
+  const Value* find(Budget& budget, const Value& key) const;
   const Value* find(std::string_view key) const;
-  void set(const Value& key, Value value);
+  void set(Budget& budget, const Value& key, Value value);
+  /// The same for a key that is a string.
+  void set_text(const Value& key, Value value);
   int64_t depth() const { return depth_; }
 
  private:
+  void insert(std::string canonical, const Value& key, Value value);
+
   std::vector<Item> items_;
   std::unordered_map<std::string, size_t> index_;  // by canonical_key()
   int64_t depth_ = 1;
 };
 
-/// What a key is looked up by: equal for equal keys. Throws Failure on what Python cannot hash.
-std::string canonical_key(const Value& key);
+/// What Python cannot hash was used as a key.
+class Unhashable : public Failure {
+ public:
+  using Failure::Failure;
+};
+
+/// What a key is looked up by: equal for equal keys. Throws Unhashable on lists, dicts and what
+/// holds them, and Failure on functions, which are not supported as keys.
+std::string canonical_key(Budget& budget, const Value& key);
 
 /// Gives one item after the other, once: what Python's generators are.
 class Iterator {

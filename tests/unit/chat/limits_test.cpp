@@ -49,6 +49,9 @@ TEST(JinjaLimits, EachEndsTheTemplateByName) {
        "{% set ns.x = loop %}{% endfor %}{% endfor %}",
        values},
       {"{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", depth},
+      {"{% set ns = namespace(x=(1,)) %}{% for i in range(15) %}{% set ns.x = (ns.x, ns.x) %}"
+       "{% endfor %}{{ ns.x in {} }}",
+       text},
   };
   for (const auto& [source, expected] : cases) {
     EXPECT_EQ(render(source, "{}", small_limits()), expected) << source;

@@ -46,6 +46,8 @@ TEST(JinjaStatements, For) {
                    "{% endfor %}{% endfor %}"),
             "123");
   EXPECT_EQ(render("{% for x in missing %}a{% endfor %}."), ".");
+  EXPECT_EQ(render("{% for a, b in [[1,2],[3,4]] if a %}{{ loop.previtem }}{% endfor %}"), "(1, 2)")
+      << "a condition sees what was unpacked";
 }
 
 TEST(JinjaStatements, SetStaysInItsScope) {

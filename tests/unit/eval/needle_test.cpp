@@ -237,6 +237,28 @@ TEST(Needle, NeverTakesSentencesThatSpellSpecialTokens) {
                          "bad.txt: expected sentences to hide the needle among"));
 }
 
+TEST(Needle, SentencesCannotSpellASpecialTokenTogether) {
+  Json json = byte_level_json();
+  json["added_tokens"].push_back(
+      {{"id", 5000}, {"content", "stop. Go"}, {"special", true}, {"normalized", false}});
+  const Tokenizer tokenizer = make_tokenizer(json);
+  const Haystack haystack = Haystack::from_text("Please stop. Go now. Fine one.", "t");
+  const int32_t end = *tokenizer.token_id("<|end|>");
+  NeedleOptions chat;
+  chat.wrap = [](const std::string& prompt) -> WrappedPrompt {
+    return {"<|end|>" + prompt + "\n", {{0, 7}}};
+  };
+  for (const NeedleOptions& options : {NeedleOptions{}, chat}) {
+    const NeedleTask task(tokenizer, haystack, options);
+    const NeedleSample sample = task.sample(2000, 50, 0);
+    EXPECT_TRUE(contains(sample.text, "Please stop. Go now."));
+    std::vector<int32_t> special;
+    std::copy_if(sample.ids.begin(), sample.ids.end(), std::back_inserter(special),
+                 [&](int32_t id) { return tokenizer.is_special(id); });
+    EXPECT_EQ(special, options.wrap ? std::vector<int32_t>{end} : std::vector<int32_t>{});
+  }
+}
+
 TEST(Needle, DrawsAgainWhenTheHaystackHoldsTheKey) {
   const Tokenizer tokenizer = make_tokenizer(byte_level_json());
   const NeedleTask plain(tokenizer, Haystack::from_text("Just words here.", "t"));
@@ -261,7 +283,10 @@ TEST(Needle, AChatFormatCountsAndTheAnswerBeginsAfterIt) {
   const Tokenizer tokenizer = bos_eos_tokenizer();
   NeedleOptions options;
   options.new_tokens = kNewTokens;
-  options.wrap = [](const std::string& prompt) { return "<s>[user]" + prompt + "</s>[reply]\n"; };
+  options.wrap = [](const std::string& prompt) -> WrappedPrompt {
+    const size_t end = 9 + prompt.size();
+    return {"<s>[user]" + prompt + "</s>[reply]\n", {{0, 9}, {end, end + 12}}};
+  };
   const NeedleTask task(tokenizer, Haystack::noise(), options);
   const NeedleSample sample = task.sample(3000, 50, 0);
   check_sample(task, tokenizer, sample, 3000);
@@ -275,7 +300,7 @@ TEST(Needle, AChatFormatCountsAndTheAnswerBeginsAfterIt) {
 TEST(Needle, RefusesAChatFormatThatChangesThePrompt) {
   const Tokenizer tokenizer = make_tokenizer(byte_level_json());
   NeedleOptions options;
-  options.wrap = [](const std::string& prompt) { return prompt.substr(1); };
+  options.wrap = [](const std::string& prompt) -> WrappedPrompt { return {prompt.substr(1), {}}; };
   const NeedleTask task(tokenizer, Haystack::noise(), options);
   EXPECT_TRUE(fails_with([&] { task.sample(2000, 50, 0); }, "keep the prompt as it is"));
 }
