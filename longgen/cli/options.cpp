@@ -34,7 +34,12 @@ std::string ModelOptions::compute_dtype() const {
 }
 
 void add_device_option(CLI::App* command, std::string& device) {
-  add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)");
+  const auto no_gpu = [](const std::string& value) {  // of its letters, "cpu" would be the nearest
+    return value == "gpu" ? "expected cpu or cuda, found \"gpu\". Did you mean \"cuda\"?" : "";
+  };
+  add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)")
+      ->transform(
+          CLI::Validator([no_gpu](std::string& value) { return std::string(no_gpu(value)); }, ""));
 }
 
 void add_model_options(CLI::App* command, ModelOptions& options) {

@@ -109,7 +109,7 @@ class UsageErrorTest(UsageCase):
             ("info", "m", "more"): 'unexpected argument "more".',
             ("score", "m", "--dtype", "flaot32"):
                 '--dtype: expected auto, float32 or bfloat16, found "flaot32". Did you mean "float32"?',
-            ("score", "m", "--device", "gpu"): '--device: expected cpu or cuda, found "gpu".',
+            ("score", "m", "--device", "gpu"): '--device: expected cpu or cuda, found "gpu". Did you mean "cuda"?',
             ("plan", "m", "--recompute", "layer"):
                 '--recompute: expected layers, layers_keep_attention or none, found "layer". Did you mean "layers"?',
             ("plan", "m", "--states", "f32"): '--states: expected float32 or bfloat16, found "f32".',
@@ -341,7 +341,8 @@ class DoctorTest(UsageCase):
     def test_the_report(self):
         out = subprocess.run([self.PROGRAM, "doctor", "--json"], capture_output=True, text=True, timeout=120)
         report = json.loads(out.stdout)
-        cpu = open("/proc/cpuinfo").read()
+        with open("/proc/cpuinfo") as file:
+            cpu = file.read()
         faster = " amx_bf16" in cpu or "AuthenticAMD" in cpu and " avx512_bf16" in cpu
         self.assertEqual(report["dtype_auto"], "bfloat16" if faster else "float32")
         version, _ = self.run_program("--version")

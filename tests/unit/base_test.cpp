@@ -264,7 +264,7 @@ TEST(JsonTest, SyntaxErrorsAreToldInPlainWords) {
       {"1e999", "a number that is larger than any 64-bit floating-point number."},
   };
   for (const auto& [text, reason] : cases) {
-    const std::string message = error_of([&] { parse_json(text, "x.json"); });
+    const std::string message = error_of([text = text] { parse_json(text, "x.json"); });
     const std::string expected = std::string("x.json: not valid JSON") +
                                  (reason[0] == 'a' && reason[1] == 't' ? " " : ": ") + reason;
     EXPECT_EQ(message, expected) << text;
