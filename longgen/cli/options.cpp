@@ -34,12 +34,16 @@ std::string ModelOptions::compute_dtype() const {
 }
 
 void add_device_option(CLI::App* command, std::string& device) {
-  const auto no_gpu = [](const std::string& value) {  // of its letters, "cpu" would be the nearest
-    return value == "gpu" ? "expected cpu or cuda, found \"gpu\". Did you mean \"cuda\"?" : "";
-  };
+  // The name that is nearest to "gpu" would be "cpu".
+  const CLI::Validator gpu_is_cuda(
+      [](std::string& value) {
+        const bool is_gpu = value == "gpu";
+        return std::string(is_gpu ? "expected cpu or cuda, found \"gpu\". Did you mean \"cuda\"?"
+                                  : "");
+      },
+      "");
   add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)")
-      ->transform(
-          CLI::Validator([no_gpu](std::string& value) { return std::string(no_gpu(value)); }, ""));
+      ->transform(gpu_is_cuda);
 }
 
 void add_model_options(CLI::App* command, ModelOptions& options) {
