@@ -196,7 +196,7 @@ class StopTest(ExtendCase):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         self.assertIn(b"stopped: ", out)
-        self.assertIn(b"longgen extend RECIPE --resume", out)
+        self.assertIn(f"go on with: {self.PROGRAM} extend {self.recipe} --quiet --resume\n".encode(), out)
         self.assertEqual(err, b"\nstopping; once more to stop at once\n")
         self.assertIn("holds checkpoints of a run. Give --resume", self.error("extend", self.recipe)[0])
         self.assertIn("give one of them", self.error("extend", self.recipe, "--resume", "--force")[0])
