@@ -15,6 +15,7 @@
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/line_reader.h"
+#include "longgen/model/model_path.h"
 
 namespace longgen {
 namespace {
@@ -163,6 +164,7 @@ class Chat {
 };
 
 int chat(const ChatCommand& command) {
+  expect_model_directory(command.model);
   ChatTemplate format = ChatTemplate::load(command.model);
   const LoadedModel model = load_with_tokenizer(command.model, command.model_options);
   return Chat(command, model, std::move(format)).run();

@@ -148,7 +148,7 @@ class PathsTest(UsageCase):
         gguf, text = self.put("a.gguf", "GGUF"), self.put("text.txt", "the sea")
         write_tiny_llama(self.dir / "run/model")
         self.put("run/recipe.toml", "")
-        for arguments in (["info"], ["convert"], ["generate", "--prompt", "a"], ["score"], ["tokenize"],
+        for arguments in (["info"], ["convert"], ["generate", "--prompt", "a"], ["chat"], ["score"], ["tokenize"],
                           ["eval", "needle"], ["eval", "perplexity", "--length", "64", "--text", text]):
             words = 2 if arguments[0] == "eval" else 1
             for path, reason in ((gguf, f"found a GGUF file. Make a directory of it first: longgen import {gguf} OUT."),
