@@ -9,7 +9,7 @@ namespace {
 
 #if defined(__x86_64__)
 /// Whether the processor multiplies tiles of bfloat16 (AMX) and the operating system keeps the
-/// tiles' registers. By the numbers of Intel's manual, because clang 14 has no name for the feature.
+/// tiles' registers. The bits are those of Intel's manual: clang 14 has no name for the feature.
 bool has_amx_bf16() {
   constexpr unsigned kAmxBf16 = 1U << 22, kOsXsave = 1U << 27, kTileState = 3U << 17;
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
