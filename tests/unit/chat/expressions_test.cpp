@@ -1,17 +1,10 @@
 // Literals, operators, attributes, undefined values, and how Python prints things.
 #include <gtest/gtest.h>
 
-#include "tests/unit/chat/render.h"
+#include "tests/unit/chat/expect.h"
 
 namespace longgen {
 namespace {
-
-void expect(const std::vector<std::pair<const char*, const char*>>& cases,
-            const std::string& variables = "{}") {
-  for (const auto& [expression, expected] : cases) {
-    EXPECT_EQ(render(std::string("{{ ") + expression + " }}", variables), expected) << expression;
-  }
-}
 
 TEST(JinjaExpressions, PrintsAsPythonDoes) {
   expect({{"true", "True"},

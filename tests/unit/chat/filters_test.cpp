@@ -1,17 +1,10 @@
 // Filters and tests.
 #include <gtest/gtest.h>
 
-#include "tests/unit/chat/render.h"
+#include "tests/unit/chat/expect.h"
 
 namespace longgen {
 namespace {
-
-void expect(const std::vector<std::pair<const char*, const char*>>& cases,
-            const std::string& variables = "{}") {
-  for (const auto& [expression, expected] : cases) {
-    EXPECT_EQ(render(std::string("{{ ") + expression + " }}", variables), expected) << expression;
-  }
-}
 
 TEST(JinjaFilters, OfText) {
   expect({{"' a '|trim ~ '|'", "a|"},

@@ -13,22 +13,10 @@
 #include "longgen/base/ordered_json.h"
 #include "longgen/chat/chat_template.h"
 #include "longgen/chat/json_value.h"
+#include "tests/unit/chat/test_time.h"
 
 namespace longgen {
 namespace {
-
-std::tm fixed_time() {
-  std::tm now{};
-  now.tm_year = 126;
-  now.tm_mon = 6;
-  now.tm_mday = 4;
-  now.tm_hour = 15;
-  now.tm_min = 9;
-  now.tm_sec = 8;
-  now.tm_wday = 6;
-  now.tm_yday = 184;
-  return now;
-}
 
 OrderedJson member(const OrderedJson& request, const char* name, OrderedJson fallback = nullptr) {
   return request.contains(name) ? request[name] : std::move(fallback);
@@ -53,13 +41,13 @@ OrderedJson render_raw(const OrderedJson& request) {
   for (const auto& [name, value] : request["raw"].items()) {
     variables[name] = json_value(value, "raw");
   }
-  return {{"text", raw.render(variables, fixed_time()).bytes()}};
+  return {{"text", raw.render(variables, test_time()).bytes()}};
 }
 
 OrderedJson answer(const OrderedJson& request) {
   if (request.contains("raw")) return render_raw(request);
   ChatTemplate chat = chat_template(request);
-  chat.set_now(fixed_time());
+  chat.set_now(test_time());
   const RenderedChat rendered =
       chat.render({.messages = request["messages"],
                    .tools = member(request, "tools"),

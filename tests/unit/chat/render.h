@@ -7,22 +7,9 @@
 #include "longgen/base/ordered_json.h"
 #include "longgen/chat/jinja/template.h"
 #include "longgen/chat/json_value.h"
+#include "tests/unit/chat/test_time.h"
 
 namespace longgen {
-
-/// Returns 2026-07-04 15:09:08, a Saturday.
-inline std::tm test_time() {
-  std::tm now{};
-  now.tm_year = 126;
-  now.tm_mon = 6;
-  now.tm_mday = 4;
-  now.tm_hour = 15;
-  now.tm_min = 9;
-  now.tm_sec = 8;
-  now.tm_wday = 6;
-  now.tm_yday = 184;
-  return now;
-}
 
 inline jinja::Text render_text(const std::string& text, const std::string& variables = "{}",
                                const jinja::Limits& limits = {}) {
