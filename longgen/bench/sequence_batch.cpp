@@ -8,7 +8,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
-#include "longgen/generate/session.h"
+#include "longgen/engine/session.h"
 
 namespace longgen {
 namespace {

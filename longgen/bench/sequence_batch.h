@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "longgen/generate/decode_graph.h"
+#include "longgen/engine/decode_graph.h"
 #include "longgen/kv_cache/cached_context.h"
 #include "longgen/model/decoder.h"
 

@@ -17,7 +17,7 @@
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/training_options.h"
-#include "longgen/generate/session.h"
+#include "longgen/engine/session.h"
 #include "longgen/ops/gpu_memory.h"
 
 namespace longgen {

@@ -9,7 +9,7 @@
 
 #include "longgen/chat/chat_template.h"
 #include "longgen/cli/load.h"
-#include "longgen/generate/generate.h"
+#include "longgen/engine/generate.h"
 
 namespace longgen {
 

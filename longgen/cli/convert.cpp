@@ -10,8 +10,8 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/import/import.h"
 #include "longgen/model/config_fields.h"
-#include "longgen/model/import.h"
 #include "longgen/plan/describe.h"
 
 namespace longgen {

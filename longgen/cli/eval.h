@@ -9,8 +9,8 @@
 
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
+#include "longgen/engine/session.h"
 #include "longgen/eval/report.h"
-#include "longgen/generate/session.h"
 
 namespace longgen {
 

@@ -1,5 +1,5 @@
 // longgen generate: continues a text.
-#include "longgen/generate/generate.h"
+#include "longgen/engine/generate.h"
 
 #include <unistd.h>
 

@@ -10,7 +10,7 @@
 #include "longgen/base/json.h"
 #include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
-#include "longgen/generate/generate.h"
+#include "longgen/engine/generate.h"
 
 namespace longgen {
 

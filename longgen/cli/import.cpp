@@ -1,5 +1,5 @@
 // longgen import: a model directory from a GGUF file or a Hugging Face directory.
-#include "longgen/model/import.h"
+#include "longgen/import/import.h"
 
 #include <memory>
 

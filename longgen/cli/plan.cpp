@@ -8,7 +8,7 @@
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/training_options.h"
-#include "longgen/generate/session.h"
+#include "longgen/engine/session.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/plan/presets.h"
 

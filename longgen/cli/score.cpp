@@ -1,5 +1,5 @@
 // longgen score: log-probabilities of given texts, a JSON line each.
-#include "longgen/generate/score.h"
+#include "longgen/engine/score.h"
 
 #include <cstdio>
 #include <memory>

@@ -6,7 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
-#include "longgen/generate/generate.h"
+#include "longgen/engine/generate.h"
 
 namespace longgen {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "longgen/engine/session.h"
 #include "longgen/eval/needle.h"
 #include "longgen/eval/report.h"
-#include "longgen/generate/session.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace longgen {

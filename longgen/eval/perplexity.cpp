@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "longgen/generate/score.h"
+#include "longgen/engine/score.h"
 
 namespace longgen {
 

@@ -6,8 +6,8 @@
 #include <functional>
 #include <vector>
 
+#include "longgen/engine/session.h"
 #include "longgen/eval/buckets.h"
-#include "longgen/generate/session.h"
 
 namespace longgen {
 

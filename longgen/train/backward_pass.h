@@ -8,7 +8,7 @@
 #include "longgen/model/decoder.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/train/layer_offload.h"
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 

@@ -8,7 +8,7 @@
 #include "longgen/base/files.h"
 #include "longgen/model/config.h"
 #include "longgen/train/optimizer.h"
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 

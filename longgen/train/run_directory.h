@@ -2,7 +2,7 @@
 #pragma once
 
 #include "longgen/base/files.h"
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 

@@ -17,16 +17,16 @@
 #include "longgen/checkpoint/directory_hash.h"
 #include "longgen/data/packing.h"
 #include "longgen/data/token_dataset.h"
+#include "longgen/import/model_files.h"
 #include "longgen/model/convert.h"
 #include "longgen/model/model_directory.h"
-#include "longgen/model/model_files.h"
 #include "longgen/ops/gpu_memory.h"
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/train/batches.h"
 #include "longgen/train/checkpoint.h"
+#include "longgen/train/log/step_log.h"
 #include "longgen/train/run_directory.h"
 #include "longgen/train/step.h"
-#include "longgen/train/step_log.h"
 
 namespace longgen {
 namespace {

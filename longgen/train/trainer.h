@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 

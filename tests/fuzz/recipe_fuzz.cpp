@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "longgen/base/check.h"
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 namespace {

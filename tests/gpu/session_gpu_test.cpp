@@ -5,8 +5,8 @@
 #include <memory>
 #include <random>
 
-#include "longgen/generate/score.h"
-#include "longgen/generate/session.h"
+#include "longgen/engine/score.h"
+#include "longgen/engine/session.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/numerics/attend_truth.h"
 #include "tests/unit/model/test_support.h"

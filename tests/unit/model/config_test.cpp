@@ -7,7 +7,7 @@
 #include "longgen/model/convert.h"
 #include "longgen/model/rope_frequencies.h"
 #include "longgen/model/weight_names.h"
-#include "test_support.h"
+#include "tests/unit/model/test_support.h"
 
 namespace longgen {
 namespace {

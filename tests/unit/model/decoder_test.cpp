@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "longgen/model/model_directory.h"
-#include "test_support.h"
+#include "tests/unit/model/test_support.h"
 
 namespace longgen {
 namespace {

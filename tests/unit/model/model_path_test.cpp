@@ -1,6 +1,6 @@
 #include "longgen/model/model_path.h"
 
-#include "test_support.h"
+#include "tests/unit/model/test_support.h"
 
 namespace longgen {
 namespace {

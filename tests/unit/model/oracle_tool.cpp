@@ -9,7 +9,7 @@
 #include <iterator>
 
 #include "longgen/base/check.h"
-#include "longgen/model/import.h"
+#include "longgen/import/import.h"
 #include "longgen/model/model_directory.h"
 #include "longgen/ops/linear_cross_entropy.h"
 

@@ -1,4 +1,4 @@
-#include "longgen/train/event_file.h"
+#include "longgen/train/log/event_file.h"
 
 #include <cmath>
 #include <cstring>
@@ -6,7 +6,7 @@
 #include <limits>
 #include <map>
 
-#include "longgen/train/crc32c.h"
+#include "longgen/train/log/crc32c.h"
 #include "recipe_test_support.h"
 
 namespace longgen {

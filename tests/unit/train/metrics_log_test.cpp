@@ -1,4 +1,4 @@
-#include "longgen/train/metrics_log.h"
+#include "longgen/train/log/metrics_log.h"
 
 #include <sys/resource.h>
 

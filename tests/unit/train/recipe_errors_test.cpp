@@ -1,5 +1,5 @@
 // Every message that a recipe's author can get.
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 #include "recipe_test_support.h"
 
 namespace longgen {

@@ -1,4 +1,4 @@
-#include "longgen/train/recipe.h"
+#include "longgen/train/recipe/recipe.h"
 
 #include <algorithm>
 #include <map>
@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "longgen/base/nearest_name.h"
-#include "longgen/train/nearest_key.h"
-#include "longgen/train/step_log.h"
+#include "longgen/train/log/step_log.h"
+#include "longgen/train/recipe/nearest_key.h"
 #include "recipe_test_support.h"
 
 namespace longgen {

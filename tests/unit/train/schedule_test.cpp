@@ -1,4 +1,4 @@
-#include "longgen/train/schedule.h"
+#include "longgen/train/recipe/schedule.h"
 
 #include <limits>
 

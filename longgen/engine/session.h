@@ -1,0 +1,78 @@
+// engine/session.h: one sequence on one model: prefill in chunks, decode, the KV cache.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "longgen/engine/decode_graph.h"
+#include "longgen/kv_cache/cached_context.h"
+#include "longgen/kv_cache/page_pool.h"
+#include "longgen/kv_cache/sequence_cache.h"
+#include "longgen/model/decoder.h"
+
+namespace longgen {
+
+/// Tokens of a prompt that pass through the layers at once. On the CPU 512: activations of more
+/// would leave the processor's caches without making the multiplications faster (measured on 2
+/// cores). On a GPU 8,192: as fast as the whole prompt (docs/bench/), without its activations.
+int64_t default_prefill_chunk(at::Device device);
+/// Stands for default_prefill_chunk() where a number of tokens is asked for.
+inline constexpr int64_t kDefaultPrefillChunk = 0;
+
+/// Memory for a KV cache where the decoder is. Throws Error where the decoder is on a GPU whose
+/// kernels do not take its type or head size.
+std::unique_ptr<PageMemory> page_memory(const Decoder& decoder);
+
+/// The tokens of one sequence and their KV cache, on the decoder's device. No
+/// gradients. Not thread-safe.
+class Session {
+ public:
+  /// `chunk`: tokens of a prompt in one forward pass. The decoder must outlive the session.
+  explicit Session(const Decoder& decoder, int64_t chunk = kDefaultPrefillChunk);
+
+  /// append() calls it after every layer of a chunk with the number of tokens done, where a chunk
+  /// under way counts by its share of layers. Returning false ends append() early with an undefined
+  /// result: the cache then holds the tokens of the chunks before, and of this one after its last
+  /// layer.
+  using OnProgress = std::function<bool(int64_t done_tokens)>;
+
+  /// Appends tokens and returns the logits (V) fp32 that follow the last one, on the CPU. Throws
+  /// Error on no tokens, on one outside the vocabulary, and where memory runs out; tokens of
+  /// finished chunks then stay.
+  at::Tensor append(std::span<const int32_t> tokens, const OnProgress& on_progress = {});
+  /// Appends the tokens and gives the hidden states (T, E) of each chunk to `visit`, on the
+  /// decoder's device.
+  using OnHidden = std::function<void(const at::Tensor& hidden_TE, int64_t first_token)>;
+  void append(std::span<const int32_t> tokens, const OnHidden& visit,
+              const OnProgress& on_progress = {});
+
+  /// Forgets all tokens.
+  void clear() { cache_.clear(); }
+
+  const Decoder& decoder() const { return decoder_; }
+  int64_t num_tokens() const { return cache_.length(); }
+  int64_t kv_bytes() const { return cache_.kv_bytes(); }
+  /// The most bytes that the cache has held.
+  int64_t kv_bytes_peak() const { return pool_.high_water() * pool_.page_bytes(); }
+  /// What the same tokens would hold if every layer were full.
+  int64_t full_kv_bytes() const { return layout_.full_kv_bytes(num_tokens()); }
+
+ private:
+  at::Tensor append_by_graph(int32_t token);
+  [[noreturn]] void fail_out_of_memory() const;
+
+  const Decoder& decoder_;
+  int64_t chunk_;
+  KvLayout layout_;
+  PagePool pool_;
+  SequenceCache cache_;
+  CachedContext context_;
+  std::unique_ptr<DecodeGraph> graph_;  // on a GPU, from the first single token on
+};
+
+}  // namespace longgen

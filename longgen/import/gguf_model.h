@@ -1,0 +1,43 @@
+// import/gguf_model.h: what a GGUF file says about its model, in the terms of a model directory.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "longgen/checkpoint/gguf.h"
+#include "longgen/model/config.h"
+#include "longgen/tokenizer/gguf_vocabulary.h"
+
+namespace longgen {
+
+/// Reads the config from the metadata of architecture llama (Llama, SmolLM2, Mistral), qwen2 or
+/// qwen3. Throws Error naming the key, what was expected and what was found.
+ModelConfig gguf_config(const GgufFile& file);
+
+/// Reads the tokenizer.* metadata.
+GgufVocabulary gguf_vocabulary(const GgufFile& file);
+
+/// Makes the text of generation_config.json: the tokens that begin and end a text.
+std::string gguf_generation_config(const GgufFile& file);
+
+/// Reads tensors under their Hugging Face names.
+class GgufWeights {
+ public:
+  /// Throws Error where the file lacks a tensor that the config needs, has it in another shape or
+  /// in a type that longgen cannot expand, or holds one that is no part of the model.
+  GgufWeights(const GgufFile& file, const ModelConfig& config);
+
+  /// Returns the tensor in fp32, in the row order of Hugging Face.
+  std::vector<float> read(const std::string& hugging_face_name) const;
+  /// Returns "Q4_1, F32": the types of the tensors, most bytes first.
+  std::string types() const;
+
+ private:
+  const GgufFile::Tensor& find(const std::string& hugging_face_name) const;
+
+  const GgufFile& file_;
+  const ModelConfig& config_;
+};
+
+}  // namespace longgen

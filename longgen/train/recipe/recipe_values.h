@@ -1,0 +1,51 @@
+// train/recipe/recipe_values.h: single values of a recipe, from TOML to the members of Recipe.
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <optional>
+#include <string>
+
+#include "longgen/train/recipe/recipe_fields.h"
+
+namespace longgen::recipe_fields {
+
+/// Cuts a text to at most 60 bytes, between two characters.
+std::string shortened(std::string text);
+/// Shows a value that was found, short enough for a message.
+std::string shown(std::string_view text);
+std::string shown(const toml::node& node);
+
+/// A value, and the place where it stands.
+struct Entry {
+  const toml::node* node = nullptr;
+  std::string where;                 // the beginning of a message about it
+  std::optional<std::string> given;  // for overrides: the text after "="
+};
+
+/// Throws "WHERE: expected EXPECTED, found ...".
+[[noreturn]] void wrong(const Entry& entry, const std::string& expected);
+
+/// Checks one value against its rule and stores it. Throws Error for a wrong type or a value out of
+/// range.
+void read(const Entry& entry, std::string& member, const Text& rule);
+void read(const Entry& entry, int64_t& member, const Count& rule);
+void read(const Entry& entry, double& member, const Number& rule);
+void read(const Entry& entry, bool& member, YesNo rule);
+void read(const Entry& entry, RopeChange& member, Rope rule);
+
+template <typename Enum, size_t N>
+void read(const Entry& entry, Enum& member, const Choice<Enum, N>& rule) {
+  const auto* text = entry.node->as_string();
+  std::string expected;
+  for (size_t i = 0; i < N; ++i) {
+    if (text != nullptr && text->get() == rule.names[i].text) {
+      member = rule.names[i].value;
+      return;
+    }
+    expected += (i == 0 ? "" : i + 1 == N ? " or " : ", ") + toml_quoted(rule.names[i].text);
+  }
+  wrong(entry, expected);
+}
+
+}  // namespace longgen::recipe_fields
