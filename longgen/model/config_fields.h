@@ -21,9 +21,9 @@ void refuse_sliding_windows(const JsonObject& json, const ModelConfig& config);
 /// accepts are as long as the context, and would begin to count when the context grows.
 void clear_sliding_windows(const ModelConfig& config, Json& json);
 
-/// Lists the fields that longgen neither reads nor knows to be without effect, sorted. A field that
-/// is null, false or empty is not among them.
-std::vector<std::string> unknown_fields(const Json& json);
+/// Lists the fields of config.raw that longgen neither reads nor knows to be without effect, sorted.
+/// A field that is null, false or empty is not among them.
+std::vector<std::string> unknown_fields(const ModelConfig& config);
 
 /// Warns once, naming the unknown fields of a model, if it has any. `source` is its file.
 void warn_of_unknown_fields(const ModelConfig& config, const std::string& source);
