@@ -129,8 +129,8 @@ ModelConfig gguf_config(const GgufFile& file) {
   LG_CHECK(parts <= 1, file.source(), ": this is one of ", parts,
            " parts of a split model. Merge them first (gguf-split --merge of llama.cpp).");
   ModelConfig config;
-  const std::string key = "general.architecture";
-  const Family& family = find_gguf_family(file.string(key), file.where(key));
+  const std::string named = "general.architecture";
+  const Family& family = find_gguf_family(file.string(named), file.where(named));
   config.family = family.name;
   const std::string prefix = std::string(family.gguf_architecture) + ".";
   read_sizes(file, prefix, config);
