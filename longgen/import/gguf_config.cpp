@@ -98,7 +98,7 @@ bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std:
 /// field may stand for several projections.
 void read_biases(const GgufFile& file, const Family& family, ModelConfig& config) {
   struct Projection {
-    Family::Bias rule;
+    BiasRule rule;
     std::vector<std::string> parts;  // in GGUF
     const char* name;
     bool* has_bias;
