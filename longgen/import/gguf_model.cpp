@@ -1,7 +1,6 @@
 #include "longgen/import/gguf_model.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -13,43 +12,12 @@
 #include "longgen/import/gguf_rope.h"
 #include "longgen/model/config_limits.h"
 #include "longgen/model/family.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
 namespace {
 
 constexpr int64_t kMaxCount = int64_t{1} << 40;  // of ids and parts
-
-/// Parts of Hugging Face names and what GGUF calls them.
-constexpr std::array<std::pair<const char*, const char*>, 11> kLayerNames = {
-    {{"input_layernorm", "attn_norm"},
-     {"self_attn.q_proj", "attn_q"},
-     {"self_attn.k_proj", "attn_k"},
-     {"self_attn.v_proj", "attn_v"},
-     {"self_attn.o_proj", "attn_output"},
-     {"self_attn.q_norm", "attn_q_norm"},
-     {"self_attn.k_norm", "attn_k_norm"},
-     {"post_attention_layernorm", "ffn_norm"},
-     {"mlp.gate_proj", "ffn_gate"},
-     {"mlp.up_proj", "ffn_up"},
-     {"mlp.down_proj", "ffn_down"}}};
-
-std::string gguf_name(const std::string& name) {
-  if (name == "model.embed_tokens.weight") return "token_embd.weight";
-  if (name == "model.norm.weight") return "output_norm.weight";
-  if (name == "lm_head.weight") return "output.weight";
-  constexpr std::string_view kPrefix = "model.layers.";
-  const size_t dot = name.find('.', kPrefix.size());  // after the layer's number
-  const size_t last = name.rfind('.');                // before weight or bias
-  const std::string part = name.substr(dot + 1, last - dot - 1);
-  for (const auto& [theirs, ours] : kLayerNames) {
-    if (part == theirs) {
-      return "blk." + name.substr(kPrefix.size(), dot - kPrefix.size()) + "." + ours +
-             name.substr(last);
-    }
-  }
-  LG_FAIL("[gguf] internal error: no GGUF name for tensor ", name, ". Please report this.");
-}
 
 std::string read_family(const GgufFile& file) {
   const std::string name = file.string("general.architecture");
@@ -60,10 +28,11 @@ std::string read_family(const GgufFile& file) {
 }
 
 const GgufFile::Tensor& embedding(const GgufFile& file) {
-  const GgufFile::Tensor* tensor = file.find("token_embd.weight");
-  LG_CHECK(tensor != nullptr, file.source(), ": tensor token_embd.weight is missing.");
-  LG_CHECK(tensor->shape.size() == 2, file.source(),
-           ": tensor token_embd.weight: expected 2 dimensions, found ", tensor->shape.size(), ".");
+  const std::string name = gguf_name(TensorRole::kEmbedding);
+  const GgufFile::Tensor* tensor = file.find(name);
+  LG_CHECK(tensor != nullptr, file.source(), ": tensor ", name, " is missing.");
+  LG_CHECK(tensor->shape.size() == 2, file.source(), ": tensor ", name,
+           ": expected 2 dimensions, found ", tensor->shape.size(), ".");
   return *tensor;
 }
 
@@ -118,20 +87,18 @@ void read_sizes(const GgufFile& file, const std::string& prefix, ModelConfig& co
            ": expected the head size of queries and keys, ", config.head_size, ", found ",
            value_size, ".");
   config.vocab_size = embedding(file).shape[0];
-  config.tied_embeddings = file.find("output.weight") == nullptr;
+  config.tied_embeddings = file.find(gguf_name(TensorRole::kHead)) == nullptr;
 }
 
-/// Whether every layer has a bias for each of the parts ("attn_q"). Throws Error where some are
-/// there and others not: no model directory can say that.
-bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std::string>& parts,
-                const char* field) {
+/// Whether every layer has a bias beside each matrix of these kinds of tensors. Throws Error where
+/// some are there and others not: no model directory can say that.
+bool has_biases(const GgufFile& file, ModelConfig config, TensorKind kind, const char* field) {
+  config.qkv_bias = config.output_bias = config.mlp_bias = true;  // asks for every name
   std::string present, missing;
-  for (int64_t layer = 0; layer < num_layers; ++layer) {
-    for (const std::string& part : parts) {
-      const std::string name = "blk." + std::to_string(layer) + "." + part + ".bias";
-      std::string& first = file.find(name) == nullptr ? missing : present;
-      if (first.empty()) first = name;
-    }
+  for (const StoredTensor& stored : stored_tensors(config)) {
+    if (!stored.place.is_bias || tensor_info(stored.place.role).kind != kind) continue;
+    std::string& first = file.find(stored.gguf_name) == nullptr ? missing : present;
+    if (first.empty()) first = stored.gguf_name;
   }
   if (present.empty()) return false;
   LG_CHECK(missing.empty(), file.source(), ": tensor ", missing, " is missing, but ", present,
@@ -142,13 +109,11 @@ bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std:
 void read_biases(const GgufFile& file, const Family& family, ModelConfig& config) {
   const bool attention_bias =
       family.reads_attention_bias &&
-      has_biases(file, config.num_layers, {"attn_q", "attn_k", "attn_v", "attn_output"},
-                 "attention_bias: q, k, v and output");
+      has_biases(file, config, TensorKind::kAttention, "attention_bias: q, k, v and output");
   config.qkv_bias = attention_bias || family.has_qkv_bias;
   config.output_bias = attention_bias;
-  config.mlp_bias = family.reads_mlp_bias &&
-                    has_biases(file, config.num_layers, {"ffn_gate", "ffn_up", "ffn_down"},
-                               "mlp_bias: gate, up and down");
+  config.mlp_bias = family.reads_mlp_bias && has_biases(file, config, TensorKind::kFeedForward,
+                                                        "mlp_bias: gate, up and down");
 }
 
 }  // namespace
@@ -235,16 +200,18 @@ std::string gguf_generation_config(const GgufFile& file) {
 GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
     : file_(file), config_(config) {
   std::unordered_set<std::string> wanted = {kGgufRopeFactors};
-  for (const WeightShape& weight : weight_shapes(config)) {
-    const GgufFile::Tensor& tensor = find(weight.name);
-    LG_CHECK(tensor.shape == weight.shape, file.source(), ": tensor ", tensor.name,
-             ": expected shape ", format_shape(weight.shape), " (", weight.name, "), found ",
-             format_shape(tensor.shape), ".");
-    LG_CHECK(can_dequantize(tensor.type), file.source(), ": tensor ", tensor.name, " has type ",
-             ggml_type_name(tensor.type),
+  for (StoredTensor& stored : stored_tensors(config)) {
+    const GgufFile::Tensor* const tensor = file.find(stored.gguf_name);
+    LG_CHECK(tensor != nullptr, file.source(), ": tensor ", stored.gguf_name, " is missing.");
+    LG_CHECK(tensor->shape == stored.shape, file.source(), ": tensor ", tensor->name,
+             ": expected shape ", format_shape(stored.shape), " (", stored.name, "), found ",
+             format_shape(tensor->shape), ".");
+    LG_CHECK(can_dequantize(tensor->type), file.source(), ": tensor ", tensor->name, " has type ",
+             ggml_type_name(tensor->type),
              ", which longgen cannot expand. It reads F32, F16, BF16, ",
              "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K.");
-    wanted.insert(tensor.name);
+    wanted.insert(tensor->name);
+    tensors_.emplace(stored.name, Tensor{tensor, stored.rotated});
   }
   for (const GgufFile::Tensor& tensor : file.tensors()) {
     LG_CHECK(wanted.contains(tensor.name), file.source(), ": tensor ", printable(tensor.name),
@@ -253,31 +220,22 @@ GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
   }
 }
 
-const GgufFile::Tensor& GgufWeights::find(const std::string& hugging_face_name) const {
-  const std::string name = gguf_name(hugging_face_name);
-  const GgufFile::Tensor* tensor = file_.find(name);
-  LG_CHECK(tensor != nullptr, file_.source(), ": tensor ", name, " is missing.");
-  return *tensor;
-}
-
 std::vector<float> GgufWeights::read(const std::string& hugging_face_name) const {
-  const GgufFile::Tensor& tensor = find(hugging_face_name);
-  std::vector<float> values(tensor.num_elements());
-  dequantize(tensor.type, tensor.bytes, values);
-  const bool is_query = hugging_face_name.find(".q_proj.") != std::string::npos;
-  const bool is_key = hugging_face_name.find(".k_proj.") != std::string::npos;
+  const auto& [tensor, rotated] = tensors_.at(hugging_face_name);
+  std::vector<float> values(tensor->num_elements());
+  dequantize(tensor->type, tensor->bytes, values);
   // Only files of architecture llama hold q and k permuted, for a RoPE of neighbouring pairs.
-  if (config_.family != "llama" || !(is_query || is_key)) return values;
+  if (config_.family != "llama" || !rotated) return values;
 
   // Row 2 i + j of a head in the file is row j D / 2 + i here.
-  const int64_t heads = is_query ? config_.num_heads : config_.num_kv_heads;
-  const int64_t half = config_.head_size / 2;
-  const int64_t columns = static_cast<int64_t>(values.size()) / (heads * config_.head_size);
+  const int64_t rows = config_.head_size, half = rows / 2;
+  const int64_t heads = tensor->shape[0] / rows;
+  const int64_t columns = static_cast<int64_t>(values.size()) / tensor->shape[0];
   std::vector<float> ordered(values.size());
   for (int64_t head = 0; head < heads; ++head) {
-    for (int64_t row = 0; row < config_.head_size; ++row) {
-      const int64_t from = head * config_.head_size + 2 * (row % half) + row / half;
-      const int64_t to = head * config_.head_size + row;
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t from = head * rows + 2 * (row % half) + row / half;
+      const int64_t to = head * rows + row;
       std::copy_n(values.begin() + from * columns, columns, ordered.begin() + to * columns);
     }
   }

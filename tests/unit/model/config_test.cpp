@@ -6,7 +6,7 @@
 #include "longgen/model/config_limits.h"
 #include "longgen/model/convert.h"
 #include "longgen/model/rope_frequencies.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 #include "tests/unit/model/test_support.h"
 
 namespace longgen {
@@ -377,7 +377,7 @@ TEST(Config, ParametersAreThoseOfTheShapes) {
       json["mlp_bias"] = true;
       const ModelConfig config = parse(json);
       int64_t total = 0;
-      for (const WeightShape& weight : weight_shapes(config)) {
+      for (const StoredTensor& weight : stored_tensors(config)) {
         int64_t count = 1;
         for (const int64_t size : weight.shape) count *= size;
         total += count;
