@@ -14,7 +14,7 @@ namespace {
 
 TEST(Config, ReadsWhatItWrites) {
   ModelConfig config = parse(tiny_json());
-  config.layers = {.full_layers = {1}, .sparse = Pattern::parse("sink=2,window=8,stride=4")};
+  config.layers = LayerPlan::hybrid(3, {1}, Pattern::parse("sink=2,window=8,stride=4"));
   config.original_context = 128;
   config.rope.base = 123456.5;
   const ModelConfig again = parse_model_config(dump_model_config(config), "again");
@@ -435,7 +435,7 @@ TEST(Convert, TwiceIsOnce) {
   HybridOptions options{.context = 4096};
   options.purpose = RopePurpose::kTraining;
   const ModelConfig once = make_hybrid(model, options);
-  EXPECT_EQ(once.layers.full_layers, (std::vector<int64_t>{3, 4, 5}));
+  EXPECT_EQ(once.layers.full_layers(), (std::vector<int64_t>{3, 4, 5}));
   EXPECT_EQ(once.context, 4096);
   EXPECT_EQ(once.original_context, 512);
   EXPECT_DOUBLE_EQ(once.rope.base, 640000);  // 10000 * 8^2
