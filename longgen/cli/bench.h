@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "longgen/api/load.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/list_options.h"
-#include "longgen/cli/load.h"
+#include "longgen/cli/options.h"
 
 namespace longgen {
 

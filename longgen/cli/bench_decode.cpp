@@ -1,10 +1,10 @@
 // longgen bench decode: measures one layer's attention of one token to the paged KV cache on a GPU.
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/bench/decode_bench.h"
 #include "longgen/bench/machine.h"
 #include "longgen/cli/bench.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/plan/table.h"
 

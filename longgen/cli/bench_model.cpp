@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "longgen/api/load.h"
 #include "longgen/base/host.h"
 #include "longgen/base/log.h"
 #include "longgen/base/process.h"
@@ -14,7 +15,6 @@
 #include "longgen/bench/model_report.h"
 #include "longgen/bench/model_sample.h"
 #include "longgen/cli/bench.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/training_options.h"
 #include "longgen/engine/session.h"

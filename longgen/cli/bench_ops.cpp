@@ -1,10 +1,10 @@
 // longgen bench ops: measures the fused ops on a GPU, beside a copy.
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/bench/machine.h"
 #include "longgen/bench/ops_bench.h"
 #include "longgen/cli/bench.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/plan/presets.h"
 #include "longgen/plan/table.h"

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "longgen/api/load.h"
 #include "longgen/attention/cpu/tile_kernels.h"
 #include "longgen/base/check.h"
 #include "longgen/base/cpu_features.h"
@@ -14,7 +15,6 @@
 #include "longgen/base/process.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/ops/gpu_memory.h"

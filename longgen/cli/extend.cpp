@@ -3,12 +3,12 @@
 
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"

@@ -3,12 +3,13 @@
 #include <cstdio>
 #include <memory>
 
+#include "longgen/api/stop_tokens.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
+#include "longgen/chat/chat_request.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/cli/stop_tokens.h"
 
 namespace longgen {
 namespace {
@@ -55,6 +56,18 @@ void add_generation_options(CLI::App* app, GenerationCommand& command) {
   add_prefill_chunk_option(app, command.chunk);
   add_model_options(app, command.model_options);
   add_quiet_flag(app, command.quiet);
+}
+
+CLI::Option* add_template_args_option(CLI::App* app, std::string& template_args) {
+  return app
+      ->add_option("--template-args", template_args,
+                   "variables of the chat template as a JSON object: {\"enable_thinking\": false}; "
+                   "\"tools\" and \"documents\" are what templates know by these names")
+      ->option_text("JSON");
+}
+
+ChatRequest chat_request(const std::string& template_args) {
+  return chat_request(template_args, "--template-args");
 }
 
 GenerateOptions generate_options(const GenerationCommand& command, const Tokenizer& tokenizer,

@@ -4,11 +4,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/base/progress.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/json_lines.h"
-#include "longgen/cli/load.h"
+#include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 
 namespace longgen {

@@ -1,7 +1,7 @@
 #include "longgen/cli/version.h"
 
+#include "longgen/api/load.h"
 #include "longgen/attention/cpu/tile_kernels.h"
-#include "longgen/cli/load.h"
 #include "longgen/ops/gpu_ops.h"
 
 namespace longgen {

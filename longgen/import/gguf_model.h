@@ -1,4 +1,4 @@
-// import/gguf_model.h: what a GGUF file says about its model, in the terms of a model directory.
+// import/gguf_model.h: the weights of a GGUF file, in the terms of a model directory.
 #pragma once
 
 #include <span>
@@ -7,19 +7,8 @@
 
 #include "longgen/checkpoint/gguf.h"
 #include "longgen/model/config.h"
-#include "longgen/tokenizer/gguf_vocabulary.h"
 
 namespace longgen {
-
-/// Reads the config from the metadata of architecture llama (Llama, SmolLM2, Mistral), qwen2 or
-/// qwen3. Throws Error naming the key, what was expected and what was found.
-ModelConfig gguf_config(const GgufFile& file);
-
-/// Reads the tokenizer.* metadata.
-GgufVocabulary gguf_vocabulary(const GgufFile& file);
-
-/// Makes the text of generation_config.json: the tokens that begin and end a text.
-std::string gguf_generation_config(const GgufFile& file);
 
 /// Reads tensors under their Hugging Face names.
 class GgufWeights {

@@ -8,6 +8,7 @@
 #include "longgen/checkpoint/float_bytes.h"
 #include "longgen/checkpoint/gguf.h"
 #include "longgen/checkpoint/safetensors.h"
+#include "longgen/import/gguf_config.h"
 #include "longgen/import/gguf_fields.h"
 #include "longgen/import/gguf_model.h"
 #include "longgen/import/model_files.h"

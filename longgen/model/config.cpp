@@ -49,10 +49,12 @@ void read_flags(const JsonObject& json, const Family& family, ModelConfig& confi
   config.norm_eps = json.number("rms_norm_eps", 0, 1, 1e-6);
   config.init_std = json.number("initializer_range", 0, 100, 0.02);
   config.tied_embeddings = json.boolean("tie_word_embeddings", false);
-  const bool attention_bias = family.reads_attention_bias && json.boolean("attention_bias", false);
-  config.qkv_bias = attention_bias || family.has_qkv_bias;
-  config.output_bias = attention_bias;
-  config.mlp_bias = family.reads_mlp_bias && json.boolean("mlp_bias", false);
+  const auto bias = [&](const Family::Bias& rule) {
+    return *rule.field != '\0' ? json.boolean(rule.field, rule.otherwise) : rule.otherwise;
+  };
+  config.qkv_bias = bias(family.qkv_bias);
+  config.output_bias = bias(family.output_bias);
+  config.mlp_bias = bias(family.mlp_bias);
   config.qk_norm = family.has_qk_norm;
 }
 
@@ -191,8 +193,12 @@ std::string dump_model_config(const ModelConfig& config) {
   json["initializer_range"] = config.init_std;
   json["tie_word_embeddings"] = config.tied_embeddings;
   json["hidden_act"] = "silu";
-  if (family.reads_attention_bias) json["attention_bias"] = config.qkv_bias;
-  if (family.reads_mlp_bias) json["mlp_bias"] = config.mlp_bias;
+  const auto write_bias = [&json](const Family::Bias& rule, bool has_bias) {
+    if (*rule.field != '\0') json[rule.field] = has_bias;
+  };
+  write_bias(family.qkv_bias, config.qkv_bias);
+  write_bias(family.output_bias, config.output_bias);
+  write_bias(family.mlp_bias, config.mlp_bias);
   const LayerPlan layers = config.layers.for_context(config.context);
   write_sliding_windows(config, layers, json);
   write_rope(config.rope, json);

@@ -28,8 +28,7 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
-/// The families are llama (Llama 2, 3, 3.1, 3.2, SmolLM2), mistral, qwen2 (2, 2.5) and qwen3. They
-/// differ only in the flags below.
+/// The families (family.h) differ only in the flags below.
 struct ModelConfig {
   std::string family;
   int64_t num_layers = 0, width = 0, ffn_width = 0, vocab_size = 0;

@@ -46,7 +46,7 @@ constexpr std::string_view kRead[] = {
     "vocab_size",
 };
 
-/// The fields that change no logit of the four families: defaults of transformers'
+/// The fields that change no logit of any family: defaults of transformers'
 /// generate(), training settings, labels of classifiers, and notes of the programs that
 /// wrote the file. Names that begin with '_' are notes as well. pretraining_tp cuts
 /// products into parts that are added up again.
@@ -97,6 +97,7 @@ constexpr std::string_view kWithoutEffect[] = {
     "remove_invalid_values",
     "repetition_penalty",
     "resid_pdrop",
+    "residual_dropout",
     "return_dict",
     "return_dict_in_generate",
     "sep_token_id",
@@ -344,23 +345,28 @@ void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, J
   list_types();
 }
 
-std::vector<std::string> unknown_fields(const Json& json) {
+std::vector<std::string> unknown_fields(const ModelConfig& config) {
   const std::vector<OtherArithmetic> other = other_arithmetic({});
+  const Family& family = find_family(config.family, "[config] family");
+  const auto is_bias = [&](const std::string& name) {
+    return name == family.qkv_bias.field || name == family.output_bias.field ||
+           name == family.mlp_bias.field;
+  };
   const auto is_known = [&](const std::string& name) {
-    return name.starts_with('_') || name == "quantization_config" || name == "no_rope_layers" ||
-           is_among(name, kRead) || is_among(name, kWithoutEffect) ||
+    return is_bias(name) || name.starts_with('_') || name == "quantization_config" ||
+           name == "no_rope_layers" || is_among(name, kRead) || is_among(name, kWithoutEffect) ||
            std::any_of(other.begin(), other.end(),
                        [&](const OtherArithmetic& one) { return one.field == name; });
   };
   std::vector<std::string> unknown;
-  for (const auto& [name, value] : json.items()) {
+  for (const auto& [name, value] : config.raw.items()) {
     if (!is_known(name) && !says_nothing(value)) unknown.push_back(name);
   }
   return unknown;
 }
 
 void warn_of_unknown_fields(const ModelConfig& config, const std::string& source) {
-  const std::vector<std::string> names = unknown_fields(config.raw);
+  const std::vector<std::string> names = unknown_fields(config);
   if (names.empty()) return;
   constexpr size_t kMaxShown = 10;
   std::string list;

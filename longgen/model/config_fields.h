@@ -31,9 +31,9 @@ SlidingWindows read_sliding_windows(const JsonObject& json, const ModelConfig& c
 /// config.json cannot say it.
 void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, Json& json);
 
-/// Lists the fields that longgen neither reads nor knows to be without effect, sorted. A field that
-/// is null, false or empty is not among them.
-std::vector<std::string> unknown_fields(const Json& json);
+/// Lists the fields of config.raw that longgen neither reads nor knows to be without effect, sorted.
+/// A field that is null, false or empty is not among them.
+std::vector<std::string> unknown_fields(const ModelConfig& config);
 
 /// Warns once, naming the unknown fields of a model, if it has any. `source` is its file.
 void warn_of_unknown_fields(const ModelConfig& config, const std::string& source);

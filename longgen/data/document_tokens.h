@@ -1,4 +1,4 @@
-// cli/document_tokens.h: the tokens that a model has around a document.
+// data/document_tokens.h: the tokens that a model has around a document.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// cli/stop_tokens.h: the tokens that end a model's text.
+// api/stop_tokens.h: the tokens that end a model's text.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "longgen/cli/document_tokens.h"
+#include "longgen/data/document_tokens.h"
 
 #include <algorithm>
 #include <string>

@@ -1,4 +1,4 @@
-#include "longgen/cli/stop_tokens.h"
+#include "longgen/api/stop_tokens.h"
 
 #include <set>
 

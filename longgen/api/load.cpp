@@ -1,4 +1,4 @@
-#include "longgen/cli/load.h"
+#include "longgen/api/load.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>

@@ -1,9 +1,9 @@
-// cli/load.h: models as --device, --dtype and --threads ask for them.
+// api/load.h: models as --device, --dtype and --threads ask for them.
 #pragma once
 
 #include <string>
 
-#include "longgen/cli/options.h"
+#include "longgen/api/model_options.h"
 #include "longgen/model/decoder.h"
 #include "longgen/tokenizer/tokenizer.h"
 

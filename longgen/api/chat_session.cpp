@@ -1,32 +1,32 @@
-#include "longgen/cli/conversation.h"
+#include "longgen/api/chat_session.h"
 
 #include <algorithm>
 #include <span>
 
 namespace longgen {
 
-Conversation::Conversation(const LoadedModel& model, ChatTemplate chat_template,
-                           ChatRequest request, int64_t chunk)
+ChatSession::ChatSession(const LoadedModel& model, ChatTemplate chat_template, ChatRequest request,
+                         int64_t chunk)
     : model_(model),
       template_(std::move(chat_template)),
       request_(std::move(request)),
       stop_tokens_(template_.stop_tokens(model.tokenizer)),
       session_(model.decoder, chunk) {}
 
-std::vector<int32_t> Conversation::encode(OrderedJson messages) const {
+std::vector<int32_t> ChatSession::encode(OrderedJson messages) const {
   ChatRequest request = request_;
   request.messages = std::move(messages);
   return template_.render(request).encode(model_.tokenizer);
 }
 
-OrderedJson Conversation::messages() const {
+OrderedJson ChatSession::messages() const {
   OrderedJson all = OrderedJson::array();
   if (system_) all.push_back(chat_message("system", *system_));
   all.insert(all.end(), turns_.begin(), turns_.end());
   return all;
 }
 
-void Conversation::set_system(std::optional<std::string> text) {
+void ChatSession::set_system(std::optional<std::string> text) {
   std::swap(system_, text);
   try {
     OrderedJson next = messages();
@@ -38,7 +38,7 @@ void Conversation::set_system(std::optional<std::string> text) {
   }
 }
 
-int64_t Conversation::ask(const std::string& text) {
+int64_t ChatSession::ask(const std::string& text) {
   turns_.push_back(chat_message("user", text));
   try {
     prompt_ = encode(messages());
@@ -54,7 +54,7 @@ int64_t Conversation::ask(const std::string& text) {
   return static_cast<int64_t>(prompt_.size() - held_.size());
 }
 
-Generated Conversation::answer(const GenerateOptions& options, const GenerateCallbacks& callbacks) {
+Generated ChatSession::answer(const GenerateOptions& options, const GenerateCallbacks& callbacks) {
   std::string reply;
   GenerateCallbacks tee = callbacks;
   tee.text = [&](const std::string& part) {
@@ -81,13 +81,13 @@ Generated Conversation::answer(const GenerateOptions& options, const GenerateCal
   return generated;
 }
 
-void Conversation::reset() {
+void ChatSession::reset() {
   turns_.clear();
   prompt_.clear();
   forget_cache();
 }
 
-void Conversation::forget_cache() {
+void ChatSession::forget_cache() {
   session_.clear();
   held_.clear();
 }

@@ -1,4 +1,4 @@
-// cli/conversation.h: a conversation with a model: its messages, their tokens, and how much of them
+// api/chat_session.h: a conversation with a model: its messages, their tokens, and how much of them
 // the KV cache holds. The one place of chat that knows the model's chat template.
 #pragma once
 
@@ -7,18 +7,18 @@
 #include <string>
 #include <vector>
 
+#include "longgen/api/load.h"
 #include "longgen/chat/chat_template.h"
-#include "longgen/cli/load.h"
 #include "longgen/engine/generate.h"
 
 namespace longgen {
 
-class Conversation {
+class ChatSession {
  public:
   /// Starts a conversation without messages. `request` holds what the template is given beside
   /// them. The model must outlive the conversation.
-  Conversation(const LoadedModel& model, ChatTemplate chat_template, ChatRequest request,
-               int64_t chunk);
+  ChatSession(const LoadedModel& model, ChatTemplate chat_template, ChatRequest request,
+              int64_t chunk);
 
   /// Sets the system message, or none, of the turns to come and of those so far. Throws Error where
   /// the chat template takes no such message: nothing has changed then.
