@@ -20,10 +20,6 @@ void check_countable(const ModelConfig& config) {
            " parameters; expected less than ", format_si(kMaxParameters), ". Check config.json.");
 }
 
-int64_t num_full(const LayerPlan& layers) {
-  return static_cast<int64_t>(layers.full_layers.size());
-}
-
 /// Counts (query, key) pairs of the queries in [begin, end), over the KV heads of one layer.
 double pairs_of_layer(const Pattern& pattern, int64_t num_kv_heads, int64_t begin, int64_t end) {
   if (pattern.is_full()) {
@@ -80,13 +76,13 @@ Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t 
   // q k^T and p v take a multiply-add each for every dimension of every query head of the KV head.
   const double per_pair = 4.0 * static_cast<double>(config.head_size) *
                           static_cast<double>(config.num_heads / config.num_kv_heads);
-  const int64_t full = num_full(layers);
   Flops flops;
   flops.linear = 2 * (tokens * layer_matrices(config) + static_cast<double>(logit_rows) * head);
-  flops.full_attention = per_pair * static_cast<double>(full) *
-                         pairs_of_layer(Pattern(), config.num_kv_heads, begin, end);
-  flops.sparse_attention = per_pair * static_cast<double>(config.num_layers - full) *
-                           pairs_of_layer(layers.sparse, config.num_kv_heads, begin, end);
+  for (int64_t c = 0; c < layers.num_classes(); ++c) {
+    double& sum = c == LayerPlan::kFull ? flops.full_attention : flops.sparse_attention;
+    sum += per_pair * static_cast<double>(layers.count(c)) *
+           pairs_of_layer(layers.pattern_of_class(c), config.num_kv_heads, begin, end);
+  }
   return flops;
 }
 
@@ -133,13 +129,12 @@ DecodeBytes decode_bytes(const ModelConfig& config, const LayerPlan& layers, int
                          NumberFormat format) {
   const int64_t bytes = bytes_per_number(format);
   const ParameterCounts counts = parameter_counts(config);
-  const int64_t full = num_full(layers);
-  const auto visible = [&](const Pattern& pattern) {
-    return static_cast<int64_t>(
-        pairs_of_layer(pattern, config.num_kv_heads, num_tokens - 1, num_tokens));
-  };
-  const int64_t tokens =
-      full * visible(Pattern()) + (config.num_layers - full) * visible(layers.sparse);
+  int64_t tokens = 0;
+  for (int64_t c = 0; c < layers.num_classes(); ++c) {
+    tokens += layers.count(c) *
+              static_cast<int64_t>(pairs_of_layer(layers.pattern_of_class(c), config.num_kv_heads,
+                                                  num_tokens - 1, num_tokens));
+  }
   return {.weights = (counts.total() - (config.tied_embeddings ? 0 : counts.embedding)) * bytes,
           .kv = tokens * 2 * config.head_size * bytes};
 }

@@ -124,7 +124,7 @@ TEST_F(Import, NeedsATokenizerAndAFreeName) {
 TEST_F(Import, RewriteConfigSharesTheWeights) {
   write_model(dir_ / "in", tiny_json());
   ModelConfig config = load_model_config(dir_ / "in");
-  config.layers = {.full_layers = {1}, .sparse = Pattern::parse("sink")};
+  config.layers = LayerPlan::hybrid(config.num_layers, {1}, Pattern::parse("sink"));
   rewrite_config(dir_ / "in", dir_ / "out", config, false);
   EXPECT_EQ(load_model_config(dir_ / "out").layers, config.layers);
   EXPECT_TRUE(fs::equivalent(dir_ / "in/model.safetensors", dir_ / "out/model.safetensors"));

@@ -9,7 +9,7 @@ namespace {
 
 TEST(Config, ReadsWhatItWrites) {
   ModelConfig config = parse(tiny_json());
-  config.layers = {.full_layers = {1}, .sparse = Pattern::parse("sink=2,window=8,stride=4")};
+  config.layers = LayerPlan::hybrid(3, {1}, Pattern::parse("sink=2,window=8,stride=4"));
   config.original_context = 128;
   config.rope.base = 123456.5;
   const ModelConfig again = parse_model_config(dump_model_config(config), "again");

@@ -339,7 +339,7 @@ TEST_F(Resume, ACheckpointIsAModelDirectory) {
   run(kNew);
   const Decoder decoder = load_model(checkpoint(4));
   EXPECT_EQ(decoder.config().context, 512);
-  EXPECT_EQ(decoder.config().layers.full_layers, std::vector<int64_t>{1});
+  EXPECT_EQ(decoder.config().layers.full_layers(), std::vector<int64_t>{1});
   EXPECT_EQ(names(checkpoint(4)), (Names{"config.json", "manifest.json", "model.safetensors",
                                          "optimizer.safetensors", "recipe.toml", "state.json"}));
 }

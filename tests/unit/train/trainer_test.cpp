@@ -45,8 +45,8 @@ TEST_F(Trainer, WritesAModelThatKnowsItsContext) {
   EXPECT_GT(summary.peak_memory_bytes, 0);
   const ModelConfig config = load_model_config(summary.model);
   EXPECT_EQ(config.context, 512);
-  EXPECT_EQ(config.layers.full_layers, std::vector<int64_t>{1});
-  EXPECT_EQ(config.layers.sparse, Pattern::parse("sink=0,window=1"));
+  EXPECT_EQ(config.layers.full_layers(), std::vector<int64_t>{1});
+  EXPECT_EQ(config.layers.sparse(), Pattern::parse("sink=0,window=1"));
   EXPECT_GT(config.rope.base, 10000);
   EXPECT_EQ(read_file(summary.model / "tokenizer.json"),
             read_file(dir_ / "model" / "tokenizer.json"));
