@@ -15,24 +15,92 @@ Json family_json(const char* family, const Json& fields = Json::object()) {
   return json;
 }
 
-TEST(Config, ASlidingWindowThatEndsWithinTheContextIsRefused) {
-  const std::string refused =
-      "c.json: field sliding_window: expected null or at least max_position_embeddings, 512, "
-      "found ";
-  EXPECT_ERROR(parse(family_json("mistral", {{"sliding_window", 128}})), refused + "128. longgen");
-  EXPECT_ERROR(parse(family_json("llama", {{"sliding_window", 128}})), refused + "128. longgen");
-  const Json longer = {{"max_position_embeddings", 8192}};
-  EXPECT_ERROR(parse(family_json("mistral", longer)),
-               "8192, found 4096, the default of transformers.");
+/// The windows of a config, and that they are read back from what is written.
+SlidingWindows windows_of(const Json& json) {
+  const ModelConfig config = parse(json);
+  const ModelConfig again = parse_model_config(dump_model_config(config), "again");
+  EXPECT_EQ(again.layers, config.layers) << json;
+  return {config.layers.window_layers(), config.layers.window_tokens()};
+}
+
+TEST(Config, SlidingWindowsAreThoseOfTheFamily) {
+  const auto all = [](int64_t tokens) { return SlidingWindows{{0, 1, 2}, tokens}; };
+  EXPECT_EQ(windows_of(family_json("mistral", {{"sliding_window", 128}})), all(128));
+  EXPECT_EQ(windows_of(family_json("mistral", {{"sliding_window", 1}})), all(1));
+  // transformers' default.
+  EXPECT_EQ(windows_of(family_json("mistral", {{"max_position_embeddings", 8192}})), all(4096));
   const Json qwen = {{"use_sliding_window", true}, {"sliding_window", 128}};
   for (const char* family : {"qwen2", "qwen3"}) {
     Json first = qwen;
     first["max_window_layers"] = 2;  // layer 2 of 0 to 2 slides
-    EXPECT_ERROR(parse(family_json(family, first)), refused + "128");
-    Json named = qwen;
+    EXPECT_EQ(windows_of(family_json(family, first)), (SlidingWindows{{2}, 128}));
+    first["max_window_layers"] = 0;
+    EXPECT_EQ(windows_of(family_json(family, first)), all(128));
+    Json named = qwen;  // counts more than max_window_layers
     named["layer_types"] = {"full_attention", "sliding_attention", "full_attention"};
-    EXPECT_ERROR(parse(family_json(family, named)), refused + "128");
+    named["max_window_layers"] = 0;
+    EXPECT_EQ(windows_of(family_json(family, named)), (SlidingWindows{{1}, 128}));
+    named["use_sliding_window"] = false;
+    named["layer_types"] = nullptr;
+    EXPECT_EQ(windows_of(family_json(family, named)), SlidingWindows{});
   }
+}
+
+TEST(Config, FieldsOfWindowsThatStayAreNotTouched) {
+  Json json = family_json(
+      "qwen2", {{"use_sliding_window", true}, {"sliding_window", 128}, {"max_window_layers", 1}});
+  ModelConfig config = parse(json);
+  config.context = 4096;
+  const Json written = parse_json(dump_model_config(config), "again");
+  EXPECT_EQ(written["max_window_layers"], 1);
+  EXPECT_FALSE(written.contains("layer_types"));
+  EXPECT_EQ(written["use_sliding_window"], true);
+  // A plan that config.json did not say is written as layer_types.
+  config.layers = LayerPlan::all_full(3).with_windows({0, 1}, 100);
+  const Json other = parse_json(dump_model_config(config), "again");
+  EXPECT_EQ(other["layer_types"],
+            Json({"sliding_attention", "sliding_attention", "full_attention"}));
+  EXPECT_EQ(other["sliding_window"], 100);
+  EXPECT_EQ(parse(other).layers, config.layers);
+  // A context as short as the window has no token beyond it.
+  config.context = 100;
+  EXPECT_TRUE(parse_model_config(dump_model_config(config), "again").layers.is_all_full());
+}
+
+TEST(Config, AHybridOfThreeClassesIsReadBack) {
+  ModelConfig config = parse(family_json("qwen3", {{"num_hidden_layers", 6}}));
+  config.layers =
+      LayerPlan::hybrid(6, {2}, Pattern::parse("sink=1,window=2")).with_windows({0, 1, 4, 5}, 100);
+  const std::string text = dump_model_config(config);
+  const ModelConfig again = parse_model_config(text, "again");
+  EXPECT_EQ(again.layers, config.layers);
+  EXPECT_EQ(dump_model_config(again), text);
+  EXPECT_EQ(again.pattern(0), Pattern::window(100));
+  EXPECT_EQ(again.pattern(2), Pattern());
+  EXPECT_EQ(again.pattern(3), Pattern::sparse(1, 2));
+  EXPECT_EQ(again.layers.class_of(3), LayerPlan::kSparse);
+  Json json = parse_json(text, "text");
+  json["longgen"]["full_layers"] = {2, 4};
+  EXPECT_ERROR(parse(json),
+               "field longgen.full_layers: layer 4 has a sliding window of 100 tokens by the other "
+               "fields of config.json.");
+}
+
+TEST(Config, WindowsThatConfigJsonCannotSayAreRefused) {
+  EXPECT_ERROR(parse(family_json("llama", {{"sliding_window", 128}})),
+               "c.json: field sliding_window: expected null or at least max_position_embeddings, "
+               "512, found 128. Of the family llama some programs read the window, and "
+               "transformers does not");
+  EXPECT_ERROR(parse(family_json("mistral",
+                                 {{"sliding_window", 128},
+                                  {"layer_types",
+                                   {"full_attention", "sliding_attention", "sliding_attention"}}})),
+               "field layer_types: expected only \"sliding_attention\", found \"full_attention\"");
+  ModelConfig config = parse(family_json("mistral", {{"sliding_window", 128}}));
+  config.layers = LayerPlan::all_full(3).with_windows({1}, 128);
+  EXPECT_ERROR(dump_model_config(config),
+               "[config] the family mistral cannot have windows of 128 tokens in 1 (1 of 3) of its "
+               "layers.");
 }
 
 TEST(Config, AWindowThatNoTokenReachesIsNone) {
@@ -65,8 +133,9 @@ TEST(Config, AWindowThatNoTokenReachesIsNone) {
 TEST(Config, LayerTypesAreOneForEachLayer) {
   EXPECT_ERROR(parse(with("layer_types", {"full_attention", "full_attention"})),
                "field layer_types: expected a list of num_hidden_layers, 3, entries, found [");
-  EXPECT_ERROR(parse(with("layer_types", {"full_attention", "chunked_attention", "attention"})),
-               "field layer_types: expected only \"full_attention\", found \"chunked_attention\"");
+  EXPECT_ERROR(
+      parse(with("layer_types", {"full_attention", "chunked_attention", "attention"})),
+      "field layer_types: expected \"full_attention\" or \"sliding_attention\", found \"chunked");
   const Json slides = {"full_attention", "sliding_attention", "full_attention"};
   EXPECT_ERROR(parse(with("layer_types", slides)),
                "expected only \"full_attention\", found \"sliding_attention\", and no window");

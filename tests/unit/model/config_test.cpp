@@ -1,7 +1,7 @@
 // config.json: sizes, hybrids, what is written again.
 #include "longgen/model/config.h"
 #include "longgen/model/config_limits.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 #include "tests/unit/model/test_support.h"
 
 namespace longgen {
@@ -9,7 +9,7 @@ namespace {
 
 TEST(Config, ReadsWhatItWrites) {
   ModelConfig config = parse(tiny_json());
-  config.layers = {.full_layers = {1}, .sparse = Pattern::parse("sink=2,window=8,stride=4")};
+  config.layers = LayerPlan::hybrid(3, {1}, Pattern::parse("sink=2,window=8,stride=4"));
   config.original_context = 128;
   config.rope.base = 123456.5;
   const ModelConfig again = parse_model_config(dump_model_config(config), "again");
@@ -89,7 +89,7 @@ TEST(Config, ParametersAreThoseOfTheShapes) {
       json["mlp_bias"] = true;
       const ModelConfig config = parse(json);
       int64_t total = 0;
-      for (const WeightShape& weight : weight_shapes(config)) {
+      for (const StoredTensor& weight : stored_tensors(config)) {
         int64_t count = 1;
         for (const int64_t size : weight.shape) count *= size;
         total += count;
