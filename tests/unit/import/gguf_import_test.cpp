@@ -248,6 +248,22 @@ TEST(GgufConfig, EveryLayerOfPhi3HasTheWindow) {
   EXPECT_TRUE(phi3(64).layers.is_all_full());
 }
 
+TEST(GgufConfig, WhatGemma3DoesNotSay) {
+  GgufBuilder builder = tiny_gguf("gemma3");
+  builder.tensor("token_embd.weight", {4, 4}, GgmlType::f32, 0);
+  builder.key("gemma3.attention.sliding_window", GgufValueType::u32, raw(uint32_t{16}));
+  builder.key("gemma3.attention.key_length", GgufValueType::u32, raw(uint32_t{8}));
+  const std::string bytes = builder.file(std::string(64, '\0'));
+  const ModelConfig config = gguf_config(GgufFile(bytes, "m.gguf"));
+  EXPECT_EQ(config.family, "gemma3_text");
+  EXPECT_EQ(config.query_scalar, 8);
+  EXPECT_EQ(config.rope.base, 1e6);
+  EXPECT_EQ(config.window_rope, RopeConfig{.base = 1e4});
+  EXPECT_EQ(config.layers.window_layers(), (std::vector<int64_t>{0}));
+  EXPECT_EQ(config.layers.window_tokens(), 16);
+  EXPECT_TRUE(config.post_norms && config.tied_embeddings && config.norms_add_one);
+}
+
 class GgufImport : public FolderTest {
  protected:
   void import_file(const std::string& bytes) {
@@ -258,8 +274,9 @@ class GgufImport : public FolderTest {
 
 TEST_F(GgufImport, NamesWhatIsWrong) {
   const std::string data(64, '\0');
-  EXPECT_ERROR(import_file(tiny_gguf("mamba").file()),
-               "key general.architecture: expected llama, qwen2, qwen3 or phi3, found \"mamba\"");
+  EXPECT_ERROR(
+      import_file(tiny_gguf("mamba").file()),
+      "key general.architecture: expected llama, qwen2, qwen3, phi3 or gemma3, found \"mamba\"");
   EXPECT_ERROR(import_file(tiny_gguf().file()), "tensor token_embd.weight is missing");
   EXPECT_ERROR(import_file(with_embedding().file(data)),
                "tensor blk.0.attn_norm.weight is missing");
