@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <string_view>
 
 #include "longgen/base/check.h"
 #include "longgen/base/cpu_features.h"
@@ -30,20 +31,34 @@ void set_quiet_flag(CLI::App* command, const std::function<void()>& also) {
 
 std::string ModelOptions::compute_dtype() const {
   if (dtype != kAuto) return dtype;
-  return device == "cuda" || bfloat16_is_faster() ? "bfloat16" : "float32";
+  return gpu_index(device) || bfloat16_is_faster() ? "bfloat16" : "float32";
+}
+
+std::optional<int> gpu_index(const std::string& device) {
+  if (device == "cuda") return 0;
+  constexpr std::string_view kPrefix = "cuda:";
+  if (!device.starts_with(kPrefix)) return std::nullopt;
+  const std::string digits = device.substr(kPrefix.size());
+  int index = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [rest, error] = std::from_chars(digits.data(), end, index);
+  const bool is_index = error == std::errc() && rest == end && std::to_string(index) == digits;
+  return is_index && index >= 0 ? std::optional(index) : std::nullopt;
 }
 
 void add_device_option(CLI::App* command, std::string& device) {
-  // The name that is nearest to "gpu" would be "cpu".
-  const CLI::Validator gpu_is_cuda(
+  const CLI::Validator is_device(
       [](std::string& value) {
-        const bool is_gpu = value == "gpu";
-        return std::string(is_gpu ? "expected cpu or cuda, found \"gpu\". Did you mean \"cuda\"?"
-                                  : "");
+        if (value == "cpu" || gpu_index(value)) return std::string();
+        // The name that is nearest to "gpu" would be "cpu".
+        const std::string near =
+            value == "gpu" ? " Did you mean \"cuda\"?" : did_you_mean(value, {"cpu", "cuda"});
+        return "expected cpu, cuda or cuda:N, found \"" + value + "\"." + near;
       },
       "");
-  add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)")
-      ->transform(gpu_is_cuda);
+  command->add_option("--device", device, "where to compute (default cpu)")
+      ->option_text("cpu|cuda|cuda:N")
+      ->check(is_device);
 }
 
 void add_model_options(CLI::App* command, ModelOptions& options) {

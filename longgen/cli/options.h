@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,11 @@ struct ModelOptions {
 };
 void add_model_options(CLI::App* command, ModelOptions& options);
 
-/// Adds --device alone.
+/// Adds --device alone: cpu, cuda or cuda:N.
 void add_device_option(CLI::App* command, std::string& device);
+/// The number of the GPU that a --device names, counted from 0: cuda is the first. None for cpu,
+/// and for what names no device.
+std::optional<int> gpu_index(const std::string& device);
 
 /// Adds --json, with which the report is one JSON object on stdout instead of text.
 void add_json_flag(CLI::App* command, bool& json);
