@@ -65,7 +65,7 @@ void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_
                             at::Tensor& sum_VE) {
   at::Tensor wide_VE = sum_VE.to(at::kFloat);  // itself, where it is fp32
   if (sum_VE.is_cuda() && gpu::has_kernels()) {
-    gpu::embedding_backward(grad_TE, tokens_T, wide_VE);
+    gpu::ops().embedding_backward(grad_TE, tokens_T, wide_VE);
   } else {
     wide_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
   }

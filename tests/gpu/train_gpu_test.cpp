@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "longgen/base/units.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/optimizer.h"
@@ -173,10 +173,10 @@ TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
   ModelWeights gradients = zeros_like(weights, at::kBFloat16);
   LayerOffload offload(kGpu);
   const auto growth = [&](LayerOffload* where) {
-    const int64_t before = gpu_memory().allocated;
+    const int64_t before = gpu_memory(kGpu).allocated;
     c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(0);
     backward_pass(decoder, batch, {.loss_chunk_rows = 64, .offload = where}, gradients);
-    return gpu_memory().peak_allocated - before;
+    return gpu_memory(kGpu).peak_allocated - before;
   };
   growth(nullptr);  // libraries take their workspaces in the first pass
   for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
@@ -225,8 +225,8 @@ class TrainGpu : public GpuTest {
   fs::path dir_;
 };
 
-constexpr TrainOptions kOnGpu = {.show_progress = false, .on_gpu = true};
-constexpr TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .on_gpu = true};
+const TrainOptions kOnGpu = {.show_progress = false, .device = kGpu};
+const TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .device = kGpu};
 
 TEST_F(TrainGpu, TenStepsAreThoseOfTheCpu) {
   const TrainSummary gpu = train(recipe("gpu"), kOnGpu);

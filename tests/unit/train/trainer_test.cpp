@@ -82,7 +82,7 @@ TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
 
 TEST_F(Trainer, OnAGpuOnlyBfloat16IsTaken) {
   const std::string text =
-      error_of([&] { train(tiny_recipe(dir_), {.show_progress = false, .on_gpu = true}); });
+      error_of([&] { train(tiny_recipe(dir_), {.show_progress = false, .device = c10::kCUDA}); });
   EXPECT_TRUE(contains(text, "test.toml: train.precision: on a GPU training computes in bfloat16"));
   EXPECT_TRUE(contains(text, "--set train.precision=bfloat16"));
   EXPECT_FALSE(fs::exists(dir_ / "run"));
