@@ -8,6 +8,7 @@
 #include "longgen/import/gguf_rope.h"
 #include "longgen/model/config_limits.h"
 #include "longgen/model/family.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
 namespace {
@@ -15,10 +16,11 @@ namespace {
 constexpr int64_t kMaxCount = int64_t{1} << 40;  // of ids and parts
 
 const GgufFile::Tensor& embedding(const GgufFile& file) {
-  const GgufFile::Tensor* tensor = file.find("token_embd.weight");
-  LG_CHECK(tensor != nullptr, file.source(), ": tensor token_embd.weight is missing.");
-  LG_CHECK(tensor->shape.size() == 2, file.source(),
-           ": tensor token_embd.weight: expected 2 dimensions, found ", tensor->shape.size(), ".");
+  const std::string name = gguf_name(TensorRole::kEmbedding);
+  const GgufFile::Tensor* tensor = file.find(name);
+  LG_CHECK(tensor != nullptr, file.source(), ": tensor ", name, " is missing.");
+  LG_CHECK(tensor->shape.size() == 2, file.source(), ": tensor ", name,
+           ": expected 2 dimensions, found ", tensor->shape.size(), ".");
   return *tensor;
 }
 
@@ -73,20 +75,20 @@ void read_sizes(const GgufFile& file, const std::string& prefix, ModelConfig& co
            ": expected the head size of queries and keys, ", config.head_size, ", found ",
            value_size, ".");
   config.vocab_size = embedding(file).shape[0];
-  config.tied_embeddings = file.find("output.weight") == nullptr;
+  config.tied_embeddings = file.find(gguf_name(TensorRole::kHead)) == nullptr;
 }
 
-/// Whether every layer has a bias for each of the parts ("attn_q"). Throws Error where some are
-/// there and others not: no model directory can say that.
-bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std::string>& parts,
+/// Whether every layer has a bias beside each of the matrices. Throws Error where some are there and
+/// others not: no model directory can say that.
+bool has_biases(const GgufFile& file, ModelConfig config, const std::vector<TensorRole>& roles,
                 const std::string& field) {
+  config.qkv_bias = config.output_bias = config.mlp_bias = true;  // asks for every name
   std::string present, missing;
-  for (int64_t layer = 0; layer < num_layers; ++layer) {
-    for (const std::string& part : parts) {
-      const std::string name = "blk." + std::to_string(layer) + "." + part + ".bias";
-      std::string& first = file.find(name) == nullptr ? missing : present;
-      if (first.empty()) first = name;
-    }
+  for (const StoredTensor& stored : stored_tensors(config)) {
+    if (!stored.place.is_bias) continue;
+    if (std::find(roles.begin(), roles.end(), stored.place.role) == roles.end()) continue;
+    std::string& first = file.find(stored.gguf_name) == nullptr ? missing : present;
+    if (first.empty()) first = stored.gguf_name;
   }
   if (present.empty()) return false;
   LG_CHECK(missing.empty(), file.source(), ": tensor ", missing, " is missing, but ", present,
@@ -99,26 +101,29 @@ bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std:
 void read_biases(const GgufFile& file, const Family& family, ModelConfig& config) {
   struct Projection {
     Family::Bias rule;
-    std::vector<std::string> parts;  // in GGUF
+    std::vector<TensorRole> roles;
     const char* name;
     bool* has_bias;
   };
   const Projection projections[] = {
-      {family.qkv_bias, {"attn_q", "attn_k", "attn_v"}, "q, k, v", &config.qkv_bias},
-      {family.output_bias, {"attn_output"}, "output", &config.output_bias},
-      {family.mlp_bias, {"ffn_gate", "ffn_up", "ffn_down"}, "gate, up and down", &config.mlp_bias}};
+      {family.qkv_bias, {TensorRole::kQkv}, "q, k, v", &config.qkv_bias},
+      {family.output_bias, {TensorRole::kOutput}, "output", &config.output_bias},
+      {family.mlp_bias,
+       {TensorRole::kGateUp, TensorRole::kDown},
+       "gate, up and down",
+       &config.mlp_bias}};
   for (const Projection& one : projections) {
     *one.has_bias = one.rule.otherwise;
     const std::string_view field = one.rule.field;
     if (field.empty()) continue;
-    std::vector<std::string> parts;
+    std::vector<TensorRole> roles;
     std::string names;
     for (const Projection& other : projections) {
       if (other.rule.field != field) continue;
-      parts.insert(parts.end(), other.parts.begin(), other.parts.end());
+      roles.insert(roles.end(), other.roles.begin(), other.roles.end());
       names += (names.empty() ? "" : " and ") + std::string(other.name);
     }
-    *one.has_bias = has_biases(file, config.num_layers, parts, one.rule.field + (": " + names));
+    *one.has_bias = has_biases(file, config, roles, one.rule.field + (": " + names));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "longgen/checkpoint/gguf.h"
@@ -23,10 +24,14 @@ class GgufWeights {
   std::string types() const;
 
  private:
-  const GgufFile::Tensor& find(const std::string& hugging_face_name) const;
+  struct Tensor {
+    const GgufFile::Tensor* data;
+    bool rotated;  ///< as in TensorPart
+  };
 
   const GgufFile& file_;
   const ModelConfig& config_;
+  std::unordered_map<std::string, Tensor> tensors_;  ///< by their Hugging Face names
 };
 
 }  // namespace longgen

@@ -10,6 +10,7 @@
 #include "longgen/model/family.h"
 #include "longgen/model/model_path.h"
 #include "longgen/model/stored_weights.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
 namespace {
@@ -135,14 +136,12 @@ Json dump_hybrid(const ModelConfig& config, const LayerPlan& layers) {
 }  // namespace
 
 int64_t ModelConfig::num_parameters() const {
-  const int64_t q = num_heads * head_size, kv = num_kv_heads * head_size;
-  int64_t layer = width * (q + 2 * kv) + q * width + 3 * width * ffn_width + 2 * width;
-  if (qkv_bias) layer += q + 2 * kv;
-  if (output_bias) layer += width;
-  if (mlp_bias) layer += 2 * ffn_width + width;
-  if (qk_norm) layer += 2 * head_size;
-  const int64_t embeddings = vocab_size * width * (tied_embeddings ? 1 : 2);
-  return embeddings + num_layers * layer + width;
+  int64_t count = 0;
+  for (const TensorInfo& tensor : all_tensors()) {
+    const TensorShape shape = tensor.shape(*this);
+    count += tensor.copies(*this) * (shape.num_elements() + shape.num_biases());
+  }
+  return count;
 }
 
 ModelConfig parse_model_config(const std::string& text, const std::string& source) {

@@ -38,7 +38,8 @@ struct ModelConfig {
   double init_std = 0.02;
   bool tied_embeddings = false;
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
-  bool qk_norm = false;  ///< RMS norm of every head of q and k before RoPE
+  bool qk_norm = false;            ///< RMS norm of every head of q and k before RoPE
+  bool fused_projections = false;  ///< files hold q, k, v in one tensor, and gate, up in one
   RopeConfig rope = {};
   std::optional<int64_t> bos_id = {};
   std::vector<int64_t> eos_ids = {};

@@ -9,7 +9,7 @@
 
 #include "longgen/checkpoint/float_bytes.h"
 #include "longgen/checkpoint/safetensors.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 #include "tests/unit/model/test_support.h"
 
 namespace longgen {
@@ -40,7 +40,7 @@ void write_model(const fs::path& directory, const Json& json, const Tensors& ten
     return std::any_of(specs.begin(), specs.end(),
                        [&](const auto& one) { return one.name == name; });
   };
-  for (const WeightShape& weight : weight_shapes(parse(json))) {
+  for (const StoredTensor& weight : stored_tensors(parse(json))) {
     if (weight.name != tensors.without && !is_given(weight.name)) {
       specs.push_back({weight.name, DType::f32, weight.shape});
     }
@@ -101,7 +101,7 @@ TEST_F(Import, MissingStrangeAndMisshapenTensors) {
 TEST_F(Import, OldExtrasAreLeftOut) {
   write_model(dir_ / "in", tiny_json(), {.extra = "model.layers.0.self_attn.rotary_emb.inv_freq"});
   import_quietly(dir_ / "in", dir_ / "out");
-  EXPECT_EQ(SafetensorsSet(dir_ / "out").names().size(), weight_shapes(parse(tiny_json())).size());
+  EXPECT_EQ(SafetensorsSet(dir_ / "out").names().size(), stored_tensors(parse(tiny_json())).size());
 }
 
 TEST_F(Import, NeedsATokenizerAndAFreeName) {
@@ -158,7 +158,7 @@ TEST_F(Import, TheTypeIsThatOfTheTensors) {
   EXPECT_EQ(written_config(dir_ / "b")["torch_dtype"], "float16");
   // Mostly bf16, with norms in fp32.
   std::vector<TensorSpec> matrices;
-  for (const WeightShape& weight : weight_shapes(parse(json))) {
+  for (const StoredTensor& weight : stored_tensors(parse(json))) {
     if (weight.shape.size() == 2) matrices.push_back({weight.name, DType::bf16, weight.shape});
   }
   write_model(dir_ / "bf16", json, {.specs = matrices});
@@ -248,7 +248,7 @@ TEST_F(Import, BiasesThatConfigJsonDoesNotNameAreExplained) {
 TEST_F(Import, OtherTypesOfNumbersAreRefused) {
   write_model(dir_ / "in", tiny_json());
   std::vector<TensorSpec> specs;
-  for (const WeightShape& weight : weight_shapes(parse(tiny_json()))) {
+  for (const StoredTensor& weight : stored_tensors(parse(tiny_json()))) {
     specs.push_back({weight.name, DType::i8, weight.shape});
   }
   ModelWriter writer(dir_ / "in", specs);
@@ -329,7 +329,7 @@ TEST_F(Import, RewriteConfigTakesTheShardsOfTheIndexAlone) {
   fs::create_directories(in / "part");
   fs::rename(in / "model.safetensors", in / "part/one.safetensors");
   Json map = Json::object();
-  for (const WeightShape& weight : weight_shapes(parse(tiny_json()))) {
+  for (const StoredTensor& weight : stored_tensors(parse(tiny_json()))) {
     map[weight.name] = "part/one.safetensors";
   }
   write_file(in / "model.safetensors.index.json", Json({{"weight_map", map}}).dump());

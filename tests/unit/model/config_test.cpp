@@ -1,7 +1,7 @@
 // config.json: sizes, hybrids, what is written again.
 #include "longgen/model/config.h"
 #include "longgen/model/config_limits.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 #include "tests/unit/model/test_support.h"
 
 namespace longgen {
@@ -89,7 +89,7 @@ TEST(Config, ParametersAreThoseOfTheShapes) {
       json["mlp_bias"] = true;
       const ModelConfig config = parse(json);
       int64_t total = 0;
-      for (const WeightShape& weight : weight_shapes(config)) {
+      for (const StoredTensor& weight : stored_tensors(config)) {
         int64_t count = 1;
         for (const int64_t size : weight.shape) count *= size;
         total += count;

@@ -226,8 +226,9 @@ TEST_F(Trainer, AfterTooManySkippedStepsInARowTheRunStops) {
 
 TEST_F(Trainer, WhereNoStepIsFiniteNothingIsWritten) {
   for (const char* precision : {"train.precision=float32", "train.precision=bfloat16"}) {
-    write_tiny_model(dir_ / "model", tiny_config(), 1,
-                     [](ModelWeights& weights) { weights.layers[1].down.fill_(3e38F); });
+    write_tiny_model(dir_ / "model", tiny_config(), 1, [](ModelWeights& weights) {
+      weights.layers[1].linear(TensorRole::kDown).weight.fill_(3e38F);
+    });
     ::testing::internal::CaptureStderr();
     const std::string text = error({precision, "train.steps=2", "save.every=1"});
     ::testing::internal::GetCapturedStderr();
