@@ -142,7 +142,8 @@ class WindowTest(ModelCase):
         self.assertEqual(self.written("out")["sliding_window"], 20)
         self.assertEqual(self.layers(self.dir / "out"), "windows of 20 tokens 0-2 (3 of 3)")
         layers = json.loads(self.run_program("info", self.model, "--json")[0])["layers"]
-        self.assertEqual(layers, {"full_layers": [], "pattern": None, "window_layers": [0, 1, 2], "window_tokens": 20})
+        self.assertEqual(layers, {"full_layers": [], "pattern": None,
+                                  "other_classes": [{"pattern": "window_tokens=20", "layers": [0, 1, 2]}]})
 
     def test_the_window_changes_the_text_and_chunks_do_not(self):
         def text(*options):

@@ -70,8 +70,8 @@ TEST(DescribeTest, WindowsOfTheFamilyAreNamed) {
   const OrderedJson json = to_json(description)["layers"];
   EXPECT_EQ(json["full_layers"], OrderedJson({5, 11}));
   EXPECT_EQ(json["pattern"], "sink=1,window=16,stride=0");
-  EXPECT_EQ(json["window_layers"], OrderedJson({0, 31}));
-  EXPECT_EQ(json["window_tokens"], 512);
+  EXPECT_EQ(json["other_classes"][0]["pattern"], "window_tokens=512");
+  EXPECT_EQ(json["other_classes"][0]["layers"], OrderedJson({0, 31}));
   EXPECT_TRUE(to_json(mistral)["layers"]["pattern"].is_null());
 }
 
