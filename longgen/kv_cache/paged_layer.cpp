@@ -9,6 +9,7 @@ namespace longgen {
 namespace {
 
 LayerPlan plan_of(const Pattern& pattern) {
+  if (pattern.is_window()) return LayerPlan::all_full(1).with_windows({0}, pattern.window_tokens());
   return pattern.is_full() ? LayerPlan::all_full(1) : LayerPlan::hybrid(1, {}, pattern);
 }
 

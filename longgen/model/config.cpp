@@ -122,6 +122,10 @@ void read_layers(const JsonObject& json, ModelConfig& config) {
 
 Json dump_hybrid(const ModelConfig& config, const LayerPlan& layers) {
   const Pattern& sparse = layers.sparse();
+  const auto num_known = layers.count(LayerPlan::kFull) + layers.count(LayerPlan::kSparse) +
+                         static_cast<int64_t>(layers.window_layers().size());
+  LG_CHECK(num_known == config.num_layers, "[config] config.json has one sparse pattern: of the ",
+           config.num_layers, " layers ", config.num_layers - num_known, " have another one.");
   Json pattern = {{"block", Pattern::kBlock},
                   {"sink_blocks", sparse.sink_blocks()},
                   {"window_blocks", sparse.window_blocks()},

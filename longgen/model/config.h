@@ -40,11 +40,12 @@ struct ModelConfig {
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;            ///< RMS norm of every head of q and k before RoPE
   bool fused_projections = false;  ///< files hold q, k, v in one tensor, and gate, up in one
-  RopeConfig rope;
-  std::optional<int64_t> bos_id;
-  std::vector<int64_t> eos_ids;
+  RopeConfig rope = {};
+  std::optional<int64_t> bos_id = {};
+  std::vector<int64_t> eos_ids = {};
 
-  LayerPlan layers;  ///< all full, but for windows of the family and config.json's "longgen" object
+  /// All full, but for windows of the family's own and what config.json's "longgen" object says.
+  LayerPlan layers = {};
   int64_t original_context = 0;   ///< before convert or extend; equal to context for other models
   double original_rope_base = 0;  ///< the same for rope.base
   Json raw;  ///< the object as read; fields that longgen does not know are kept (config_fields.h)

@@ -140,7 +140,7 @@ std::string title_text(const Plan& plan) {
   if (plan.hybrid) {
     const LayerPlan& layers = request.layers;
     const std::string classes =
-        layers.window_tokens() > 0
+        !layers.is_full_and_sparse()
             ? format_classes(layers)
             : fmt::format("full layers {}, the others {}",
                           format_layers(layers.full_layers(), layers.num_layers()),
