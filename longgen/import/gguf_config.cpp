@@ -100,7 +100,7 @@ bool has_biases(const GgufFile& file, ModelConfig config, const std::vector<Tens
 /// field may stand for several projections.
 void read_biases(const GgufFile& file, const Family& family, ModelConfig& config) {
   struct Projection {
-    Family::Bias rule;
+    BiasRule rule;
     std::vector<TensorRole> roles;
     const char* name;
     bool* has_bias;

@@ -50,7 +50,7 @@ void read_flags(const JsonObject& json, const Family& family, ModelConfig& confi
   config.norm_eps = json.number("rms_norm_eps", 0, 1, 1e-6);
   config.init_std = json.number("initializer_range", 0, 100, 0.02);
   config.tied_embeddings = json.boolean("tie_word_embeddings", false);
-  const auto bias = [&](const Family::Bias& rule) {
+  const auto bias = [&](const BiasRule& rule) {
     return *rule.field != '\0' ? json.boolean(rule.field, rule.otherwise) : rule.otherwise;
   };
   config.qkv_bias = bias(family.qkv_bias);
@@ -196,7 +196,7 @@ std::string dump_model_config(const ModelConfig& config) {
   json["initializer_range"] = config.init_std;
   json["tie_word_embeddings"] = config.tied_embeddings;
   json["hidden_act"] = "silu";
-  const auto write_bias = [&json](const Family::Bias& rule, bool has_bias) {
+  const auto write_bias = [&json](const BiasRule& rule, bool has_bias) {
     if (*rule.field != '\0') json[rule.field] = has_bias;
   };
   write_bias(family.qkv_bias, config.qkv_bias);

@@ -7,6 +7,13 @@
 
 namespace longgen {
 
+/// Whether a projection has a bias: the field of config.json that says so ("" where none does), and
+/// what holds where that field is missing.
+struct BiasRule {
+  const char* field = "";
+  bool otherwise = false;
+};
+
 struct Family {
   /// Which layers have a sliding window.
   enum class Windows {
@@ -14,26 +21,20 @@ struct Family {
     kAlways,   ///< all; without the field sliding_window it is 4,096 tokens
     kByLayer,  ///< with use_sliding_window those of layer_types, or those from max_window_layers on
   };
-  /// Whether a projection has a bias: the field of config.json that says so ("" where none does),
-  /// and what holds where that field is missing.
-  struct Bias {
-    const char* field;
-    bool otherwise;
-  };
 
   const char* name;          ///< model_type
   const char* architecture;  ///< what `architectures` holds
-  const char* models;        ///< the models that a user may know it by, "" if they are named alike
+  const char* models = "";   ///< the models that a user may know it by, if they are named otherwise
   /// general.architecture of its GGUF files, which is the prefix of their keys as well; "" where
   /// longgen reads none. Of families that share one the first row counts.
-  const char* gguf_architecture;
-  bool gguf_permutes_qk;  ///< GGUF files hold rows of q and k for a RoPE of neighbouring pairs
+  const char* gguf_architecture = "";
+  bool gguf_permutes_qk = false;  ///< GGUF files hold rows of q and k for a RoPE of neighbours
   int64_t default_context;
-  int64_t default_kv_heads;   ///< 0: as many as query heads
-  int64_t default_head_size;  ///< 0: hidden_size / num_attention_heads
-  Bias qkv_bias, output_bias, mlp_bias;
-  bool has_qk_norm;
-  Windows windows;
+  int64_t default_kv_heads = 0;   ///< 0: as many as query heads
+  int64_t default_head_size = 0;  ///< 0: hidden_size / num_attention_heads
+  BiasRule qkv_bias = {}, output_bias = {}, mlp_bias = {};
+  bool has_qk_norm = false;
+  Windows windows = Windows::kIfSaid;
 };
 
 /// Finds a family by model_type. Throws Error starting with `where`, listing the families.

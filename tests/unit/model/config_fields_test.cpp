@@ -296,8 +296,10 @@ TEST(Config, UnknownFieldsAreThoseThatSaySomething) {
                      {"new_note", nullptr},
                      {"transformers_version", "5.23.0"},
                      {"unsloth_version", "2026.1"}};
-  EXPECT_EQ(unknown_fields({.family = "llama", .raw = json}),
-            (std::vector<std::string>{"new_gate", "new_kind"}));
+  ModelConfig config;
+  config.family = "llama";
+  config.raw = json;
+  EXPECT_EQ(unknown_fields(config), (std::vector<std::string>{"new_gate", "new_kind"}));
 }
 
 }  // namespace
