@@ -9,7 +9,7 @@ namespace longgen {
 namespace {
 
 LayerPlan plan_of(const Pattern& pattern) {
-  return pattern.is_full() ? LayerPlan::all_full(1) : LayerPlan{{}, pattern};
+  return pattern.is_full() ? LayerPlan::all_full(1) : LayerPlan::hybrid(1, {}, pattern);
 }
 
 }  // namespace

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <set>
 
 #include "longgen/base/check.h"
+#include "longgen/base/units.h"
 
 namespace longgen {
 namespace {
@@ -65,15 +67,71 @@ std::vector<int64_t> listed(std::string_view text, int64_t num_layers) {
 
 }  // namespace
 
-bool LayerPlan::is_full(int64_t layer) const {
-  return std::binary_search(full_layers.begin(), full_layers.end(), layer);
+LayerPlan LayerPlan::all_full(int64_t num_layers) {
+  LayerPlan plan;
+  plan.class_of_layer_.assign(num_layers, kFull);
+  return plan;
+}
+
+LayerPlan LayerPlan::hybrid(int64_t num_layers, const std::vector<int64_t>& full_layers,
+                            const Pattern& sparse) {
+  const bool ascending = std::adjacent_find(full_layers.begin(), full_layers.end(),
+                                            std::greater_equal<>()) == full_layers.end();
+  LG_CHECK(ascending && (full_layers.empty() ||
+                         (full_layers.front() >= 0 && full_layers.back() < num_layers)),
+           "[layers] full layers: expected ascending numbers from 0 to ", num_layers - 1,
+           ", each once, found ", format_layers(full_layers, num_layers), ".");
+  LG_CHECK(!sparse.is_full() && !sparse.is_window(), "[layers] expected a sparse pattern, found ",
+           sparse.to_string(), ".");
+  LayerPlan plan;
+  plan.classes_[kSparse] = sparse;
+  plan.class_of_layer_.assign(num_layers, kSparse);
+  for (const int64_t layer : full_layers) plan.class_of_layer_[layer] = kFull;
+  return plan;
+}
+
+int64_t LayerPlan::count(int64_t index) const {
+  return std::count(class_of_layer_.begin(), class_of_layer_.end(), index);
+}
+
+std::vector<int64_t> LayerPlan::layers_of_class(int64_t index) const {
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    if (class_of(layer) == index) layers.push_back(layer);
+  }
+  return layers;
 }
 
 Pattern LayerPlan::pattern(int64_t layer, int64_t num_kv_heads) const {
-  return is_full(layer) ? Pattern() : sparse.for_heads(num_kv_heads);
+  return classes_[class_of(layer)].for_heads(num_kv_heads);
 }
 
-LayerPlan LayerPlan::all_full(int64_t num_layers) { return {.full_layers = range(0, num_layers)}; }
+std::vector<int64_t> LayerPlan::window_layers() const { return layers_of_class(kWindow); }
+
+int64_t LayerPlan::window_tokens() const {
+  return num_classes() > kWindow ? classes_[kWindow].window_tokens() : 0;
+}
+
+LayerPlan LayerPlan::with_windows(const std::vector<int64_t>& layers, int64_t window_tokens) const {
+  LayerPlan plan = *this;
+  if (layers.empty()) return plan;
+  const Pattern window = Pattern::window(window_tokens);
+  LG_CHECK(num_classes() == kWindow || classes_[kWindow] == window,
+           "[layers] the plan has windows of ", this->window_tokens(), " tokens and cannot have ",
+           "others of ", window_tokens, ".");
+  plan.classes_.resize(kWindow);
+  plan.classes_.push_back(window);
+  for (const int64_t layer : layers) plan.class_of_layer_.at(layer) = kWindow;
+  return plan;
+}
+
+LayerPlan LayerPlan::for_context(int64_t context) const {
+  if (window_tokens() < context) return *this;
+  LayerPlan plan = *this;
+  std::replace(plan.class_of_layer_.begin(), plan.class_of_layer_.end(), kWindow, kFull);
+  plan.classes_.resize(kWindow);
+  return plan;
+}
 
 std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers) {
   if (text == "all") return range(0, num_layers);
@@ -94,11 +152,43 @@ std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers
   return layers;
 }
 
-LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse, int64_t num_layers) {
-  LayerPlan plan = {.full_layers = parse_full_layers(layers, num_layers)};
-  const bool all_full = static_cast<int64_t>(plan.full_layers.size()) == num_layers;
-  if (!all_full || sparse != "full") plan.sparse = Pattern::parse_sparse(sparse);
-  return plan;
+namespace {
+
+/// Reads which of the layers outside `windows` stay full.
+std::vector<int64_t> choose_full_layers(std::string_view text, const LayerPlan& model,
+                                        const std::vector<int64_t>& windows) {
+  std::vector<int64_t> others;
+  for (const int64_t layer : range(0, model.num_layers())) {
+    if (!std::binary_search(windows.begin(), windows.end(), layer)) others.push_back(layer);
+  }
+  const bool is_list = text != "all" && text.find(':') == std::string_view::npos;
+  if (!is_list) {
+    std::vector<int64_t> chosen = parse_full_layers(text, static_cast<int64_t>(others.size()));
+    for (int64_t& layer : chosen) layer = others[layer];
+    return chosen;
+  }
+  const std::vector<int64_t> chosen = parse_full_layers(text, model.num_layers());
+  for (const int64_t layer : chosen) {
+    LG_CHECK(std::binary_search(others.begin(), others.end(), layer), "[layers] '", text,
+             "': layer ", layer, " has a window of the model's own, ", model.window_tokens(),
+             " tokens, and keeps it. Expected some of ", format_layers(others, model.num_layers()),
+             ".");
+  }
+  return chosen;
+}
+
+}  // namespace
+
+LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse,
+                           const LayerPlan& model) {
+  std::vector<int64_t> windows = model.window_layers();
+  if (static_cast<int64_t>(windows.size()) == model.num_layers()) windows.clear();
+  const std::vector<int64_t> full = choose_full_layers(layers, model, windows);
+  const bool none_sparse = static_cast<int64_t>(full.size() + windows.size()) == model.num_layers();
+  const Pattern pattern =
+      none_sparse && sparse == "full" ? LayerPlan().sparse() : Pattern::parse_sparse(sparse);
+  return LayerPlan::hybrid(model.num_layers(), full, pattern)
+      .with_windows(windows, model.window_tokens());
 }
 
 std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers) {
@@ -114,6 +204,23 @@ std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers
     i = last + 1;
   }
   return text + " (" + count + ")";
+}
+
+std::string format_classes(const LayerPlan& plan) {
+  std::string text;
+  for (int64_t index = 0; index < plan.num_classes(); ++index) {
+    if (plan.count(index) == 0) continue;
+    const Pattern& pattern = plan.pattern_of_class(index);
+    if (!text.empty()) text += ", ";
+    if (pattern.is_full()) text += "full ";
+    if (pattern.is_window()) {
+      text += "windows of " + format_count(pattern.window_tokens(), "token") + " ";
+    }
+    if (index == LayerPlan::kSparse) text += "sparse ";
+    text += format_layers(plan.layers_of_class(index), plan.num_layers());
+    if (index == LayerPlan::kSparse) text += ": " + pattern.to_string();
+  }
+  return text;
 }
 
 }  // namespace longgen

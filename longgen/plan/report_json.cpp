@@ -43,11 +43,15 @@ OrderedJson parameters_to_json(const ParameterCounts& counts) {
           {"biases", counts.biases}};
 }
 
-OrderedJson layers_to_json(const LayerPlan& layers, int64_t num_layers) {
-  const bool hybrid = static_cast<int64_t>(layers.full_layers.size()) < num_layers;
+OrderedJson layers_to_json(const LayerPlan& layers) {
   OrderedJson pattern = nullptr;
-  if (hybrid) pattern = layers.sparse.to_string();
-  return {{"full_layers", layers.full_layers}, {"pattern", std::move(pattern)}};
+  if (layers.is_hybrid()) pattern = layers.sparse().to_string();
+  OrderedJson json = {{"full_layers", layers.full_layers()}, {"pattern", std::move(pattern)}};
+  if (layers.window_tokens() > 0) {
+    json["window_layers"] = layers.window_layers();
+    json["window_tokens"] = layers.window_tokens();
+  }
+  return json;
 }
 
 }  // namespace longgen

@@ -143,9 +143,8 @@ void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
              first = state.m.parameters(), second = state.v.parameters();
   for (size_t p = 0; p < weights.size(); ++p) {
     const uint64_t key = mix_pair(key_of_step, p);
-    const bool decays = weights[p].tensor.dim() >= 2;
-    const auto keep =
-        static_cast<float>(1 - (decays ? options.learning_rate * options.weight_decay : 0));
+    const auto keep = static_cast<float>(
+        1 - (weights[p].decays ? options.learning_rate * options.weight_decay : 0));
     if (weights[p].tensor.is_cuda()) {
       gpu::adamw(slopes[p].tensor, weights[p].tensor, first[p].tensor, second[p].tensor,
                  {factors.grad_scale, factors.new_share1, factors.new_share2, factors.step_size,

@@ -53,9 +53,10 @@ ModelConfig hybrid_config(const Recipe& recipe) {
       LG_FAIL(recipe.where(key), ": ", error.what());
     }
   };
-  named("architecture.layers", [&] { return parse_full_layers(wanted.layers, model.num_layers); });
+  named("architecture.layers",
+        [&] { return parse_layer_plan(wanted.layers, "sink", model.layers); });
   named("architecture.sparse",
-        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.num_layers); });
+        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.layers); });
   return named("architecture.rope", [&] {
     return make_hybrid(model, {.layers = wanted.layers,
                                .sparse = wanted.sparse,
@@ -103,8 +104,8 @@ class Run {
     if (already_finished()) return summary_;
     start();
     log_info(detail::concat(
-        "layers ", format_layers(config_.layers.full_layers, config_.num_layers), " full, context ",
-        format_count(config_.context), ", ",
+        "layers ", format_layers(config_.layers.full_layers(), config_.num_layers),
+        " full, context ", format_count(config_.context), ", ",
         describe_rope_change(load_model_config(recipe_.model.path).rope, config_.rope), "; ",
         format_count(summary_.total_steps, "step"), " of ",
         format_count(recipe_.tokens_per_step(), "token")));

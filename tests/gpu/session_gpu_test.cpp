@@ -27,7 +27,7 @@ ModelConfig tiny_config(const char* pattern) {
   json["head_dim"] = 64;
   json["initializer_range"] = 0.1;
   ModelConfig config = parse(json);
-  config.layers = {{1}, Pattern::parse(pattern)};
+  config.layers = LayerPlan::hybrid(config.num_layers, {1}, Pattern::parse(pattern));
   return config;
 }
 
@@ -72,7 +72,7 @@ Qkv random_layer(int64_t num_tokens, int64_t seed) {
 // First chunks, later ones and single tokens of several sequences in one pass.
 TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
   constexpr int64_t kTokens = 900;
-  const LayerPlan plan = {{0}, Pattern::parse("sink=1,window=2,stride=3")};
+  const LayerPlan plan = LayerPlan::hybrid(3, {0}, Pattern::parse("sink=1,window=2,stride=3"));
   const KvLayout layout(plan, {3, 2, 64, 2});
   PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
   std::vector<std::unique_ptr<SequenceCache>> caches;

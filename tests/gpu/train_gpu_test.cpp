@@ -126,10 +126,10 @@ TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
   // No chunk is left out or taken twice: that would be an error of about a half.
   const Outcome truth = run(config, weights, at::kFloat, at::kCPU, {}, batch);
   for (size_t layer = 0; layer < truth.gradients.layers.size(); ++layer) {
-    for (const auto part : {&LayerWeights::gate_up, &LayerWeights::down}) {
-      const at::Tensor& want = truth.gradients.layers[layer].*part;
+    for (const TensorRole role : {TensorRole::kGateUp, TensorRole::kDown}) {
+      const at::Tensor& want = truth.gradients.layers[layer].linear(role).weight;
       // The error of bf16 activations is some roundings of 2^-8.
-      EXPECT_LE(distance(none.gradients.layers[layer].*part, want),
+      EXPECT_LE(distance(none.gradients.layers[layer].linear(role).weight, want),
                 0x1p-4 * want.to(at::kDouble).norm().item<double>())
           << layer;
     }

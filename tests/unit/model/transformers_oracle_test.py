@@ -47,6 +47,9 @@ FAMILIES = {
     "qwen2-tied-yarn": ("qwen2", dict(tie_word_embeddings=True, rope_parameters=YARN)),
     "qwen3": ("qwen3", dict(head_dim=32)),
     "qwen3-bias-tied": ("qwen3", dict(head_dim=32, attention_bias=True, tie_word_embeddings=True)),
+    "seed_oss": ("seed_oss", dict(head_dim=16)),
+    "seed_oss-biases": ("seed_oss", dict(head_dim=32, attention_bias=False, attention_out_bias=True,
+                                         mlp_bias=True)),
 }
 
 
@@ -163,6 +166,8 @@ SPELLINGS = {
         use_sliding_window=True, sliding_window=512, max_window_layers=1, layer_types=None)),
     "rms_norm_eps by default": ("llama", {}, dict(rms_norm_eps=None)),
     "qwen3 with head_dim by default": ("qwen3", dict(head_dim=128), dict(head_dim=None)),
+    "seed_oss with what it assumes": ("seed_oss", dict(head_dim=128), dict(
+        head_dim=None, attention_bias=None, attention_out_bias=None, mlp_bias=None)),
 }
 
 

@@ -11,8 +11,7 @@ namespace {
 
 ModelConfig smollm_hybrid() {
   ModelConfig config = preset("smollm2-135m");
-  config.layers = {.full_layers = parse_full_layers("middle:1/3", 30),
-                   .sparse = Pattern::parse("sink")};
+  config.layers = parse_layer_plan("middle:1/3", "sink", config.layers);
   config.context = 32768;
   config.rope.base = 1.6e6;
   return config;

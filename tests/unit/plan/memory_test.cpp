@@ -205,8 +205,7 @@ TEST(MemoryTest, HeadNormsKeepTheirOutputs) {
 
 TEST(MemoryTest, GrowsWithTokensAndSequences) {
   const ModelConfig config = preset("smollm2-135m");
-  const LayerPlan hybrid = {.full_layers = parse_full_layers("middle:1/3", 30),
-                            .sparse = Pattern::parse("blocksparse")};
+  const LayerPlan hybrid = parse_layer_plan("middle:1/3", "blocksparse", LayerPlan::all_full(30));
   int64_t serving = 0, training = 0;
   for (int64_t tokens = 1; tokens < 20'000; tokens += 61) {
     const int64_t next = serving_memory(config, hybrid, kBfloat16, {tokens, 3, 700}).total_bytes();

@@ -45,8 +45,8 @@ TEST_F(Trainer, WritesAModelThatKnowsItsContext) {
   EXPECT_GT(summary.peak_memory_bytes, 0);
   const ModelConfig config = load_model_config(summary.model);
   EXPECT_EQ(config.context, 512);
-  EXPECT_EQ(config.layers.full_layers, std::vector<int64_t>{1});
-  EXPECT_EQ(config.layers.sparse, Pattern::parse("sink=0,window=1"));
+  EXPECT_EQ(config.layers.full_layers(), std::vector<int64_t>{1});
+  EXPECT_EQ(config.layers.sparse(), Pattern::parse("sink=0,window=1"));
   EXPECT_GT(config.rope.base, 10000);
   EXPECT_EQ(read_file(summary.model / "tokenizer.json"),
             read_file(dir_ / "model" / "tokenizer.json"));
@@ -226,8 +226,9 @@ TEST_F(Trainer, AfterTooManySkippedStepsInARowTheRunStops) {
 
 TEST_F(Trainer, WhereNoStepIsFiniteNothingIsWritten) {
   for (const char* precision : {"train.precision=float32", "train.precision=bfloat16"}) {
-    write_tiny_model(dir_ / "model", tiny_config(), 1,
-                     [](ModelWeights& weights) { weights.layers[1].down.fill_(3e38F); });
+    write_tiny_model(dir_ / "model", tiny_config(), 1, [](ModelWeights& weights) {
+      weights.layers[1].linear(TensorRole::kDown).weight.fill_(3e38F);
+    });
     ::testing::internal::CaptureStderr();
     const std::string text = error({precision, "train.steps=2", "save.every=1"});
     ::testing::internal::GetCapturedStderr();
