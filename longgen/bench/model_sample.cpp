@@ -13,7 +13,7 @@
 #include "longgen/bench/machine.h"
 #include "longgen/bench/sequence_batch.h"
 #include "longgen/bench/timing.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/train/step.h"
 
 namespace longgen {
@@ -33,7 +33,7 @@ std::vector<int32_t> some_ids(int64_t count, int64_t vocab_size) {
 OrderedJson part(const SampleOptions& options, double seconds, int64_t page_bytes) {
   OrderedJson json = {{"seconds", seconds}, {"host_bytes", peak_memory_bytes()}};
   if (options.device.is_cuda()) {  // the KV cache's pages are not the allocator's
-    const GpuMemory memory = gpu_memory();
+    const GpuMemory memory = gpu_memory(options.device);
     json["device_bytes"] = memory.peak_allocated + page_bytes;
     json["device_reserved_bytes"] = memory.peak_reserved + page_bytes;
   }
@@ -106,7 +106,7 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     decode(1);
     sequences.clear();
 
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     at::Tensor logits_V;
     const double prefill = seconds_of(device, [&] {
       for (int64_t n = 0; n < options.batch; ++n) logits_V = sequences.append(n, ids);
@@ -116,7 +116,7 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     sample["prefill"] =
         part(options, prefill / static_cast<double>(options.batch), sequences.kv_bytes_peak());
 
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     decode(1);  // on a GPU the first step after a prompt records a graph
     const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
     sample["decode"] = part(options, steps / static_cast<double>(options.decode_tokens),
@@ -134,7 +134,7 @@ OrderedJson sample_training(const ModelSubject& subject, const ModelCut& cut,
     const int64_t vocab_size = subject.config.vocab_size;
     const int64_t warm_up = options.offload == Offloading::none ? 256 : options.tokens;
     training.step(some_batch(std::min(options.tokens, warm_up), vocab_size));
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     const MicroBatch batch = some_batch(options.tokens, vocab_size);
     const double seconds = seconds_of(options.device, [&] { training.step(batch); });
     sample["train"] = part(options, seconds, 0);

@@ -80,7 +80,7 @@ class PassTables {
   Places places_ = {};
 };
 
-/// Tables of pass after pass at one place of a GPU, for a CUDA graph: passes with the same number
+/// Tables of pass after pass at one place of the GPU that the pages are on, for a CUDA graph: passes with the same number
 /// of sequences and of tokens, in which only positions and pages change.
 class FixedPassTables {
  public:

@@ -5,7 +5,7 @@
 #include "longgen/base/check.h"
 #include "longgen/base/process.h"
 #include "longgen/base/units.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 
 namespace longgen {
 namespace {
@@ -46,11 +46,11 @@ void RunMonitor::finish() {
 }
 
 int64_t RunMonitor::held_bytes() const {
-  return device_.is_cuda() ? gpu_memory().reserved : memory_bytes();
+  return device_.is_cuda() ? gpu_memory(device_).reserved : memory_bytes();
 }
 
 int64_t RunMonitor::peak_bytes() const {
-  return device_.is_cuda() ? gpu_memory().peak_reserved : peak_memory_bytes();
+  return device_.is_cuda() ? gpu_memory(device_).peak_reserved : peak_memory_bytes();
 }
 
 }  // namespace longgen

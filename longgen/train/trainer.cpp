@@ -10,8 +10,8 @@
 #include "longgen/base/log.h"
 #include "longgen/base/threads.h"
 #include "longgen/base/units.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/model/convert.h"
-#include "longgen/ops/gpu_memory.h"
 #include "longgen/train/recipe/hybrid_config.h"
 #include "longgen/train/run_monitor.h"
 #include "longgen/train/saved_run.h"
@@ -50,7 +50,7 @@ class Trainer {
   Trainer(const Recipe& recipe, const TrainOptions& options)
       : recipe_(recipe),
         options_(options),
-        device_(options.on_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
+        device_(options.device),
         config_(hybrid_config(recipe)),
         data_(recipe, config_),
         saved_(recipe, data_.hash()) {
@@ -139,8 +139,8 @@ class Trainer {
 
   void announce() const {
     log_info(detail::concat(
-        "layers ", format_layers(config_.layers.full_layers, config_.num_layers), " full, context ",
-        format_count(config_.context), ", ",
+        "layers ", format_layers(config_.layers.full_layers(), config_.num_layers),
+        " full, context ", format_count(config_.context), ", ",
         describe_rope_change(load_model_config(recipe_.model.path).rope, config_.rope), "; ",
         format_count(summary_.total_steps, "step"), " of ",
         format_count(recipe_.tokens_per_step(), "token")));
@@ -230,13 +230,13 @@ class Trainer {
 }  // namespace
 
 TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
-  LG_CHECK(!options.on_gpu || recipe.train.precision == NumberFormat::bfloat16,
+  LG_CHECK(!options.device.is_cuda() || recipe.train.precision == NumberFormat::bfloat16,
            recipe.where("train.precision"),
            ": on a GPU training computes in bfloat16 (its kernels take nothing else; weights, "
            "gradients and moments stay float32 unless train.states says otherwise), found float32. "
            "Set train.precision = \"bfloat16\" (--set train.precision=bfloat16), or use --device "
            "cpu.");
-  LG_CHECK(options.on_gpu || recipe.train.offload == Offloading::none,
+  LG_CHECK(options.device.is_cuda() || recipe.train.offload == Offloading::none,
            recipe.where("train.offload"),
            ": layer inputs can be offloaded from a GPU only. Set train.offload = \"none\" (--set "
            "train.offload=none), or use --device cuda.");

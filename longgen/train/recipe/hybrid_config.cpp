@@ -14,9 +14,10 @@ ModelConfig hybrid_config(const Recipe& recipe) {
       LG_FAIL(recipe.where(key), ": ", error.what());
     }
   };
-  named("architecture.layers", [&] { return parse_full_layers(wanted.layers, model.num_layers); });
+  named("architecture.layers",
+        [&] { return parse_layer_plan(wanted.layers, "sink", model.layers); });
   named("architecture.sparse",
-        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.num_layers); });
+        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.layers); });
   return named("architecture.rope", [&] {
     return make_hybrid(model, {.layers = wanted.layers,
                                .sparse = wanted.sparse,
