@@ -14,9 +14,6 @@
 namespace longgen {
 namespace {
 
-// What is done by then needs no progress bar.
-constexpr double kSilentSeconds = 1;
-
 std::string rounded(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.1f", value);
@@ -92,8 +89,7 @@ GenerateCallbacks generate_callbacks(int64_t prompt_tokens, bool quiet,
   };
   if (quiet) return callbacks;
   const auto progress =
-      std::make_shared<Progress>("prompt", prompt_tokens, "tokens",
-                                 ProgressOptions{.delay_seconds = kSilentSeconds, .erase = true});
+      std::make_shared<Progress>("prompt", prompt_tokens, "tokens", kBarOfSlowWork);
   callbacks.prefill = [progress, prompt_tokens](int64_t done) {
     progress->update(done);
     if (done == prompt_tokens) progress->finish();

@@ -22,9 +22,6 @@ struct ScoreCommand {
   bool special = false, quiet = false;
 };
 
-// What is done by then needs no progress bar.
-constexpr double kSilentSeconds = 1;
-
 /// Writes nine digits, by which a float comes back as it was.
 std::string number(double value) {
   char text[32];
@@ -79,8 +76,7 @@ TokenScores score_line(Session& session, const std::vector<int32_t>& ids, const 
                        const LoadedModel& model, const ScoreCommand& command) {
   ScoreOptions options{.top = command.top, .vocab_size = model.tokenizer.vocab_size()};
   if (command.quiet) return score_tokens(session, ids, options);
-  Progress progress(place, static_cast<int64_t>(ids.size()), "tokens",
-                    {.delay_seconds = kSilentSeconds, .erase = true});
+  Progress progress(place, static_cast<int64_t>(ids.size()), "tokens", kBarOfSlowWork);
   options.on_progress = [&progress](int64_t done) {
     progress.update(done);
     return true;

@@ -6,6 +6,8 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
+#include "longgen/model/eos_tokens.h"
+#include "longgen/tokenizer/special_tokens.h"
 
 namespace longgen {
 namespace {
@@ -28,29 +30,12 @@ std::optional<int32_t> single(const Ids& ids, const fs::path& model, const char*
   return ids.empty() ? std::nullopt : std::optional(ids.front());
 }
 
-std::optional<int32_t> eos_from_config(const Tokenizer& tokenizer, const fs::path& path) {
-  if (!fs::exists(path)) return std::nullopt;
-  const Json json = parse_json(read_file(path), path.string());
-  const JsonObject root(json, path.string());
-  const std::string key = "eos_token_id";
-  if (!root.has(key)) return std::nullopt;
-  const int64_t largest = tokenizer.vocab_size() - 1;
-  if (!root.raw(key).is_array()) return static_cast<int32_t>(root.integer(key, 0, largest));
-  const std::vector<int64_t> ids = root.integers(key, 0, largest);
-  return ids.empty() ? std::nullopt : std::optional(static_cast<int32_t>(ids.front()));
-}
-
-std::optional<int32_t> eos_from_tokenizer_config(const Tokenizer& tokenizer, const fs::path& path) {
-  if (!fs::exists(path)) return std::nullopt;
-  const Json json = parse_json(read_file(path), path.string());
-  const JsonObject root(json, path.string());
-  const std::string key = "eos_token";
-  if (!root.has(key)) return std::nullopt;
-  const std::string token =
-      root.raw(key).is_object() ? root.object(key).string("content") : root.string(key);
-  if (token.empty()) return std::nullopt;
-  const std::optional<int32_t> id = tokenizer.token_id(token);
-  LG_CHECK(id, root.where(key), ": expected a token of tokenizer.json, found \"", token, "\".");
+std::optional<int32_t> named_eos(const Tokenizer& tokenizer, const fs::path& model_directory) {
+  const auto tokens = read_special_tokens(model_directory);
+  const auto eos = tokens.find("eos_token");
+  if (eos == tokens.end() || eos->second.empty()) return std::nullopt;
+  const std::optional<int32_t> id = tokenizer.token_id(eos->second);
+  LG_DCHECK(id);  // Tokenizer::load() adds the tokens that these files name.
   return id;
 }
 
@@ -63,11 +48,11 @@ DocumentTokens find_document_tokens(const Tokenizer& tokenizer, const fs::path& 
   tokens.begin = single(before, model_directory, "before");
   tokens.end = single(after, model_directory, "after");
   for (const char* name : {"generation_config.json", "config.json"}) {
-    if (!tokens.end) tokens.end = eos_from_config(tokenizer, model_directory / name);
+    if (tokens.end) continue;
+    const std::vector<int64_t> ids = read_eos_ids(model_directory / name, tokenizer.vocab_size());
+    if (!ids.empty()) tokens.end = static_cast<int32_t>(ids.front());
   }
-  if (!tokens.end) {
-    tokens.end = eos_from_tokenizer_config(tokenizer, model_directory / "tokenizer_config.json");
-  }
+  if (!tokens.end) tokens.end = named_eos(tokenizer, model_directory);
   return tokens;
 }
 

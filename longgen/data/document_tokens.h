@@ -15,7 +15,7 @@ struct DocumentTokens {
 
 /// Finds the tokens around a document. `begin` is what the tokenizer's post-processor puts before a
 /// text, if anything. `end` is what it puts after one; else eos_token_id of generation_config.json
-/// or of config.json (of a list the first); else eos_token of tokenizer_config.json; else none.
+/// or of config.json (of a list the first); else eos_token (tokenizer/special_tokens.h); else none.
 /// Missing files are passed over. Throws Error when the post-processor adds more than one token on
 /// a side, and when an id is not in the vocabulary.
 DocumentTokens find_document_tokens(const Tokenizer& tokenizer, const fs::path& model_directory);

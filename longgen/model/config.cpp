@@ -8,6 +8,7 @@
 #include "longgen/model/config_fields.h"
 #include "longgen/model/config_limits.h"
 #include "longgen/model/config_rope.h"
+#include "longgen/model/eos_tokens.h"
 #include "longgen/model/family.h"
 #include "longgen/model/model_path.h"
 #include "longgen/model/stored_weights.h"
@@ -72,12 +73,7 @@ void read_flags(const JsonObject& json, const Family& family, ModelConfig& confi
 void read_tokens(const JsonObject& json, ModelConfig& config) {
   const int64_t last = config.vocab_size - 1;
   if (json.has("bos_token_id")) config.bos_id = json.integer("bos_token_id", 0, last);
-  if (!json.has("eos_token_id")) return;
-  if (json.raw("eos_token_id").is_array()) {
-    config.eos_ids = json.integers("eos_token_id", 0, last);
-  } else {
-    config.eos_ids = {json.integer("eos_token_id", 0, last)};
-  }
+  config.eos_ids = read_eos_ids(json, config.vocab_size);
 }
 
 /// Reads the pattern of the sparse layers.
@@ -132,6 +128,10 @@ void read_layers(const JsonObject& json, ModelConfig& config) {
 
 Json dump_hybrid(const ModelConfig& config, const LayerPlan& layers) {
   const Pattern& sparse = layers.sparse();
+  const auto num_known = layers.count(LayerPlan::kFull) + layers.count(LayerPlan::kSparse) +
+                         static_cast<int64_t>(layers.window_layers().size());
+  LG_CHECK(num_known == config.num_layers, "[config] config.json has one sparse pattern: of the ",
+           config.num_layers, " layers ", config.num_layers - num_known, " have another one.");
   Json pattern = {{"block", Pattern::kBlock},
                   {"sink_blocks", sparse.sink_blocks()},
                   {"window_blocks", sparse.window_blocks()},

@@ -47,13 +47,16 @@ struct ModelConfig {
   bool norms_add_one = false;  ///< norms multiply by 1 + weight, not by the weight
   Activation activation = Activation::silu;
   double embedding_scale = 1;  ///< of the embedding's rows; rounded to the type that computes
-  std::optional<int64_t> query_scalar;  ///< scores are divided by its root; without, by head_size's
-  RopeConfig rope;
-  std::optional<RopeConfig> window_rope;  ///< of the layers with a window, where it is another one
-  std::optional<int64_t> bos_id;
-  std::vector<int64_t> eos_ids;
+  std::optional<int64_t> query_scalar =
+      {};  ///< scores are divided by its root; without, by head_size's
+  RopeConfig rope = {};
+  std::optional<RopeConfig> window_rope =
+      {};  ///< of the layers with a window, where it is another one
+  std::optional<int64_t> bos_id = {};
+  std::vector<int64_t> eos_ids = {};
 
-  LayerPlan layers;  ///< all full, but for windows of the family and config.json's "longgen" object
+  /// All full, but for windows of the family's own and what config.json's "longgen" object says.
+  LayerPlan layers = {};
   int64_t original_context = 0;   ///< before convert or extend; equal to context for other models
   double original_rope_base = 0;  ///< the same for rope.base
   Json raw;  ///< the object as read; fields that longgen does not know are kept (config_fields.h)

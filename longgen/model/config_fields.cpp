@@ -332,10 +332,26 @@ SlidingWindows read_sliding_windows(const JsonObject& json, const ModelConfig& c
   return windows;
 }
 
+namespace {
+
+SlidingWindows only_windows(const LayerPlan& layers) {
+  SlidingWindows windows = {.layers = layers.window_layers()};
+  for (const int64_t layer : windows.layers) {
+    const int64_t tokens = layers.pattern_of_class(layers.class_of(layer)).window_tokens();
+    LG_CHECK(windows.tokens == 0 || windows.tokens == tokens,
+             "[config] config.json has windows of one length, found ", windows.tokens, " and ",
+             tokens, " tokens.");
+    windows.tokens = tokens;
+  }
+  return windows;
+}
+
+}  // namespace
+
 void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, Json& json) {
   using Windows = Family::Windows;
   const Family& family = find_family(config.family, "[config] family");
-  const SlidingWindows windows = {layers.window_layers(), layers.window_tokens()};
+  const SlidingWindows windows = only_windows(layers);
   const auto list_types = [&] {
     std::vector<std::string> types(config.num_layers, "full_attention");
     for (const int64_t layer : windows.layers) types[layer] = "sliding_attention";
