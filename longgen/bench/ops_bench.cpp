@@ -13,11 +13,11 @@
 
 #include "longgen/base/units.h"
 #include "longgen/model/rope_frequencies.h"
+#include "longgen/ops/glu.h"
 #include "longgen/ops/gpu_ops.h"
 #include "longgen/ops/linear.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
-#include "longgen/ops/swiglu.h"
 #include "longgen/plan/table.h"
 
 namespace longgen {
@@ -64,8 +64,8 @@ class Bench {
     const at::Tensor x = random({num_tokens_, config_.width}), delta = at::randn_like(x),
                      weight = random({config_.width});
     const gpu::NormResult saved = gpu::ops().rms_norm(x, delta, weight, config_.norm_eps, true);
-    time("rms_norm", 2 * all, 2, [&] { rms_norm(x, weight, config_.norm_eps); });
-    time("add_rms_norm", 4 * all, 2, [&] { add_rms_norm(x, delta, weight, config_.norm_eps); });
+    time("rms_norm", 2 * all, 2, [&] { rms_norm(x, {weight, config_.norm_eps}); });
+    time("add_rms_norm", 4 * all, 2, [&] { add_rms_norm(x, delta, {weight, config_.norm_eps}); });
     time("add_rms_norm backward", 4 * all, 2, [&] {
       gpu::ops().rms_norm_backward(delta, x, saved.sum, weight, saved.inverse_rms, true, true);
     });
@@ -92,7 +92,7 @@ class Bench {
     const int64_t all = num_tokens_ * config_.ffn_width;
     const at::Tensor gate_up = random({num_tokens_, 2 * config_.ffn_width}),
                      grad = random({num_tokens_, config_.ffn_width});
-    time("swiglu", 3 * all, 2, [&] { swiglu(gate_up); });
+    time("swiglu", 3 * all, 2, [&] { glu(gate_up, Activation::kSilu); });
     time("swiglu backward", 5 * all, 2, [&] { gpu::ops().swiglu_backward(grad, gate_up); });
   }
 

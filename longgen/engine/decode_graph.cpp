@@ -5,7 +5,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "longgen/base/check.h"
-#include "longgen/model/rope_frequencies.h"
+#include "longgen/model/rope_tables.h"
 
 namespace longgen {
 namespace {
@@ -20,15 +20,13 @@ DecodeGraph::DecodeGraph(const Decoder& decoder, std::vector<SequenceCache*> cac
     : decoder_(decoder),
       caches_(std::move(caches)),
       inputs_(at::empty({2, static_cast<int64_t>(caches_.size())},
-                        at::TensorOptions(decoder.device()).dtype(at::kLong))),
-      frequencies_(rope_frequencies(decoder.config().rope, decoder.config().head_size)) {}
+                        at::TensorOptions(decoder.device()).dtype(at::kLong))) {}
 
 void DecodeGraph::record() {
   graph_.reset();
   graph_ = gpu_backend().record(decoder_.device(), [this] {
-    const RopeTable rope =
-        make_rope_table(inputs_[1], frequencies_, decoder_.config().rope.attention_factor);
-    logits_BV_ = decoder_.logits(decoder_.forward(inputs_[0], context_, rope));
+    const RopeTables ropes = make_rope_tables(inputs_[1], decoder_.config());
+    logits_BV_ = decoder_.logits(decoder_.forward(inputs_[0], context_, ropes));
   });
 }
 

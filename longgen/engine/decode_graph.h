@@ -35,7 +35,6 @@ class DecodeGraph {
   CachedContext context_;
   FixedPassTables tables_;
   at::Tensor inputs_;  // (2, N) int64: tokens, positions
-  std::vector<double> frequencies_;
   at::Tensor logits_BV_;
   std::unique_ptr<GpuGraph> graph_;
 };

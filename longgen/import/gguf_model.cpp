@@ -28,7 +28,7 @@ GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
              ", which longgen cannot expand. It reads F32, F16, BF16, ",
              "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K.");
     wanted.insert(tensor->name);
-    tensors_.emplace(stored.name, Tensor{tensor, stored.rotated});
+    tensors_.emplace(stored.name, Tensor{tensor, stored.rotated, stored.place.is_norm()});
   }
   for (const GgufFile::Tensor& tensor : file.tensors()) {
     LG_CHECK(wanted.contains(tensor.name), file.source(), ": tensor ", printable(tensor.name),
@@ -38,9 +38,12 @@ GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
 }
 
 std::vector<float> GgufWeights::read(const std::string& hugging_face_name) const {
-  const auto& [tensor, rotated] = tensors_.at(hugging_face_name);
+  const auto& [tensor, rotated, is_norm] = tensors_.at(hugging_face_name);
   std::vector<float> values(tensor->num_elements());
   dequantize(tensor->type, tensor->bytes, values);
+  if (is_norm && config_.norms_add_one) {
+    for (float& value : values) value -= 1;
+  }
   const Family& family = find_family(config_.family, "[gguf] family");
   if (!family.gguf_permutes_qk || !rotated) return values;
 

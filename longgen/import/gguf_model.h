@@ -18,7 +18,8 @@ class GgufWeights {
   /// in a type that longgen cannot expand, or holds one that is no part of the model.
   GgufWeights(const GgufFile& file, const ModelConfig& config);
 
-  /// Returns the tensor in fp32, in the row order of Hugging Face.
+  /// Returns the tensor in fp32, in the row order of Hugging Face. Of norms that multiply by 1 +
+  /// weight the file holds that sum, and Hugging Face the weight.
   std::vector<float> read(const std::string& hugging_face_name) const;
   /// Returns "Q4_1, F32": the types of the tensors, most bytes first.
   std::string types() const;
@@ -27,6 +28,7 @@ class GgufWeights {
   struct Tensor {
     const GgufFile::Tensor* data;
     bool rotated;  ///< as in TensorPart
+    bool is_norm;
   };
 
   const GgufFile& file_;

@@ -72,13 +72,13 @@ void CachedContext::cancel() {
   pass_.parts.clear();
 }
 
-void CachedContext::check_inputs(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                                 const at::Tensor& v_TKD, const Pattern& pattern) const {
+void CachedContext::check_inputs(const LayerAttention& layer, const at::Tensor& q_THD,
+                                 const at::Tensor& k_TKD, const at::Tensor& v_TKD) const {
   LG_CHECK(!pass_.parts.empty(), "[cached context] attend() without a pass. Call begin() first.");
   const KvLayout& layout = pass_.layout();
   const KvShape& shape = layout.shape();
-  LG_CHECK(layer >= 0 && layer < shape.num_layers, "[cached context] layer ", layer,
-           " of a model with layers 0 to ", shape.num_layers - 1, ".");
+  LG_CHECK(layer.index >= 0 && layer.index < shape.num_layers, "[cached context] layer ",
+           layer.index, " of a model with layers 0 to ", shape.num_layers - 1, ".");
   const at::ScalarType type = shape.bytes_per_value == 2 ? at::kBFloat16 : at::kFloat;
   const int64_t num_rows = pass_.positions_T.size(0);
   const at::Device device = pass_.pool().device();
@@ -93,28 +93,28 @@ void CachedContext::check_inputs(int64_t layer, const at::Tensor& q_THD, const a
            " KV heads of ", shape.head_size, ", ", type, " on ", device,
            ", rows contiguous, found\n  ", describe("q", q_THD), " | ", describe("k", k_TKD), " | ",
            describe("v", v_TKD), "\n  The cache must be made for this model and dtype.");
-  const Pattern& expected = layout.pattern(layout.slot(layer).group);
-  LG_CHECK(pattern == expected, "[cached context] layer ", layer, " attends with ",
-           pattern.to_string(), ", but the cache keeps what ", expected.to_string(),
+  const Pattern& expected = layout.pattern(layout.slot(layer.index).group);
+  LG_CHECK(layer.pattern == expected, "[cached context] layer ", layer.index, " attends with ",
+           layer.pattern.to_string(), ", but the cache keeps what ", expected.to_string(),
            " sees (or other stride offsets). Make the layout from the model's config.");
 }
 
-at::Tensor CachedContext::attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                                 const at::Tensor& v_TKD, const Pattern& pattern) {
+at::Tensor CachedContext::attend(const LayerAttention& layer, const at::Tensor& q_THD,
+                                 const at::Tensor& k_TKD, const at::Tensor& v_TKD) {
   const at::NoGradGuard no_grad;
-  check_inputs(layer, q_THD, k_TKD, v_TKD, pattern);
-  return attention().attend(pass_, {layer, pattern}, q_THD, k_TKD, v_TKD);
+  check_inputs(layer, q_THD, k_TKD, v_TKD);
+  return attention().attend(pass_, layer, q_THD, k_TKD, v_TKD);
 }
 
-at::Tensor CachedContext::prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD,
-                                             int64_t num_heads, const HeadPreparation& preparation,
-                                             const Pattern& pattern) {
+at::Tensor CachedContext::prepare_and_attend(const LayerAttention& layer,
+                                             const at::Tensor& heads_TAD, int64_t num_heads,
+                                             const HeadPreparation& preparation) {
   const at::NoGradGuard no_grad;
   const int64_t num_kv_heads = (heads_TAD.size(1) - num_heads) / 2;
   check_inputs(layer, heads_TAD.narrow(1, 0, num_heads),
                heads_TAD.narrow(1, num_heads, num_kv_heads),
-               heads_TAD.narrow(1, num_heads + num_kv_heads, num_kv_heads), pattern);
-  return attention().prepare_and_attend(pass_, {layer, pattern}, heads_TAD, num_heads, preparation);
+               heads_TAD.narrow(1, num_heads + num_kv_heads, num_kv_heads));
+  return attention().prepare_and_attend(pass_, layer, heads_TAD, num_heads, preparation);
 }
 
 }  // namespace longgen

@@ -50,18 +50,17 @@ class CachedContext : public AttentionContext {
 
   const at::Tensor& positions_T() const override { return pass_.positions_T; }
   /// q (T, H, D), k and v (T, K, D), fp32 or bf16 as the layout's bytes per value say, where the
-  /// pool is, rows contiguous; T is the number of new tokens. `pattern` must be that of the cache's
-  /// layout. Throws Error on other shapes. May be called again for the same layer.
-  at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                    const at::Tensor& v_TKD, const Pattern& pattern) override;
-  at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD, int64_t num_heads,
-                                const HeadPreparation& preparation,
-                                const Pattern& pattern) override;
+  /// pool is, rows contiguous; T is the number of new tokens. The layer's pattern must be that of the
+  /// cache's layout. Throws Error on other shapes. May be called again for the same layer.
+  at::Tensor attend(const LayerAttention& layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                    const at::Tensor& v_TKD) override;
+  at::Tensor prepare_and_attend(const LayerAttention& layer, const at::Tensor& heads_TAD,
+                                int64_t num_heads, const HeadPreparation& preparation) override;
 
  private:
   bool reserve(std::vector<Part> parts);
-  void check_inputs(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                    const at::Tensor& v_TKD, const Pattern& pattern) const;
+  void check_inputs(const LayerAttention& layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                    const at::Tensor& v_TKD) const;
   /// By where the pages of the pass are.
   PagedAttention& attention();
 

@@ -66,7 +66,7 @@ void write(const CachePass& pass, int64_t layer, const at::Tensor& k_TKD, const 
 
 }  // namespace
 
-at::Tensor CpuPagedAttention::attend(const CachePass& pass, const LayerOfPass& layer,
+at::Tensor CpuPagedAttention::attend(const CachePass& pass, const LayerAttention& layer,
                                      const at::Tensor& q_THD, const at::Tensor& k_TKD,
                                      const at::Tensor& v_TKD) {
   write(pass, layer.index, k_TKD, v_TKD);
@@ -75,7 +75,7 @@ at::Tensor CpuPagedAttention::attend(const CachePass& pass, const LayerOfPass& l
   // every length: 42 against 30 ms for 2,048 tokens, 576 against 447 ms for 8,192 (9 heads on 3 KV
   // heads of 64, fp32, 2 cores of an AMD EPYC Genoa, 2026-11).
   cpu::attend_forward(q_THD, pass.sequences, layer.pattern, k_TKD.size(1),
-                      attend_scale(q_THD, std::nullopt), PagedKeyBlocks(pass.parts, layer.index),
+                      attend_scale(q_THD, layer.scale), PagedKeyBlocks(pass.parts, layer.index),
                       out_THD, /*lse_HT=*/{});
   return out_THD;
 }

@@ -8,7 +8,7 @@ namespace longgen {
 class CpuPagedAttention : public PagedAttention {
  public:
   void begin(const CachePass&) override {}
-  at::Tensor attend(const CachePass& pass, const LayerOfPass& layer, const at::Tensor& q_THD,
+  at::Tensor attend(const CachePass& pass, const LayerAttention& layer, const at::Tensor& q_THD,
                     const at::Tensor& k_TKD, const at::Tensor& v_TKD) override;
 };
 

@@ -21,7 +21,7 @@ at::Tensor first_rows(const CachePass& pass) {
   return result;
 }
 
-LayerPages layer_pages(const CachePass& pass, const LayerOfPass& layer) {
+LayerPages layer_pages(const CachePass& pass, const LayerAttention& layer) {
   const KvLayout::Slot slot = pass.layout().slot(layer.index);
   return {pass.pool().address(0) + slot.index * pass.layout().block_bytes(),
           pass.pool().page_bytes(), slot.group, layer.pattern};
@@ -41,12 +41,12 @@ bool GpuPagedAttention::begins_sequences(const CachePass& pass) const {
                      [](const cpu::Sequence& sequence) { return sequence.first_position == 0; });
 }
 
-at::Tensor GpuPagedAttention::attend(const CachePass& pass, const LayerOfPass& layer,
+at::Tensor GpuPagedAttention::attend(const CachePass& pass, const LayerAttention& layer,
                                      const at::Tensor& q_THD, const at::Tensor& k_TKD,
                                      const at::Tensor& v_TKD) {
   if (q_THD.size(0) == 0) return at::empty(q_THD.sizes(), q_THD.options());
   const LayerPages pages = layer_pages(pass, layer);
-  const double scale = attend_scale(q_THD, std::nullopt);
+  const double scale = attend_scale(q_THD, layer.scale);
   gpu_cache().write(pages, tables_, k_TKD, v_TKD);
   if (begins_sequences(pass)) {
     return longgen::attend(q_THD, k_TKD, v_TKD, layer.pattern, {first_rows(pass), scale}).out_THD;
@@ -54,7 +54,7 @@ at::Tensor GpuPagedAttention::attend(const CachePass& pass, const LayerOfPass& l
   return gpu_cache().attend(pages, tables_, q_THD, scale, workspace_);
 }
 
-at::Tensor GpuPagedAttention::prepare_and_attend(const CachePass& pass, const LayerOfPass& layer,
+at::Tensor GpuPagedAttention::prepare_and_attend(const CachePass& pass, const LayerAttention& layer,
                                                  const at::Tensor& heads_TAD, int64_t num_heads,
                                                  const HeadPreparation& preparation) {
   if (heads_TAD.size(0) == 0 || begins_sequences(pass)) {
@@ -63,7 +63,7 @@ at::Tensor GpuPagedAttention::prepare_and_attend(const CachePass& pass, const La
   const LayerPages pages = layer_pages(pass, layer);
   const at::Tensor q_THD =
       gpu_cache().prepare_and_write(pages, tables_, heads_TAD, num_heads, preparation);
-  return gpu_cache().attend(pages, tables_, q_THD, attend_scale(q_THD, std::nullopt), workspace_);
+  return gpu_cache().attend(pages, tables_, q_THD, attend_scale(q_THD, layer.scale), workspace_);
 }
 
 }  // namespace longgen

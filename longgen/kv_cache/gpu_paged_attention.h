@@ -14,10 +14,10 @@ class GpuPagedAttention : public PagedAttention {
   /// Does the same with tables that are on the GPU already.
   void begin(const PassTables& tables) { tables_ = tables; }
 
-  at::Tensor attend(const CachePass& pass, const LayerOfPass& layer, const at::Tensor& q_THD,
+  at::Tensor attend(const CachePass& pass, const LayerAttention& layer, const at::Tensor& q_THD,
                     const at::Tensor& k_TKD, const at::Tensor& v_TKD) override;
   /// Prepares and writes in one kernel, unless attend() would not read the pages.
-  at::Tensor prepare_and_attend(const CachePass& pass, const LayerOfPass& layer,
+  at::Tensor prepare_and_attend(const CachePass& pass, const LayerAttention& layer,
                                 const at::Tensor& heads_TAD, int64_t num_heads,
                                 const HeadPreparation& preparation) override;
 

@@ -5,8 +5,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "longgen/attention/attend.h"
+#include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 
 namespace longgen {
@@ -16,10 +18,18 @@ struct HeadPreparation {
   RopeTable table;
   at::Tensor q_norm_D, k_norm_D;  ///< RMS norm of every head, before RoPE; undefined: none
   double norm_eps = 0;
+  bool norms_add_one = false;  ///< as NormWeight::adds_one
 };
 /// Gives q, k and v, ready to attend, of heads (T, H + 2K, D).
 RotatedHeads prepare_heads(const at::Tensor& heads_TAD, int64_t num_heads,
                            const HeadPreparation& preparation);
+
+/// A layer's number, what its queries see, and the factor of their scores as in AttendOptions.
+struct LayerAttention {
+  int64_t index;
+  Pattern pattern;
+  std::optional<double> scale = {};
+};
 
 class AttentionContext {
  public:
@@ -28,12 +38,11 @@ class AttentionContext {
   virtual const at::Tensor& positions_T() const = 0;
   /// Attends with q (T, H, D), k and v (T, K, D) of one layer, after RoPE; returns (T, H, D).
   /// Called once for every layer in a forward pass, and once more where a layer is recomputed.
-  virtual at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                            const at::Tensor& v_TKD, const Pattern& pattern) = 0;
+  virtual at::Tensor attend(const LayerAttention& layer, const at::Tensor& q_THD,
+                            const at::Tensor& k_TKD, const at::Tensor& v_TKD) = 0;
   /// Does prepare_heads(), then attend().
-  virtual at::Tensor prepare_and_attend(int64_t layer, const at::Tensor& heads_TAD,
-                                        int64_t num_heads, const HeadPreparation& preparation,
-                                        const Pattern& pattern);
+  virtual at::Tensor prepare_and_attend(const LayerAttention& layer, const at::Tensor& heads_TAD,
+                                        int64_t num_heads, const HeadPreparation& preparation);
 };
 
 /// A context whose rows attend to each other: one sequence, or several packed one after the other.
@@ -42,12 +51,11 @@ class BatchContext : public AttentionContext {
   /// Takes doc_starts as in AttendOptions; where undefined, there is one sequence of num_tokens.
   explicit BatchContext(int64_t num_tokens, at::Tensor doc_starts = {});
   const at::Tensor& positions_T() const override { return positions_T_; }
-  at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                    const at::Tensor& v_TKD, const Pattern& pattern) override;
+  at::Tensor attend(const LayerAttention& layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                    const at::Tensor& v_TKD) override;
 
  private:
-  at::Tensor positions_T_;
-  AttendOptions options_;
+  at::Tensor positions_T_, doc_starts_;
 };
 
 }  // namespace longgen

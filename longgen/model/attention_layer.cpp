@@ -4,13 +4,21 @@
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <cmath>
+
 #include "longgen/ops/gradients.h"
 
 namespace longgen {
 namespace {
 
+/// Gives the factor of scores where it is not that of the head size.
+std::optional<double> scale_of_scores(const ModelConfig& config) {
+  if (!config.query_scalar) return std::nullopt;
+  return 1 / std::sqrt(static_cast<double>(*config.query_scalar));
+}
+
 std::vector<at::Tensor> tensors_of(const LayerWeights& weights) {
-  return weights.tensors(TensorRole::kAttentionNorm, TensorRole::kOutput);
+  return weights.tensors(TensorRole::kAttentionNorm, TensorRole::kAttentionPostNorm);
 }
 
 /// Does what torch::autograd::grad() does, but begins at an edge instead of a tensor.
@@ -27,31 +35,33 @@ std::vector<at::Tensor> gradients_of(const std::vector<at::Tensor>& leaves,
 
 AttentionLayer::AttentionLayer(int64_t index, const ModelConfig& config,
                                const LayerWeights& weights)
-    : index_(index),
-      num_heads_(config.num_heads),
+    : num_heads_(config.num_heads),
       head_size_(config.head_size),
-      norm_eps_(config.norm_eps),
-      pattern_(config.pattern(index)),
-      weights_(weights) {}
-
-Residual AttentionLayer::forward(Residual residual, const RopeTable& rope,
-                                 AttentionContext& context) const {
-  NormedLinear qkv =
-      norm_linear(std::move(residual), {weights_.norm(TensorRole::kAttentionNorm), norm_eps_},
-                  weights_.linear(TensorRole::kQkv));
-  const at::Tensor attended_THD = context.prepare_and_attend(
-      index_, qkv.out.unflatten(1, {-1, head_size_}), num_heads_,
-      {rope, weights_.norm(TensorRole::kQueryNorm), weights_.norm(TensorRole::kKeyNorm), norm_eps_},
-      pattern_);
-  return {std::move(qkv.sum_TE),
-          weights_.linear(TensorRole::kOutput).forward(attended_THD.flatten(1))};
+      attention_{index, config.pattern(index), scale_of_scores(config)},
+      norm_(norm_weight(weights.norm(TensorRole::kAttentionNorm), config)),
+      weights_(weights) {
+  const at::Tensor& post_norm = weights.norm(TensorRole::kAttentionPostNorm);
+  if (post_norm.defined()) post_norm_ = norm_weight(post_norm, config);
 }
 
-Residual AttentionLayer::forward(const at::Tensor& x_TE, const RopeTable& rope,
+Residual AttentionLayer::forward(Residual residual, const RopeTables& ropes,
+                                 AttentionContext& context) const {
+  NormedLinear qkv = norm_linear(std::move(residual), norm_, weights_.linear(TensorRole::kQkv));
+  const HeadPreparation preparation = {
+      ropes.of(attention_.pattern), weights_.norm(TensorRole::kQueryNorm),
+      weights_.norm(TensorRole::kKeyNorm), norm_.eps, norm_.adds_one};
+  const at::Tensor attended_THD = context.prepare_and_attend(
+      attention_, qkv.out.unflatten(1, {-1, head_size_}), num_heads_, preparation);
+  at::Tensor out_TE = weights_.linear(TensorRole::kOutput).forward(attended_THD.flatten(1));
+  if (post_norm_) out_TE = rms_norm(out_TE, *post_norm_);
+  return {std::move(qkv.sum_TE), std::move(out_TE)};
+}
+
+Residual AttentionLayer::forward(const at::Tensor& x_TE, const RopeTables& ropes,
                                  AttentionContext& context, AttentionRecord& record) const {
   const at::AutoGradMode builds_graph(true);
   record.input_TE = x_TE.detach().requires_grad_(true);
-  const Residual result = forward({record.input_TE, {}}, rope, context);
+  const Residual result = forward({record.input_TE, {}}, ropes, context);
   record.result = torch::autograd::impl::gradient_edge(result.delta_TE);
   return {result.x_TE.detach(), result.delta_TE.detach()};
 }

@@ -6,12 +6,13 @@
 #include <torch/csrc/autograd/edge.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "longgen/model/attention_context.h"
 #include "longgen/model/config.h"
+#include "longgen/model/rope_tables.h"
 #include "longgen/model/weights.h"
 #include "longgen/ops/residual.h"
-#include "longgen/ops/rope.h"
 
 namespace longgen {
 
@@ -22,18 +23,19 @@ struct AttentionRecord {
   torch::autograd::Edge result;
 };
 
-/// Grouped-query attention with RoPE, behind an RMS norm. It holds the layer's weights, which are
+/// Grouped-query attention with RoPE, behind an RMS norm and, in some families, before another. It
+/// holds the layer's weights, which are
 /// not copied, and no state.
 class AttentionLayer {
  public:
   AttentionLayer(int64_t index, const ModelConfig& config, const LayerWeights& weights);
 
   /// Takes the residual stream (T, E) and gives its sum x, with attention(norm(x)) as what is to be
-  /// added to it. `rope` has a row for each row of the stream.
-  Residual forward(Residual residual, const RopeTable& rope, AttentionContext& context) const;
+  /// added to it. `ropes` have a row for each row of the stream.
+  Residual forward(Residual residual, const RopeTables& ropes, AttentionContext& context) const;
 
   /// Does the same with x itself, and fills `record` for the backward pass.
-  Residual forward(const at::Tensor& x_TE, const RopeTable& rope, AttentionContext& context,
+  Residual forward(const at::Tensor& x_TE, const RopeTables& ropes, AttentionContext& context,
                    AttentionRecord& record) const;
   /// Takes the gradient of x + attention(norm(x)), (T, E), whose memory it may use again, to that
   /// of x, and adds those of this half's weights to `gradients`. The graph is used up.
@@ -41,9 +43,10 @@ class AttentionLayer {
                       const LayerWeights& gradients) const;
 
  private:
-  int64_t index_, num_heads_, head_size_;
-  double norm_eps_;
-  Pattern pattern_;
+  int64_t num_heads_, head_size_;
+  LayerAttention attention_;
+  NormWeight norm_;
+  std::optional<NormWeight> post_norm_;
   LayerWeights weights_;
 };
 

@@ -10,6 +10,7 @@
 #include "longgen/base/json.h"
 #include "longgen/checkpoint/tensor_entry.h"
 #include "longgen/model/layer_plan.h"
+#include "longgen/ops/activation.h"
 
 namespace longgen {
 
@@ -30,9 +31,6 @@ struct RopeConfig {
 
 /// The families (family.h) differ only in the flags below.
 struct ModelConfig {
-  /// What the gate of the feed-forward part goes through: x * sigmoid(x), or GELU in its tanh form.
-  enum class Activation { silu, gelu_tanh };
-
   std::string family;
   int64_t num_layers = 0, width = 0, ffn_width = 0, vocab_size = 0;
   int64_t num_heads = 0, num_kv_heads = 0, head_size = 0;
@@ -45,13 +43,11 @@ struct ModelConfig {
   bool fused_projections = false;  ///< files hold q, k, v in one tensor, and gate, up in one
   bool post_norms = false;  ///< norms of what attention and feed-forward give, before it is added
   bool norms_add_one = false;  ///< norms multiply by 1 + weight, not by the weight
-  Activation activation = Activation::silu;
+  Activation activation = Activation::kSilu;
   double embedding_scale = 1;  ///< of the embedding's rows; rounded to the type that computes
-  std::optional<int64_t> query_scalar =
-      {};  ///< scores are divided by its root; without, by head_size's
+  std::optional<int64_t> query_scalar = {};  ///< scores are divided by its root, not head_size's
   RopeConfig rope = {};
-  std::optional<RopeConfig> window_rope =
-      {};  ///< of the layers with a window, where it is another one
+  std::optional<RopeConfig> window_rope = {};  ///< of layers with a window, if they have their own
   std::optional<int64_t> bos_id = {};
   std::vector<int64_t> eos_ids = {};
 

@@ -255,11 +255,6 @@ std::vector<bool> read_layer_types(const JsonObject& json, const ModelConfig& co
 
 }  // namespace
 
-std::vector<std::string> activation_names(ModelConfig::Activation activation) {
-  if (activation == ModelConfig::Activation::gelu_tanh) return {"gelu_pytorch_tanh"};
-  return {"silu", "swish"};
-}
-
 void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config) {
   check_architectures(json, config.family);
   const Family& family = find_family(config.family, json.where("model_type"));

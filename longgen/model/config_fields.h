@@ -7,9 +7,6 @@
 
 namespace longgen {
 
-/// Lists how config.json may spell an activation; longgen writes the first.
-std::vector<std::string> activation_names(ModelConfig::Activation activation);
-
 /// Refuses a field that asks for an arithmetic which longgen does not have: softcaps, multipliers,
 /// layers without RoPE, experts, quantized weights and the like. A value that changes nothing (a
 /// multiplier of 1) is accepted. `config` holds what was read.

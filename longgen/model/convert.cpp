@@ -79,8 +79,14 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
   ModelConfig hybrid = model;
   check_context(options.context);
   if (options.context > 0) hybrid.context = options.context;
-  hybrid.layers =
-      parse_layer_plan(options.layers, options.sparse, model.layers).for_context(hybrid.context);
+  hybrid.layers = parse_layer_plan(options.layers, options.sparse, model.layers);
+  if (model.window_rope) {
+    LG_CHECK(hybrid.layers.window_layers() == model.layers.window_layers(),
+             "[convert] every layer of this model has a window and a RoPE of its own, and keeps "
+             "both: none is left to be full or sparse.");
+  } else {
+    hybrid.layers = hybrid.layers.for_context(hybrid.context);
+  }
   switch (options.rope.kind) {
     case RopeChange::Kind::kAuto:
       set_automatically(model, options.purpose, hybrid);

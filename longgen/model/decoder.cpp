@@ -3,7 +3,7 @@
 #include <ATen/ops/embedding.h>
 
 #include "longgen/base/check.h"
-#include "longgen/model/rope_frequencies.h"
+#include "longgen/model/gpu_limits.h"
 #include "longgen/ops/linear.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/residual.h"
@@ -19,6 +19,7 @@ Decoder::Decoder(ModelConfig config, ModelWeights weights)
                weights_.embedding_VE.size(1) == config_.width,
            "[decoder] the embedding is ", weights_.embedding_VE.sizes(), ", expected (",
            config_.vocab_size, ", ", config_.width, ").");
+  check_runs_on(device(), config_);
   for (int64_t i = 0; i < num_layers; ++i) {
     const LayerWeights& weights_of_layer = weights_.layers[static_cast<size_t>(i)];
     layers_.push_back({{i, config_, weights_of_layer}, {config_, weights_of_layer}});
@@ -26,34 +27,38 @@ Decoder::Decoder(ModelConfig config, ModelWeights weights)
 }
 
 at::Tensor Decoder::embed(const at::Tensor& tokens_T) const {
-  return at::embedding(weights_.embedding_VE, tokens_T.to(device()));
+  return scaled(at::embedding(weights_.embedding_VE, tokens_T.to(device())));
 }
 
-RopeTable Decoder::rope(const AttentionContext& context) const {
-  return make_rope_table(context.positions_T().to(device()),
-                         rope_frequencies(config_.rope, config_.head_size),
-                         config_.rope.attention_factor);
+at::Tensor Decoder::scaled(const at::Tensor& rows_TE) const {
+  if (config_.embedding_scale == 1) return rows_TE;
+  const auto scale = static_cast<float>(config_.embedding_scale);
+  return rows_TE.mul(dtype() == at::kBFloat16 ? static_cast<float>(at::BFloat16(scale)) : scale);
+}
+
+RopeTables Decoder::ropes(const AttentionContext& context) const {
+  return make_rope_tables(context.positions_T().to(device()), config_);
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
-  return rms_norm(x_TE, weights_.final_norm_E, config_.norm_eps);
+  return rms_norm(x_TE, norm_weight(weights_.final_norm_E, config_));
 }
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context,
                             const OnLayer& on_layer) const {
-  return forward(tokens_T, context, rope(context), on_layer);
+  return forward(tokens_T, context, ropes(context), on_layer);
 }
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& context,
-                            const RopeTable& table, const OnLayer& on_layer) const {
+                            const RopeTables& ropes, const OnLayer& on_layer) const {
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const DecoderLayer& layer = layers_[static_cast<size_t>(i)];
-    residual = layer.attention.forward(std::move(residual), table, context);
+    residual = layer.attention.forward(std::move(residual), ropes, context);
     residual = layer.feed_forward.forward(std::move(residual));
     if (on_layer && !on_layer(i + 1)) return {};
   }
-  return norm(std::move(residual), {weights_.final_norm_E, config_.norm_eps}).normed;
+  return norm(std::move(residual), norm_weight(weights_.final_norm_E, config_)).normed;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_TE) const {

@@ -42,7 +42,7 @@ struct Family {
   double default_rope_base = 10000;
   bool default_tied = false;
   const char* activation_field = "hidden_act";
-  ModelConfig::Activation activation = ModelConfig::Activation::silu;  ///< the only one
+  Activation activation = Activation::kSilu;  ///< the only one
   bool has_post_norms = false;
   bool norms_add_one = false;
   bool scales_embedding = false;     ///< by sqrt(hidden_size)

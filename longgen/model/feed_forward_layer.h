@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "longgen/model/config.h"
@@ -18,11 +19,13 @@ struct FeedForwardRecord {
   at::Tensor sum_TE;       ///< x
   at::Tensor normed_TE;    ///< norm(x)
   at::Tensor inverse_rms;  ///< (T) fp32, of the norm
+  /// What the network gave and the norm after it read; where undefined, it is computed again.
+  at::Tensor output_TE, output_inverse_rms;
   /// What the network keeps of each chunk of rows; where empty, it is computed again.
   std::vector<at::Tensor> gate_up;
 };
 
-/// A gated feed-forward network behind an RMS norm. It holds the layer's weights, which are not
+/// A gated feed-forward network behind an RMS norm and, in some families, before another. It holds the layer's weights, which are not
 /// copied, and no state. Nothing of it needs a graph: tensors go as soon as they are read, and many
 /// rows go through the network in chunks.
 class FeedForwardLayer {
@@ -44,7 +47,12 @@ class FeedForwardLayer {
                       const LayerWeights& gradients) const;
 
  private:
+  /// Takes the gradient of the half's output to that of the network's, (T, E).
+  at::Tensor output_gradient(const at::Tensor& grad_TE, FeedForwardRecord& record,
+                             const LayerWeights& gradients) const;
+
   NormWeight norm_;
+  std::optional<NormWeight> post_norm_;
   FeedForward network_;
 };
 

@@ -10,6 +10,7 @@
 #include "longgen/checkpoint/float_bytes.h"
 #include "longgen/checkpoint/safetensors.h"
 #include "longgen/model/config_fields.h"
+#include "longgen/model/gpu_limits.h"
 
 namespace longgen {
 namespace {
@@ -71,6 +72,7 @@ Decoder load_model(const fs::path& directory, const LoadOptions& options) {
   const SafetensorsSet files(directory);
   check_weights(files, config, directory.string());  // before anything of the config's size is made
   warn_of_unknown_fields(config, (directory / "config.json").string());
+  check_runs_on(options.device, config);
   ModelWeights weights = allocate_weights(config, options.dtype, options.device);
   for (const NamedTensor& view : weights.hugging_face_views(config)) {
     const TensorEntry& entry = *files.find(view.name);

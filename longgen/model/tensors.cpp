@@ -45,8 +45,15 @@ TensorShape key_norm(const ModelConfig& c) {
   return c.qk_norm ? vector("self_attn.k_norm", "attn_k_norm", c.head_size) : TensorShape{};
 }
 
+TensorShape attention_post_norm(const ModelConfig& c) {
+  if (!c.post_norms) return {};
+  return vector("post_attention_layernorm", "post_attention_norm", c.width);
+}
+
+/// Models without norms after attention call the one that follows it by the name of those.
 TensorShape feed_forward_norm(const ModelConfig& c) {
-  return vector("post_attention_layernorm", "ffn_norm", c.width);
+  return vector(c.post_norms ? "pre_feedforward_layernorm" : "post_attention_layernorm", "ffn_norm",
+                c.width);
 }
 
 TensorShape gate_up(const ModelConfig& c) {
@@ -62,6 +69,11 @@ TensorShape down(const ModelConfig& c) {
   return {.parts = {{"mlp.down_proj", "ffn_down", c.width}},
           .num_columns = c.ffn_width,
           .has_bias = c.mlp_bias};
+}
+
+TensorShape feed_forward_post_norm(const ModelConfig& c) {
+  if (!c.post_norms) return {};
+  return vector("post_feedforward_layernorm", "post_ffw_norm", c.width);
 }
 
 TensorShape final_norm(const ModelConfig& c) {
@@ -80,9 +92,11 @@ constexpr TensorInfo kTensors[] = {
     {TensorRole::kOutput, TensorKind::kAttention, "output", output},
     {TensorRole::kQueryNorm, TensorKind::kNorm, "q_norm", query_norm},
     {TensorRole::kKeyNorm, TensorKind::kNorm, "k_norm", key_norm},
+    {TensorRole::kAttentionPostNorm, TensorKind::kNorm, "attention_post_norm", attention_post_norm},
     {TensorRole::kFeedForwardNorm, TensorKind::kNorm, "ffn_norm", feed_forward_norm},
     {TensorRole::kGateUp, TensorKind::kFeedForward, "gate_up", gate_up},
     {TensorRole::kDown, TensorKind::kFeedForward, "down", down},
+    {TensorRole::kFeedForwardPostNorm, TensorKind::kNorm, "ffn_post_norm", feed_forward_post_norm},
     {TensorRole::kFinalNorm, TensorKind::kNorm, "final_norm", final_norm},
     {TensorRole::kHead, TensorKind::kHead, "head", head},
 };

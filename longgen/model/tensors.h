@@ -22,21 +22,24 @@ enum class TensorRole {
   kQueryNorm,
   kKeyNorm,
   kOutput,
+  kAttentionPostNorm,
   kFeedForwardNorm,
   kGateUp,
   kDown,
+  kFeedForwardPostNorm,
   kFinalNorm,
   kHead,
 };
 inline constexpr TensorRole kFirstLayerRole = TensorRole::kAttentionNorm;
-inline constexpr TensorRole kLastLayerRole = TensorRole::kDown;
+inline constexpr TensorRole kLastLayerRole = TensorRole::kFeedForwardPostNorm;
 inline constexpr int kNumLayerRoles =
     static_cast<int>(kLastLayerRole) - static_cast<int>(kFirstLayerRole) + 1;
 constexpr bool is_of_layer(TensorRole role) {
   return role >= kFirstLayerRole && role <= kLastLayerRole;
 }
 
-/// Matrices begin as normal numbers and decay in training; norms begin as ones and do not decay.
+/// Matrices begin as normal numbers and decay in training; norms begin as factors of 1 and do not
+/// decay.
 /// The bias beside a matrix begins as zeros and does not decay either.
 enum class TensorKind { kEmbedding, kAttention, kFeedForward, kNorm, kHead };
 

@@ -122,7 +122,7 @@ ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uin
     if (place.is_bias) {
       tensor.zero_();
     } else if (place.is_norm()) {
-      tensor.fill_(1);
+      tensor.fill_(config.norms_add_one ? 0 : 1);
     } else if (device.is_cpu()) {
       tensor.copy_(at::normal(0, config.init_std, tensor.sizes(), generator));
     } else {

@@ -11,6 +11,7 @@
 #include "longgen/model/config.h"
 #include "longgen/model/tensors.h"
 #include "longgen/ops/linear.h"
+#include "longgen/ops/norm.h"
 
 namespace longgen {
 
@@ -31,6 +32,11 @@ class LayerWeights {
   }
   std::array<Linear, kNumLayerRoles> slots_;  // a norm is a weight alone
 };
+
+/// Gives a norm's weight with what the config says of all norms.
+inline NormWeight norm_weight(const at::Tensor& weight_I, const ModelConfig& config) {
+  return {weight_I, config.norm_eps, config.norms_add_one};
+}
 
 struct NamedTensor {
   std::string name;
@@ -53,7 +59,7 @@ struct ModelWeights {
 /// Makes uninitialised tensors of a model's shapes.
 ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype,
                               at::Device device = at::kCPU);
-/// Draws normal numbers with init_std; norms are 1, biases 0. The result is a function of the seed
+/// Draws normal numbers with init_std; norms multiply by 1, biases are 0. The result is a function of the seed
 /// and the kind of device, on which the numbers are drawn.
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device = at::kCPU);

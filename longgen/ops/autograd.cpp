@@ -18,14 +18,23 @@ void check_first_derivative(const char* op) {
            "] has no second derivative: call backward without create_graph, or use float64.");
 }
 
+void save(AutogradContext& context, double eps, bool adds_one) {
+  context.saved_data["eps"] = eps;
+  context.saved_data["adds_one"] = adds_one;
+}
+NormWeight saved_norm(AutogradContext& context, const at::Tensor& weight_I) {
+  return {weight_I, context.saved_data["eps"].toDouble(), context.saved_data["adds_one"].toBool()};
+}
+
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& weight_I, double eps) {
+                            const at::Tensor& weight_I, double eps, bool adds_one) {
     const at::AutoDispatchBelowADInplaceOrView below;
     at::Tensor inverse_rms;
-    const at::Tensor out = rms_norm_forward(x, weight_I, eps, &inverse_rms);
+    const at::Tensor out = rms_norm_forward(x, {weight_I, eps, adds_one}, &inverse_rms);
     context->save_for_backward({x, weight_I, inverse_rms});
+    save(*context, eps, adds_one);
     return out;
   }
 
@@ -33,20 +42,23 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     check_first_derivative("rms_norm");
     const variable_list saved = context->get_saved_variables();
     const RmsNormGradients result =
-        rms_norm_backward(grads[0], saved[0], saved[1], saved[2], context->needs_input_grad(0),
-                          context->needs_input_grad(1));
-    return {result.x, result.weight_I, at::Tensor()};
+        rms_norm_backward(grads[0], saved[0], saved_norm(*context, saved[1]), saved[2],
+                          context->needs_input_grad(0), context->needs_input_grad(1));
+    return {result.x, result.weight_I, at::Tensor(), at::Tensor()};
   }
 };
 
 class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
-                               const at::Tensor& delta, const at::Tensor& weight_I, double eps) {
+                               const at::Tensor& delta, const at::Tensor& weight_I, double eps,
+                               bool adds_one) {
     const at::AutoDispatchBelowADInplaceOrView below;
     at::Tensor inverse_rms;
-    const AddedNorm result = add_rms_norm_forward(x, delta, weight_I, eps, &inverse_rms);
+    const AddedNorm result =
+        add_rms_norm_forward(x, delta, {weight_I, eps, adds_one}, &inverse_rms);
     context->save_for_backward({result.sum, weight_I, inverse_rms});
+    save(*context, eps, adds_one);
     return {result.sum, result.normed};
   }
 
@@ -54,9 +66,10 @@ class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> 
     check_first_derivative("add_rms_norm");
     const variable_list saved = context->get_saved_variables();
     const bool need_x = context->needs_input_grad(0) || context->needs_input_grad(1);
-    const RmsNormGradients result = add_rms_norm_backward(
-        {grads[0], grads[1]}, saved[0], saved[1], saved[2], need_x, context->needs_input_grad(2));
-    return {result.x, result.x, result.weight_I, at::Tensor()};
+    const RmsNormGradients result =
+        add_rms_norm_backward({grads[0], grads[1]}, saved[0], saved_norm(*context, saved[1]),
+                              saved[2], need_x, context->needs_input_grad(2));
+    return {result.x, result.x, result.weight_I, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -97,17 +110,20 @@ class SplitRotatedFunction : public torch::autograd::Function<SplitRotatedFuncti
   }
 };
 
-class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
+class GluFunction : public torch::autograd::Function<GluFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_up_TC) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_up_TC,
+                            Activation activation) {
     const at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({gate_up_TC});
-    return swiglu_forward(gate_up_TC);
+    context->saved_data["activation"] = static_cast<int64_t>(activation);
+    return glu_forward(gate_up_TC, activation);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
-    check_first_derivative("swiglu");
-    return {swiglu_backward(grads[0], context->get_saved_variables()[0])};
+    check_first_derivative("glu");
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    return {glu_backward(grads[0], context->get_saved_variables()[0], activation), at::Tensor()};
   }
 };
 
@@ -142,13 +158,14 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
 
 }  // namespace
 
-at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps) {
-  return RmsNormFunction::apply(x, weight_I, eps);
+at::Tensor differentiable_rms_norm(const at::Tensor& x, const NormWeight& norm) {
+  return RmsNormFunction::apply(x, norm.weight_I, norm.eps, norm.adds_one);
 }
 
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
-                                      const at::Tensor& weight_I, double eps) {
-  const variable_list results = AddRmsNormFunction::apply(x, delta, weight_I, eps);
+                                      const NormWeight& norm) {
+  const variable_list results =
+      AddRmsNormFunction::apply(x, delta, norm.weight_I, norm.eps, norm.adds_one);
   return {results[0], results[1]};
 }
 
@@ -163,8 +180,8 @@ RotatedHeads differentiable_split_rotated(const at::Tensor& heads_TAD, int64_t n
   return {results[0], results[1], results[2]};
 }
 
-at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TC) {
-  return SwiGluFunction::apply(gate_up_TC);
+at::Tensor differentiable_glu(const at::Tensor& gate_up_TC, Activation activation) {
+  return GluFunction::apply(gate_up_TC, activation);
 }
 
 at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,

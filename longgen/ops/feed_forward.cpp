@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "longgen/base/check.h"
+#include "longgen/ops/glu.h"
 #include "longgen/ops/gradients.h"
-#include "longgen/ops/swiglu.h"
 
 namespace longgen {
 namespace {
@@ -45,13 +45,13 @@ at::Tensor feed_forward(at::Tensor x_TE, const FeedForward& w, std::vector<at::T
     const at::Tensor gate_up = w.gate_up.forward(x_TE);
     x_TE.reset();  // nobody else's in inference
     if (kept != nullptr) kept->push_back(gate_up);
-    return w.down.forward(swiglu(gate_up));
+    return w.down.forward(glu(gate_up, w.activation));
   }
   const at::Tensor out_TE = at::empty({num_rows, w.down.weight.size(0)}, x_TE.options());
   for (int64_t i = 0; i < num_chunks; ++i) {
     const Chunk chunk(num_rows, i, num_chunks);
     const at::Tensor gate_up = w.gate_up.forward(chunk.of(x_TE));
-    w.down.forward_into(chunk.of(out_TE), swiglu(gate_up));
+    w.down.forward_into(chunk.of(out_TE), glu(gate_up, w.activation));
     if (kept != nullptr) kept->push_back(gate_up);
   }
   return out_TE;
@@ -70,8 +70,8 @@ FeedForwardGradients feed_forward_backward(const at::Tensor& grad_TE, const at::
     const Chunk chunk(num_rows, i, num_chunks);
     const at::Tensor x = chunk.of(x_TE), grad = chunk.of(grad_TE);
     const at::Tensor gate_up = kept.empty() ? w.gate_up.forward(x) : kept[static_cast<size_t>(i)];
-    add_chunk(w.down, grad, swiglu_forward(gate_up), num_chunks == 1, sums.down);
-    const at::Tensor grad_gate_up = swiglu_backward(w.down.backward(grad), gate_up);
+    add_chunk(w.down, grad, glu_forward(gate_up, w.activation), num_chunks == 1, sums.down);
+    const at::Tensor grad_gate_up = glu_backward(w.down.backward(grad), gate_up, w.activation);
     add_chunk(w.gate_up, grad_gate_up, x, num_chunks == 1, sums.gate_up);
     w.gate_up.backward_into(chunk.of(result.x_TE), grad_gate_up);
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "longgen/ops/activation.h"
 #include "longgen/ops/linear.h"
 
 namespace longgen {
@@ -14,6 +15,7 @@ namespace longgen {
 struct FeedForward {
   Linear gate_up;  ///< (2F, E): rows of gate, then up
   Linear down;     ///< (E, F)
+  Activation activation = Activation::kSilu;  ///< of the gate
 };
 
 /// How many rows the longest chunk has. At 131,072 tokens of a 7B model the intermediate tensors
@@ -21,7 +23,7 @@ struct FeedForward {
 /// 100 tiles of 128 rows).
 inline constexpr int64_t kFeedForwardRows = 16384;
 
-/// Takes x (T, E) to down(swiglu(gate_up(x))), (T, E). Where autograd records it or T is at most
+/// Takes x (T, E) to down(glu(gate_up(x))), (T, E). Where autograd records it or T is at most
 /// chunk_rows, it does so in one piece; otherwise in chunks of equal length, one row more or less.
 /// With `kept`, which must be empty, it puts there what gate_up gave of each chunk, for the
 /// backward pass.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "longgen/ops/activation.h"
 #include "longgen/ops/linear.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/ops/norm.h"
@@ -26,18 +27,17 @@ struct RmsNormGradients {
   at::Tensor x, weight_I;  ///< undefined where not asked for
 };
 /// rms_norm(), which also fills inverse_rms (rows, fp32) if it is not null.
-at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_I, double eps,
-                            at::Tensor* inverse_rms);
+at::Tensor rms_norm_forward(const at::Tensor& x, const NormWeight& norm, at::Tensor* inverse_rms);
 /// The same for add_rms_norm().
-AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
-                               const at::Tensor& weight_I, double eps, at::Tensor* inverse_rms);
+AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const NormWeight& norm,
+                               at::Tensor* inverse_rms);
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
-                                   const at::Tensor& weight_I, const at::Tensor& inverse_rms,
+                                   const NormWeight& norm, const at::Tensor& inverse_rms,
                                    bool need_x, bool need_weight);
 /// The gradients of add_rms_norm_forward(): x is the sum, and its gradient also that of
 /// x and delta.
 RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
-                                       const at::Tensor& weight_I, const at::Tensor& inverse_rms,
+                                       const NormWeight& norm, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight);
 
 enum class Rotation { forward, backward };
@@ -47,8 +47,9 @@ RotatedHeads split_rotated_forward(const at::Tensor& qkv_TAD, int64_t num_heads,
                                    const RopeTable& table);
 at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& table);
 
-at::Tensor swiglu_forward(const at::Tensor& gate_up_TC);
-at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TC);
+at::Tensor glu_forward(const at::Tensor& gate_up_TC, Activation activation);
+at::Tensor glu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_TC,
+                        Activation activation);
 
 /// sum (O, I) += grad (T, O)^T x (T, I), where sum has the type of the two or is fp32 under bf16.
 /// On the CPU a bf16 product is rounded to bf16, but added in fp32, a slice of rows at a time so
@@ -76,13 +77,13 @@ CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
                                                 bool need_hidden, bool need_weight);
 
 // The ops as autograd records them.
-at::Tensor differentiable_rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps);
+at::Tensor differentiable_rms_norm(const at::Tensor& x, const NormWeight& norm);
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
-                                      const at::Tensor& weight_I, double eps);
+                                      const NormWeight& norm);
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
 RotatedHeads differentiable_split_rotated(const at::Tensor& qkv_TAD, int64_t num_heads,
                                           const RopeTable& table);
-at::Tensor differentiable_swiglu(const at::Tensor& gate_up_TC);
+at::Tensor differentiable_glu(const at::Tensor& gate_up_TC, Activation activation);
 at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
                                                const at::Tensor& weight_VE,
                                                const at::Tensor& targets_T, int64_t chunk_rows);

@@ -24,11 +24,20 @@ void check(const at::Tensor& x, const at::Tensor& weight_I) {
            "[rms_norm] the last axis of x must be as long as weight (I).", inputs());
 }
 
-at::Tensor rms_norm_plain(const at::Tensor& x, const at::Tensor& weight_I, double eps) {
+at::Tensor rms_norm_plain(const at::Tensor& x, const NormWeight& norm) {
   const at::Tensor wide = x.to(compute_type(x));
-  const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add(eps).rsqrt();
-  return wide.mul(inverse).mul(weight_I).to(x.scalar_type());
+  const at::Tensor inverse = wide.square().mean(-1, /*keepdim=*/true).add(norm.eps).rsqrt();
+  const at::Tensor factor_I = norm.adds_one ? norm.weight_I.to(wide.dtype()).add(1) : norm.weight_I;
+  return wide.mul(inverse).mul(factor_I).to(x.scalar_type());
 }
+
+/// The GPU's kernels multiply by the weight alone.
+const at::Tensor& weight_on_gpu(const NormWeight& norm) {
+  LG_CHECK(!norm.adds_one, "[rms_norm] on a GPU a norm cannot multiply by 1 + weight.");
+  return norm.weight_I;
+}
+
+float added_to_weight(const NormWeight& norm) { return norm.adds_one ? 1.0F : 0.0F; }
 
 /// Adds up the gradient of the weight. The rows are cut into pieces by their number alone, so that
 /// the result does not depend on the threads: at most kMaxPieces, of blocks of kBlockRows rows. A
@@ -79,16 +88,15 @@ class WeightGradient {
 
 }  // namespace
 
-at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, double eps,
-                            at::Tensor* inverse_rms) {
+at::Tensor rms_norm_forward(const at::Tensor& x, const NormWeight& norm, at::Tensor* inverse_rms) {
   if (x.is_cuda()) {
     const gpu::NormResult result =
-        gpu::ops().rms_norm(x, {}, weight_in, eps, inverse_rms != nullptr);
+        gpu::ops().rms_norm(x, {}, weight_on_gpu(norm), norm.eps, inverse_rms != nullptr);
     if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
     return result.out;
   }
   const RowsOf rows(x);
-  const at::Tensor weight_I = weight_in.contiguous();
+  const at::Tensor weight_I = norm.weight_I.contiguous();
   const at::Tensor out = at::empty(x.sizes(), x.options());
   float* inverse = nullptr;
   if (inverse_rms != nullptr) {
@@ -96,8 +104,14 @@ at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, do
     inverse = inverse_rms->data_ptr<float>();
   }
   const int64_t width = x.size(-1);
-  const cpu::RmsNorm job = {is_bf16(x),     width,  eps, rows.rows(), weight_I.const_data_ptr(),
-                            out.data_ptr(), inverse};
+  const cpu::RmsNorm job = {is_bf16(x),
+                            width,
+                            norm.eps,
+                            rows.rows(),
+                            weight_I.const_data_ptr(),
+                            added_to_weight(norm),
+                            out.data_ptr(),
+                            inverse};
   parallel_rows(rows.count(), width, [&job](int64_t begin, int64_t end) {
     cpu::row_kernels().rms_norm(job, begin, end);
   });
@@ -105,15 +119,15 @@ at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, do
 }
 
 RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
-                                   const at::Tensor& weight_in, const at::Tensor& inverse_rms,
+                                   const NormWeight& norm, const at::Tensor& inverse_rms,
                                    bool need_x, bool need_weight) {
   if (x.is_cuda()) {
-    const auto [grad_x, grad_weight] =
-        gpu::ops().rms_norm_backward(grad, {}, x, weight_in, inverse_rms, need_x, need_weight);
+    const auto [grad_x, grad_weight] = gpu::ops().rms_norm_backward(
+        grad, {}, x, weight_on_gpu(norm), inverse_rms, need_x, need_weight);
     return {grad_x, grad_weight};
   }
   const RowsOf rows(x), grad_rows(grad);
-  const at::Tensor weight_I = weight_in.contiguous();
+  const at::Tensor weight_I = norm.weight_I.contiguous();
   const int64_t width = x.size(-1);
   RmsNormGradients result;
   if (need_x) result.x = at::empty(x.sizes(), x.options());
@@ -122,6 +136,7 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                     rows.rows(),
                                     grad_rows.rows(),
                                     weight_I.const_data_ptr(),
+                                    added_to_weight(norm),
                                     inverse_rms.const_data_ptr<float>(),
                                     need_x ? result.x.data_ptr() : nullptr,
                                     nullptr};
@@ -139,54 +154,51 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
   return result;
 }
 
-AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
-                               const at::Tensor& weight_I, double eps, at::Tensor* inverse_rms) {
+AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const NormWeight& norm,
+                               at::Tensor* inverse_rms) {
   if (!x.is_cuda()) {
     const at::Tensor sum = at::add(x, delta);
-    return {sum, rms_norm_forward(sum, weight_I, eps, inverse_rms)};
+    return {sum, rms_norm_forward(sum, norm, inverse_rms)};
   }
   const gpu::NormResult result =
-      gpu::ops().rms_norm(x, delta, weight_I, eps, inverse_rms != nullptr);
+      gpu::ops().rms_norm(x, delta, weight_on_gpu(norm), norm.eps, inverse_rms != nullptr);
   if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
   return {result.sum, result.out};
 }
 
 RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor& x,
-                                       const at::Tensor& weight_I, const at::Tensor& inverse_rms,
+                                       const NormWeight& norm, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight) {
   if (!x.is_cuda()) {
     RmsNormGradients result =
-        rms_norm_backward(grads.normed, x, weight_I, inverse_rms, need_x, need_weight);
+        rms_norm_backward(grads.normed, x, norm, inverse_rms, need_x, need_weight);
     if (need_x) result.x.add_(grads.sum);
     return result;
   }
   const auto [grad_x, grad_weight] = gpu::ops().rms_norm_backward(
-      grads.normed, grads.sum, x, weight_I, inverse_rms, need_x, need_weight);
+      grads.normed, grads.sum, x, weight_on_gpu(norm), inverse_rms, need_x, need_weight);
   return {grad_x, grad_weight};
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_I, double eps) {
-  check(x, weight_I);
-  if (!has_row_kernels(x)) return rms_norm_plain(x, weight_I, eps);
-  if (needs_gradient(x, weight_I)) return differentiable_rms_norm(x, weight_I, eps);
-  return rms_norm_forward(x, weight_I, eps, nullptr);
+at::Tensor rms_norm(const at::Tensor& x, const NormWeight& norm) {
+  check(x, norm.weight_I);
+  if (!has_row_kernels(x)) return rms_norm_plain(x, norm);
+  if (needs_gradient(x, norm.weight_I)) return differentiable_rms_norm(x, norm);
+  return rms_norm_forward(x, norm, nullptr);
 }
 
-AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight_I,
-                       double eps) {
-  check(x, weight_I);
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const NormWeight& norm) {
+  check(x, norm.weight_I);
   LG_CHECK(delta.sizes() == x.sizes() && delta.scalar_type() == x.scalar_type() &&
                delta.device() == x.device(),
            "[add_rms_norm] x and delta must have one shape, dtype and device.\n  ",
            describe("x", x), " | ", describe("delta", delta));
   if (!x.is_cuda() || !has_row_kernels(x)) {
     const at::Tensor sum = at::add(x, delta);
-    return {sum, rms_norm(sum, weight_I, eps)};
+    return {sum, rms_norm(sum, norm)};
   }
-  if (needs_gradient(x, delta, weight_I)) {
-    return differentiable_add_rms_norm(x, delta, weight_I, eps);
-  }
-  return add_rms_norm_forward(x, delta, weight_I, eps, nullptr);
+  if (needs_gradient(x, delta, norm.weight_I)) return differentiable_add_rms_norm(x, delta, norm);
+  return add_rms_norm_forward(x, delta, norm, nullptr);
 }
 
 }  // namespace longgen

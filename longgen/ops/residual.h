@@ -14,11 +14,6 @@ namespace longgen {
 struct Residual {
   at::Tensor x_TE, delta_TE;
 };
-struct NormWeight {
-  at::Tensor weight_E;
-  double eps;
-};
-
 /// Makes the sum and its norm.
 AddedNorm norm(Residual residual, const NormWeight& norm);
 

@@ -34,16 +34,19 @@ struct Widths {
         ffn(config.ffn_width),
         q(config.num_heads * config.head_size),
         kv(config.num_kv_heads * config.head_size),
-        normed(config.qk_norm ? q + kv : 0) {}
+        normed(config.qk_norm ? q + kv : 0),
+        post(config.post_norms ? config.width : 0) {}
   int64_t qkv() const { return q + 2 * kv; }
 
   int64_t model, ffn, q, kv;
   int64_t normed;  // q and k after their norms, before RoPE
+  int64_t post;    // what a norm after attention, or after the feed-forward network, reads
 };
 
 /// A token has cosines and sines of its position, and a log-sum-exp of every head.
 int64_t float_bytes_per_token(const ModelConfig& config) {
-  return kFloatBytes * (config.head_size + config.num_heads);
+  const int64_t tables = config.window_rope ? 2 : 1;
+  return kFloatBytes * (tables * config.head_size + config.num_heads);
 }
 
 /// Returns the most rows that the feed-forward network takes at once.
@@ -62,14 +65,15 @@ int64_t forward_numbers(const Widths& w, int64_t num_tokens) {
 
 /// The backward pass of a layer's attention reads, beside the layer's input: the output of the
 /// norm, v (where q and k have norms: all of q, k, v), q and k after their norms and after RoPE,
-/// and the attention's output.
+/// the attention's output, and what a norm after it reads.
 int64_t attention_width(const Widths& w) {
   const int64_t before_rope = w.normed > 0 ? w.qkv() + w.normed : w.kv;
-  return w.model + before_rope + (w.q + w.kv) + w.q;
+  return w.model + before_rope + (w.q + w.kv) + w.q + w.post;
 }
 
-/// The rest of the layer reads, beside gate and up, the sum after the attention and its norm.
-int64_t rest_width(const Widths& w) { return 2 * w.model; }
+/// The rest of the layer reads, beside gate and up, the sum after the attention and its norm, and
+/// the network's output where a norm follows it.
+int64_t rest_width(const Widths& w) { return 2 * w.model + w.post; }
 
 /// Counts the numbers of one layer in the backward pass at its fullest moment. In the feed-forward
 /// network: the gradients of its output and input and, for the rows of a chunk, of gate, up and

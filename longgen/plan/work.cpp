@@ -97,6 +97,10 @@ TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers,
   const auto down =
       static_cast<double>(down_info.copies(config) * down_info.shape(config).num_elements());
   step.recompute.linear = 2 * static_cast<double>(num_tokens) * (layer_matrices(config) - down);
+  if (config.post_norms) {  // the norm after the network reads its output: another pass through it
+    step.recompute.linear +=
+        2 * static_cast<double>(num_tokens) * static_cast<double>(parameter_counts(config).ffn);
+  }
   if (mode == Recomputation::layers) {
     step.recompute.full_attention = step.forward.full_attention;
     step.recompute.sparse_attention = step.forward.sparse_attention;

@@ -43,7 +43,7 @@ class Pass {
         gradients_(gradients),
         context_(batch.tokens_T.size(0), batch.doc_starts, decoder.config().num_layers,
                  options.recompute == Recomputation::layers_keep_attention),
-        rope_(decoder.rope(context_)) {}
+        ropes_(decoder.ropes(context_)) {}
 
   double run() {
     at::Tensor grad_TE;
@@ -52,7 +52,7 @@ class Pass {
       grad_TE = backward_layer(i, std::move(grad_TE));
       report(backward_work());
     }
-    add_embedding_gradient(grad_TE, tokens_T_, gradients_.embedding_VE);
+    add_embedding_gradient(decoder_.embed_backward(grad_TE), tokens_T_, gradients_.embedding_VE);
     return loss;
   }
 
@@ -93,7 +93,7 @@ class Pass {
       const at::NoGradGuard no_grad;
       if (!offloads) run.input_TE = x_TE;
       run.feed_forward = layer(index).feed_forward.record(
-          layer(index).attention.forward({x_TE, {}}, rope_, context_));
+          layer(index).attention.forward({x_TE, {}}, ropes_, context_));
     }
     const at::Tensor result_TE = layer(index).feed_forward.forward(run.feed_forward, keeps_all);
     if (!keeps_all) run.feed_forward = {};
@@ -104,7 +104,7 @@ class Pass {
   /// Runs the attention of a layer for the backward pass.
   void run_attention(int64_t index, const at::Tensor& x_TE, LayerRun& run) {
     run.feed_forward = layer(index).feed_forward.record(
-        layer(index).attention.forward(x_TE, rope_, context_, run.attention));
+        layer(index).attention.forward(x_TE, ropes_, context_, run.attention));
   }
 
   double loss_and_gradient(const at::Tensor& last_TE, at::Tensor& grad_TE) {
@@ -152,7 +152,7 @@ class Pass {
   const BackwardOptions& options_;
   ModelWeights& gradients_;
   TrainingContext context_;
-  RopeTable rope_;
+  RopeTables ropes_;
   std::vector<LayerRun> runs_;
   double done_work_ = 0;
 };

@@ -15,14 +15,14 @@ class TrainingContext : public AttentionContext {
                   bool keep_results);
 
   const at::Tensor& positions_T() const override { return batch_.positions_T(); }
-  at::Tensor attend(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                    const at::Tensor& v_TKD, const Pattern& pattern) override;
+  at::Tensor attend(const LayerAttention& layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
+                    const at::Tensor& v_TKD) override;
   /// Frees what is kept of a layer.
   void forget(int64_t layer) { kept_[layer] = {}; }
 
  private:
   BatchContext batch_;
-  AttendOptions options_;
+  at::Tensor doc_starts_;
   bool keep_results_;
   std::vector<Attended> kept_;  // of each layer
 };

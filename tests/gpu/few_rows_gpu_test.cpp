@@ -46,7 +46,7 @@ void expect_few_rows_are_right(int64_t width, int64_t outputs) {
     const at::Tensor delta = at::randn({rows, width}, bf16);
     const gpu::NormBefore before = {on_gpu(delta), on_gpu(norm_weight), kEps};
     if (!gpu::fits_norm(x_on, before)) continue;
-    const AddedNorm normed = add_rms_norm(x, delta, norm_weight, kEps);
+    const AddedNorm normed = add_rms_norm(x, delta, {norm_weight, kEps});
     const gpu::FewRowsResult both = run(before, false);
     EXPECT_TRUE(same_bits(both.sum.cpu(), normed.sum)) << what;
     expect_within_twice(both.out.cpu(), at::linear(normed.normed, weight, bias),
@@ -54,7 +54,7 @@ void expect_few_rows_are_right(int64_t width, int64_t outputs) {
                         what + " with norm");
     EXPECT_TRUE(same_bits(run(before, true).out.cpu(), gpu::ops().swiglu(both.out).cpu())) << what;
     const gpu::FewRowsResult alone = run({{}, before.weight_I, kEps}, false);
-    const at::Tensor normed_alone = rms_norm(x, norm_weight, kEps);
+    const at::Tensor normed_alone = rms_norm(x, {norm_weight, kEps});
     expect_within_twice(alone.out.cpu(), at::linear(normed_alone, weight, bias),
                         at::linear(exact(normed_alone), exact(weight), exact(bias)), at::kBFloat16,
                         what + " with norm alone");

@@ -1,9 +1,9 @@
 // The ops on the GPU: against fp64, gradients, strides, determinism, sizes beyond 32 bits, errors.
+#include "longgen/ops/glu.h"
 #include "longgen/ops/gpu_ops.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
-#include "longgen/ops/swiglu.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/unit/ops/ops_test_support.h"
 
@@ -103,7 +103,7 @@ std::vector<Input> norm_inputs() {
 
 TEST_F(OpsGpu, RmsNorm) {
   at::manual_seed(1);
-  const Op ours = [](const auto& in) { return rms_norm(in[0], in[1], kEps); };
+  const Op ours = [](const auto& in) { return rms_norm(in[0], {in[1], kEps}); };
   const Op plain = [](const auto& in) { return plain_norm(in[0], in[1]); };
   for (const Input& x : norm_inputs()) {
     const auto sizes = x.cpu(at::kFloat).sizes().vec();
@@ -118,7 +118,7 @@ TEST_F(OpsGpu, RmsNorm) {
 TEST_F(OpsGpu, RmsNormOfNoRows) {
   const at::Tensor x = at::zeros({0, 64}, kGpu).requires_grad_(),
                    weight = at::ones({64}, kGpu).requires_grad_();
-  rms_norm(x, weight, kEps).sum().backward();
+  rms_norm(x, {weight, kEps}).sum().backward();
   EXPECT_EQ(x.grad().sizes(), x.sizes());
   EXPECT_EQ(max_abs(weight.grad()), 0);
 }
@@ -126,7 +126,7 @@ TEST_F(OpsGpu, RmsNormOfNoRows) {
 TEST_F(OpsGpu, AddRmsNorm) {
   at::manual_seed(2);
   const Op ours = [](const auto& in) {
-    const AddedNorm result = add_rms_norm(in[0], in[1], in[2], kEps);
+    const AddedNorm result = add_rms_norm(in[0], in[1], {in[2], kEps});
     return at::cat({result.sum, result.normed}, 0);
   };
   const Op plain = [](const auto& in) {
@@ -144,9 +144,9 @@ TEST_F(OpsGpu, AddRmsNormIsTheSumAndItsNorm) {
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     const auto random = [&](at::IntArrayRef sizes) { return on_gpu(at::randn(sizes).to(type)); };
     const at::Tensor x = random({65, 576}), delta = random({65, 576}), weight = random({576});
-    const AddedNorm fused = add_rms_norm(x, delta, weight, kEps);
+    const AddedNorm fused = add_rms_norm(x, delta, {weight, kEps});
     EXPECT_TRUE(same_bits(fused.sum, x + delta));
-    EXPECT_TRUE(same_bits(fused.normed, rms_norm(x + delta, weight, kEps)));
+    EXPECT_TRUE(same_bits(fused.normed, rms_norm(x + delta, {weight, kEps})));
   }
 }
 
@@ -155,7 +155,7 @@ TEST_F(OpsGpu, WeightGradientOfManyRowsKeepsItsDigits) {
   const Input x = {at::randn({100'000, 8})}, weight = {at::ones({8})};
   const at::Tensor grad = at::rand({100'000, 8});
   const Op plain = [](const auto& in) { return plain_norm(in[0], in[1]); };
-  const Op ours = [](const auto& in) { return rms_norm(in[0], in[1], kEps); };
+  const Op ours = [](const auto& in) { return rms_norm(in[0], {in[1], kEps}); };
   const OpResult truth =
       run_op(plain, {x.exact(at::kFloat), weight.exact(at::kFloat)}, grad.to(at::kDouble));
   const OpResult mine = run_on_gpu(ours, {x, weight}, at::kFloat, grad);
@@ -242,7 +242,7 @@ TEST_F(OpsGpu, SplitRotated) {
 
 TEST_F(OpsGpu, SwiGlu) {
   at::manual_seed(6);
-  const Op ours = [](const auto& in) { return swiglu(in[0]); };
+  const Op ours = [](const auto& in) { return glu(in[0], Activation::kSilu); };
   const Op plain = [](const auto& in) {
     const auto parts = in[0].chunk(2, 1);
     return at::silu(parts[0]) * parts[1];
@@ -260,7 +260,8 @@ TEST_F(OpsGpu, SwiGluOfLargeNumbersIsThatOfTorch) {
   const at::Tensor x = at::tensor({-1e30F, -200.0F, -100.0F, 0.0F, 100.0F, 1e30F, INFINITY, NAN,  //
                                    1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F})
                            .view({1, 16});
-  const at::Tensor mine = swiglu(on_gpu(x)).cpu(), torch = at::silu(x.narrow(1, 0, 8));
+  const at::Tensor mine = glu(on_gpu(x), Activation::kSilu).cpu(),
+                   torch = at::silu(x.narrow(1, 0, 8));
   EXPECT_TRUE(at::allclose(mine, torch, 1e-6, 0, /*equal_nan=*/true)) << mine << torch;
 }
 
@@ -399,11 +400,11 @@ TEST_F(OpsGpu, MoreThanTwoToThe31ElementsInRows) {
   x[kRows - 1].fill_(2);
   const auto last = [](const at::Tensor& y) { return y[y.size(0) - 1].cpu().to(at::kDouble); };
   const at::Tensor one = at::ones({kWidth}, options);
-  EXPECT_LE(max_abs_diff(last(rms_norm(x, one * 3, 0)), at::full({kWidth}, 3.0, at::kDouble)),
+  EXPECT_LE(max_abs_diff(last(rms_norm(x, {one * 3, 0})), at::full({kWidth}, 3.0, at::kDouble)),
             0x1p-6);
-  EXPECT_LE(
-      max_abs_diff(last(swiglu(x)), at::full({kWidth / 2}, 4 / (1 + std::exp(-2.0)), at::kDouble)),
-      0x1p-6);
+  EXPECT_LE(max_abs_diff(last(glu(x, Activation::kSilu)),
+                         at::full({kWidth / 2}, 4 / (1 + std::exp(-2.0)), at::kDouble)),
+            0x1p-6);
   const at::Tensor heads = x.view({kRows, 3, kWidth / 3}).narrow(2, 0, 64);
   const at::Tensor quarter_turn = at::zeros({kRows, 32}, options.dtype(at::kFloat));
   const at::Tensor turned = rope(heads, {quarter_turn, quarter_turn + 1});

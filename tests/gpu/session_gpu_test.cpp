@@ -106,8 +106,8 @@ TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
         }
         return torch::cat(all).to(kGpu);
       };
-      const torch::Tensor out = context.attend(layer, rows(&Qkv::q_THD), rows(&Qkv::k_SKD),
-                                               rows(&Qkv::v_SKD), plan.pattern(layer, 2));
+      const torch::Tensor out = context.attend({layer, plan.pattern(layer, 2)}, rows(&Qkv::q_THD),
+                                               rows(&Qkv::k_SKD), rows(&Qkv::v_SKD));
       int64_t row = 0;
       for (int64_t n = 0; n < 3; ++n) {
         outs[n][layer].push_back(out.narrow(0, row, parts[n].num_tokens).cpu());
@@ -240,8 +240,8 @@ TEST_F(SessionGpuTest, ErrorsSayWhatIsWrong) {
   const int32_t stranger = 131;
   EXPECT_ERROR(session.append(std::span(&stranger, 1)), "token 131 is not in the model's");
   ModelConfig small = parse(tiny_json());
-  const Decoder heads_of_16(small, random_weights(small, at::kBFloat16, 1, kGpu));
-  EXPECT_ERROR(Session{heads_of_16}, "the head size must be 64 or 128, found 16");
+  EXPECT_ERROR(Decoder(small, random_weights(small, at::kBFloat16, 1, kGpu)),
+               "heads of 16 (they have 64 and 128)");
 }
 
 TEST_F(SessionGpuTest, MemoryGrowsWithoutMovingAndEnds) {

@@ -10,14 +10,24 @@ import re
 import sys
 import tempfile
 
-# What: (pattern, the only file that may hold it, under longgen/).
-RULES = {
-    "a tensor of a layer in a Hugging Face or GGUF file": (
-        r"\b(?:[qkvo]_proj|qkv_proj|gate_proj|up_proj|down_proj|gate_up_proj|input_layernorm|post_attention_layernorm"
-        r"|attn_[qkv]|attn_output|ffn_(?:gate|up|down))\b", "model/tensors.cpp"),
-    "a family of models": (r'"(?:llama|mistral|qwen2|qwen3|phi3|gemma3|gemma3_text)"', "model/family.cpp"),
-    "a GPU by its number": (r"\bkCUDA\s*,\s*0|\bcuda:0", None),
-}
+FAMILY_TABLE = "model/family.cpp"
+
+
+def rules(root):
+    """Yields what, its pattern, the file under longgen/ that may hold it, and those that may for another reason."""
+    table = (root / "longgen" / FAMILY_TABLE).read_text(encoding="utf-8")
+    families = set(re.findall(r'\.(?:name|gguf_architecture) = "(\w+)"', table))
+    assert "llama" in families, f"{FAMILY_TABLE}: the rows of the table were not found, but {families}"
+    yield ("a tensor of a layer in a Hugging Face or GGUF file",
+           r"\b(?:[qkvo]_proj|qkv_proj|gate_proj|up_proj|down_proj|gate_up_proj|input_layernorm|post_attention_layernorm"
+           r"|(?:pre|post)_feedforward_layernorm|attn_[qkv]|attn_output|ffn_(?:gate|up|down)|post_ffw_norm)\b",
+           "model/tensors.cpp", {})
+    yield ("a family of models", '"(?:' + "|".join(sorted(families)) + ')[."]', FAMILY_TABLE,
+           {"plan/presets.cpp": "data: a preset says which family its model is of",
+            "tokenizer/gguf_vocabulary.cpp": "values of llama.cpp's tokenizer.ggml.model and tokenizer.ggml.pre"})
+    yield "a GPU by its number", r"\bkCUDA\s*,\s*0|\bcuda:0", None, {}
+
+
 SOURCES = {".cpp", ".h", ".cu", ".cuh"}
 COMMENT_OR_STRING = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
@@ -31,16 +41,25 @@ def code(path):
 
 
 def faults(root):
+    known = list(rules(root))
+    used = set()
     for path in sorted((root / "longgen").rglob("*")):
         if path.suffix not in SOURCES:
             continue
         name, text = path.relative_to(root / "longgen").as_posix(), code(path)
-        for what, (pattern, place) in RULES.items():
+        for what, pattern, place, others in known:
             if name == place:
                 continue
             for match in re.finditer(pattern, text):
-                line = text.count("\n", 0, match.start()) + 1
-                yield f"longgen/{name}:{line}: {match[0]} is {what}: it belongs into {place or 'what --device names'}"
+                used.add(name)
+                if name not in others:
+                    line = text.count("\n", 0, match.start()) + 1
+                    yield (f"longgen/{name}:{line}: {match[0]} is {what}: "
+                           f"it belongs into {place or 'what --device names'}")
+    for what, _, _, others in known:
+        for name in others.keys() - used:
+            if (root / "longgen" / name).exists():
+                yield f"longgen/{name} holds no {what[2:]}: take it off the list"
 
 
 def check_itself():
@@ -48,7 +67,7 @@ def check_itself():
         root = pathlib.Path(folder)
         (root / "longgen/model").mkdir(parents=True)
         (root / "longgen/model/tensors.cpp").write_text('name = "self_attn.q_proj";\n')
-        (root / "longgen/model/family.cpp").write_text('name = "llama";\n')
+        (root / "longgen/model/family.cpp").write_text('{.name = "llama"}, {.name = "qwen3"}\n')
         (root / "longgen/model/other.h").write_text('// q_proj and "llama" on cuda:0\nint x;  /* gate_proj */\n')
         assert list(faults(root)) == [], list(faults(root))
         for text in ('add("mlp.up_proj")', 'if (family == "qwen3")', "return {at::kCUDA, 0};", 'open("cuda:0")'):

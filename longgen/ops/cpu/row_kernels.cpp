@@ -33,6 +33,7 @@ class RowCursor {
 template <typename T>
 void rms_norm_as(const RmsNorm& job, int64_t begin, int64_t end) {
   const int64_t n = job.width;
+  const float added = job.added;
   const T* weight = static_cast<const T*>(job.weight);
   RowCursor<T> cursor(job.x, begin);
   for (int64_t r = begin; r < end; ++r, cursor.next()) {
@@ -46,16 +47,17 @@ void rms_norm_as(const RmsNorm& job, int64_t begin, int64_t end) {
     if (job.inverse_rms != nullptr) job.inverse_rms[r] = inverse;
     T* out = static_cast<T*>(job.out) + r * n;
     for_vectors(n, [&](int64_t i, auto part) {
-      store(out + i, load(x + i, part) * inverse * load(weight + i, part), part);
+      store(out + i, load(x + i, part) * inverse * (load(weight + i, part) + added), part);
     });
   }
 }
 
-/// With h = x / rms, m = mean(weight * grad * h): grad_x = (weight * grad - m h) / rms and
+/// With h = x / rms, m = mean(factor * grad * h): grad_x = (factor * grad - m h) / rms and
 /// grad_weight = sum over rows of grad * h.
 template <typename T>
 void rms_norm_backward_as(const RmsNormBackward& job, int64_t begin, int64_t end) {
   const int64_t n = job.width;
+  const float added = job.added;
   const T* weight = static_cast<const T*>(job.weight);
   RowCursor<T> x_cursor(job.x, begin), grad_cursor(job.grad, begin);
   for (int64_t r = begin; r < end; ++r, x_cursor.next(), grad_cursor.next()) {
@@ -70,13 +72,14 @@ void rms_norm_backward_as(const RmsNormBackward& job, int64_t begin, int64_t end
     }
     if (job.grad_x == nullptr) continue;
     const float dot = sum_over(n, [&](int64_t i, auto part) {
-      return load(weight + i, part) * load(grad + i, part) * (load(x + i, part) * inverse);
+      return (load(weight + i, part) + added) * load(grad + i, part) *
+             (load(x + i, part) * inverse);
     });
     const float mean = dot / static_cast<float>(n);
     T* grad_x = static_cast<T*>(job.grad_x) + r * n;
     for_vectors(n, [&](int64_t i, auto part) {
       const Floats h = load(x + i, part) * inverse;
-      const Floats scaled = load(weight + i, part) * load(grad + i, part);
+      const Floats scaled = (load(weight + i, part) + added) * load(grad + i, part);
       store(grad_x + i, (scaled - mean * h) * inverse, part);
     });
   }
@@ -103,22 +106,54 @@ void rope_as(const Rope& job, int64_t begin, int64_t end) {
 
 inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exp(-x)); }
 
-template <typename T>
-void swiglu_as(const SwiGlu& job, int64_t begin, int64_t end) {
+/// What the gradients of a gate g need: its activation, and y * (the activation's slope).
+struct GateGradient {
+  Floats value, scaled_slope;
+};
+
+struct Silu {
+  static Floats value(Floats g) { return g / (1.0f + exp(-g)); }
+  static GateGradient gradient(Floats g, Floats y) {
+    const Floats s = sigmoid(g);
+    return {g * s, y * s * (1.0f + g * (1.0f - s))};
+  }
+};
+
+/// GELU in its tanh form, 0.5 g (1 + tanh(u)) = g sigmoid(2u) with u = sqrt(2 / pi) (g + 0.044715
+/// g^3).
+struct GeluTanh {
+  static constexpr float kTwice = 1.5957691f;         // 2 sqrt(2 / pi)
+  static constexpr float kTwiceCubic = 0.071354817f;  // kTwice * 0.044715
+  static Floats twice_u(Floats g) { return g * (kTwice + kTwiceCubic * (g * g)); }
+
+  static Floats value(Floats g) { return g / (1.0f + exp(-twice_u(g))); }
+  static GateGradient gradient(Floats g, Floats y) {
+    // Beyond 10 the sigmoid is 0 or 1 to within 2e-38, and beyond -10 its power would be infinite.
+    const Floats low = g < all(-10.0f) ? all(-10.0f) : g;
+    const Floats x = low > all(10.0f) ? all(10.0f) : low;
+    const Floats power = exp(-twice_u(x));
+    const Floats s = 1.0f / (1.0f + power);
+    const Floats rest = power * s;  // 1 - s, which would have no digits left where s is near 1
+    const Floats slope_of_twice_u = kTwice + 3.0f * kTwiceCubic * (x * x);
+    return {low * s, y * s * (1.0f + x * rest * slope_of_twice_u)};
+  }
+};
+
+template <typename Gate, typename T>
+void glu_as(const Glu& job, int64_t begin, int64_t end) {
   const int64_t n = job.width;
   for (int64_t r = begin; r < end; ++r) {
     const T* gate = static_cast<const T*>(job.gate_up) + r * job.gate_up_stride;
     const T* up = gate + n;
     T* out = static_cast<T*>(job.out) + r * n;
     for_vectors(n, [&](int64_t i, auto part) {
-      const Floats g = load(gate + i, part);
-      store(out + i, g / (1.0f + exp(-g)) * load(up + i, part), part);
+      store(out + i, Gate::value(load(gate + i, part)) * load(up + i, part), part);
     });
   }
 }
 
-template <typename T>
-void swiglu_backward_as(const SwiGluBackward& job, int64_t begin, int64_t end) {
+template <typename Gate, typename T>
+void glu_backward_as(const GluBackward& job, int64_t begin, int64_t end) {
   const int64_t n = job.width;
   for (int64_t r = begin; r < end; ++r) {
     const T* gate = static_cast<const T*>(job.gate_up) + r * job.gate_up_stride;
@@ -126,10 +161,10 @@ void swiglu_backward_as(const SwiGluBackward& job, int64_t begin, int64_t end) {
     const T* grad = static_cast<const T*>(job.grad) + r * job.grad_stride;
     T* grad_gate = static_cast<T*>(job.grad_gate_up) + r * 2 * n;
     for_vectors(n, [&](int64_t i, auto part) {
-      const Floats g = load(gate + i, part), d = load(grad + i, part);
-      const Floats s = sigmoid(g);
-      store(grad_gate + i, d * load(up + i, part) * s * (1.0f + g * (1.0f - s)), part);
-      store(grad_gate + n + i, d * (g * s), part);
+      const Floats d = load(grad + i, part);
+      const GateGradient gradient = Gate::gradient(load(gate + i, part), d * load(up + i, part));
+      store(grad_gate + i, gradient.scaled_slope, part);
+      store(grad_gate + n + i, d * gradient.value, part);
     });
   }
 }
@@ -203,6 +238,16 @@ void exp_array(int64_t count, const float* from, float* to) {
   for_vectors(count, [&](int64_t i, auto part) { store(to + i, exp(load(from + i, part)), part); });
 }
 
+template <typename Gate>
+void glu(const Glu& job, int64_t begin, int64_t end) {
+  job.is_bf16 ? glu_as<Gate, Bf16>(job, begin, end) : glu_as<Gate, float>(job, begin, end);
+}
+template <typename Gate>
+void glu_backward(const GluBackward& job, int64_t begin, int64_t end) {
+  job.is_bf16 ? glu_backward_as<Gate, Bf16>(job, begin, end)
+              : glu_backward_as<Gate, float>(job, begin, end);
+}
+
 #define LONGGEN_BY_DTYPE(name, Job)                                                     \
   void name(const Job& job, int64_t begin, int64_t end) {                               \
     job.is_bf16 ? name##_as<Bf16>(job, begin, end) : name##_as<float>(job, begin, end); \
@@ -210,8 +255,6 @@ void exp_array(int64_t count, const float* from, float* to) {
 LONGGEN_BY_DTYPE(rms_norm, RmsNorm)
 LONGGEN_BY_DTYPE(rms_norm_backward, RmsNormBackward)
 LONGGEN_BY_DTYPE(rope, Rope)
-LONGGEN_BY_DTYPE(swiglu, SwiGlu)
-LONGGEN_BY_DTYPE(swiglu_backward, SwiGluBackward)
 LONGGEN_BY_DTYPE(cross_entropy, CrossEntropy)
 LONGGEN_BY_DTYPE(linear, Linear)
 #undef LONGGEN_BY_DTYPE
@@ -219,8 +262,18 @@ LONGGEN_BY_DTYPE(linear, Linear)
 }  // namespace
 
 extern const RowKernels kRowKernels;
-const RowKernels kRowKernels = {LONGGEN_ISA_NAME, rms_norm,        rms_norm_backward, rope,
-                                swiglu,           swiglu_backward, cross_entropy,     linear,
-                                exp_array};
+const RowKernels kRowKernels = {
+    .instruction_set = LONGGEN_ISA_NAME,
+    .rms_norm = rms_norm,
+    .rms_norm_backward = rms_norm_backward,
+    .rope = rope,
+    .swiglu = glu<Silu>,
+    .swiglu_backward = glu_backward<Silu>,
+    .geglu = glu<GeluTanh>,
+    .geglu_backward = glu_backward<GeluTanh>,
+    .cross_entropy = cross_entropy,
+    .linear = linear,
+    .exp = exp_array,
+};
 
 }  // namespace longgen::cpu::LONGGEN_ISA

@@ -18,6 +18,7 @@ struct RmsNorm {
   double eps;
   StridedRows x;
   const void* weight;
+  float added;  ///< to each weight
   void* out;
   float* inverse_rms;  ///< a number for each row, for the backward pass; may be null
 };
@@ -27,6 +28,7 @@ struct RmsNormBackward {
   int64_t width;
   StridedRows x, grad;
   const void* weight;
+  float added;
   const float* inverse_rms;
   void* grad_x;        ///< may be null
   float* grad_weight;  ///< (width), to which the rows are added in their order; may be null
@@ -45,8 +47,9 @@ struct Rope {
   void* out;
 };
 
-/// Rows of gate_up and grad are `*_stride` elements apart; grad_gate_up is contiguous.
-struct SwiGlu {
+/// activation(gate) * up. Rows of gate_up and grad are `*_stride` elements apart; grad_gate_up is
+/// contiguous.
+struct Glu {
   bool is_bf16;
   int64_t width;  ///< F
   const void* gate_up;
@@ -54,7 +57,7 @@ struct SwiGlu {
   void* out;
 };
 
-struct SwiGluBackward {
+struct GluBackward {
   bool is_bf16;
   int64_t width;
   const void* gate_up;
@@ -92,11 +95,13 @@ struct RowKernels {
   void (*rms_norm)(const RmsNorm& job, int64_t begin, int64_t end);
   void (*rms_norm_backward)(const RmsNormBackward& job, int64_t begin, int64_t end);
   void (*rope)(const Rope& job, int64_t begin, int64_t end);
-  void (*swiglu)(const SwiGlu& job, int64_t begin, int64_t end);
-  void (*swiglu_backward)(const SwiGluBackward& job, int64_t begin, int64_t end);
+  void (*swiglu)(const Glu& job, int64_t begin, int64_t end);
+  void (*swiglu_backward)(const GluBackward& job, int64_t begin, int64_t end);
+  void (*geglu)(const Glu& job, int64_t begin, int64_t end);
+  void (*geglu_backward)(const GluBackward& job, int64_t begin, int64_t end);
   void (*cross_entropy)(const CrossEntropy& job, int64_t begin, int64_t end);
   void (*linear)(const Linear& job, int64_t begin, int64_t end);
-  /// to[i] = e^from[i]: what swiglu and cross_entropy use, for its test.
+  /// to[i] = e^from[i]: what glu and cross_entropy use, for its test.
   void (*exp)(int64_t count, const float* from, float* to);
 };
 

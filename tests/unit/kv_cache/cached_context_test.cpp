@@ -57,9 +57,8 @@ std::vector<torch::Tensor> pass(const Model& model, const std::vector<Qkv>& laye
   std::vector<torch::Tensor> out;
   for (int64_t layer = 0; layer < model.num_layers; ++layer) {
     const Qkv& x = layers[layer];
-    out.push_back(context.attend(layer, rows_of(x.q_THD, begin, count),
-                                 rows_of(x.k_SKD, begin, count), rows_of(x.v_SKD, begin, count),
-                                 model.pattern(layer)));
+    out.push_back(context.attend({layer, model.pattern(layer)}, rows_of(x.q_THD, begin, count),
+                                 rows_of(x.k_SKD, begin, count), rows_of(x.v_SKD, begin, count)));
   }
   context.commit();
   return out;
@@ -278,7 +277,7 @@ TEST(CachedContext, SeveralSequencesInOnePass) {
       expected.push_back(alone[s][layer]);
     }
     const torch::Tensor out =
-        context.attend(layer, torch::cat(q), torch::cat(k), torch::cat(v), model.pattern(layer));
+        context.attend({layer, model.pattern(layer)}, torch::cat(q), torch::cat(k), torch::cat(v));
     // Keys may be split into parts differently: rounding only.
     EXPECT_LE(max_abs_diff(out, torch::cat(expected)), 1e-6) << layer;
   }
@@ -372,7 +371,7 @@ TEST(CachedContext, ErrorsSayWhatIsWrong) {
   const Qkv x = random_layers(model, 2, 9)[0];
   CachedContext context;
   const auto attend_layer = [&](int64_t layer, const Qkv& y, const Pattern& pattern) {
-    return error_of([&] { (void)context.attend(layer, y.q_THD, y.k_SKD, y.v_SKD, pattern); });
+    return error_of([&] { (void)context.attend({layer, pattern}, y.q_THD, y.k_SKD, y.v_SKD); });
   };
   EXPECT_EQ(attend_layer(0, x, Pattern()),
             "[cached context] attend() without a pass. Call begin() first.");

@@ -124,6 +124,37 @@ TEST(Convert, WindowsOfAQwen) {
   EXPECT_EQ(parse_model_config(dump_model_config(shorter), "shorter").layers, shorter.layers);
 }
 
+TEST(Convert, Gemma3KeepsItsWindowsAndTheirRope) {
+  Json json = with("model_type", "gemma3_text");
+  json["num_hidden_layers"] = 12;
+  json["sliding_window"] = 64;
+  json["sliding_window_pattern"] = 3;
+  json["rope_local_base_freq"] = 300;
+  json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8}};
+  json["hidden_activation"] = "gelu_pytorch_tanh";
+  const ModelConfig model = parse(json);
+  ASSERT_EQ(model.layers.full_layers(), (std::vector<int64_t>{2, 5, 8, 11}));
+  const HybridOptions longer{.layers = "5", .context = 2048, .purpose = RopePurpose::kTraining};
+  const ModelConfig hybrid =
+      parse_model_config(dump_model_config(make_hybrid(model, longer)), "hybrid");
+  const LayerPlan three_classes = LayerPlan::hybrid(12, {5}, Pattern::parse("sink"))
+                                      .with_windows({0, 1, 3, 4, 6, 7, 9, 10}, 64);
+  EXPECT_EQ(hybrid.layers, three_classes);
+  EXPECT_EQ(hybrid.window_rope, model.window_rope);
+  EXPECT_DOUBLE_EQ(hybrid.rope.base, 1e6 * 16);  // four times the context
+  EXPECT_EQ(hybrid.rope.scaling, RopeConfig::Scaling::linear);
+  EXPECT_EQ(hybrid.rope.factor, 8);
+  // Its layers turn by the window's RoPE where a shorter context ends before the window, too.
+  const ModelConfig shorter =
+      make_hybrid(model, {.layers = "all", .sparse = "full", .context = 64});
+  EXPECT_EQ(shorter.layers.window_layers(), model.layers.window_layers());
+  EXPECT_EQ(parse_model_config(dump_model_config(shorter), "shorter").layers, shorter.layers);
+  json["layer_types"] = std::vector<std::string>(12, "sliding_attention");
+  EXPECT_ERROR(make_hybrid(parse(json), {}),
+               "[convert] every layer of this model has a window and a RoPE of its own, and keeps "
+               "both: none is left to be full or sparse.");
+}
+
 TEST(Convert, TwiceIsOnce) {
   const ModelConfig model = parse(tiny_json(9));
   HybridOptions options{.context = 4096};

@@ -17,6 +17,9 @@ struct ModelCase {
   bool qk_norm = false;   // as Qwen3
   bool bias = false;      // of every projection that the family can give one
   bool qkv_bias = false;  // of q, k and v alone, as Qwen2
+  // As Gemma 3: norms after attention and feed-forward, 1 + weight, GELU, scaled embedding and scores,
+  // a window and a RoPE of its own in the first and the last layer.
+  bool gemma = false;
 };
 inline void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }
 
@@ -31,6 +34,8 @@ inline constexpr ModelCase kModelCases[] = {
     {.name = "qk_norm", .sparse = "sink=1,window=1", .qk_norm = true},
     {.name = "stride_qk_norm", .sparse = "sink=0,window=1,stride=2", .tied = true, .qk_norm = true},
     {.name = "qk_norm_bias", .sparse = "", .qk_norm = true, .bias = true},
+    {.name = "gemma_tied", .sparse = "", .tied = true, .gemma = true},
+    {.name = "gemma_sparse", .sparse = "sink=1,window=1", .bias = true, .gemma = true},
 };
 
 /// Makes the config of a case from the config.json of a plain Llama of three layers.
@@ -43,8 +48,21 @@ inline ModelConfig config_of(const ModelCase& c, Json json) {
     json["head_dim"] =
         json["hidden_size"].get<int64_t>() / json["num_attention_heads"].get<int64_t>();
   }
+  if (c.gemma) {
+    json["model_type"] = "gemma3_text";
+    json["architectures"] = {"Gemma3ForCausalLM"};
+    json["hidden_activation"] = "gelu_pytorch_tanh";
+    json["head_dim"] = 24;
+    json["query_pre_attn_scalar"] = 40;
+    json["sliding_window"] = 30;
+    json["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention"};
+    json["rope_local_base_freq"] = 200;
+  }
   ModelConfig config = parse_model_config(json.dump(), "config.json");
-  if (*c.sparse != '\0') {
+  if (*c.sparse != '\0' && c.gemma) {
+    config.layers =
+        LayerPlan::hybrid(config.num_layers, {}, Pattern::parse(c.sparse)).with_windows({0, 2}, 30);
+  } else if (*c.sparse != '\0') {
     config.layers = LayerPlan::hybrid(config.num_layers, {1}, Pattern::parse(c.sparse));
   }
   return config;

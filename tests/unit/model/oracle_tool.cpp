@@ -30,8 +30,8 @@ void write_floats(const at::Tensor& tensor, const std::string& path) {
   LG_CHECK(file.good(), path, ": cannot write");
 }
 
-void write_logits(const std::string& directory, const std::string& out) {
-  const Decoder decoder = load_model(directory);
+void write_logits(const std::string& directory, const std::string& out, at::ScalarType dtype) {
+  const Decoder decoder = load_model(directory, {.dtype = dtype});
   const c10::AutoGradMode no_grad(false);
   const at::Tensor ids = read_ids();
   BatchContext context(ids.size(0));
@@ -99,9 +99,10 @@ void save_copy(const std::string& directory, const std::string& out) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  LG_CHECK(arguments.size() == 4, "usage: logits|decoded|gradients|save|import IN OUT");
+  LG_CHECK(arguments.size() == 4, "usage: logits|logits-bfloat16|decoded|gradients|save|import IN OUT");
   const std::string& command = arguments[1];
-  if (command == "logits") write_logits(arguments[2], arguments[3]);
+  if (command == "logits") write_logits(arguments[2], arguments[3], at::kFloat);
+  if (command == "logits-bfloat16") write_logits(arguments[2], arguments[3], at::kBFloat16);
   if (command == "decoded") write_decoded_logits(arguments[2], arguments[3]);
   if (command == "gradients") write_gradients(arguments[2], arguments[3]);
   if (command == "save") save_copy(arguments[2], arguments[3]);

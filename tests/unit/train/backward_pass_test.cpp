@@ -178,14 +178,14 @@ TEST(TrainingContext, GivesTheKeptAttentionAgainUntilItIsForgotten) {
   const c10::AutoGradMode no_grad(false);
   TrainingContext context(70, at::zeros({1}, at::kLong), 2, /*keep_results=*/true);
   const at::Tensor q = at::randn({70, 4, 8}), k = at::randn({70, 2, 8}), v = at::randn({70, 2, 8});
-  const at::Tensor first = context.attend(1, q, k, v, Pattern::parse("sink"));
+  const at::Tensor first = context.attend({1, Pattern::parse("sink")}, q, k, v);
   {
     // Other values: what comes back was not computed from them.
     const c10::AutoGradMode grad(true);
-    EXPECT_TRUE(at::equal(context.attend(1, q, k, v + 1, Pattern::parse("sink")), first));
-    EXPECT_FALSE(at::equal(context.attend(0, q, k, v + 1, Pattern::parse("sink")), first));
+    EXPECT_TRUE(at::equal(context.attend({1, Pattern::parse("sink")}, q, k, v + 1), first));
+    EXPECT_FALSE(at::equal(context.attend({0, Pattern::parse("sink")}, q, k, v + 1), first));
     context.forget(1);
-    EXPECT_FALSE(at::equal(context.attend(1, q, k, v + 1, Pattern::parse("sink")), first));
+    EXPECT_FALSE(at::equal(context.attend({1, Pattern::parse("sink")}, q, k, v + 1), first));
   }
 }
 

@@ -1,0 +1,25 @@
+// model/rope_tables.h: the cosines and sines of a pass.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "longgen/attention/pattern.h"
+#include "longgen/model/config.h"
+#include "longgen/ops/rope.h"
+
+namespace longgen {
+
+/// In some families layers with a window of the family's own turn by other angles than all others.
+/// Where they do not, both tables are one.
+struct RopeTables {
+  RopeTable table, of_windows;
+
+  const RopeTable& of(const Pattern& pattern) const {
+    return pattern.is_window() ? of_windows : table;
+  }
+};
+
+/// Makes the tables of positions (T) int64, where those are.
+RopeTables make_rope_tables(const at::Tensor& positions_T, const ModelConfig& config);
+
+}  // namespace longgen
