@@ -14,6 +14,8 @@ struct ModelOptions {
   /// Gives float32 or bfloat16. auto is bfloat16 on a GPU and on a processor that is faster with it
   /// (bfloat16_is_faster() in base/cpu_features.h), else float32.
   std::string compute_dtype() const;
+  /// Throws Error unless each field has one of its values.
+  void check() const;
 };
 
 }  // namespace longgen
