@@ -2,15 +2,14 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
-#include "longgen/attention/gpu_plugin.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/threads.h"
+#include "longgen/device/gpu_plugin.h"
 #include "longgen/model/model_directory.h"
 #include "longgen/model/model_path.h"
-#include "longgen/ops/gpu_ops.h"
 #include "longgen/plan/devices.h"
 
 namespace longgen {
@@ -19,14 +18,12 @@ void set_threads(int64_t threads) {
   at::set_num_threads(static_cast<int>(threads == 0 ? default_threads() : threads));
 }
 
-std::string missing_for_gpu() {
+std::string missing_for_gpu(int index) {
   const std::string& missing = load_gpu_plugin();
   if (!missing.empty()) return missing;
-  if (!at::globalContext().hasCUDA() || at::detail::getCUDAHooks().getNumGPUs() < 1) {
-    return "the NVIDIA driver offers this process no GPU (see nvidia-smi and "
-           "CUDA_VISIBLE_DEVICES).";
-  }
-  const gpu::Properties gpu = gpu::properties();
+  const std::string missing_number = missing_gpu_number(index, num_gpus());
+  if (!missing_number.empty()) return missing_number;
+  const GpuProperties gpu = gpu_backend().properties(nth_gpu(index));
   const std::string capability = detail::concat(gpu.major, ".", gpu.minor);
   if (capability == kKernelCapability) return "";
   return detail::concat("the kernels are made for compute capability ", kKernelCapability,
@@ -34,12 +31,16 @@ std::string missing_for_gpu() {
 }
 
 at::Device open_device(const std::string& name) {
-  if (name != "cuda") return at::kCPU;
-  const std::string missing = missing_for_gpu();
-  LG_CHECK(missing.empty(), "--device cuda: ", missing, " Use --device cpu.");
+  const std::optional<int> index = gpu_index(name);
+  if (!index) return at::kCPU;
+  const std::string missing = missing_for_gpu(*index);
+  LG_CHECK(missing.empty(), "--device ", name, ": ", missing, " Use --device cpu.");
   // Sums within a bf16 matrix product stay fp32.
   at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
-  return {at::kCUDA, 0};
+  const at::Device device = nth_gpu(*index);
+  // Memory of the host is pinned for the current device: another GPU than ours need not wake.
+  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  return device;
 }
 
 namespace {
@@ -50,7 +51,7 @@ void say_computation(const ModelOptions& options) {
   if (said || options.dtype != "auto") return;
   said = true;
   const std::string dtype = options.compute_dtype();
-  const char* const reason = options.device == "cuda" ? "GPU"
+  const char* const reason = gpu_index(options.device) ? "GPU"
                              : dtype == "bfloat16"
                                  ? "CPU, which is faster with it; --dtype float32 is more exact"
                                  : "CPU, which is not faster with bfloat16";
@@ -61,7 +62,7 @@ void say_computation(const ModelOptions& options) {
 
 Computation open_computation(const ModelOptions& options) {
   LG_CHECK(
-      options.device != "cuda" || options.compute_dtype() == "bfloat16",
+      !gpu_index(options.device) || options.compute_dtype() == "bfloat16",
       "--dtype float32: on a GPU longgen computes in bfloat16, which its kernels are made for. "
       "Leave --dtype out, or use --device cpu.");
   const at::Device device = open_device(options.device);

@@ -9,11 +9,11 @@
 
 namespace longgen {
 
-/// Loads the GPU plug-in and looks at the first GPU. Returns an empty string if it can be used,
-/// otherwise what is missing, as a sentence.
-std::string missing_for_gpu();
-/// Opens the device that --device names, ready to compute: for cuda the GPU plug-in is loaded.
-/// Throws Error saying what is missing: there is no quiet fall back to another one.
+/// Loads the GPU plug-in and looks at a GPU, counted from 0. Returns an empty string if it can be
+/// used, otherwise what is missing, as a sentence.
+std::string missing_for_gpu(int index = 0);
+/// Opens the device that --device names, ready to compute: for a GPU the plug-in is loaded, and it
+/// becomes the current one. Throws Error saying what is missing: there is no quiet fall back to another one.
 at::Device open_device(const std::string& name);
 
 struct Computation {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace longgen {
 
 struct ModelOptions {
-  std::string device = "cpu";  ///< cpu or cuda
+  std::string device = "cpu";  ///< cpu, cuda or cuda:N
   std::string dtype = "auto";  ///< auto, float32 or bfloat16
   int64_t threads = 0;         ///< 0: one per core
 
@@ -17,5 +18,9 @@ struct ModelOptions {
   /// Throws Error unless each field has one of its values.
   void check() const;
 };
+
+/// The number of the GPU that a device's name says, counted from 0: cuda is the first. None for cpu,
+/// and for what names no device.
+std::optional<int> gpu_index(const std::string& device);
 
 }  // namespace longgen

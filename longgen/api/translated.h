@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 
 namespace longgen {
 

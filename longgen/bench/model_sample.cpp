@@ -13,7 +13,7 @@
 #include "longgen/bench/machine.h"
 #include "longgen/bench/sequence_batch.h"
 #include "longgen/bench/timing.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/train/step.h"
 
 namespace longgen {
@@ -33,7 +33,7 @@ std::vector<int32_t> some_ids(int64_t count, int64_t vocab_size) {
 OrderedJson part(const SampleOptions& options, double seconds, int64_t page_bytes) {
   OrderedJson json = {{"seconds", seconds}, {"host_bytes", peak_memory_bytes()}};
   if (options.device.is_cuda()) {  // the KV cache's pages are not the allocator's
-    const GpuMemory memory = gpu_memory();
+    const GpuMemory memory = gpu_memory(options.device);
     json["device_bytes"] = memory.peak_allocated + page_bytes;
     json["device_reserved_bytes"] = memory.peak_reserved + page_bytes;
   }
@@ -60,31 +60,13 @@ MicroBatch some_batch(int64_t count, int64_t vocab_size) {
   return batch;
 }
 
-Recompute recompute_of(Recomputation mode) {
-  switch (mode) {
-    case Recomputation::none:
-      return Recompute::kNone;
-    case Recomputation::layers_keep_attention:
-      return Recompute::kLayersKeepAttention;
-    case Recomputation::layers:
-      break;
-  }
-  return Recompute::kLayers;
-}
-
-/// Weights, moments and gradients of a run of `longgen extend`.
+/// Takes steps as `longgen extend` does.
 class Training {
  public:
   Training(const ModelSubject& subject, const ModelCut& cut, const SampleOptions& options)
-      : masters_(cut_weights(subject, cut, options.states_dtype, options.device)),
-        moments_(make_adamw_state(masters_)),
-        gradients_(zeros_like(masters_, options.states_dtype)),
-        decoder_(cut_config(subject, cut),
-                 options.dtype == options.states_dtype
-                     ? masters_
-                     : converted(masters_, options.dtype, options.device)) {
-    require_gradients(decoder_.weights());
-    step_options_.backward.recompute = recompute_of(options.recompute);
+      : model_(cut_config(subject, cut),
+               cut_weights(subject, cut, options.states_dtype, options.device), options.dtype) {
+    step_options_.backward.recompute = options.recompute;
     if (options.offload == Offloading::layer_inputs) offload_.emplace(options.device);
     step_options_.backward.offload = offload_ ? &*offload_ : nullptr;
     step_options_.adamw.learning_rate = 1e-5;
@@ -92,17 +74,14 @@ class Training {
   }
 
   void step(const MicroBatch& batch) {
-    const StepResult result = train_step({decoder_, masters_, moments_, gradients_}, {batch},
-                                         batch.tokens_T.size(0), ++step_, step_options_);
+    const StepResult result =
+        train_step(model_, {batch}, batch.tokens_T.size(0), ++step_, step_options_);
     LG_CHECK(result.applied, "[bench model] loss ", result.loss, ", gradient norm ",
              result.gradient_norm, ": not finite, so the step measures nothing.");
   }
 
  private:
-  ModelWeights masters_;
-  AdamWState moments_;
-  ModelWeights gradients_;
-  Decoder decoder_;
+  TrainableModel model_;
   std::optional<LayerOffload> offload_;
   StepOptions step_options_;
   int64_t step_ = 0;
@@ -127,7 +106,7 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     decode(1);
     sequences.clear();
 
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     at::Tensor logits_V;
     const double prefill = seconds_of(device, [&] {
       for (int64_t n = 0; n < options.batch; ++n) logits_V = sequences.append(n, ids);
@@ -137,7 +116,7 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     sample["prefill"] =
         part(options, prefill / static_cast<double>(options.batch), sequences.kv_bytes_peak());
 
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     decode(1);  // on a GPU the first step after a prompt records a graph
     const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
     sample["decode"] = part(options, steps / static_cast<double>(options.decode_tokens),
@@ -155,7 +134,7 @@ OrderedJson sample_training(const ModelSubject& subject, const ModelCut& cut,
     const int64_t vocab_size = subject.config.vocab_size;
     const int64_t warm_up = options.offload == Offloading::none ? 256 : options.tokens;
     training.step(some_batch(std::min(options.tokens, warm_up), vocab_size));
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     const MicroBatch batch = some_batch(options.tokens, vocab_size);
     const double seconds = seconds_of(options.device, [&] { training.step(batch); });
     sample["train"] = part(options, seconds, 0);

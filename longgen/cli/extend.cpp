@@ -83,7 +83,7 @@ int extend(ExtendCommand& command) {
   LG_CHECK(!(command.options.resume && command.options.replace),
            "--resume goes on with a run, --force begins anew: give one of them.");
   command.options.show_progress = !command.quiet;
-  command.options.on_gpu = open_device(command.device).is_cuda();
+  command.options.device = open_device(command.device);
   command.options.stop = &interrupted();
   catch_interrupts();
   const TrainSummary summary = train(recipe, command.options);

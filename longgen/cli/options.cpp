@@ -9,6 +9,7 @@
 #include "longgen/base/nearest_name.h"
 #include "longgen/base/threads.h"
 #include "longgen/base/units.h"
+#include "longgen/plan/number_format.h"
 
 namespace longgen {
 namespace {
@@ -26,16 +27,18 @@ void set_quiet_flag(CLI::App* command, const std::function<void()>& also) {
 }  // namespace
 
 void add_device_option(CLI::App* command, std::string& device) {
-  // The name that is nearest to "gpu" would be "cpu".
-  const CLI::Validator gpu_is_cuda(
+  const CLI::Validator is_device(
       [](std::string& value) {
-        const bool is_gpu = value == "gpu";
-        return std::string(is_gpu ? "expected cpu or cuda, found \"gpu\". Did you mean \"cuda\"?"
-                                  : "");
+        if (value == "cpu" || gpu_index(value)) return std::string();
+        // The name that is nearest to "gpu" would be "cpu".
+        const std::string near =
+            value == "gpu" ? " Did you mean \"cuda\"?" : did_you_mean(value, {"cpu", "cuda"});
+        return "expected cpu, cuda or cuda:N, found \"" + value + "\"." + near;
       },
       "");
-  add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)")
-      ->transform(gpu_is_cuda);
+  command->add_option("--device", device, "where to compute (default cpu)")
+      ->option_text("cpu|cuda|cuda:N")
+      ->check(is_device);
 }
 
 void add_model_options(CLI::App* command, ModelOptions& options) {
@@ -68,7 +71,7 @@ CLI::Option* add_choice_option(CLI::App* command, const std::string& name, std::
 
 void add_number_format_option(CLI::App* command, std::string& dtype,
                               const std::string& description) {
-  add_choice_option(command, "--dtype", dtype, {"float32", "bfloat16"}, description);
+  add_choice_option(command, "--dtype", dtype, kNumberFormats.names(), description);
 }
 
 void add_prefill_chunk_option(CLI::App* command, int64_t& chunk) {

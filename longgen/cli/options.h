@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace longgen {
 /// Adds --device, --dtype and --threads, which every command has that runs a model.
 void add_model_options(CLI::App* command, ModelOptions& options);
 
-/// Adds --device alone.
+/// Adds --device alone: cpu, cuda or cuda:N.
 void add_device_option(CLI::App* command, std::string& device);
 
 /// Adds --json, with which the report is one JSON object on stdout instead of text.

@@ -25,7 +25,7 @@ DecodeGraph::DecodeGraph(const Decoder& decoder, std::vector<SequenceCache*> cac
 
 void DecodeGraph::record() {
   graph_.reset();
-  graph_ = gpu_cache().record([this] {
+  graph_ = gpu_backend().record(decoder_.device(), [this] {
     const RopeTable rope =
         make_rope_table(inputs_[1], frequencies_, decoder_.config().rope.attention_factor);
     logits_BV_ = decoder_.logits(decoder_.forward(inputs_[0], context_, rope));

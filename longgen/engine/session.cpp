@@ -40,7 +40,7 @@ std::unique_ptr<PageMemory> page_memory(const Decoder& decoder) {
   LG_CHECK(head_size == 64 || head_size == 128,
            "[session] on a GPU the head size must be 64 or 128, found ", head_size,
            ". Use --device cpu.");
-  return gpu_cache().new_memory(std::nullopt);
+  return gpu_cache().new_memory(decoder.device(), std::nullopt);
 }
 
 int64_t default_prefill_chunk(at::Device device) { return device.is_cuda() ? 8192 : 512; }

@@ -30,7 +30,7 @@ class HostMemory : public PageMemory {
     slabs_.push_back(std::move(slab));
     return static_cast<std::byte*>(slabs_.back().get());
   }
-  bool on_gpu() const override { return false; }
+  c10::Device device() const override { return c10::kCPU; }
 
  private:
   struct Release {

@@ -106,31 +106,50 @@ Pattern LayerPlan::pattern(int64_t layer, int64_t num_kv_heads) const {
   return classes_[class_of(layer)].for_heads(num_kv_heads);
 }
 
-std::vector<int64_t> LayerPlan::window_layers() const { return layers_of_class(kWindow); }
+bool LayerPlan::is_hybrid() const {
+  return std::any_of(class_of_layer_.begin(), class_of_layer_.end(), [&](int64_t index) {
+    return index != kFull && !pattern_of_class(index).is_window();
+  });
+}
 
-int64_t LayerPlan::window_tokens() const {
-  return num_classes() > kWindow ? classes_[kWindow].window_tokens() : 0;
+std::vector<int64_t> LayerPlan::window_layers() const {
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    if (pattern_of_class(class_of(layer)).is_window()) layers.push_back(layer);
+  }
+  return layers;
+}
+
+LayerPlan LayerPlan::with_pattern(const std::vector<int64_t>& layers,
+                                  const Pattern& pattern) const {
+  LayerPlan plan = *this;
+  const auto found = std::find(classes_.begin(), classes_.end(), pattern);
+  const int64_t index = found - classes_.begin();
+  if (found == classes_.end()) plan.classes_.push_back(pattern);
+  for (const int64_t layer : layers) plan.class_of_layer_.at(layer) = index;
+  return plan;
 }
 
 LayerPlan LayerPlan::with_windows(const std::vector<int64_t>& layers, int64_t window_tokens) const {
-  LayerPlan plan = *this;
-  if (layers.empty()) return plan;
-  const Pattern window = Pattern::window(window_tokens);
-  LG_CHECK(num_classes() == kWindow || classes_[kWindow] == window,
-           "[layers] the plan has windows of ", this->window_tokens(), " tokens and cannot have ",
-           "others of ", window_tokens, ".");
-  plan.classes_.resize(kWindow);
-  plan.classes_.push_back(window);
-  for (const int64_t layer : layers) plan.class_of_layer_.at(layer) = kWindow;
-  return plan;
+  return layers.empty() ? *this : with_pattern(layers, Pattern::window(window_tokens));
 }
 
 LayerPlan LayerPlan::for_context(int64_t context) const {
-  if (window_tokens() < context) return *this;
   LayerPlan plan = *this;
-  std::replace(plan.class_of_layer_.begin(), plan.class_of_layer_.end(), kWindow, kFull);
-  plan.classes_.resize(kWindow);
+  for (int64_t index = 0; index < num_classes(); ++index) {
+    const Pattern& pattern = pattern_of_class(index);
+    if (!pattern.is_window() || pattern.window_tokens() < context) continue;
+    plan = plan.with_pattern(layers_of_class(index), Pattern());
+  }
   return plan;
+}
+
+bool LayerPlan::operator==(const LayerPlan& other) const {
+  bool equal = num_layers() == other.num_layers() && sparse() == other.sparse();
+  for (int64_t layer = 0; equal && layer < num_layers(); ++layer) {
+    equal = pattern_of_class(class_of(layer)) == other.pattern_of_class(other.class_of(layer));
+  }
+  return equal;
 }
 
 std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers) {
@@ -170,7 +189,8 @@ std::vector<int64_t> choose_full_layers(std::string_view text, const LayerPlan& 
   const std::vector<int64_t> chosen = parse_full_layers(text, model.num_layers());
   for (const int64_t layer : chosen) {
     LG_CHECK(std::binary_search(others.begin(), others.end(), layer), "[layers] '", text,
-             "': layer ", layer, " has a window of the model's own, ", model.window_tokens(),
+             "': layer ", layer, " has a window of the model's own, ",
+             model.pattern_of_class(model.class_of(layer)).window_tokens(),
              " tokens, and keeps it. Expected some of ", format_layers(others, model.num_layers()),
              ".");
   }
@@ -187,8 +207,11 @@ LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse,
   const bool none_sparse = static_cast<int64_t>(full.size() + windows.size()) == model.num_layers();
   const Pattern pattern =
       none_sparse && sparse == "full" ? LayerPlan().sparse() : Pattern::parse_sparse(sparse);
-  return LayerPlan::hybrid(model.num_layers(), full, pattern)
-      .with_windows(windows, model.window_tokens());
+  LayerPlan plan = LayerPlan::hybrid(model.num_layers(), full, pattern);
+  for (const int64_t layer : windows) {
+    plan = plan.with_pattern({layer}, model.pattern_of_class(model.class_of(layer)));
+  }
+  return plan;
 }
 
 std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers) {
@@ -211,14 +234,15 @@ std::string format_classes(const LayerPlan& plan) {
   for (int64_t index = 0; index < plan.num_classes(); ++index) {
     if (plan.count(index) == 0) continue;
     const Pattern& pattern = plan.pattern_of_class(index);
+    const bool is_sparse = !pattern.is_full() && !pattern.is_window();
     if (!text.empty()) text += ", ";
     if (pattern.is_full()) text += "full ";
+    if (is_sparse) text += "sparse ";
     if (pattern.is_window()) {
       text += "windows of " + format_count(pattern.window_tokens(), "token") + " ";
     }
-    if (index == LayerPlan::kSparse) text += "sparse ";
     text += format_layers(plan.layers_of_class(index), plan.num_layers());
-    if (index == LayerPlan::kSparse) text += ": " + pattern.to_string();
+    if (is_sparse) text += ": " + pattern.to_string();
   }
   return text;
 }

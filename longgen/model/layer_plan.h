@@ -11,8 +11,8 @@
 namespace longgen {
 
 /// The layers of a model in classes, each of one pattern. Every plan has two of them, whether a layer
-/// is in them or not: full attention, and the sparse pattern of a hybrid. A third one is the sliding
-/// window that a family has of its own.
+/// is in them or not: full attention, and the sparse pattern of a hybrid. Others follow in the order
+/// in which they were given: the sliding window that a family has of its own.
 class LayerPlan {
  public:
   static constexpr int64_t kFull = 0, kSparse = 1;  ///< classes that every plan has
@@ -39,24 +39,27 @@ class LayerPlan {
 
   bool is_full(int64_t layer) const { return class_of(layer) == kFull; }
   bool is_all_full() const { return count(kFull) == num_layers(); }
+  /// Has it no class with layers but the two that every plan has?
+  bool is_full_and_sparse() const { return count(kFull) + count(kSparse) == num_layers(); }
   /// Is some layer sparse? Windows of the family's own alone make no hybrid.
-  bool is_hybrid() const { return count(kSparse) > 0; }
+  bool is_hybrid() const;
   std::vector<int64_t> full_layers() const { return layers_of_class(kFull); }
   /// The pattern of the sparse layers, known also where there are none.
   const Pattern& sparse() const { return classes_[kSparse]; }
-  /// The layers with a window of the family's own, and its length; none and 0 without one.
+  /// The layers with a window of the family's own, ascending.
   std::vector<int64_t> window_layers() const;
-  int64_t window_tokens() const;
 
-  /// Gives this plan with a window in these layers instead of what they had.
+  /// Gives this plan with another pattern in these layers, which may make a class of its own.
+  LayerPlan with_pattern(const std::vector<int64_t>& layers, const Pattern& pattern) const;
+  /// The same with a window in tokens; without layers nothing changes, whatever its length.
   LayerPlan with_windows(const std::vector<int64_t>& layers, int64_t window_tokens) const;
   /// Gives this plan for a context: a window that is as long makes its layers full.
   LayerPlan for_context(int64_t context) const;
-  bool operator==(const LayerPlan&) const = default;
+  /// Do all layers see the same, and is the sparse pattern the same? The order of classes is none of
+  /// the meaning.
+  bool operator==(const LayerPlan& other) const;
 
  private:
-  static constexpr int64_t kWindow = 2;  ///< the class of windows, if there is one
-
   std::vector<Pattern> classes_ = {Pattern(), Pattern::parse("sink")};
   std::vector<int64_t> class_of_layer_;
 };

@@ -57,7 +57,7 @@ std::string sizes_text(const ModelConfig& config) {
 
 std::string layers_text(const ModelConfig& config) {
   if (config.layers.is_all_full()) return fmt::format("{}, all full", config.num_layers);
-  if (config.layers.window_tokens() > 0) return format_classes(config.layers);
+  if (!config.layers.is_full_and_sparse()) return format_classes(config.layers);
   return fmt::format("full {}, sparse the others: {}",
                      format_layers(config.layers.full_layers(), config.num_layers),
                      config.layers.sparse().to_string());

@@ -88,7 +88,7 @@ void add_serving(const Plan& plan, Report& report) {
 void add_training(const Plan& plan, Report& report) {
   const TrainingOptions& training = plan.request.training;
   std::string title =
-      "training, one sequence a step, recompute " + recomputation_name(training.recompute);
+      "training, one sequence a step, recompute " + kRecomputations.name(training.recompute);
   if (training.masters == NumberFormat::bfloat16) title += ", states bfloat16";
   report.heading(title);
   add_memory(plan, &ArchitecturePlan::training_memory, report);
@@ -140,7 +140,7 @@ std::string title_text(const Plan& plan) {
   if (plan.hybrid) {
     const LayerPlan& layers = request.layers;
     const std::string classes =
-        layers.window_tokens() > 0
+        !layers.is_full_and_sparse()
             ? format_classes(layers)
             : fmt::format("full layers {}, the others {}",
                           format_layers(layers.full_layers(), layers.num_layers()),

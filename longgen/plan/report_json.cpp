@@ -47,9 +47,10 @@ OrderedJson layers_to_json(const LayerPlan& layers) {
   OrderedJson pattern = nullptr;
   if (layers.is_hybrid()) pattern = layers.sparse().to_string();
   OrderedJson json = {{"full_layers", layers.full_layers()}, {"pattern", std::move(pattern)}};
-  if (layers.window_tokens() > 0) {
-    json["window_layers"] = layers.window_layers();
-    json["window_tokens"] = layers.window_tokens();
+  for (int64_t c = LayerPlan::kSparse + 1; c < layers.num_classes(); ++c) {
+    if (layers.count(c) == 0) continue;
+    json["other_classes"].push_back({{"pattern", layers.pattern_of_class(c).to_string()},
+                                     {"layers", layers.layers_of_class(c)}});
   }
   return json;
 }

@@ -16,7 +16,7 @@ import termios
 import unittest
 
 from cli_case import CliCase
-from tiny_model import write_tiny_llama
+from tiny_model import recipe_text, write_tiny_llama
 
 # Commands whose output is not a report: JSON lines, a conversation, a text for other programs.
 NO_REPORT = {"tokenize", "score", "chat", "help", "man", "completion"}
@@ -109,7 +109,13 @@ class UsageErrorTest(UsageCase):
             ("info", "m", "more"): 'unexpected argument "more".',
             ("score", "m", "--dtype", "flaot32"):
                 '--dtype: expected auto, float32 or bfloat16, found "flaot32". Did you mean "float32"?',
-            ("score", "m", "--device", "gpu"): '--device: expected cpu or cuda, found "gpu". Did you mean "cuda"?',
+            ("score", "m", "--device", "gpu"): '--device: expected cpu, cuda or cuda:N, found "gpu". Did you mean "cuda"?',
+            ("score", "m", "--device", "cdua"): '--device: expected cpu, cuda or cuda:N, found "cdua". Did you mean "cuda"?',
+            ("score", "m", "--device", "cuda:"): '--device: expected cpu, cuda or cuda:N, found "cuda:". Did you mean "cuda"?',
+            ("extend", "r", "--device", "cuda:-1"): '--device: expected cpu, cuda or cuda:N, found "cuda:-1". Did you mean "cuda"?',
+            ("extend", "r", "--device", "cuda:01"): '--device: expected cpu, cuda or cuda:N, found "cuda:01". Did you mean "cuda"?',
+            ("extend", "r", "--device", "cuda:99999999999"):
+                '--device: expected cpu, cuda or cuda:N, found "cuda:99999999999".',
             ("plan", "m", "--recompute", "layer"):
                 '--recompute: expected layers, layers_keep_attention or none, found "layer". Did you mean "layers"?',
             ("plan", "m", "--states", "f32"): '--states: expected float32 or bfloat16, found "f32".',
@@ -214,9 +220,7 @@ class FlagsTest(UsageCase):
         """A call of each command that reports or works, and what it reads from stdin."""
         model, text = self.dir / "model", self.put("text.txt", "the sea was calm under a grey sky " * 20)
         write_tiny_llama(model)
-        recipe = self.put("recipe.toml", f'[model]\npath = "{model}"\noutput = "{self.dir}/run"\n'
-                          f'[architecture]\nlayers = "1"\ncontext = 256\n[data]\npath = "{self.dir}/data"\n'
-                          "sequence_length = 32\n[train]\nsteps = 1\n[eval]\nevery = 0\n")
+        recipe = self.put("recipe.toml", recipe_text(self.dir, data={"sequence_length": 32}, train={"steps": 1}))
         small = ["--tokens", "32", "--threads", "2"]
         yield ["import", model, self.dir / "imported"], ""
         yield ["convert", model, self.dir / "hybrid"], ""

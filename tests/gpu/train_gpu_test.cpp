@@ -4,13 +4,12 @@
 #include <cmath>
 
 #include "longgen/base/units.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/optimizer.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/unit/train/model_cases.h"
-#include "tests/unit/train/recipe_test_support.h"
 #include "tests/unit/train/tiny_run.h"
 
 namespace longgen {
@@ -89,13 +88,13 @@ TEST_P(ModelGpu, LossAndGradientsAreAsGoodAsThoseOfTheCpu) {
 TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
   const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = bf16_weights(config);
-  const auto with = [&](Recompute recompute) {
+  const auto with = [&](Recomputation recompute) {
     return run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute});
   };
-  const Outcome none = with(Recompute::kNone);
-  expect_bits(with(Recompute::kNone), none);
-  expect_bits(with(Recompute::kLayers), none);
-  expect_bits(with(Recompute::kLayersKeepAttention), none);
+  const Outcome none = with(Recomputation::none);
+  expect_bits(with(Recomputation::none), none);
+  expect_bits(with(Recomputation::layers), none);
+  expect_bits(with(Recomputation::layers_keep_attention), none);
 }
 
 TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
@@ -103,7 +102,8 @@ TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
   const ModelWeights weights = bf16_weights(config);
   const Outcome kept = run(config, weights, at::kBFloat16, kGpu);
   LayerOffload offload(kGpu);
-  for (const Recompute recompute : {Recompute::kLayers, Recompute::kLayersKeepAttention}) {
+  for (const Recomputation recompute :
+       {Recomputation::layers, Recomputation::layers_keep_attention}) {
     for (int pass = 0; pass < 3; ++pass) {  // later ones use the host's memory again
       expect_bits(
           run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute, .offload = &offload}),
@@ -120,7 +120,7 @@ TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
   for (int64_t t = 0; t < kFeedForwardRows + 700; t += 1000) starts.push_back(t);
   const MicroBatch batch = packed_batch(kFeedForwardRows + 700, starts);
   const Outcome none =
-      run(config, weights, at::kBFloat16, kGpu, {.recompute = Recompute::kNone}, batch);
+      run(config, weights, at::kBFloat16, kGpu, {.recompute = Recomputation::none}, batch);
   LayerOffload offload(kGpu);
   expect_bits(run(config, weights, at::kBFloat16, kGpu, {.offload = &offload}, batch), none);
   // No chunk is left out or taken twice: that would be an error of about a half.
@@ -173,10 +173,10 @@ TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
   ModelWeights gradients = zeros_like(weights, at::kBFloat16);
   LayerOffload offload(kGpu);
   const auto growth = [&](LayerOffload* where) {
-    const int64_t before = gpu_memory().allocated;
+    const int64_t before = gpu_memory(kGpu).allocated;
     c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(0);
     backward_pass(decoder, batch, {.loss_chunk_rows = 64, .offload = where}, gradients);
-    return gpu_memory().peak_allocated - before;
+    return gpu_memory(kGpu).peak_allocated - before;
   };
   growth(nullptr);  // libraries take their workspaces in the first pass
   for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
@@ -186,7 +186,7 @@ TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
     const int64_t found = growth(mode == Offloading::none ? nullptr : &offload);
     EXPECT_NEAR(static_cast<double>(found) / static_cast<double>(planned), 1, 0.15)
         << format_bytes(found) << " of " << format_bytes(planned) << " planned, offload "
-        << offloading_name(mode);
+        << kOffloadings.name(mode);
   }
 }
 
@@ -225,8 +225,8 @@ class TrainGpu : public GpuTest {
   fs::path dir_;
 };
 
-constexpr TrainOptions kOnGpu = {.show_progress = false, .on_gpu = true};
-constexpr TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .on_gpu = true};
+const TrainOptions kOnGpu = {.show_progress = false, .device = kGpu};
+const TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .device = kGpu};
 
 TEST_F(TrainGpu, TenStepsAreThoseOfTheCpu) {
   const TrainSummary gpu = train(recipe("gpu"), kOnGpu);

@@ -43,6 +43,10 @@ std::vector<Segment> make_segments(const std::vector<Sequence>& sequences, const
     int64_t wanted =
         std::min(num_blocks / kMinQueryBlocks, (kTargetSegments + num_kv_heads - 1) / num_kv_heads);
     if (pattern.is_full()) wanted = std::min(wanted, kMaxFullSegments);
+    if (pattern.is_window()) {  // so long that its own queries outweigh the window before it
+      const int64_t longer_than_window = num_blocks * kBlock / pattern.window_tokens();
+      wanted = std::min(wanted, std::max(kMaxFullSegments, longer_than_window));
+    }
     wanted = std::max<int64_t>(wanted, 1);
     for (int64_t head = 0; head < num_kv_heads; ++head) {
       const std::vector<Tile> tiles =

@@ -205,7 +205,8 @@ TEST_F(ApiTest, ScoresAreTheSameForTextAndTokens) {
 TEST_F(ApiTest, ErrorsSayWhatWasExpected) {
   const std::string path = dir_.string();
   EXPECT_ERROR(Model(path + "/nowhere"), "nowhere");
-  EXPECT_ERROR(Model(path, {.device = "gpu"}), "device: expected cpu or cuda");
+  EXPECT_ERROR(Model(path, {.device = "gpu"}),
+               "device: expected cpu, cuda or cuda:N, found \"gpu\".");
   EXPECT_ERROR(Model(path, {.dtype = "float16"}),
                "dtype: expected auto, float32 or bfloat16, found \"float16\".");
   EXPECT_ERROR(Model(path, {.threads = -1}),

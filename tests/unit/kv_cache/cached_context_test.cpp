@@ -396,9 +396,9 @@ TEST(CachedContext, ErrorsSayWhatIsWrong) {
       "config.");
   EXPECT_EQ(
       attend_layer(0, x.to(torch::kBFloat16), Pattern()),
-      "[cached context] expected q, k and v of 2 tokens, 3 KV heads of 32, Float on the CPU, rows "
-      "contiguous, found\n  q [2, 6, 32] BFloat16 | k [2, 3, 32] BFloat16 | v [2, 3, 32] "
-      "BFloat16\n  The cache must be made for this model and dtype.");
+      "[cached context] expected q, k and v of 2 tokens, 3 KV heads of 32, Float on cpu, rows "
+      "contiguous, found\n  q [2, 6, 32] BFloat16 cpu | k [2, 3, 32] BFloat16 cpu | v [2, 3, 32] "
+      "BFloat16 cpu\n  The cache must be made for this model and dtype.");
   const auto mismatch = [&](const Qkv& y) {
     return attend_layer(0, y, Pattern()).find("expected q, k and v of 2 tokens") !=
            std::string::npos;

@@ -218,6 +218,21 @@ TEST(PageLayout, GroupsOfThreeClasses) {
   }
 }
 
+TEST(PageLayout, FiveClasses) {
+  const LayerPlan plan = three_classes("sink=1,window=2,stride=5", 100)
+                             .with_windows({2}, 640)
+                             .with_pattern({5}, Pattern::sparse(2, 4));
+  const KvLayout layout(plan, {6, 2, 64, 4});
+  EXPECT_EQ(layout.num_groups(), 6);
+  for (int64_t layer = 0; layer < 6; ++layer) {
+    EXPECT_EQ(layout.pattern(layout.slot(layer).group), plan.pattern(layer, 2));
+  }
+  for (const int64_t tokens : {0, 1, 64, 100, 640, 1000, 2000}) {
+    EXPECT_EQ(layout.pages_held(tokens), count_pages(layout, tokens, tokens)) << tokens;
+    EXPECT_EQ(layout.kv_bytes(tokens), needed_bytes(layout, plan, tokens)) << tokens;
+  }
+}
+
 TEST(PageLayout, PagesOfThreeClassesAreThoseThatCountingFinds) {
   std::mt19937_64 random(8);
   for (const int64_t window : {1, 5, 63, 64, 65, 100, 512, 1000}) {

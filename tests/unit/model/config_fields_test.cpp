@@ -20,7 +20,8 @@ SlidingWindows windows_of(const Json& json) {
   const ModelConfig config = parse(json);
   const ModelConfig again = parse_model_config(dump_model_config(config), "again");
   EXPECT_EQ(again.layers, config.layers) << json;
-  return {config.layers.window_layers(), config.layers.window_tokens()};
+  const std::vector<int64_t> layers = config.layers.window_layers();
+  return {layers, layers.empty() ? 0 : config.pattern(layers[0]).window_tokens()};
 }
 
 TEST(Config, SlidingWindowsAreThoseOfTheFamily) {
@@ -96,7 +97,15 @@ TEST(Config, WindowsThatConfigJsonCannotSayAreRefused) {
                                   {"layer_types",
                                    {"full_attention", "sliding_attention", "sliding_attention"}}})),
                "field layer_types: expected only \"sliding_attention\", found \"full_attention\"");
-  ModelConfig config = parse(family_json("mistral", {{"sliding_window", 128}}));
+  ModelConfig config = parse(family_json("qwen3"));
+  config.layers = LayerPlan::all_full(3).with_windows({1}, 128).with_windows({2}, 64);
+  EXPECT_ERROR(dump_model_config(config),
+               "[config] config.json has windows of one length, found 128 and 64 tokens.");
+  config.layers =
+      LayerPlan::hybrid(3, {0}, Pattern::sparse(1, 2)).with_pattern({2}, Pattern::sparse(1, 4));
+  EXPECT_ERROR(dump_model_config(config),
+               "[config] config.json has one sparse pattern: of the 3 layers 1 have another one.");
+  config = parse(family_json("mistral", {{"sliding_window", 128}}));
   config.layers = LayerPlan::all_full(3).with_windows({1}, 128);
   EXPECT_ERROR(dump_model_config(config),
                "[config] the family mistral cannot have windows of 128 tokens in 1 (1 of 3) of its "
@@ -190,9 +199,9 @@ TEST(Config, BiasesAreThoseThatTheFamilyReads) {
 TEST(Config, FamiliesAreListedWhereOneIsNotKnown) {
   EXPECT_ERROR(
       parse(with("model_type", "gpt2")),
-      "c.json: field model_type: expected llama, mistral, qwen2, qwen3 or seed_oss, found "
+      "c.json: field model_type: expected llama, mistral, qwen2, qwen3, seed_oss or phi3, found "
       "\"gpt2\". longgen has no other family (Llama 2 to 3.2 and SmolLM2 are llama, Qwen2.5 "
-      "is qwen2).");
+      "is qwen2, Phi-4 is phi3).");
 }
 
 TEST(Config, FieldsOfOtherArithmeticAreRefusedByName) {
@@ -287,8 +296,10 @@ TEST(Config, UnknownFieldsAreThoseThatSaySomething) {
                      {"new_note", nullptr},
                      {"transformers_version", "5.23.0"},
                      {"unsloth_version", "2026.1"}};
-  EXPECT_EQ(unknown_fields({.family = "llama", .raw = json}),
-            (std::vector<std::string>{"new_gate", "new_kind"}));
+  ModelConfig config;
+  config.family = "llama";
+  config.raw = json;
+  EXPECT_EQ(unknown_fields(config), (std::vector<std::string>{"new_gate", "new_kind"}));
 }
 
 }  // namespace

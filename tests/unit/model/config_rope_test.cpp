@@ -67,6 +67,15 @@ TEST(Config, ASpellingOfRopeForEachPlaceWhereItMayStand) {
             512);
 }
 
+TEST(Config, LongropeIsRefusedByName) {
+  for (const char* kind : {"longrope", "su"}) {
+    EXPECT_ERROR(parse(with("rope_scaling", {{"type", kind}, {"long_factor", {1.0, 2.0}}})),
+                 "c.json: field rope_scaling.type: expected default, linear, llama3 or yarn, found "
+                 "\"" +
+                     std::string(kind) + "\". Its frequencies change with the length of the text");
+  }
+}
+
 TEST(Config, PlacesOfRopeThatDisagreeAreRefused) {
   const Json yarn = {{"type", "yarn"}, {"factor", 8.0}, {"original_max_position_embeddings", 64}};
   Json both = with("rope_scaling", yarn);

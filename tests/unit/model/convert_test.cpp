@@ -47,7 +47,16 @@ TEST(LayerPlan, ClassesOfLayers) {
   EXPECT_EQ(plan.for_context(513), plan);
   EXPECT_EQ(plan.for_context(512), LayerPlan::hybrid(6, {0, 1, 4, 5}, Pattern::sparse(1, 2)));
   EXPECT_EQ(hybrid.with_windows({}, 0), hybrid);
-  EXPECT_ERROR(plan.with_windows({2}, 100), "has windows of 512 tokens and cannot have others");
+  // Any number of classes; the order in which they came says nothing.
+  const LayerPlan more = plan.with_windows({2}, 100).with_pattern({3}, Pattern::sparse(1, 4));
+  EXPECT_EQ(more.num_classes(), 5);
+  EXPECT_EQ(more.window_layers(), (Layers{0, 2, 5}));
+  EXPECT_EQ(more, hybrid.with_pattern({3}, Pattern::sparse(1, 4))
+                      .with_windows({2}, 100)
+                      .with_windows({0, 5}, 512));
+  EXPECT_NE(more, plan);
+  EXPECT_EQ(more.for_context(200).window_layers(), (Layers{2}));
+  EXPECT_TRUE(LayerPlan::all_full(2).with_pattern({1}, Pattern::sparse(1, 4)).is_hybrid());
   EXPECT_ERROR(LayerPlan::hybrid(6, {4, 1}, Pattern::sparse(1, 2)),
                "expected ascending numbers from 0 to 5");
   EXPECT_ERROR(LayerPlan::hybrid(6, {6}, Pattern::sparse(1, 2)), "numbers from 0 to 5");
@@ -65,7 +74,7 @@ TEST(LayerPlan, WindowsOfTheFamilyStayWhereOtherLayersAreFull) {
   const auto full_of = [&](const char* layers) {
     const LayerPlan plan = parse_layer_plan(layers, "sink", model);
     EXPECT_EQ(plan.window_layers(), windows);
-    EXPECT_EQ(plan.window_tokens(), 512);
+    EXPECT_EQ(plan.pattern(0, 1), Pattern::window(512));
     // Once converted, it is the same model to convert.
     EXPECT_EQ(parse_layer_plan(layers, "sink", plan), plan);
     return plan.full_layers();

@@ -1,6 +1,6 @@
 """Models against transformers: tiny random ones of every family, and the real SmolLM2.
 
-Usage: transformers_oracle_test.py ORACLE_TOOL tiny|spellings|gradients|gguf|real
+Usage: transformers_oracle_test.py ORACLE_TOOL tiny|windows|spellings|gradients|gguf|real
 """
 import json
 import subprocess
@@ -47,6 +47,9 @@ FAMILIES = {
     "qwen2-tied-yarn": ("qwen2", dict(tie_word_embeddings=True, rope_parameters=YARN)),
     "qwen3": ("qwen3", dict(head_dim=32)),
     "qwen3-bias-tied": ("qwen3", dict(head_dim=32, attention_bias=True, tie_word_embeddings=True)),
+    "phi3": ("phi3", {}),
+    "phi3-mha-window-tied": ("phi3", dict(num_key_value_heads=4, sliding_window=100,
+                                          tie_word_embeddings=True)),
     "seed_oss": ("seed_oss", dict(head_dim=16)),
     "seed_oss-biases": ("seed_oss", dict(head_dim=32, attention_bias=False, attention_out_bias=True,
                                          mlp_bias=True)),
@@ -83,9 +86,9 @@ def random_ids(count, vocabulary=199):
     return torch.randint(3, vocabulary, (count,), generator=torch.Generator().manual_seed(count))
 
 
-def logits_of(directory, ids, folder):
+def logits_of(directory, ids, folder, command="logits"):
     out = folder / "logits.bin"
-    run("logits", directory, out, ids.tolist())
+    run(command, directory, out, ids.tolist())
     return torch.from_numpy(numpy.fromfile(out, numpy.float32).reshape(len(ids), -1))
 
 
@@ -171,6 +174,49 @@ SPELLINGS = {
 }
 
 
+WINDOW_SIZES = dict(num_hidden_layers=4, max_position_embeddings=1024)
+MIXED = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"]
+WINDOWS = {
+    f"{kind}-{name}-{tokens}": (kind, WINDOW_SIZES | dict(sliding_window=tokens) | fields)
+    for tokens in (1, 5, 64, 100, 300)
+    for kind, name, fields in (
+        ("mistral", "all", dict(head_dim=16)),
+        ("qwen2", "upper", dict(use_sliding_window=True, max_window_layers=2)),
+        ("qwen3", "mixed", dict(use_sliding_window=True, layer_types=MIXED, head_dim=32)))
+}
+
+
+def test_windows(folder):
+    """Sliding windows of a family's own, exact in tokens, in all layers and in some."""
+    for name, sizes in WINDOWS.items():
+        FAMILIES[name] = sizes
+        model = tiny_model(name)
+        source, copy = folder / name, folder / f"{name}-copy"
+        save(model, source)
+        run("save", source, copy)
+        reopened = AutoModelForCausalLM.from_pretrained(copy, attn_implementation="eager").eval()
+        full = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
+        for key in ("sliding_window", "use_sliding_window", "layer_types"):
+            assert getattr(reopened.config, key, None) == getattr(full.config, key, None), f"{name}: {key}"
+        for count in (1, 65, 401):
+            ids = random_ids(count)
+            with torch.no_grad():
+                expected = model(ids[None]).logits[0]
+                again = reopened(ids[None]).logits[0]
+            error = (logits_of(source, ids, folder) - expected).abs().max().item()
+            assert error <= TINY_TOLERANCE, f"{name}, {count} tokens: error {error}"
+            assert (again - expected).abs().max().item() <= 1e-6, f"{name}: transformers on the written model"
+            decoded = (logits_of(source, ids, folder, "decoded") - expected).abs().max().item()
+            assert decoded <= TINY_TOLERANCE, f"{name}, {count} tokens, cached: error {decoded}"
+        print(f"{name}: {error:.1e}, cached {decoded:.1e}")
+        # The window matters: without it the numbers are others.
+        file = copy / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | dict(
+            sliding_window=None, use_sliding_window=False, layer_types=None)))
+        difference = (logits_of(copy, ids, folder) - expected).abs().max().item()
+        assert difference > 100 * TINY_TOLERANCE, f"{name}: the window changes only {difference}"
+
+
 def test_spellings(folder):
     """transformers and longgen read one config.json, written by hand, alike."""
     for number, (name, (kind, sizes, fields)) in enumerate(SPELLINGS.items()):
@@ -201,7 +247,9 @@ def test_spellings(folder):
 
 
 def test_gradients(folder):
-    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2"):
+    for name in ("mistral-all-5", "qwen3-mixed-64"):
+        FAMILIES[name] = WINDOWS[name]
+    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2", "mistral-all-5", "qwen3-mixed-64"):
         model = tiny_model(name)
         source, out = folder / name, folder / f"{name}-gradients"
         save(model, source)
@@ -227,7 +275,8 @@ GGUF_NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
               "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
               "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
               "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
-              "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+              "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+              "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
 GGUF_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
@@ -245,6 +294,8 @@ def write_gguf(model, path, kv_heads_by_layer=False):
                              if kv_heads_by_layer else config.num_key_value_heads)
     writer.add_key_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if kind == "phi3" and config.sliding_window:
+        writer.add_sliding_window(config.sliding_window)
     rope = config.rope_parameters
     writer.add_rope_freq_base(rope["rope_theta"])
     if rope["rope_type"] == "yarn":
@@ -294,7 +345,8 @@ def write_gguf(model, path, kv_heads_by_layer=False):
 
 def test_gguf(folder):
     names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
-             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied"]
+             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3",
+             "phi3-mha-window-tied"]
     FAMILIES["llama-yarn-betas"] = ("llama", dict(rope_parameters=YARN | dict(
         attention_factor=0.8, beta_fast=16.0, beta_slow=2.0)))
     FAMILIES["llama3-8k"] = ("llama", dict(
