@@ -154,7 +154,7 @@ class Generator {
 
   /// Continues a text. Throws Error on a prompt without tokens and on options out of range.
   Generation generate(std::string_view prompt, const GenerationOptions& options = {});
-  /// Continues tokens, which may be any of the model's.
+  /// Continues tokens. Throws Error on one that is not in the vocabulary.
   Generation generate(const std::vector<int32_t>& prompt, const GenerationOptions& options = {});
 
  private:

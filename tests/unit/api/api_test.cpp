@@ -33,6 +33,13 @@ class ApiTest : public FolderTest {
 };
 
 const std::string kPrompt = "hello hello, this is a text";
+/// Returns the first character of a text, whose bytes after the first one begin with 10.
+std::string first_character(const std::string& text) {
+  size_t end = 1;
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  return text.substr(0, end);
+}
+
 const GenerationOptions kShort = {.max_tokens = 12, .ignore_eos = true};
 
 TEST_F(ApiTest, FactsAreThoseOfTheDirectory) {
@@ -100,7 +107,7 @@ TEST_F(ApiTest, AGenerationEndsWhereItIsTold) {
   EXPECT_EQ(at_token.tokens.back(), whole.tokens[4]);
 
   options = kShort;
-  options.stop = {whole.text.substr(0, 1)};
+  options.stop = {first_character(whole.text)};
   const Generation at_text = generator.generate(kPrompt, options);
   EXPECT_EQ(at_text.end, GenerationEnd::stop_string);
   EXPECT_EQ(at_text.text, "");
@@ -214,7 +221,8 @@ TEST_F(ApiTest, ErrorsSayWhatWasExpected) {
   const Model model = open();
   Generator generator(model);
   EXPECT_ERROR(generator.generate(""), "the prompt has no tokens.");
-  EXPECT_ERROR(generator.generate(std::vector<int32_t>{320}), "token 320 is not in the model's");
+  EXPECT_ERROR(generator.generate(std::vector<int32_t>{320}),
+               "expected an id of the vocabulary (266 ids), found 320.");
   EXPECT_ERROR(generator.generate("a", {.top_p = 0}), "top");
   EXPECT_ERROR(generator.generate("a", {.stop_tokens = {266}}),
                "stop_tokens: expected tokens of the vocabulary, from 0 to 265, found 266.");
