@@ -18,7 +18,7 @@ set_target_properties(${libraries} PROPERTIES INSTALL_RPATH "$ORIGIN;${CMAKE_BUI
 install(TARGETS longgen RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS ${libraries} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES longgen/api/longgen.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/longgen)
-install(FILES longgen/base/check.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/longgen/base)
+install(FILES longgen/base/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/longgen/base)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 get_target_property(LONGGEN_SOVERSION longgen_shared SOVERSION)

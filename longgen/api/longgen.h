@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-#include "longgen/base/check.h"
+#include "longgen/base/error.h"
 
 namespace longgen {
 
