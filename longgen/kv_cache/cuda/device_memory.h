@@ -25,6 +25,7 @@ class DeviceMemory : public PageMemory {
   DeviceMemory& operator=(const DeviceMemory&) = delete;
 
   std::byte* add(int64_t bytes) override;
+  void copy(std::byte* to, const std::byte* from, int64_t bytes) const override;
   bool on_gpu() const override { return true; }
 
  private:
