@@ -137,7 +137,8 @@ class Bench {
 /// The last of 2,100 tokens, by the cache and by the attend op.
 void check_numbers(torch::ScalarType type) {
   const Qkv x = random_qkv(2100, type);
-  for (const LayerPlan& plan : {LayerPlan::all_full(1), LayerPlan{{}, Pattern::parse("sink")}}) {
+  for (const LayerPlan& plan :
+       {LayerPlan::all_full(1), LayerPlan::hybrid(1, {}, Pattern::parse("sink"))}) {
     const KvLayout layout(plan, {1, 3, 64, type == torch::kFloat ? 4 : 2});
     PagePool pool(layout.page_bytes());
     SequenceCache cache(layout, pool);
@@ -170,8 +171,9 @@ int main(int argc, char** argv) try {
               dtype.c_str(), at::get_num_threads());
   for (const int64_t tokens : {512, 2048, 8192, 16384}) {
     for (const bool hybrid : {true, false}) {
-      Bench bench(hybrid ? LayerPlan{kMiddle, Pattern::parse("sink")} : LayerPlan::all_full(30),
-                  type);
+      Bench bench(
+          hybrid ? LayerPlan::hybrid(30, kMiddle, Pattern::parse("sink")) : LayerPlan::all_full(30),
+          type);
       bench.fill(tokens);
       const Timing chunk = bench.attend(512, 3), decode = bench.attend(1, 20), read = bench.read();
       std::printf(

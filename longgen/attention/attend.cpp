@@ -14,9 +14,9 @@ Attended attend(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at::Tens
                              .typed<AttendSignature>();
   const std::optional<at::Tensor> doc_starts =
       options.doc_starts.defined() ? std::optional(options.doc_starts) : std::nullopt;
-  const auto [out, lse] =
-      op.call(q_THD, k_SKD, v_SKD, pattern.sink_blocks(), pattern.window_blocks(),
-              pattern.stride_blocks(), pattern.stride_offsets(), doc_starts, options.scale);
+  const auto [out, lse] = op.call(
+      q_THD, k_SKD, v_SKD, pattern.sink_blocks(), pattern.window_blocks(), pattern.stride_blocks(),
+      pattern.stride_offsets(), doc_starts, options.scale, pattern.window_tokens());
   return {out, lse};
 }
 

@@ -40,6 +40,7 @@ struct Attended {
 /// A GPU must have compute capability 9.0; it takes up to 2^30 tokens in a call and strides of less
 /// than 2^15 blocks. Its tensor cores multiply probabilities, and gradients of scores, in bf16; the
 /// CPU does in fp32. The call is queued on the current stream and not waited for.
+/// Windows in tokens (Pattern::window) are the CPU's: a GPU refuses them.
 /// is_left_to_cudnn() says which calls are cuDNN's: it adds the terms of their gradients in another
 /// order in every run.
 ///

@@ -13,19 +13,19 @@
 
 namespace longgen {
 
-/// (q, k, v, sink_blocks, window_blocks, stride_blocks, stride_offsets, doc_starts, scale)
-/// -> (out, lse)
+/// (q, k, v, sink_blocks, window_blocks, stride_blocks, stride_offsets, doc_starts, scale,
+/// window_tokens) -> (out, lse)
 using AttendSignature = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&,
                                                            const at::Tensor&, int64_t, int64_t,
                                                            int64_t, at::IntArrayRef,
                                                            const std::optional<at::Tensor>&,
-                                                           std::optional<double>);
+                                                           std::optional<double>, int64_t);
 /// (grad_out, q, k, v, out, lse, sink_blocks, window_blocks, stride_blocks, stride_offsets,
-/// doc_starts, scale) -> (grad_q, grad_k, grad_v)
+/// doc_starts, scale, window_tokens) -> (grad_q, grad_k, grad_v)
 using AttendBackwardSignature = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
     const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
     const at::Tensor&, int64_t, int64_t, int64_t, at::IntArrayRef, const std::optional<at::Tensor>&,
-    std::optional<double>);
+    std::optional<double>, int64_t);
 
 /// Describes a tensor for error messages: "x [4, 7] BFloat16 cpu".
 std::string describe(const char* name, const at::Tensor& x);

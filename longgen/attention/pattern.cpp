@@ -21,11 +21,12 @@ int64_t ramp_sum(int64_t n, int64_t shift, int64_t limit) {
   return rising * (rising - 1) / 2 + flat * limit;
 }
 
-int64_t parse_number(std::string_view key, std::string_view text, std::string_view whole) {
+int64_t parse_number(std::string_view key, std::string_view unit, std::string_view text,
+                     std::string_view whole) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   LG_CHECK(error == std::errc() && end == text.data() + text.size() && value >= 0, "[pattern] '",
-           whole, "': ", key, " must be a number of blocks >= 0, found '", text, "'.");
+           whole, "': ", key, " must be a number of ", unit, " >= 0, found '", text, "'.");
   return value;
 }
 
@@ -43,7 +44,7 @@ Pattern parse_blocks(std::string_view text, std::string_view also) {
     LG_CHECK(equals != item.npos && entry != numbers.end() && entry->second < 0, "[pattern] '",
              text, "' is not a pattern: expected ", also,
              "sink, blocksparse, or sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
-    entry->second = parse_number(entry->first, item.substr(equals + 1), text);
+    entry->second = parse_number(entry->first, "blocks", item.substr(equals + 1), text);
     if (comma == rest.npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -79,16 +80,39 @@ Pattern Pattern::sparse(int64_t sink_blocks, int64_t window_blocks, int64_t stri
   return pattern;
 }
 
+Pattern Pattern::window(int64_t window_tokens) {
+  LG_CHECK(window_tokens >= 1 && window_tokens < kMaxBlocks * kBlock,
+           "[pattern] window_tokens must be between 1 and ", kMaxBlocks * kBlock - 1, ", found ",
+           window_tokens, ".");
+  Pattern pattern;
+  pattern.window_tokens_ = window_tokens;
+  return pattern;
+}
+
 Pattern Pattern::from_op(int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
-                         std::vector<int64_t> stride_offsets, int64_t num_kv_heads) {
+                         std::vector<int64_t> stride_offsets, int64_t window_tokens,
+                         int64_t num_kv_heads) {
+  if (window_tokens != 0) {
+    LG_CHECK(sink_blocks == 0 && window_blocks == kFullWindow && stride_blocks == 0 &&
+                 stride_offsets.empty(),
+             "[pattern] window_tokens ", window_tokens, " stands alone: expected sink_blocks 0, ",
+             "window_blocks -1, stride_blocks 0 and no stride_offsets beside it, found ",
+             sink_blocks, ", ", window_blocks, ", ", stride_blocks, " and ", stride_offsets.size(),
+             ".");
+    return window(window_tokens);
+  }
   if (window_blocks == kFullWindow) return Pattern();
   return sparse(sink_blocks, window_blocks, stride_blocks, std::move(stride_offsets))
       .for_heads(num_kv_heads);
 }
 
 Pattern Pattern::parse(std::string_view text) {
+  constexpr std::string_view kTokens = "window_tokens";
   if (text == "full") return Pattern();
-  return parse_blocks(text, "full, ");
+  if (text.starts_with(kTokens) && text.substr(kTokens.size()).starts_with('=')) {
+    return window(parse_number(kTokens, "tokens", text.substr(kTokens.size() + 1), text));
+  }
+  return parse_blocks(text, "full, window_tokens=N, ");
 }
 
 Pattern Pattern::parse_sparse(std::string_view text) {
@@ -119,14 +143,29 @@ bool Pattern::on_stride(int64_t key_block, int64_t kv_head) const {
   return stride_blocks_ > 0 && (key_block + stride_offsets_.at(kv_head)) % stride_blocks_ == 0;
 }
 
+int64_t Pattern::reach_blocks() const {
+  // The last token of block j is window_tokens - 1 before the last query that sees it.
+  return is_window() ? (window_tokens_ + kBlock - 2) / kBlock + 1 : window_blocks_;
+}
+
+int64_t Pattern::first_in_window(int64_t query) const {
+  return std::max<int64_t>(0, query - window_tokens_ + 1);
+}
+
+bool Pattern::sees(int64_t query, int64_t key, int64_t kv_head) const {
+  if (is_window()) return key <= query && query - key < window_tokens_;
+  return key <= query && keeps(query / kBlock, key / kBlock, kv_head);
+}
+
 bool Pattern::keeps(int64_t query_block, int64_t key_block, int64_t kv_head) const {
   if (key_block > query_block) return false;
-  return is_full() || key_block < sink_blocks_ || query_block - key_block < window_blocks_ ||
+  return is_full() || key_block < sink_blocks_ || query_block - key_block < reach_blocks() ||
          on_stride(key_block, kv_head);
 }
 
 bool Pattern::live(int64_t key_block, int64_t kv_head, int64_t num_tokens) const {
   if (is_full() || key_block < sink_blocks_ || on_stride(key_block, kv_head)) return true;
+  if (is_window()) return first_in_window(num_tokens) / kBlock <= key_block;
   return std::max(num_tokens / kBlock, key_block) - key_block < window_blocks_;
 }
 
@@ -139,6 +178,7 @@ int64_t Pattern::count_stride(int64_t begin, int64_t end, int64_t kv_head) const
 int64_t Pattern::live_blocks(int64_t num_tokens, int64_t kv_head) const {
   const int64_t num_blocks = ceil_div(num_tokens, kBlock);
   if (is_full()) return num_blocks;
+  if (is_window()) return num_blocks - first_in_window(num_tokens) / kBlock;
   const int64_t sinks = std::min(sink_blocks_, num_blocks);
   const int64_t oldest_in_window = num_tokens / kBlock - window_blocks_ + 1;
   const int64_t near = std::clamp(oldest_in_window, sinks, num_blocks);
@@ -147,6 +187,7 @@ int64_t Pattern::live_blocks(int64_t num_tokens, int64_t kv_head) const {
 
 int64_t Pattern::pairs_before(int64_t end, int64_t kv_head) const {
   if (is_full()) return end * (end + 1) / 2;
+  if (is_window()) return ramp_sum(end + 1, 0, window_tokens_);  // query t sees min(t + 1, window)
   const int64_t whole = end / kBlock;
   const int64_t rest = end % kBlock;
   // Blocks before the diagonal: query block i sees min(i, sink) sinks, up to window - 1 window
@@ -188,7 +229,7 @@ std::vector<int64_t> Pattern::visible_blocks(int64_t first_query_block, int64_t 
                                              int64_t kv_head) const {
   const int64_t end = last_query_block + 1;
   const int64_t near =
-      is_full() ? 0 : std::clamp<int64_t>(first_query_block - window_blocks_ + 1, 0, end);
+      is_full() ? 0 : std::clamp<int64_t>(first_query_block - reach_blocks() + 1, 0, end);
   std::vector<int64_t> blocks;
   for (int64_t j = 0; j < std::min(sink_blocks_, near); ++j) blocks.push_back(j);
   if (stride_blocks_ > 0) {
@@ -200,14 +241,25 @@ std::vector<int64_t> Pattern::visible_blocks(int64_t first_query_block, int64_t 
   for (int64_t j = near; j < end; ++j) {
     // With a window of 0 blocks the near range is the diagonal alone, which only sink and
     // stride blocks have.
-    if (is_full() || window_blocks_ > 0 || j < sink_blocks_ || on_stride(j, kv_head))
+    if (is_full() || reach_blocks() > 0 || j < sink_blocks_ || on_stride(j, kv_head))
       blocks.push_back(j);
+  }
+  return blocks;
+}
+
+std::vector<int64_t> Pattern::blocks_seen(int64_t first_query, int64_t last_query,
+                                          int64_t kv_head) const {
+  if (!is_window()) return visible_blocks(first_query / kBlock, last_query / kBlock, kv_head);
+  std::vector<int64_t> blocks;
+  for (int64_t j = first_in_window(first_query) / kBlock; j <= last_query / kBlock; ++j) {
+    blocks.push_back(j);
   }
   return blocks;
 }
 
 std::string Pattern::to_string() const {
   if (is_full()) return "full";
+  if (is_window()) return "window_tokens=" + std::to_string(window_tokens_);
   return "sink=" + std::to_string(sink_blocks_) + ",window=" + std::to_string(window_blocks_) +
          ",stride=" + std::to_string(stride_blocks_);
 }

@@ -23,8 +23,7 @@ at::Tensor visible_TS(const Pattern& pattern, int64_t num_queries, int64_t num_k
   for (int64_t t = 0; t < num_queries; ++t) {
     const int64_t position = num_keys - num_queries + t;
     for (int64_t s = 0; s < num_keys; ++s) {
-      *cell++ =
-          s <= position && pattern.keeps(position / Pattern::kBlock, s / Pattern::kBlock, kv_head);
+      *cell++ = pattern.sees(position, s, kv_head);
     }
   }
   return mask;

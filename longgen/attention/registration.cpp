@@ -112,13 +112,13 @@ std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q_in, const at::
                                               int64_t window_blocks, int64_t stride_blocks,
                                               at::IntArrayRef stride_offsets,
                                               const std::optional<at::Tensor>& doc_starts_in,
-                                              std::optional<double> scale) {
+                                              std::optional<double> scale, int64_t window_tokens) {
   const at::Tensor doc_starts = doc_starts_in.value_or(at::Tensor());
   check_attend(q_in, k_in, v_in, doc_starts);
   const at::Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                    v = with_contiguous_rows(v_in);
-  const Pattern pattern =
-      Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(), k.size(1));
+  const Pattern pattern = Pattern::from_op(sink_blocks, window_blocks, stride_blocks,
+                                           stride_offsets.vec(), window_tokens, k.size(1));
   const auto sequences = cpu::make_sequences(q.size(0), k.size(0), doc_starts);
   const at::Tensor out = at::empty_like(q, at::MemoryFormat::Contiguous);
   const at::Tensor lse = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
@@ -131,7 +131,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(
     const at::Tensor& grad_in, const at::Tensor& q_in, const at::Tensor& k_in,
     const at::Tensor& v_in, const at::Tensor& out_in, const at::Tensor& lse_in, int64_t sink_blocks,
     int64_t window_blocks, int64_t stride_blocks, at::IntArrayRef stride_offsets,
-    const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale) {
+    const std::optional<at::Tensor>& doc_starts_in, std::optional<double> scale,
+    int64_t window_tokens) {
   const at::Tensor doc_starts = doc_starts_in.value_or(at::Tensor());
   check_attend(q_in, k_in, v_in, doc_starts);
   check_attend_backward(q_in, grad_in, out_in, lse_in);
@@ -139,8 +140,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(
                    v = with_contiguous_rows(v_in);
   const at::Tensor grad = with_contiguous_rows(grad_in), out = with_contiguous_rows(out_in),
                    lse = lse_in.contiguous();
-  const Pattern pattern =
-      Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(), k.size(1));
+  const Pattern pattern = Pattern::from_op(sink_blocks, window_blocks, stride_blocks,
+                                           stride_offsets.vec(), window_tokens, k.size(1));
   const auto sequences = cpu::make_sequences(q.size(0), k.size(0), doc_starts);
   const cpu::AttentionGradients grads =
       cpu::attend_backward(grad, q, k, v, out, lse, sequences, pattern, attend_scale(q, scale));
@@ -152,7 +153,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(
 std::tuple<at::Tensor, at::Tensor> attend_meta(const at::Tensor& q, const at::Tensor& k,
                                                const at::Tensor& v, int64_t, int64_t, int64_t,
                                                at::IntArrayRef, const std::optional<at::Tensor>&,
-                                               std::optional<double>) {
+                                               std::optional<double>, int64_t) {
   check_shapes(q, k, v);
   return {at::empty_symint(q.sym_sizes(), q.options()),
           at::empty_symint({q.sym_size(1), q.sym_size(0)}, q.options().dtype(at::kFloat))};
@@ -161,7 +162,7 @@ std::tuple<at::Tensor, at::Tensor> attend_meta(const at::Tensor& q, const at::Te
 std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_meta(
     const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     const at::Tensor& out, const at::Tensor& lse, int64_t, int64_t, int64_t, at::IntArrayRef,
-    const std::optional<at::Tensor>&, std::optional<double>) {
+    const std::optional<at::Tensor>&, std::optional<double>, int64_t) {
   check_shapes(q, k, v);
   check_attend_backward(q, grad_out, out, lse);
   return {at::empty_symint(q.sym_sizes(), q.options()),
@@ -180,15 +181,15 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
       torch::autograd::AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
       const at::Tensor& v, int64_t sink_blocks, int64_t window_blocks, int64_t stride_blocks,
       std::vector<int64_t> stride_offsets, const std::optional<at::Tensor>& doc_starts,
-      std::optional<double> scale, const Attended* known) {
+      std::optional<double> scale, int64_t window_tokens, const Attended* known) {
     at::AutoDispatchBelowADInplaceOrView below;
     static const auto op = find_op<AttendSignature>("longgen::attend");
     const auto [out, lse] = known ? std::tuple(known->out_THD.detach(), known->lse_HT.detach())
                                   : op.call(q, k, v, sink_blocks, window_blocks, stride_blocks,
-                                            stride_offsets, doc_starts, scale);
+                                            stride_offsets, doc_starts, scale, window_tokens);
     context->save_for_backward({q, k, v, out, lse, doc_starts.value_or(at::Tensor())});
     context->saved_data["numbers"] =
-        std::vector<int64_t>{sink_blocks, window_blocks, stride_blocks};
+        std::vector<int64_t>{sink_blocks, window_blocks, stride_blocks, window_tokens};
     context->saved_data["stride_offsets"] = std::move(stride_offsets);
     context->saved_data["scale"] = scale;
     context->mark_non_differentiable({lse});
@@ -205,8 +206,8 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
     const auto [grad_q, grad_k, grad_v] =
         op.call(grads[0], saved[0], saved[1], saved[2], saved[3], saved[4], numbers[0], numbers[1],
                 numbers[2], context->saved_data["stride_offsets"].toIntVector(), doc_starts,
-                context->saved_data["scale"].toOptional<double>());
-    torch::autograd::variable_list all(10);
+                context->saved_data["scale"].toOptional<double>(), numbers[3]);
+    torch::autograd::variable_list all(11);
     all[0] = grad_q, all[1] = grad_k, all[2] = grad_v;
     return all;
   }
@@ -217,9 +218,10 @@ std::tuple<at::Tensor, at::Tensor> attend_autograd(const at::Tensor& q, const at
                                                    int64_t window_blocks, int64_t stride_blocks,
                                                    at::IntArrayRef stride_offsets,
                                                    const std::optional<at::Tensor>& doc_starts,
-                                                   std::optional<double> scale) {
+                                                   std::optional<double> scale,
+                                                   int64_t window_tokens) {
   const auto results = AttendFunction::apply(q, k, v, sink_blocks, window_blocks, stride_blocks,
-                                             stride_offsets.vec(), doc_starts, scale,
+                                             stride_offsets.vec(), doc_starts, scale, window_tokens,
                                              static_cast<const Attended*>(nullptr));
   return {results[0], results[1]};
 }
@@ -235,7 +237,7 @@ Attended attend_again(const at::Tensor& q_THD, const at::Tensor& k_SKD, const at
       options.doc_starts.defined() ? std::optional(options.doc_starts) : std::nullopt;
   const auto results = AttendFunction::apply(
       q_THD, k_SKD, v_SKD, pattern.sink_blocks(), pattern.window_blocks(), pattern.stride_blocks(),
-      pattern.stride_offsets(), doc_starts, options.scale, &known);
+      pattern.stride_offsets(), doc_starts, options.scale, pattern.window_tokens(), &known);
   return {results[0], results[1]};
 }
 
@@ -243,11 +245,11 @@ TORCH_LIBRARY(longgen, library) {
   library.def(
       "attend(Tensor q, Tensor k, Tensor v, "
       "int sink_blocks, int window_blocks, int stride_blocks, int[] stride_offsets, "
-      "Tensor? doc_starts=None, float? scale=None) -> (Tensor out, Tensor lse)");
+      "Tensor? doc_starts=None, float? scale=None, int window_tokens=0) -> (Tensor out, Tensor lse)");
   library.def(
       "attend_backward(Tensor grad_out, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, "
       "int sink_blocks, int window_blocks, int stride_blocks, int[] stride_offsets, "
-      "Tensor? doc_starts=None, float? scale=None) "
+      "Tensor? doc_starts=None, float? scale=None, int window_tokens=0) "
       "-> (Tensor grad_q, Tensor grad_k, Tensor grad_v)");
 }
 

@@ -1,19 +1,14 @@
 #include "longgen/base/nearest_name.h"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
+
+#include "longgen/base/ascii.h"
 
 namespace longgen {
 namespace {
 
 constexpr size_t kMaxWord = 64;  // a longer word is no misspelt name, and its table would be large
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
 
 }  // namespace
 
@@ -37,11 +32,11 @@ int64_t edit_distance(std::string_view a, std::string_view b) {
 std::optional<std::string> nearest_name(std::string_view word,
                                         const std::vector<std::string>& names) {
   if (word.size() > kMaxWord) return std::nullopt;
-  const std::string wanted = lower(word);
+  const std::string wanted = ascii_lower(word);
   std::optional<std::string> best;
   auto fewest = static_cast<int64_t>((wanted.size() + 2) / 3 + 1);
   for (const std::string& name : names) {
-    const int64_t changes = edit_distance(wanted, lower(name));
+    const int64_t changes = edit_distance(wanted, ascii_lower(name));
     // As many changes as letters make any name of any word.
     if (changes >= fewest || changes >= static_cast<int64_t>(name.size())) continue;
     fewest = changes;

@@ -12,6 +12,8 @@ struct ProgressOptions {
   double delay_seconds = 0;  ///< what is done by then shows nothing at all
   bool erase = false;        ///< at the end the bar goes, instead of staying as a line
 };
+/// For work that is mostly over at once: a bar is seen after a second, and goes at the end.
+inline constexpr ProgressOptions kBarOfSlowWork{.delay_seconds = 1, .erase = true};
 
 /// Shows progress_line() from the start on: on a terminal redrawn in place and cut to
 /// its width at that moment, elsewhere as a plain line every 30 seconds and one at

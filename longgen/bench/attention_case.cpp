@@ -31,10 +31,10 @@ AttentionGradients attend_backward(const AttentionInputs& inputs, const Pattern&
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("longgen::attend_backward", "")
                              .typed<AttendBackwardSignature>();
-  const auto [grad_q, grad_k, grad_v] =
-      op.call(inputs.grad_THD, inputs.q_THD, inputs.k_TKD, inputs.v_TKD, attended.out_THD,
-              attended.lse_HT, pattern.sink_blocks(), pattern.window_blocks(),
-              pattern.stride_blocks(), pattern.stride_offsets(), std::nullopt, std::nullopt);
+  const auto [grad_q, grad_k, grad_v] = op.call(
+      inputs.grad_THD, inputs.q_THD, inputs.k_TKD, inputs.v_TKD, attended.out_THD, attended.lse_HT,
+      pattern.sink_blocks(), pattern.window_blocks(), pattern.stride_blocks(),
+      pattern.stride_offsets(), std::nullopt, std::nullopt, pattern.window_tokens());
   return {grad_q, grad_k, grad_v};
 }
 

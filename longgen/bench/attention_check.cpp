@@ -57,9 +57,9 @@ struct Checked {
 
   at::Tensor keys_seen_by(int64_t query, int64_t kv_head) const {
     std::vector<int64_t> keys;
-    for (const int64_t block : pattern.visible_blocks(query / kBlock, kv_head)) {
+    for (const int64_t block : pattern.blocks_seen(query, query, kv_head)) {
       for (int64_t s = block * kBlock; s < std::min((block + 1) * kBlock, query + 1); ++s) {
-        keys.push_back(s);
+        if (pattern.sees(query, s, kv_head)) keys.push_back(s);
       }
     }
     return as_tensor(keys, shape.device);
@@ -67,7 +67,7 @@ struct Checked {
   at::Tensor queries_seeing(int64_t key, int64_t kv_head) const {
     std::vector<int64_t> queries;
     for (int64_t t = key; t < shape.num_tokens; ++t) {
-      if (pattern.keeps(t / kBlock, key / kBlock, kv_head)) queries.push_back(t);
+      if (pattern.sees(t, key, kv_head)) queries.push_back(t);
     }
     return as_tensor(queries, shape.device);
   }

@@ -17,12 +17,13 @@
 namespace longgen {
 namespace {
 
-const at::Device kGpu(at::kCUDA, 0);
-
 class Case {
  public:
-  explicit Case(const DecodeLoad& load)
-      : load_(load), shape_(load.layer), layer_(load.layer, load.num_sequences) {
+  Case(const DecodeLoad& load, at::Device device)
+      : load_(load),
+        shape_(load.layer),
+        device_(device),
+        layer_(load.layer, load.num_sequences, device) {
     at::manual_seed(1);
     // Sequences grow in rounds, so that the pages of each are scattered as they are in a server.
     const int64_t last = load.num_tokens - 1;
@@ -32,7 +33,7 @@ class Case {
     }
     parts_ = layer_.reserve(std::vector<int64_t>(load.num_sequences, 1));
     host_tables_ = PassTables::make(parts_, true);
-    tables_ = host_tables_.to(kGpu);
+    tables_ = host_tables_.to(device_);
     for (const at::Tensor& pages : memory().split(1024)) pages.normal_();
     source_of_q_ = random(shape_.num_heads);
     q_ = source_of_q_.clone();
@@ -77,7 +78,7 @@ class Case {
 
   at::Tensor random(int64_t heads) const {
     return at::randn({load_.num_sequences, heads, shape_.head_size},
-                     at::TensorOptions(kGpu).dtype(at::kBFloat16));
+                     at::TensorOptions(device_).dtype(at::kBFloat16));
   }
 
   std::pair<at::Tensor, at::Tensor> keys_and_values(const at::Tensor& memory, int64_t n,
@@ -96,6 +97,7 @@ class Case {
 
   DecodeLoad load_;
   LayerShape shape_;
+  at::Device device_;
   PagedLayer layer_;
   std::vector<PassPart> parts_;
   PassTables host_tables_, tables_;
@@ -105,16 +107,16 @@ class Case {
 
 }  // namespace
 
-DecodeResult bench_decode(const DecodeLoad& load, int64_t repeats) {
+DecodeResult bench_decode(const DecodeLoad& load, at::Device device, int64_t repeats) {
   log_info(detail::concat(load.layer.pattern, ", ", load.num_sequences, " x ",
                           format_count(load.num_tokens), " tokens, heads ", load.layer.num_heads,
                           "/", load.layer.num_kv_heads, " of ", load.layer.head_size));
-  Case one(load);
+  Case one(load, device);
   DecodeResult result;
   result.load = load;
   result.error = one.error();
   result.kv_bytes = one.bytes();
-  result.timing = Timer(kGpu, repeats).time([&] { one.attend(); }, [&] { one.prepare(); });
+  result.timing = Timer(device, repeats).time([&] { one.attend(); }, [&] { one.prepare(); });
   return result;
 }
 

@@ -30,8 +30,8 @@ struct DecodeResult {
   static constexpr double kTolerance = 0x1p-7;
 };
 
-/// Checks up to 64 pairs of a sequence and a KV head, then measures. Needs a GPU.
-DecodeResult bench_decode(const DecodeLoad& load, int64_t repeats);
+/// Checks up to 64 pairs of a sequence and a KV head, then measures. On a GPU.
+DecodeResult bench_decode(const DecodeLoad& load, at::Device device, int64_t repeats);
 
 /// A table. `copy_rate`: bytes read and written a second.
 std::string to_text(const std::vector<DecodeResult>& results, double copy_rate);

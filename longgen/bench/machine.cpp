@@ -9,12 +9,12 @@
 
 #include "longgen/base/check.h"
 #include "longgen/bench/timing.h"
-#include "longgen/ops/gpu_ops.h"
+#include "longgen/device/gpu_backend.h"
 
 namespace longgen {
 
 std::string device_title(at::Device device) {
-  return device.is_cuda() ? gpu::properties().name
+  return device.is_cuda() ? gpu_backend().properties(device).name
                           : detail::concat("CPU, ", at::get_num_threads(), " threads");
 }
 

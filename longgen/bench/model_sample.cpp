@@ -13,8 +13,8 @@
 #include "longgen/base/units.h"
 #include "longgen/bench/machine.h"
 #include "longgen/bench/timing.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/engine/engine.h"
-#include "longgen/ops/gpu_memory.h"
 #include "longgen/train/step.h"
 
 namespace longgen {
@@ -34,7 +34,7 @@ std::vector<int32_t> some_ids(int64_t count, int64_t vocab_size) {
 OrderedJson part(const SampleOptions& options, double seconds, int64_t page_bytes) {
   OrderedJson json = {{"seconds", seconds}, {"host_bytes", peak_memory_bytes()}};
   if (options.device.is_cuda()) {  // the KV cache's pages are not the allocator's
-    const GpuMemory memory = gpu_memory();
+    const GpuMemory memory = gpu_memory(options.device);
     json["device_bytes"] = memory.peak_allocated + page_bytes;
     json["device_reserved_bytes"] = memory.peak_reserved + page_bytes;
   }
@@ -175,7 +175,7 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     decode(1);
     sequences.clear();
 
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     at::Tensor logits;
     const double prefill = seconds_of(device, [&] {
       for (int64_t n = 0; n < options.batch; ++n) logits = sequences.append(n, ids);
@@ -185,7 +185,7 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     sample["prefill"] =
         part(options, prefill / static_cast<double>(options.batch), sequences.bytes_peak());
 
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     decode(1);  // on a GPU the first step after a prompt records a graph
     const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
     sample["decode"] =
@@ -203,7 +203,7 @@ OrderedJson sample_training(const ModelSubject& subject, const ModelCut& cut,
     const int64_t vocab_size = subject.config.vocab_size;
     const int64_t warm_up = options.offload == Offloading::none ? 256 : options.tokens;
     training.step(some_batch(std::min(options.tokens, warm_up), vocab_size));
-    reset_gpu_peaks();
+    reset_gpu_peaks(options.device);
     const MicroBatch batch = some_batch(options.tokens, vocab_size);
     const double seconds = seconds_of(options.device, [&] { training.step(batch); });
     sample["train"] = part(options, seconds, 0);

@@ -34,7 +34,7 @@ LayerPlan variant_layers(const std::string& variant, const ModelConfig& config) 
   LG_CHECK(variant == "hybrid", "--compare: expected model, full or hybrid, found \"", variant,
            "\".");
   if (config.is_hybrid()) return config.layers;
-  return {.full_layers = parse_full_layers("middle:1/3", config.num_layers)};
+  return parse_layer_plan("middle:1/3", "sink", config.layers);
 }
 
 std::vector<ModelCut> cuts_of(const ModelSubject& subject, const std::string& variant) {
@@ -43,8 +43,8 @@ std::vector<ModelCut> cuts_of(const ModelSubject& subject, const std::string& va
   if (!subject.is_extrapolated) return {{"whole", num_layers, layers}};
   std::vector<ModelCut> cuts = {{"full-1", 1, LayerPlan::all_full(1)},
                                 {"full-2", 2, LayerPlan::all_full(2)}};
-  if (static_cast<int64_t>(layers.full_layers.size()) < num_layers) {
-    cuts.push_back({"mixed-2", 2, {.full_layers = {0}, .sparse = layers.sparse}});
+  if (!layers.is_all_full()) {
+    cuts.push_back({"mixed-2", 2, LayerPlan::hybrid(2, {0}, layers.sparse())});
   }
   return cuts;
 }
@@ -60,7 +60,7 @@ ModelCut find_cut(const ModelSubject& subject, const std::string& variant,
 double combine_cuts(const std::vector<double>& values, const LayerPlan& layers,
                     int64_t num_layers) {
   if (values.size() == 1) return values[0];
-  const auto num_full = static_cast<int64_t>(layers.full_layers.size());
+  const int64_t num_full = layers.count(LayerPlan::kFull);
   double total = values[0] + static_cast<double>(num_full - 1) * (values[1] - values[0]);
   if (values.size() == 3) {
     total += static_cast<double>(num_layers - num_full) * (values[2] - values[0]);

@@ -23,17 +23,17 @@
 namespace longgen {
 namespace {
 
-const at::Device kGpu(at::kCUDA, 0);
 constexpr int64_t kLossRows = 4096;  // as linear_cross_entropy() on a GPU
-
-at::TensorOptions on_gpu(at::ScalarType dtype) { return at::TensorOptions(kGpu).dtype(dtype); }
-
-at::Tensor random(at::IntArrayRef sizes) { return at::randn(sizes, on_gpu(at::kBFloat16)); }
 
 class Bench {
  public:
-  Bench(const std::string& model, const ModelConfig& config, int64_t num_tokens, int64_t repeats)
-      : model_(model), config_(config), num_tokens_(num_tokens), timer_(kGpu, repeats) {}
+  Bench(const std::string& model, const ModelConfig& config, at::Device device, int64_t num_tokens,
+        int64_t repeats)
+      : model_(model),
+        config_(config),
+        device_(device),
+        num_tokens_(num_tokens),
+        timer_(device, repeats) {}
 
   std::vector<OpResult> run() {
     at::manual_seed(1);
@@ -48,6 +48,11 @@ class Bench {
   }
 
  private:
+  at::TensorOptions on_gpu(at::ScalarType dtype) const {
+    return at::TensorOptions(device_).dtype(dtype);
+  }
+  at::Tensor random(at::IntArrayRef sizes) const { return at::randn(sizes, on_gpu(at::kBFloat16)); }
+
   /// `numbers`: how many of `bytes_each` are read or written.
   void time(const char* op, int64_t numbers, int64_t bytes_each,
             const std::function<void()>& work) {
@@ -58,11 +63,11 @@ class Bench {
     const int64_t all = num_tokens_ * config_.width;
     const at::Tensor x = random({num_tokens_, config_.width}), delta = at::randn_like(x),
                      weight = random({config_.width});
-    const gpu::NormResult saved = gpu::rms_norm(x, delta, weight, config_.norm_eps, true);
+    const gpu::NormResult saved = gpu::ops().rms_norm(x, delta, weight, config_.norm_eps, true);
     time("rms_norm", 2 * all, 2, [&] { rms_norm(x, weight, config_.norm_eps); });
     time("add_rms_norm", 4 * all, 2, [&] { add_rms_norm(x, delta, weight, config_.norm_eps); });
     time("add_rms_norm backward", 4 * all, 2, [&] {
-      gpu::rms_norm_backward(delta, x, saved.sum, weight, saved.inverse_rms, true, true);
+      gpu::ops().rms_norm_backward(delta, x, saved.sum, weight, saved.inverse_rms, true, true);
     });
   }
 
@@ -78,7 +83,8 @@ class Bench {
     time("rope of q and k", 4 * num_tokens_ * (q + k) * d + table_bytes, 1,
          [&] { split_rotated(heads, q, table); });
     time("rope backward", 4 * num_tokens_ * (q + 2 * k) * d + table_bytes, 1, [&] {
-      gpu::rope_qkv_backward(parts.q_THD, parts.k_TKD, parts.v_TKD, table.cos_TR, table.sin_TR);
+      gpu::ops().rope_qkv_backward(parts.q_THD, parts.k_TKD, parts.v_TKD, table.cos_TR,
+                                   table.sin_TR);
     });
   }
 
@@ -87,7 +93,7 @@ class Bench {
     const at::Tensor gate_up = random({num_tokens_, 2 * config_.ffn_width}),
                      grad = random({num_tokens_, config_.ffn_width});
     time("swiglu", 3 * all, 2, [&] { swiglu(gate_up); });
-    time("swiglu backward", 5 * all, 2, [&] { gpu::swiglu_backward(grad, gate_up); });
+    time("swiglu backward", 5 * all, 2, [&] { gpu::ops().swiglu_backward(grad, gate_up); });
   }
 
   void loss() {
@@ -95,9 +101,9 @@ class Bench {
     const at::Tensor targets = at::randint(config_.vocab_size, {kLossRows}, on_gpu(at::kLong));
     const at::Tensor losses = at::empty({kLossRows}, on_gpu(at::kDouble));
     time("cross-entropy", logits.numel(), 2,
-         [&] { gpu::cross_entropy(logits, targets, losses, false); });
+         [&] { gpu::ops().cross_entropy(logits, targets, losses, false); });
     time("cross-entropy, gradient", 2 * logits.numel(), 2,
-         [&] { gpu::cross_entropy(logits, targets, losses, true); });
+         [&] { gpu::ops().cross_entropy(logits, targets, losses, true); });
   }
 
   void embedding() {
@@ -109,7 +115,7 @@ class Bench {
                                   .to(at::kLong);
     const at::Tensor sum = at::zeros({config_.vocab_size, config_.width}, on_gpu(at::kFloat));
     time("embedding gradient", grad.numel(), 2,
-         [&] { gpu::embedding_backward(grad, tokens, sum); });
+         [&] { gpu::ops().embedding_backward(grad, tokens, sum); });
   }
 
   void optimizer() {
@@ -118,9 +124,9 @@ class Bench {
     const at::Tensor gradient = at::randn({count}, on_gpu(at::kFloat));
     const at::Tensor weight = zeros(), m = zeros(), v = zeros();
     time("AdamW", 7 * count, 4, [&] {
-      gpu::adamw(gradient, weight, m, v, {1, 0.1, 0.05, 1e-3, 1, 1e-8, 1}, /*key=*/0);
+      gpu::ops().adamw(gradient, weight, m, v, {1, 0.1F, 0.05F, 1e-3F, 1, 1e-8F, 1}, /*key=*/0);
     });
-    time("sum of squares", count, 4, [&] { gpu::sum_of_squares({gradient}); });
+    time("sum of squares", count, 4, [&] { gpu::ops().sum_of_squares({gradient}); });
   }
 
   /// The products of decoding, beside those of torch (cuBLAS).
@@ -145,6 +151,7 @@ class Bench {
 
   std::string model_;
   const ModelConfig& config_;
+  at::Device device_;
   int64_t num_tokens_;
   Timer timer_;
   std::vector<OpResult> results_;
@@ -153,9 +160,9 @@ class Bench {
 }  // namespace
 
 std::vector<OpResult> bench_ops(const std::string& model, const ModelConfig& config,
-                                int64_t num_tokens, int64_t repeats) {
+                                at::Device device, int64_t num_tokens, int64_t repeats) {
   const at::NoGradGuard no_grad;
-  return Bench(model, config, num_tokens, repeats).run();
+  return Bench(model, config, device, num_tokens, repeats).run();
 }
 
 std::string to_text(const std::vector<OpResult>& results, double copy_rate) {

@@ -20,9 +20,9 @@ struct OpResult {
 };
 
 /// The ops of one layer, the loss, the embedding's gradient and the optimizer, in a model's shape,
-/// bf16. Needs a GPU. tests/gpu/ops_gpu_test.cpp checks the same ops.
+/// bf16, on a GPU. tests/gpu/ops_gpu_test.cpp checks the same ops.
 std::vector<OpResult> bench_ops(const std::string& model, const ModelConfig& config,
-                                int64_t num_tokens, int64_t repeats);
+                                at::Device device, int64_t num_tokens, int64_t repeats);
 
 /// Writes the results as a table; `copy_rate` is in bytes read and written a second.
 std::string to_text(const std::vector<OpResult>& results, double copy_rate);

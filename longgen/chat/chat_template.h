@@ -71,6 +71,8 @@ class ChatTemplate {
  private:
   explicit ChatTemplate(SpecialTokens tokens) : tokens_(std::move(tokens)) {}
   void add(const std::string& name, const std::string& text, const std::string& source);
+  /// Adds chat_template of a tokenizer_config.json, where it has one.
+  void add_from_config(const fs::path& path);
   const jinja::Template& choose(bool with_tools) const;
   std::optional<std::string> end_of_turn(const Tokenizer& tokenizer,
                                          const OrderedJson& messages) const;

@@ -21,10 +21,17 @@ void add_repeats_option(CLI::App* app, int64_t& repeats) {
       detail::concat("measurements of which the median counts (default ", repeats, ")"));
 }
 
-at::Device open_gpu(const std::string& part) {
-  const std::string missing = missing_for_gpu();
+void add_gpu_option(CLI::App* app, std::string& device) {
+  app->add_option("--device", device, "which GPU (default cuda, the first)")
+      ->option_text("cuda|cuda:N");
+}
+
+at::Device open_gpu(const std::string& part, const std::string& name) {
+  const std::optional<int> index = gpu_index(name);
+  LG_CHECK(index, "--device: expected cuda or cuda:N, found \"", name, "\".");
+  const std::string missing = missing_for_gpu(*index);
   LG_CHECK(missing.empty(), "[", part, "] needs a GPU: ", missing);
-  return open_device("cuda");
+  return open_device(name);
 }
 
 void add_bench(CommandSet& commands) {

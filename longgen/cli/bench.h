@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "longgen/api/load.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/list_options.h"
-#include "longgen/cli/load.h"
+#include "longgen/cli/options.h"
 
 namespace longgen {
 
@@ -23,7 +24,9 @@ void add_patterns_option(CLI::App* app, std::vector<std::string>& patterns,
 /// Adds --repeats, whose default is the value that `repeats` has now.
 void add_repeats_option(CLI::App* app, int64_t& repeats);
 
-/// Opens the GPU, for a part that has no twin on the CPU. Throws Error saying what is missing.
-at::Device open_gpu(const std::string& part);
+/// Adds the --device of a part that has no twin on the CPU.
+void add_gpu_option(CLI::App* app, std::string& device);
+/// Opens the GPU that it names, for the part. Throws Error saying what is missing.
+at::Device open_gpu(const std::string& part, const std::string& name);
 
 }  // namespace longgen

@@ -2,10 +2,10 @@
 // length and heads, beside full attention.
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/bench/attention_bench.h"
 #include "longgen/bench/machine.h"
 #include "longgen/cli/bench.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/plan/table.h"
 

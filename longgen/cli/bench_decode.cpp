@@ -1,10 +1,10 @@
 // longgen bench decode: measures one layer's attention of one token to the paged KV cache on a GPU.
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/bench/decode_bench.h"
 #include "longgen/bench/machine.h"
 #include "longgen/cli/bench.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/plan/table.h"
 
@@ -44,15 +44,15 @@ int bench(const DecodeCommand& command) {
              "--head-sizes: on a GPU the head size must be 64 or 128, found ", head_size, ".");
   }
   LG_CHECK(
-      command.device == "cuda",
+      command.device != "cpu",
       "[bench decode] times the GPU's kernels: there is no CPU part. On the CPU, `longgen bench "
       "model` times decoding of a whole model.");
-  const at::Device device = open_gpu("bench decode");
+  const at::Device device = open_gpu("bench decode", command.device);
   const std::string name = device_title(device);
   const double copy = copy_rate(device), shortest_ms = shortest_call_ms(device);
   std::vector<DecodeResult> results;
   for (const DecodeLoad& load : loads_of(command)) {
-    results.push_back(bench_decode(load, command.repeats));
+    results.push_back(bench_decode(load, device, command.repeats));
   }
   Output output;
   if (command.json) {
@@ -91,7 +91,7 @@ void add_bench_decode(CommandSet& commands, CLI::App* bench_app) {
   add_heads_option(app, command->heads, "query heads/KV heads (default 32/32,32/8)");
   add_counts_option(app, "--head-sizes", command->head_sizes, "64, 128 (default 128)");
   add_repeats_option(app, command->repeats);
-  app->add_option("--device", command->device, "cuda, which is the default")->option_text("cuda");
+  add_gpu_option(app, command->device);
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return bench(*command); });
 }

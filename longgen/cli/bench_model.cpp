@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "longgen/api/load.h"
 #include "longgen/base/host.h"
 #include "longgen/base/log.h"
 #include "longgen/base/process.h"
@@ -14,11 +15,10 @@
 #include "longgen/bench/model_report.h"
 #include "longgen/bench/model_sample.h"
 #include "longgen/cli/bench.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/training_options.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/engine/session.h"
-#include "longgen/ops/gpu_memory.h"
 
 namespace longgen {
 namespace {
@@ -37,7 +37,7 @@ struct ModelCommand {
   // These say, in the process of one measurement, what it measures.
   std::string sample, variant, cut;
 
-  bool on_gpu() const { return model_options.device == "cuda"; }
+  bool on_gpu() const { return gpu_index(model_options.device).has_value(); }
   bool measures(const std::string& part) const {
     return std::find(measure.begin(), measure.end(), part) != measure.end();
   }
@@ -208,7 +208,7 @@ void check(const ModelCommand& command) {
 
 /// Refuses what does not fit: a process that is killed for memory, or one that swaps, measures
 /// nothing. The planner's count is a lower bound on the CPU.
-void check_memory(const ModelCommand& command, const MeasuredWork& work) {
+void check_memory(const ModelCommand& command, const MeasuredWork& work, at::Device device) {
   int64_t needed = 0;
   for (const std::string& variant : command.compare) {
     const bool serving = command.measures("prefill") || command.measures("decode");
@@ -216,7 +216,7 @@ void check_memory(const ModelCommand& command, const MeasuredWork& work) {
         std::max(needed, predicted_peak_bytes(variant, work, serving, command.measures("train")));
   }
   const MachineMemory host = machine_memory();
-  const GpuMemory gpu = gpu_memory();
+  const GpuMemory gpu = gpu_memory(device);
   const int64_t total = command.on_gpu() ? gpu.total : host.total_bytes;
   const int64_t available = command.on_gpu() ? gpu.free : host.available_bytes;
   const char* const place = command.on_gpu() ? "the GPU" : "this machine";
@@ -241,7 +241,7 @@ int bench(ModelCommand& command) {
   if (command.chunk == kDefaultPrefillChunk) command.chunk = default_prefill_chunk(device);
   const std::string title = device_title(device);
   const MeasuredWork work = measured_work(command, subject, title);
-  check_memory(command, work);
+  check_memory(command, work, device);
   bool failed = false;
   const std::vector<OrderedJson> variants = measure(command, work, failed);
   Output output;

@@ -4,14 +4,13 @@
 #include <memory>
 #include <optional>
 
+#include "longgen/api/chat_session.h"
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
 #include "longgen/chat/chat_template.h"
-#include "longgen/cli/chat_request.h"
 #include "longgen/cli/commands.h"
-#include "longgen/cli/conversation.h"
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/line_reader.h"
@@ -155,7 +154,7 @@ class Chat {
 
   const ChatCommand& command_;
   const LoadedModel& model_;
-  Conversation conversation_;
+  ChatSession conversation_;
   Output output_;
   const bool interactive_;
   fs::path saved_;  // by this conversation: may be written again

@@ -1,11 +1,11 @@
 // longgen doctor: what this machine has, what longgen uses of it, what is missing and what to do.
-#include <ATen/Context.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <memory>
 #include <thread>
 
+#include "longgen/api/load.h"
 #include "longgen/attention/cpu/tile_kernels.h"
 #include "longgen/base/check.h"
 #include "longgen/base/cpu_features.h"
@@ -14,11 +14,9 @@
 #include "longgen/base/process.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
-#include "longgen/ops/gpu_memory.h"
-#include "longgen/ops/gpu_ops.h"
+#include "longgen/device/gpu_plugin.h"
 
 namespace longgen {
 namespace {
@@ -27,8 +25,7 @@ namespace {
 struct GpuState {
   NvidiaDriver driver;
   std::string missing;  ///< why --device cuda cannot be used; empty if it can
-  gpu::Properties properties;
-  int64_t memory_bytes = 0;
+  GpuProperties properties;
 
   bool is_ready() const { return missing.empty(); }
   /// A GPU that cannot be used is a fault; a machine without one is not.
@@ -44,11 +41,7 @@ struct Diagnosis {
 
 GpuState look_at_gpu() {
   GpuState state = {.driver = nvidia_driver(), .missing = missing_for_gpu(), .properties = {}};
-  if (!gpu::has_kernels()) return state;
-  state.properties = gpu::properties();
-  // The allocator knows the memory of a GPU once torch has begun to use it.
-  if (state.is_ready()) at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
-  state.memory_bytes = gpu_memory().total;
+  if (num_gpus() > 0) state.properties = gpu_backend().properties(nth_gpu(0));
   return state;
 }
 
@@ -96,7 +89,7 @@ std::vector<std::string> advice(const Diagnosis& found) {
 std::string gpu_name(const GpuState& gpu) {
   if (!gpu.properties.name.empty()) {
     return detail::concat(gpu.properties.name, ", compute capability ", gpu.properties.major, ".",
-                          gpu.properties.minor, ", ", format_bytes(gpu.memory_bytes));
+                          gpu.properties.minor, ", ", format_bytes(gpu.properties.memory_bytes));
   }
   std::string names;
   for (const std::string& name : gpu.driver.gpus) names += (names.empty() ? "" : ", ") + name;
@@ -141,7 +134,7 @@ OrderedJson to_json(const Diagnosis& found) {
                         {"missing", text_or_null(gpu.missing)},
                         {"name", text_or_null(gpu.properties.name)},
                         {"compute_capability", nullptr},
-                        {"memory_bytes", gpu.memory_bytes}};
+                        {"memory_bytes", gpu.properties.memory_bytes}};
   if (!gpu.properties.name.empty()) {
     device["compute_capability"] = detail::concat(gpu.properties.major, ".", gpu.properties.minor);
   }

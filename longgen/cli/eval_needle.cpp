@@ -2,6 +2,8 @@
 #include <memory>
 #include <optional>
 
+#include "longgen/api/load.h"
+#include "longgen/api/stop_tokens.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
@@ -10,9 +12,7 @@
 #include "longgen/cli/eval.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
-#include "longgen/cli/stop_tokens.h"
 #include "longgen/data/documents.h"
 #include "longgen/eval/model_names.h"
 #include "longgen/eval/needle_run.h"

@@ -2,13 +2,13 @@
 #include <memory>
 #include <optional>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/eval.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/data/dataset_format.h"
 #include "longgen/data/documents.h"

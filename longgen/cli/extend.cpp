@@ -3,12 +3,12 @@
 
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"
@@ -83,7 +83,7 @@ int extend(ExtendCommand& command) {
   LG_CHECK(!(command.options.resume && command.options.replace),
            "--resume goes on with a run, --force begins anew: give one of them.");
   command.options.show_progress = !command.quiet;
-  command.options.on_gpu = open_device(command.device).is_cuda();
+  command.options.device = open_device(command.device);
   command.options.stop = &interrupted();
   catch_interrupts();
   const TrainSummary summary = train(recipe, command.options);

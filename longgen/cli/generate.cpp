@@ -11,7 +11,6 @@
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/chat/chat_template.h"
-#include "longgen/cli/chat_request.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"

@@ -3,18 +3,16 @@
 #include <cstdio>
 #include <memory>
 
+#include "longgen/api/stop_tokens.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
+#include "longgen/chat/chat_request.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/cli/stop_tokens.h"
 
 namespace longgen {
 namespace {
-
-// What is done by then needs no progress bar.
-constexpr double kSilentSeconds = 1;
 
 std::string rounded(double value) {
   char text[32];
@@ -57,6 +55,18 @@ void add_generation_options(CLI::App* app, GenerationCommand& command) {
   add_quiet_flag(app, command.quiet);
 }
 
+CLI::Option* add_template_args_option(CLI::App* app, std::string& template_args) {
+  return app
+      ->add_option("--template-args", template_args,
+                   "variables of the chat template as a JSON object: {\"enable_thinking\": false}; "
+                   "\"tools\" and \"documents\" are what templates know by these names")
+      ->option_text("JSON");
+}
+
+ChatRequest chat_request(const std::string& template_args) {
+  return chat_request(template_args, "--template-args");
+}
+
 GenerateOptions generate_options(const GenerationCommand& command, const Tokenizer& tokenizer,
                                  const std::vector<std::string>& stop_token_names) {
   GenerateOptions options;
@@ -79,8 +89,7 @@ GenerateCallbacks generate_callbacks(int64_t prompt_tokens, bool quiet,
   };
   if (quiet) return callbacks;
   const auto progress =
-      std::make_shared<Progress>("prompt", prompt_tokens, "tokens",
-                                 ProgressOptions{.delay_seconds = kSilentSeconds, .erase = true});
+      std::make_shared<Progress>("prompt", prompt_tokens, "tokens", kBarOfSlowWork);
   callbacks.prefill = [progress, prompt_tokens](int64_t done) {
     progress->update(done);
     if (done == prompt_tokens) progress->finish();

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "longgen/api/load.h"
 #include "longgen/base/json.h"
-#include "longgen/cli/load.h"
+#include "longgen/chat/chat_template.h"
+#include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/engine/generate.h"
 
@@ -24,6 +26,11 @@ struct GenerationCommand {
   bool ignore_eos = false, quiet = false;
 };
 void add_generation_options(CLI::App* app, GenerationCommand& command);
+
+/// Adds --template-args JSON.
+CLI::Option* add_template_args_option(CLI::App* app, std::string& template_args);
+/// Makes a request of --template-args, without messages yet.
+ChatRequest chat_request(const std::string& template_args);
 
 /// Makes options for generate(), with the model's stop tokens unless --ignore-eos is set.
 GenerateOptions generate_options(const GenerationCommand& command, const Tokenizer& tokenizer,

@@ -11,7 +11,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/output.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 
 namespace longgen {
 namespace {

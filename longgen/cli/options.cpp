@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "longgen/base/check.h"
-#include "longgen/base/cpu_features.h"
 #include "longgen/base/log.h"
 #include "longgen/base/nearest_name.h"
 #include "longgen/base/threads.h"
@@ -13,8 +12,6 @@
 
 namespace longgen {
 namespace {
-
-constexpr const char* kAuto = "auto";
 
 void set_quiet_flag(CLI::App* command, const std::function<void()>& also) {
   command->add_flag_callback(
@@ -28,27 +25,24 @@ void set_quiet_flag(CLI::App* command, const std::function<void()>& also) {
 
 }  // namespace
 
-std::string ModelOptions::compute_dtype() const {
-  if (dtype != kAuto) return dtype;
-  return device == "cuda" || bfloat16_is_faster() ? "bfloat16" : "float32";
-}
-
 void add_device_option(CLI::App* command, std::string& device) {
-  // The name that is nearest to "gpu" would be "cpu".
-  const CLI::Validator gpu_is_cuda(
+  const CLI::Validator is_device(
       [](std::string& value) {
-        const bool is_gpu = value == "gpu";
-        return std::string(is_gpu ? "expected cpu or cuda, found \"gpu\". Did you mean \"cuda\"?"
-                                  : "");
+        if (value == "cpu" || gpu_index(value)) return std::string();
+        // The name that is nearest to "gpu" would be "cpu".
+        const std::string near =
+            value == "gpu" ? " Did you mean \"cuda\"?" : did_you_mean(value, {"cpu", "cuda"});
+        return "expected cpu, cuda or cuda:N, found \"" + value + "\"." + near;
       },
       "");
-  add_choice_option(command, "--device", device, {"cpu", "cuda"}, "where to compute (default cpu)")
-      ->transform(gpu_is_cuda);
+  command->add_option("--device", device, "where to compute (default cpu)")
+      ->option_text("cpu|cuda|cuda:N")
+      ->check(is_device);
 }
 
 void add_model_options(CLI::App* command, ModelOptions& options) {
   add_device_option(command, options.device);
-  add_choice_option(command, "--dtype", options.dtype, {kAuto, "float32", "bfloat16"},
+  add_choice_option(command, "--dtype", options.dtype, {"auto", "float32", "bfloat16"},
                     "compute precision (default auto: bfloat16 on a GPU and on processors that are "
                     "faster with it, else float32)");
   add_threads_option(command, options.threads);

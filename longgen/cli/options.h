@@ -3,24 +3,18 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "longgen/api/model_options.h"
+
 namespace longgen {
 
-/// --device, --dtype and --threads of every command that runs a model.
-struct ModelOptions {
-  std::string device = "cpu";  ///< cpu or cuda
-  std::string dtype = "auto";  ///< auto, float32 or bfloat16
-  int64_t threads = 0;         ///< 0: one per core
-
-  /// Gives float32 or bfloat16. auto is bfloat16 on a GPU and on a processor that is faster with it
-  /// (bfloat16_is_faster() in base/cpu_features.h), else float32.
-  std::string compute_dtype() const;
-};
+/// Adds --device, --dtype and --threads, which every command has that runs a model.
 void add_model_options(CLI::App* command, ModelOptions& options);
 
-/// Adds --device alone.
+/// Adds --device alone: cpu, cuda or cuda:N.
 void add_device_option(CLI::App* command, std::string& device);
 
 /// Adds --json, with which the report is one JSON object on stdout instead of text.

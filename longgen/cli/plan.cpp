@@ -27,7 +27,7 @@ struct PlanCommand {
 LayerPlan hybrid_layers(const PlanCommand& command, const ModelConfig& config) {
   if (command.layers.empty() && config.is_hybrid()) return config.layers;
   const std::string layers = command.layers.empty() ? "middle:1/3" : command.layers;
-  return parse_layer_plan(layers, command.sparse, config.num_layers);
+  return parse_layer_plan(layers, command.sparse, config.layers);
 }
 
 int plan(PlanCommand& command) {

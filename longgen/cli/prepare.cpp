@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
-#include "longgen/cli/document_tokens.h"
 #include "longgen/cli/interrupt.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/data/document_tokens.h"
 #include "longgen/data/text_encoder.h"
 
 namespace longgen {

@@ -4,11 +4,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/base/progress.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/json_lines.h"
-#include "longgen/cli/load.h"
+#include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 
 namespace longgen {
@@ -20,9 +21,6 @@ struct ScoreCommand {
   int64_t top = 0, chunk = kDefaultPrefillChunk;
   bool special = false, quiet = false;
 };
-
-// What is done by then needs no progress bar.
-constexpr double kSilentSeconds = 1;
 
 /// Writes nine digits, by which a float comes back as it was.
 std::string number(double value) {
@@ -78,8 +76,7 @@ TokenScores score_line(Session& session, const std::vector<int32_t>& ids, const 
                        const LoadedModel& model, const ScoreCommand& command) {
   ScoreOptions options{.top = command.top, .vocab_size = model.tokenizer.vocab_size()};
   if (command.quiet) return score_tokens(session, ids, options);
-  Progress progress(place, static_cast<int64_t>(ids.size()), "tokens",
-                    {.delay_seconds = kSilentSeconds, .erase = true});
+  Progress progress(place, static_cast<int64_t>(ids.size()), "tokens", kBarOfSlowWork);
   options.on_progress = [&progress](int64_t done) {
     progress.update(done);
     return true;

@@ -2,10 +2,10 @@
 #include <charconv>
 #include <memory>
 
+#include "longgen/api/load.h"
 #include "longgen/base/check.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/json_lines.h"
-#include "longgen/cli/load.h"
 #include "longgen/cli/output.h"
 #include "longgen/tokenizer/tokenizer.h"
 

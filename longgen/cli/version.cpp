@@ -1,15 +1,15 @@
 #include "longgen/cli/version.h"
 
+#include "longgen/api/load.h"
 #include "longgen/attention/cpu/tile_kernels.h"
-#include "longgen/cli/load.h"
-#include "longgen/ops/gpu_ops.h"
+#include "longgen/device/gpu_plugin.h"
 
 namespace longgen {
 namespace {
 
 std::string gpu_text() {
   const std::string missing = missing_for_gpu();
-  return missing.empty() ? gpu::properties().name : "none, " + missing;
+  return missing.empty() ? gpu_backend().properties(nth_gpu(0)).name : "none, " + missing;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "longgen/base/ascii.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
@@ -11,12 +12,6 @@
 
 namespace longgen {
 namespace {
-
-std::string lower(std::string text) {
-  // ASCII only: the endings are, and tolower() would ask the locale.
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
-}
 
 std::optional<SourceFormat> format_of(const fs::path& name) {
   const std::string ending = name.extension().string();
@@ -40,7 +35,7 @@ void refuse_other_packing(const fs::path& path, const fs::path& name) {
 std::optional<Source> classify(const fs::path& path) {
   Source source;
   source.path = path;
-  fs::path name = lower(path.filename().string());
+  fs::path name = ascii_lower(path.filename().string());
   refuse_other_packing(path, name);
   if (name.extension() == ".zst") source.compression = Compression::kZstd;
   if (name.extension() == ".gz") source.compression = Compression::kGzip;

@@ -25,7 +25,7 @@ DecodeGraph DecodeGraphs::record(int64_t num_sequences, const at::Tensor& inputs
   DecodeGraph result;
   result.inputs_2B = at::empty({2, num_sequences}, inputs_2B.options().device(decoder_.device()));
   result.inputs_2B.copy_(inputs_2B, /*non_blocking=*/true);
-  result.graph = gpu_cache().record([&] {
+  result.graph = gpu_backend().record(decoder_.device(), [&] {
     const RopeTable rope =
         make_rope_table(result.inputs_2B[1], frequencies_, decoder_.config().rope.attention_factor);
     result.logits_BV = decoder_.logits(decoder_.forward(result.inputs_2B[0], context_, rope));

@@ -11,8 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "longgen/device/gpu_backend.h"
 #include "longgen/kv_cache/cached_context.h"
-#include "longgen/kv_cache/gpu_cache.h"
 #include "longgen/kv_cache/pass_tables.h"
 #include "longgen/model/decoder.h"
 

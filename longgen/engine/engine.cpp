@@ -64,7 +64,7 @@ std::unique_ptr<PageMemory> page_memory(const Decoder& decoder, std::optional<in
   LG_CHECK(head_size == 64 || head_size == 128,
            "[engine] on a GPU the head size must be 64 or 128, found ", head_size,
            ". Use --device cpu.");
-  return gpu_cache().new_memory(max_bytes);
+  return gpu_cache().new_memory(decoder.device(), max_bytes);
 }
 
 bool is_graph_step(std::span<const BatchPart> parts, const BatchOptions& step,

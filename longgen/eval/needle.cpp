@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "longgen/base/ascii.h"
 #include "longgen/base/check.h"
 #include "longgen/base/random.h"
 #include "longgen/eval/needle_words.h"
@@ -76,12 +77,6 @@ WrappedPrompt beginning(const WrappedPrompt& prompt, size_t size) {
     if (range.begin < size) part.written.push_back({range.begin, std::min(range.end, size)});
   }
   return part;
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return lower;
 }
 
 }  // namespace
@@ -257,11 +252,11 @@ NeedleSample NeedleTask::sample(int64_t length_tokens, double depth_percent, int
 
 double score_needle(std::string_view reply, std::span<const std::string> answers) {
   LG_CHECK(!answers.empty(), "[score_needle] expected at least one answer, found none.");
-  const std::string text = lower_case(reply);
+  const std::string text = ascii_lower(reply);
   int64_t found = 0;
   for (const std::string& answer : answers) {
     LG_CHECK(!answer.empty(), "[score_needle] expected an answer, found an empty one.");
-    if (text.find(lower_case(answer)) != std::string::npos) ++found;
+    if (text.find(ascii_lower(answer)) != std::string::npos) ++found;
   }
   return static_cast<double>(found) / static_cast<double>(answers.size());
 }

@@ -8,11 +8,12 @@
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/checkpoint/tensor_entry.h"
+#include "longgen/model/family.h"
 
 namespace longgen {
 namespace {
 
-/// The keys after the prefix that gguf_model.cpp and gguf_rope.cpp read, and those that change no
+/// The keys after the prefix that gguf_config.cpp and gguf_rope.cpp read, and those that change no
 /// logit: how many of no experts are used, how an embedding model pools, whether yarn was trained,
 /// the rows' order in files of architecture llama (always the same).
 constexpr std::string_view kKnown[] = {
@@ -100,7 +101,8 @@ void refuse_other_gguf_arithmetic(const GgufFile& file, const std::string& prefi
 }
 
 void warn_of_unknown_keys(const GgufFile& file, const ModelConfig& config) {
-  const std::string prefix = config.family + ".";
+  const Family& family = find_family(config.family, "[gguf] family");
+  const std::string prefix = std::string(family.gguf_architecture) + ".";
   const std::vector<OtherArithmetic> other = other_arithmetic(config.head_size);
   std::string unknown;
   for (const auto& [key, value] : file.values()) {

@@ -1,7 +1,6 @@
 #include "longgen/import/gguf_model.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -9,242 +8,27 @@
 #include "longgen/base/check.h"
 #include "longgen/checkpoint/dequantize.h"
 #include "longgen/checkpoint/tensor_entry.h"
-#include "longgen/import/gguf_fields.h"
 #include "longgen/import/gguf_rope.h"
-#include "longgen/model/config_limits.h"
 #include "longgen/model/family.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
-namespace {
-
-constexpr int64_t kMaxCount = int64_t{1} << 40;  // of ids and parts
-
-/// Parts of Hugging Face names and what GGUF calls them.
-constexpr std::array<std::pair<const char*, const char*>, 11> kLayerNames = {
-    {{"input_layernorm", "attn_norm"},
-     {"self_attn.q_proj", "attn_q"},
-     {"self_attn.k_proj", "attn_k"},
-     {"self_attn.v_proj", "attn_v"},
-     {"self_attn.o_proj", "attn_output"},
-     {"self_attn.q_norm", "attn_q_norm"},
-     {"self_attn.k_norm", "attn_k_norm"},
-     {"post_attention_layernorm", "ffn_norm"},
-     {"mlp.gate_proj", "ffn_gate"},
-     {"mlp.up_proj", "ffn_up"},
-     {"mlp.down_proj", "ffn_down"}}};
-
-std::string gguf_name(const std::string& name) {
-  if (name == "model.embed_tokens.weight") return "token_embd.weight";
-  if (name == "model.norm.weight") return "output_norm.weight";
-  if (name == "lm_head.weight") return "output.weight";
-  constexpr std::string_view kPrefix = "model.layers.";
-  const size_t dot = name.find('.', kPrefix.size());  // after the layer's number
-  const size_t last = name.rfind('.');                // before weight or bias
-  const std::string part = name.substr(dot + 1, last - dot - 1);
-  for (const auto& [theirs, ours] : kLayerNames) {
-    if (part == theirs) {
-      return "blk." + name.substr(kPrefix.size(), dot - kPrefix.size()) + "." + ours +
-             name.substr(last);
-    }
-  }
-  LG_FAIL("[gguf] internal error: no GGUF name for tensor ", name, ". Please report this.");
-}
-
-std::string read_family(const GgufFile& file) {
-  const std::string name = file.string("general.architecture");
-  LG_CHECK(name == "llama" || name == "qwen2" || name == "qwen3",
-           file.where("general.architecture"), ": expected llama, qwen2 or qwen3, found \"",
-           printable(name), "\". longgen has no other family in GGUF files.");
-  return name;
-}
-
-const GgufFile::Tensor& embedding(const GgufFile& file) {
-  const GgufFile::Tensor* tensor = file.find("token_embd.weight");
-  LG_CHECK(tensor != nullptr, file.source(), ": tensor token_embd.weight is missing.");
-  LG_CHECK(tensor->shape.size() == 2, file.source(),
-           ": tensor token_embd.weight: expected 2 dimensions, found ", tensor->shape.size(), ".");
-  return *tensor;
-}
-
-/// Refuses windows as for a config.json: one that no token ever reaches the end of is none.
-void refuse_sliding_window(const GgufFile& file, const std::string& prefix, int64_t context) {
-  const std::string key = prefix + "attention.sliding_window";
-  const int64_t window = file.integer(key, 0, kMaxCount, 0);  // 0: none
-  LG_CHECK(window == 0 || window >= context, file.where(key), ": expected none or at least ",
-           prefix, "context_length, ", context, ", found ", window,
-           ". longgen does not import sliding-window models.");
-}
-
-/// Reads a count that GGUF may give for each layer: one number, or an array of equal ones.
-int64_t count_of_all_layers(const GgufFile& file, const std::string& key, int64_t high,
-                            int64_t num_layers) {
-  const auto found = file.values().find(key);
-  if (found == file.values().end() || found->second.type != GgufValueType::array) {
-    return file.integer(key, 1, high);
-  }
-  const std::vector<int64_t> counts = file.integers(key, 0, high);
-  LG_CHECK(static_cast<int64_t>(counts.size()) == num_layers, file.where(key),
-           ": expected one number, or one for each of ", num_layers, " layers, found ",
-           counts.size(), ".");
-  for (size_t layer = 1; layer < counts.size(); ++layer) {
-    LG_CHECK(counts[layer] == counts[0], file.where(key), ": expected the same in every layer, ",
-             "found ", counts[0], " in layer 0 and ", counts[layer], " in layer ", layer,
-             ". longgen's models have layers of one shape.");
-  }
-  LG_CHECK(counts[0] > 0, file.where(key), ": expected at least 1, found 0.");
-  return counts[0];
-}
-
-void read_sizes(const GgufFile& file, const std::string& prefix, ModelConfig& config) {
-  using namespace config_limits;
-  config.num_layers = file.integer(prefix + "block_count", 1, kMaxLayers);
-  const auto count = [&](const char* key, int64_t high) {
-    return count_of_all_layers(file, prefix + key, high, config.num_layers);
-  };
-  config.width = file.integer(prefix + "embedding_length", 1, kMaxWidth);
-  config.ffn_width = count("feed_forward_length", kMaxWidth);
-  config.context = file.integer(prefix + "context_length", 1, kMaxContext);
-  config.num_heads = count("attention.head_count", kMaxWidth);
-  config.num_kv_heads = file.has(prefix + "attention.head_count_kv")
-                            ? count("attention.head_count_kv", config.num_heads)
-                            : config.num_heads;
-  config.norm_eps = file.number(prefix + "attention.layer_norm_rms_epsilon", 0, 1);
-  config.head_size = file.integer(prefix + "attention.key_length", 1, kMaxWidth,
-                                  std::max<int64_t>(1, config.width / config.num_heads));
-  const std::string value_length = prefix + "attention.value_length";
-  const int64_t value_size = file.integer(value_length, 1, kMaxWidth, config.head_size);
-  LG_CHECK(value_size == config.head_size, file.where(value_length),
-           ": expected the head size of queries and keys, ", config.head_size, ", found ",
-           value_size, ".");
-  config.vocab_size = embedding(file).shape[0];
-  config.tied_embeddings = file.find("output.weight") == nullptr;
-}
-
-/// Whether every layer has a bias for each of the parts ("attn_q"). Throws Error where some are
-/// there and others not: no model directory can say that.
-bool has_biases(const GgufFile& file, int64_t num_layers, const std::vector<std::string>& parts,
-                const char* field) {
-  std::string present, missing;
-  for (int64_t layer = 0; layer < num_layers; ++layer) {
-    for (const std::string& part : parts) {
-      const std::string name = "blk." + std::to_string(layer) + "." + part + ".bias";
-      std::string& first = file.find(name) == nullptr ? missing : present;
-      if (first.empty()) first = name;
-    }
-  }
-  if (present.empty()) return false;
-  LG_CHECK(missing.empty(), file.source(), ": tensor ", missing, " is missing, but ", present,
-           " is there. longgen has these biases in every layer (", field, "), or in none.");
-  return true;
-}
-
-void read_biases(const GgufFile& file, const Family& family, ModelConfig& config) {
-  const bool attention_bias =
-      family.reads_attention_bias &&
-      has_biases(file, config.num_layers, {"attn_q", "attn_k", "attn_v", "attn_output"},
-                 "attention_bias: q, k, v and output");
-  config.qkv_bias = attention_bias || family.has_qkv_bias;
-  config.output_bias = attention_bias;
-  config.mlp_bias = family.reads_mlp_bias &&
-                    has_biases(file, config.num_layers, {"ffn_gate", "ffn_up", "ffn_down"},
-                               "mlp_bias: gate, up and down");
-}
-
-}  // namespace
-
-ModelConfig gguf_config(const GgufFile& file) {
-  const int64_t parts = file.integer("split.count", 0, kMaxCount, 1);
-  LG_CHECK(parts <= 1, file.source(), ": this is one of ", parts,
-           " parts of a split model. Merge them first (gguf-split --merge of llama.cpp).");
-  ModelConfig config;
-  config.family = read_family(file);
-  const std::string prefix = config.family + ".";
-  read_sizes(file, prefix, config);
-  const Family& family = find_family(config.family, file.where("general.architecture"));
-  refuse_other_gguf_arithmetic(file, prefix, config);
-  read_biases(file, family, config);
-  config.qk_norm = family.has_qk_norm;
-  config.layers = LayerPlan::all_full(config.num_layers);
-  refuse_sliding_window(file, prefix, config.context);
-  config.rope = gguf_rope(file, prefix, config.head_size, config.context);
-  config.original_context = config.context;
-  config.original_rope_base = config.rope.base;
-  const auto token = [&](const char* key) -> std::optional<int64_t> {
-    if (!file.has(key)) return std::nullopt;
-    return file.integer(key, 0, config.vocab_size - 1);
-  };
-  config.bos_id = token("tokenizer.ggml.bos_token_id");
-  if (const auto eos = token("tokenizer.ggml.eos_token_id")) config.eos_ids = {*eos};
-  // The text goes through the same checks as a config.json from outside.
-  return parse_model_config(dump_model_config(config), file.source() + " (as config.json)");
-}
-
-GgufVocabulary gguf_vocabulary(const GgufFile& file) {
-  const std::string prefix = "tokenizer.ggml.";
-  const auto integer = [&](const std::string& key) -> std::optional<int64_t> {
-    if (!file.has(prefix + key)) return std::nullopt;
-    return file.integer(prefix + key, 0, kMaxCount);
-  };
-  const auto boolean = [&](const std::string& key) -> std::optional<bool> {
-    if (!file.has(prefix + key)) return std::nullopt;
-    return file.boolean(prefix + key);
-  };
-  GgufVocabulary vocabulary;
-  vocabulary.source = file.source();
-  vocabulary.model = file.string(prefix + "model");
-  vocabulary.pre = file.string(prefix + "pre", "");
-  vocabulary.tokens = file.strings(prefix + "tokens");
-  if (file.has(prefix + "merges")) vocabulary.merges = file.strings(prefix + "merges");
-  if (file.has(prefix + "scores")) vocabulary.scores = file.floats(prefix + "scores");
-  if (file.has(prefix + "token_type")) {
-    vocabulary.token_types = file.integers(prefix + "token_type");
-  }
-  vocabulary.bos_id = integer("bos_token_id");
-  vocabulary.eos_id = integer("eos_token_id");
-  vocabulary.unk_id = integer("unknown_token_id");
-  vocabulary.pad_id = integer("padding_token_id");
-  vocabulary.add_bos = boolean("add_bos_token");
-  vocabulary.add_eos = boolean("add_eos_token");
-  vocabulary.add_space_prefix = boolean("add_space_prefix");
-  if (file.has("tokenizer.chat_template")) {
-    vocabulary.chat_template = file.string("tokenizer.chat_template");
-  }
-  return vocabulary;
-}
-
-std::string gguf_generation_config(const GgufFile& file) {
-  const int64_t last = embedding(file).shape[0] - 1;
-  OrderedJson json = OrderedJson::object();
-  const auto copy = [&](const std::string& key, const char* name) {
-    const std::string full = "tokenizer.ggml." + key;
-    if (file.has(full)) json[name] = file.integer(full, 0, last);
-  };
-  copy("bos_token_id", "bos_token_id");
-  copy("eos_token_id", "eos_token_id");
-  copy("padding_token_id", "pad_token_id");
-  const std::string end_of_turn = "tokenizer.ggml.eot_token_id";
-  if (file.has(end_of_turn)) {
-    const int64_t id = file.integer(end_of_turn, 0, last);
-    if (!json.contains("eos_token_id")) json["eos_token_id"] = id;
-    if (json["eos_token_id"] != id) json["eos_token_id"] = {json["eos_token_id"], id};
-  }
-  return dump_json(json, 2) + "\n";
-}
 
 GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
     : file_(file), config_(config) {
   std::unordered_set<std::string> wanted = {kGgufRopeFactors};
-  for (const WeightShape& weight : weight_shapes(config)) {
-    const GgufFile::Tensor& tensor = find(weight.name);
-    LG_CHECK(tensor.shape == weight.shape, file.source(), ": tensor ", tensor.name,
-             ": expected shape ", format_shape(weight.shape), " (", weight.name, "), found ",
-             format_shape(tensor.shape), ".");
-    LG_CHECK(can_dequantize(tensor.type), file.source(), ": tensor ", tensor.name, " has type ",
-             ggml_type_name(tensor.type),
+  for (StoredTensor& stored : stored_tensors(config)) {
+    const GgufFile::Tensor* const tensor = file.find(stored.gguf_name);
+    LG_CHECK(tensor != nullptr, file.source(), ": tensor ", stored.gguf_name, " is missing.");
+    LG_CHECK(tensor->shape == stored.shape, file.source(), ": tensor ", tensor->name,
+             ": expected shape ", format_shape(stored.shape), " (", stored.name, "), found ",
+             format_shape(tensor->shape), ".");
+    LG_CHECK(can_dequantize(tensor->type), file.source(), ": tensor ", tensor->name, " has type ",
+             ggml_type_name(tensor->type),
              ", which longgen cannot expand. It reads F32, F16, BF16, ",
              "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K.");
-    wanted.insert(tensor.name);
+    wanted.insert(tensor->name);
+    tensors_.emplace(stored.name, Tensor{tensor, stored.rotated});
   }
   for (const GgufFile::Tensor& tensor : file.tensors()) {
     LG_CHECK(wanted.contains(tensor.name), file.source(), ": tensor ", printable(tensor.name),
@@ -253,31 +37,22 @@ GgufWeights::GgufWeights(const GgufFile& file, const ModelConfig& config)
   }
 }
 
-const GgufFile::Tensor& GgufWeights::find(const std::string& hugging_face_name) const {
-  const std::string name = gguf_name(hugging_face_name);
-  const GgufFile::Tensor* tensor = file_.find(name);
-  LG_CHECK(tensor != nullptr, file_.source(), ": tensor ", name, " is missing.");
-  return *tensor;
-}
-
 std::vector<float> GgufWeights::read(const std::string& hugging_face_name) const {
-  const GgufFile::Tensor& tensor = find(hugging_face_name);
-  std::vector<float> values(tensor.num_elements());
-  dequantize(tensor.type, tensor.bytes, values);
-  const bool is_query = hugging_face_name.find(".q_proj.") != std::string::npos;
-  const bool is_key = hugging_face_name.find(".k_proj.") != std::string::npos;
-  // Only files of architecture llama hold q and k permuted, for a RoPE of neighbouring pairs.
-  if (config_.family != "llama" || !(is_query || is_key)) return values;
+  const auto& [tensor, rotated] = tensors_.at(hugging_face_name);
+  std::vector<float> values(tensor->num_elements());
+  dequantize(tensor->type, tensor->bytes, values);
+  const Family& family = find_family(config_.family, "[gguf] family");
+  if (!family.gguf_permutes_qk || !rotated) return values;
 
   // Row 2 i + j of a head in the file is row j D / 2 + i here.
-  const int64_t heads = is_query ? config_.num_heads : config_.num_kv_heads;
-  const int64_t half = config_.head_size / 2;
-  const int64_t columns = static_cast<int64_t>(values.size()) / (heads * config_.head_size);
+  const int64_t rows = config_.head_size, half = rows / 2;
+  const int64_t heads = tensor->shape[0] / rows;
+  const int64_t columns = static_cast<int64_t>(values.size()) / tensor->shape[0];
   std::vector<float> ordered(values.size());
   for (int64_t head = 0; head < heads; ++head) {
-    for (int64_t row = 0; row < config_.head_size; ++row) {
-      const int64_t from = head * config_.head_size + 2 * (row % half) + row / half;
-      const int64_t to = head * config_.head_size + row;
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t from = head * rows + 2 * (row % half) + row / half;
+      const int64_t to = head * rows + row;
       std::copy_n(values.begin() + from * columns, columns, ordered.begin() + to * columns);
     }
   }

@@ -1,25 +1,15 @@
-// import/gguf_model.h: what a GGUF file says about its model, in the terms of a model directory.
+// import/gguf_model.h: the weights of a GGUF file, in the terms of a model directory.
 #pragma once
 
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "longgen/checkpoint/gguf.h"
 #include "longgen/model/config.h"
-#include "longgen/tokenizer/gguf_vocabulary.h"
 
 namespace longgen {
-
-/// Reads the config from the metadata of architecture llama (Llama, SmolLM2, Mistral), qwen2 or
-/// qwen3. Throws Error naming the key, what was expected and what was found.
-ModelConfig gguf_config(const GgufFile& file);
-
-/// Reads the tokenizer.* metadata.
-GgufVocabulary gguf_vocabulary(const GgufFile& file);
-
-/// Makes the text of generation_config.json: the tokens that begin and end a text.
-std::string gguf_generation_config(const GgufFile& file);
 
 /// Reads tensors under their Hugging Face names.
 class GgufWeights {
@@ -34,10 +24,14 @@ class GgufWeights {
   std::string types() const;
 
  private:
-  const GgufFile::Tensor& find(const std::string& hugging_face_name) const;
+  struct Tensor {
+    const GgufFile::Tensor* data;
+    bool rotated;  ///< as in TensorPart
+  };
 
   const GgufFile& file_;
   const ModelConfig& config_;
+  std::unordered_map<std::string, Tensor> tensors_;  ///< by their Hugging Face names
 };
 
 }  // namespace longgen

@@ -8,13 +8,14 @@
 #include "longgen/checkpoint/float_bytes.h"
 #include "longgen/checkpoint/gguf.h"
 #include "longgen/checkpoint/safetensors.h"
+#include "longgen/import/gguf_config.h"
 #include "longgen/import/gguf_fields.h"
 #include "longgen/import/gguf_model.h"
 #include "longgen/import/model_files.h"
 #include "longgen/model/config_fields.h"
 #include "longgen/model/model_path.h"
 #include "longgen/model/stored_weights.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace longgen {
@@ -88,7 +89,7 @@ ImportSummary import_gguf(const fs::path& source, const fs::path& directory,
   warn_of_unknown_keys(file, summary.config);
   const DType dtype = options.dtype.value_or(DType::f32);
   std::vector<TensorSpec> specs;
-  for (const WeightShape& weight : weight_shapes(summary.config)) {
+  for (const StoredTensor& weight : stored_tensors(summary.config)) {
     specs.push_back({weight.name, dtype, weight.shape});
   }
   write_weights(
@@ -121,7 +122,7 @@ ImportSummary import_directory(const fs::path& source, const fs::path& directory
   const StoredTypes found(files, summary.config);
   const StoredTypes stored = options.dtype ? StoredTypes(*options.dtype) : found;
   std::vector<TensorSpec> specs;
-  for (const WeightShape& weight : weight_shapes(summary.config)) {
+  for (const StoredTensor& weight : stored_tensors(summary.config)) {
     specs.push_back({weight.name, stored.of(weight.name), weight.shape});
   }
   write_weights(

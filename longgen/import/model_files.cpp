@@ -1,11 +1,12 @@
 #include "longgen/import/model_files.h"
 
 #include <algorithm>
-#include <cctype>
 #include <string_view>
 
+#include "longgen/base/ascii.h"
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
+#include "longgen/model/eos_tokens.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace longgen {
@@ -31,7 +32,7 @@ constexpr std::string_view kTermsOfUse[] = {"license", "licence", "notice", "cop
 
 bool belongs_to_the_model(std::string name) {
   if (std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames)) return true;
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  name = ascii_lower(name);
   return std::any_of(std::begin(kTermsOfUse), std::end(kTermsOfUse),
                      [&](std::string_view begin) { return name.starts_with(begin); });
 }
@@ -65,12 +66,7 @@ void check_model_files(const fs::path& directory, const ModelConfig& config) {
     if (!fs::exists(file)) continue;
     const Json value = parse_json(read_file(file, kMaxJsonBytes), file.string());
     const JsonObject json(value, file.string());
-    if (std::string_view(name) != "generation_config.json" || !json.has("eos_token_id")) continue;
-    if (json.raw("eos_token_id").is_array()) {
-      json.integers("eos_token_id", 0, config.vocab_size - 1);
-    } else {
-      json.integer("eos_token_id", 0, config.vocab_size - 1);
-    }
+    if (std::string_view(name) == "generation_config.json") read_eos_ids(json, config.vocab_size);
   }
 }
 

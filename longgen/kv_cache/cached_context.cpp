@@ -47,9 +47,9 @@ CachedContext::~CachedContext() { cancel(); }
 
 bool CachedContext::begin(std::vector<Part> parts) {
   if (!reserve(std::move(parts))) return false;
-  if (!parts_.empty() && parts_.front().cache->pool().on_gpu()) {
-    tables_ = PassTables::make(parts_, /*pinned=*/true).to(at::kCUDA);
-  }
+  if (parts_.empty()) return true;
+  const at::Device device = parts_.front().cache->pool().device();
+  if (device.is_cuda()) tables_ = PassTables::make(parts_, /*pinned=*/true).to(device);
   return true;
 }
 
@@ -111,20 +111,18 @@ void CachedContext::check_inputs(int64_t layer, const at::Tensor& q_THD, const a
            " of a model with layers 0 to ", shape.num_layers - 1, ".");
   const at::ScalarType type = shape.bytes_per_value == 2 ? at::kBFloat16 : at::kFloat;
   const int64_t num_rows = positions_T_.size(0);
-  const bool on_gpu = parts_.front().cache->pool().on_gpu();
+  const at::Device device = parts_.front().cache->pool().device();
   const auto fits = [&](const at::Tensor& x) {
     return x.dim() == 3 && x.size(0) == num_rows && x.size(2) == shape.head_size &&
-           x.scalar_type() == type && (on_gpu ? x.is_cuda() : x.is_cpu()) &&
-           (x.stride(2) == 1 || x.size(2) == 1);
+           x.scalar_type() == type && x.device() == device && (x.stride(2) == 1 || x.size(2) == 1);
   };
   LG_CHECK(fits(q_THD) && fits(k_TKD) && fits(v_TKD) && k_TKD.size(1) == shape.num_kv_heads &&
                v_TKD.size(1) == shape.num_kv_heads && q_THD.size(1) > 0 &&
                q_THD.size(1) % shape.num_kv_heads == 0,
            "[cached context] expected q, k and v of ", num_rows, " tokens, ", shape.num_kv_heads,
-           " KV heads of ", shape.head_size, ", ", type, on_gpu ? " on the GPU" : " on the CPU",
-           ", rows contiguous, found\n  q ", q_THD.sizes(), " ", q_THD.scalar_type(), " | k ",
-           k_TKD.sizes(), " ", k_TKD.scalar_type(), " | v ", v_TKD.sizes(), " ",
-           v_TKD.scalar_type(), "\n  The cache must be made for this model and dtype.");
+           " KV heads of ", shape.head_size, ", ", type, " on ", device,
+           ", rows contiguous, found\n  ", describe("q", q_THD), " | ", describe("k", k_TKD), " | ",
+           describe("v", v_TKD), "\n  The cache must be made for this model and dtype.");
   const Pattern& expected = layout.pattern(layout.slot(layer).group);
   LG_CHECK(pattern == expected, "[cached context] layer ", layer, " attends with ",
            pattern.to_string(), ", but the cache keeps what ", expected.to_string(),

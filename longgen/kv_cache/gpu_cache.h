@@ -1,15 +1,14 @@
-// kv_cache/gpu_cache.h: what the GPU plug-in does for the KV cache: memory,
-// writing, attention, graphs.
+// kv_cache/gpu_cache.h: what the GPU plug-in does for the KV cache: memory, writing, attention.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 
+#include "longgen/device/gpu_backend.h"
 #include "longgen/kv_cache/page_pool.h"
 #include "longgen/kv_cache/pass_tables.h"
 #include "longgen/model/attention_context.h"
@@ -31,22 +30,16 @@ struct AttendWorkspace {
   at::Tensor counters;  ///< int32, zero between calls
 };
 
-/// Work that was recorded once and is done again by replay(), on the memory it was recorded with.
-class GpuGraph {
- public:
-  virtual ~GpuGraph() = default;
-  /// Runs what was recorded, on the current stream, and does not wait for it.
-  virtual void replay() = 0;
-};
-
-/// All calls work on the current stream and do not wait for it. Tensors are on the current GPU.
+/// All calls work on the current stream of the device that the tensors and pages are on, and do not
+/// wait for it.
 class GpuCache {
  public:
   virtual ~GpuCache() = default;
 
-  /// One range of addresses on the current GPU, in which up to max_bytes (or as much as the GPU
-  /// has) appear when they are added.
-  virtual std::unique_ptr<PageMemory> new_memory(std::optional<int64_t> max_bytes) const = 0;
+  /// One range of addresses on the GPU, in which up to max_bytes (or as much as the GPU has) appear
+  /// when they are added.
+  virtual std::unique_ptr<PageMemory> new_memory(at::Device device,
+                                                 std::optional<int64_t> max_bytes) const = 0;
 
   /// Writes the rows of all runs, k and v (T, K, D) bf16, to their pages. What follows the last
   /// token in its block is set to zero when the block is begun.
@@ -70,15 +63,9 @@ class GpuCache {
                             AttendWorkspace& workspace) const = 0;
 
   static constexpr int64_t kFewTokens = 16;
-
-  /// Calls run() twice, once to warm up, once to record it. What it allocates and does not free
-  /// stays reserved for the graph. It must not wait for the GPU.
-  virtual std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const = 0;
 };
 
 /// Throws Error if load_gpu_plugin() has not loaded the plug-in.
-const GpuCache& gpu_cache();
-/// The name by which the plug-in registers it.
-inline constexpr const char* kGpuCachePart = "kv_cache";
+inline const GpuCache& gpu_cache() { return gpu_backend().cache; }
 
 }  // namespace longgen

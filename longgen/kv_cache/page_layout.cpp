@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <vector>
 
 #include "longgen/base/check.h"
 
@@ -30,11 +31,8 @@ void check_shape(const LayerPlan& plan, const KvShape& shape) {
   LG_CHECK(layer_bytes < kMaxTokenBytes / shape.num_layers, "[kv cache] ", shape.num_layers,
            " layers of ", shape.num_kv_heads, " KV heads of ", shape.head_size,
            " would take 1 GiB or more for each token. Check config.json.");
-  for (int64_t layer : plan.full_layers) {
-    LG_CHECK(layer >= 0 && layer < shape.num_layers, "[kv cache] full layer ", layer,
-             " is not a layer of a model with layers 0 to ", shape.num_layers - 1,
-             ". Check longgen.full_layers in config.json.");
-  }
+  LG_CHECK(plan.num_layers() == shape.num_layers, "[kv cache] the plan has ", plan.num_layers(),
+           " layers, the model ", shape.num_layers, ".");
 }
 
 void check_tokens(int64_t num_tokens) {
@@ -43,40 +41,47 @@ void check_tokens(int64_t num_tokens) {
            num_tokens, ".");
 }
 
-/// The rule of page_layout.h. Sizes that divide both classes waste nothing, so 1 always passes.
-int64_t choose_group_size(int64_t num_full, int64_t num_sparse) {
-  const auto slots = [](int64_t layers, int64_t size) { return ceil_div(layers, size) * size; };
-  const auto fits = [](int64_t slots_taken, int64_t layers) {
-    return (slots_taken - layers) * kMaxPaddingShare <= layers;
+/// The rule of page_layout.h, for the numbers of layers of the classes, the full one first. A size
+/// that divides all of them wastes nothing, so 1 always passes.
+int64_t choose_group_size(const std::vector<int64_t>& class_sizes) {
+  // How much the padding of a class is above its sixteenth, in sixteenths of a slot.
+  const auto excess = [](int64_t layers, int64_t size) {
+    const int64_t padding = ceil_div(layers, size) * size - layers;
+    return padding * kMaxPaddingShare - layers;
   };
-  int64_t size = std::max(num_full, num_sparse);
-  while (!fits(slots(num_full, size), num_full) ||
-         !fits(slots(num_full, size) + slots(num_sparse, size), num_full + num_sparse)) {
-    --size;
-  }
+  const auto fits = [&](int64_t size) {
+    int64_t worst = excess(class_sizes[LayerPlan::kFull], size);
+    for (size_t i = 1; i < class_sizes.size(); ++i) {
+      worst += std::max<int64_t>(0, excess(class_sizes[i], size));
+    }
+    return worst <= 0;
+  };
+  int64_t size = *std::max_element(class_sizes.begin(), class_sizes.end());
+  while (!fits(size)) --size;
   // The smallest size that makes as many groups of each class.
-  const auto needed = [&](int64_t layers) {
-    return layers == 0 ? 0 : ceil_div(layers, ceil_div(layers, size));
-  };
-  return std::max(needed(num_full), needed(num_sparse));
+  int64_t needed = 1;
+  for (const int64_t layers : class_sizes) {
+    if (layers > 0) needed = std::max(needed, ceil_div(layers, ceil_div(layers, size)));
+  }
+  return needed;
 }
 
 }  // namespace
 
 KvLayout::KvLayout(const LayerPlan& plan, const KvShape& shape) : shape_(shape) {
   check_shape(plan, shape);
-  const auto is_full = [&](int64_t layer) { return plan.is_full(layer); };
-  std::vector<int64_t> layers(shape.num_layers);
-  std::iota(layers.begin(), layers.end(), 0);
-  const auto num_full = std::count_if(layers.begin(), layers.end(), is_full);
-  const int64_t num_sparse = shape.num_layers - num_full;
-  if (num_sparse > 0) sparse_ = plan.sparse.for_heads(shape.num_kv_heads);
-  layers_per_group_ = choose_group_size(num_full, num_sparse);
-  num_full_groups_ = ceil_div(num_full, layers_per_group_);
-  num_sparse_groups_ = ceil_div(num_sparse, layers_per_group_);
-  int64_t next_full = 0, next_sparse = num_full_groups_ * layers_per_group_;
-  for (int64_t layer : layers) {
-    const int64_t slot = is_full(layer) ? next_full++ : next_sparse++;
+  std::vector<int64_t> class_sizes;
+  for (int64_t c = 0; c < plan.num_classes(); ++c) class_sizes.push_back(plan.count(c));
+  layers_per_group_ = choose_group_size(class_sizes);
+  std::vector<int64_t> next_slot;  // of each class
+  for (int64_t c = 0; c < plan.num_classes(); ++c) {
+    next_slot.push_back(num_groups() * layers_per_group_);
+    classes_.push_back({plan.pattern_of_class(c).for_heads(shape.num_kv_heads),
+                        ceil_div(class_sizes[c], layers_per_group_)});
+    class_of_group_.insert(class_of_group_.end(), classes_.back().num_groups, c);
+  }
+  for (int64_t layer = 0; layer < shape.num_layers; ++layer) {
+    const int64_t slot = next_slot[plan.class_of(layer)]++;
     slots_.push_back({slot / layers_per_group_, slot % layers_per_group_});
   }
 }
@@ -89,8 +94,9 @@ template <typename Count>
 int64_t KvLayout::sum_pages(const Count& count) const {
   int64_t pages = 0;
   for (int64_t head = 0; head < shape_.num_kv_heads; ++head) {
-    if (num_full_groups_ > 0) pages += num_full_groups_ * count(full_, head);
-    if (num_sparse_groups_ > 0) pages += num_sparse_groups_ * count(sparse_, head);
+    for (const LayerClass& one : classes_) {
+      if (one.num_groups > 0) pages += one.num_groups * count(one.pattern, head);
+    }
   }
   return pages;
 }
@@ -118,10 +124,10 @@ int64_t KvLayout::pages_peak(int64_t begin, int64_t end, int64_t chunk) const {
   check_tokens(end);
   LG_CHECK(begin <= end && chunk >= 1, "[kv cache] tokens ", begin, " to ", end, " in chunks of ",
            chunk, " are not a range.");
-  // Pages in pass k, over tokens [a, b): the blocks before b without the dead ones before a. As k
-  // grows, (kept blocks before block a / 64) never shrinks, and (blocks from a / 64 to b) repeats
-  // with a period of 64 / gcd(chunk, 64) whole chunks. So the peak is in the last period, or in the
-  // shorter chunk after it.
+  // Pages in pass k, over tokens [a, b): the blocks before b without the dead ones before a. A pass
+  // over as many tokens that begins some whole blocks later has as many blocks more before b, and at
+  // most as many more dead ones. Passes begin at the same place in a block every 64 / gcd(chunk, 64)
+  // chunks. So the peak is in the last such period, or in the shorter chunk after it.
   chunk = std::min(chunk, KvLayout::kMaxTokens);
   const int64_t num_chunks = ceil_div(end - begin, chunk);
   const int64_t first = std::max<int64_t>(0, num_chunks - 1 - kBlock / std::gcd(chunk, kBlock));

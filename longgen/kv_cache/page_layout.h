@@ -18,22 +18,24 @@ struct KvShape {
   int64_t bytes_per_value;  ///< 4 for fp32, 2 for bf16
 };
 
-/// Layers stand in groups of G, each of one class: all full, or all sparse. A page holds K and V of
+/// Layers stand in groups of G, each of one class (LayerPlan): all full, all sparse, or all with a
+/// window of the family's own. A page holds K and V of
 /// one block (Pattern::kBlock tokens) of one KV head for the G layers of one group, so all pages of
 /// a model have one size. The last group of a class may have unused slots (padding).
 ///
 /// G makes the fewest groups (page tables) whose padding takes at most 1/16 of what the layers
 /// need, at every context length; of the sizes that make as few, it is the smallest, which needs
 /// the fewest bytes at every length, because all of them make as many groups of each class. With G
-/// layers a page, a class of N layers takes ceil(N / G) * G slots. The share lost is worst either
-/// while all blocks are live (all slots over all layers) or at long context, where the full class
-/// is nearly everything (its slots over its layers), so these two are held to 1/16.
+/// layers a page, a class of N layers takes ceil(N / G) * G slots. No class has more live blocks
+/// than the full one, which is nearly everything at long context, while all have as many as long as
+/// all blocks are live. So the share lost is worst with the full class and any of the others, and
+/// each such sum is held to 1/16.
 /// One third full of 30 layers: G = 10, one full group and two sparse ones. 11 full of 32: G = 11,
 /// one slot unused. All full: G = all layers. 1 full of 30: G = 1.
 class KvLayout {
  public:
-  /// Throws Error on sizes that are not positive, absurd (1 GiB a token and more), or on full
-  /// layers that the model does not have.
+  /// Throws Error on sizes that are not positive or absurd (1 GiB a token and more), and on a plan
+  /// of another number of layers.
   KvLayout(const LayerPlan& plan, const KvShape& shape);
   KvLayout(const ModelConfig& config, int64_t bytes_per_value);
 
@@ -45,10 +47,10 @@ class KvLayout {
 
   const KvShape& shape() const { return shape_; }
   int64_t layers_per_group() const { return layers_per_group_; }
-  int64_t num_groups() const { return num_full_groups_ + num_sparse_groups_; }
+  int64_t num_groups() const { return static_cast<int64_t>(class_of_group_.size()); }
   Slot slot(int64_t layer) const { return slots_.at(layer); }
   /// What the layers of a group see, with a stride offset for each KV head.
-  const Pattern& pattern(int64_t group) const { return group < num_full_groups_ ? full_ : sparse_; }
+  const Pattern& pattern(int64_t group) const { return classes_[class_of_group_[group]].pattern; }
 
   /// K and V of one block of one KV head of one layer: 2 * 64 * head size values.
   /// Nothing is padded.
@@ -58,7 +60,7 @@ class KvLayout {
   int64_t page_bytes() const { return layers_per_group_ * block_bytes(); }
 
   /// Is a page needed for a block that is being written? With a window of at least one block
-  /// always: its own tokens see it. Otherwise only where some query ever does.
+  /// (or token) always: its own tokens see it. Otherwise only where some query ever does.
   bool stored(int64_t group, int64_t kv_head, int64_t key_block) const {
     return pattern(group).keeps(key_block, key_block, kv_head);
   }
@@ -87,11 +89,16 @@ class KvLayout {
   template <typename Count>
   int64_t sum_pages(const Count& count) const;
 
+  struct LayerClass {
+    Pattern pattern;
+    int64_t num_groups;
+  };
+
   KvShape shape_;
-  Pattern full_, sparse_;
   int64_t layers_per_group_ = 0;
-  int64_t num_full_groups_ = 0, num_sparse_groups_ = 0;
-  std::vector<Slot> slots_;  // of each layer
+  std::vector<LayerClass> classes_;      // of the plan; one without layers has no group
+  std::vector<int64_t> class_of_group_;  // ascending
+  std::vector<Slot> slots_;              // of each layer
 };
 
 }  // namespace longgen

@@ -34,7 +34,7 @@ class HostMemory : public PageMemory {
   void copy(std::byte* to, const std::byte* from, int64_t bytes) const override {
     std::memcpy(to, from, bytes);
   }
-  bool on_gpu() const override { return false; }
+  c10::Device device() const override { return c10::kCPU; }
 
  private:
   struct Release {

@@ -1,6 +1,8 @@
 // kv_cache/page_pool.h: memory of the KV cache, in pages of one size.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,7 +23,7 @@ class PageMemory {
   virtual std::byte* add(int64_t bytes) = 0;
   /// Copies bytes that were added, on a GPU when the current stream gets to it.
   virtual void copy(std::byte* to, const std::byte* from, int64_t bytes) const = 0;
-  virtual bool on_gpu() const = 0;
+  virtual c10::Device device() const = 0;
 };
 
 /// Memory of the system, for the CPU kernels: PagePool::kReadableAfter bytes behind what is added
@@ -59,7 +61,7 @@ class PagePool {
     return slabs_[page >> pages_per_slab_log2_] + (page & page_mask_) * page_bytes_;
   }
   static constexpr int64_t kReadableAfter = 64;
-  bool on_gpu() const { return memory_->on_gpu(); }
+  c10::Device device() const { return memory_->device(); }
 
   int64_t page_bytes() const { return page_bytes_; }
   /// Pages given out now, each counted once whatever its owners, and the most there ever were.

@@ -9,17 +9,18 @@ namespace longgen {
 namespace {
 
 LayerPlan plan_of(const Pattern& pattern) {
-  return pattern.is_full() ? LayerPlan::all_full(1) : LayerPlan{{}, pattern};
+  if (pattern.is_window()) return LayerPlan::all_full(1).with_windows({0}, pattern.window_tokens());
+  return pattern.is_full() ? LayerPlan::all_full(1) : LayerPlan::hybrid(1, {}, pattern);
 }
 
 }  // namespace
 
-PagedLayer::PagedLayer(const LayerShape& shape, int64_t num_sequences,
+PagedLayer::PagedLayer(const LayerShape& shape, int64_t num_sequences, at::Device device,
                        std::optional<int64_t> max_bytes)
     : shape_(shape),
       pattern_(Pattern::parse(shape.pattern).for_heads(shape.num_kv_heads)),
       layout_(plan_of(pattern_), {1, shape.num_kv_heads, shape.head_size, 2}),
-      pool_(layout_.page_bytes(), max_bytes, gpu_cache().new_memory(max_bytes)) {
+      pool_(layout_.page_bytes(), max_bytes, gpu_cache().new_memory(device, max_bytes)) {
   for (int64_t n = 0; n < num_sequences; ++n) {
     caches_.push_back(std::make_unique<SequenceCache>(layout_, pool_));
   }
@@ -43,8 +44,8 @@ LayerPages PagedLayer::pages() const { return {pool_.address(0), pool_.page_byte
 
 at::Tensor PagedLayer::memory(int64_t num_pages) const {
   return at::for_blob(pool_.address(0), {num_pages, pool_.page_bytes() / 2})
-      .options(at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA, 0))
-      .target_device(at::Device(at::kCUDA, 0))
+      .options(at::TensorOptions().dtype(at::kBFloat16).device(pool_.device()))
+      .target_device(pool_.device())
       .make_tensor();
 }
 

@@ -23,8 +23,8 @@ struct LayerShape {
 
 class PagedLayer {
  public:
-  /// Begins with empty sequences. load_gpu_plugin() must have loaded the plug-in.
-  PagedLayer(const LayerShape& shape, int64_t num_sequences,
+  /// Begins with empty sequences, on a GPU.
+  PagedLayer(const LayerShape& shape, int64_t num_sequences, at::Device device,
              std::optional<int64_t> max_bytes = std::nullopt);
 
   const Pattern& pattern() const { return pattern_; }

@@ -171,8 +171,9 @@ bool FixedPassTables::update(const std::vector<PassPart>& parts) {
   const bool fits = on_gpu_.memory_.defined() && on_host_.num_values() <= on_gpu_.memory_.numel();
   // Recording a graph anew takes longer than hundreds of steps, so that there is room to grow.
   const int64_t room = std::max(2 * on_host_.num_values(), kFixedValues);
+  const at::Device device = parts.front().cache->pool().device();
   const at::Tensor memory =
-      fits ? on_gpu_.memory_ : at::empty({room}, at::TensorOptions(at::kCUDA).dtype(at::kInt));
+      fits ? on_gpu_.memory_ : at::empty({room}, at::TensorOptions(device).dtype(at::kInt));
   on_gpu_ = on_host_.at(memory);
   upload(on_host_.num_values());
   page_changes_ = std::move(changes);

@@ -80,7 +80,7 @@ class PassTables {
   Places places_ = {};
 };
 
-/// Tables of pass after pass at one place of a GPU, for CUDA graphs: passes in which every sequence
+/// Tables of pass after pass at one place of the GPU that the pages are on, for CUDA graphs: passes in which every sequence
 /// has one token. Of passes with as many sequences only positions and pages differ, so that one
 /// graph does for them, whichever the sequences are.
 class FixedPassTables {

@@ -7,9 +7,11 @@
 #include "longgen/model/config_fields.h"
 #include "longgen/model/config_limits.h"
 #include "longgen/model/config_rope.h"
+#include "longgen/model/eos_tokens.h"
 #include "longgen/model/family.h"
 #include "longgen/model/model_path.h"
 #include "longgen/model/stored_weights.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
 namespace {
@@ -49,42 +51,23 @@ void read_flags(const JsonObject& json, const Family& family, ModelConfig& confi
   config.norm_eps = json.number("rms_norm_eps", 0, 1, 1e-6);
   config.init_std = json.number("initializer_range", 0, 100, 0.02);
   config.tied_embeddings = json.boolean("tie_word_embeddings", false);
-  const bool attention_bias = family.reads_attention_bias && json.boolean("attention_bias", false);
-  config.qkv_bias = attention_bias || family.has_qkv_bias;
-  config.output_bias = attention_bias;
-  config.mlp_bias = family.reads_mlp_bias && json.boolean("mlp_bias", false);
+  const auto bias = [&](const BiasRule& rule) {
+    return *rule.field != '\0' ? json.boolean(rule.field, rule.otherwise) : rule.otherwise;
+  };
+  config.qkv_bias = bias(family.qkv_bias);
+  config.output_bias = bias(family.output_bias);
+  config.mlp_bias = bias(family.mlp_bias);
   config.qk_norm = family.has_qk_norm;
 }
 
 void read_tokens(const JsonObject& json, ModelConfig& config) {
   const int64_t last = config.vocab_size - 1;
   if (json.has("bos_token_id")) config.bos_id = json.integer("bos_token_id", 0, last);
-  if (!json.has("eos_token_id")) return;
-  if (json.raw("eos_token_id").is_array()) {
-    config.eos_ids = json.integers("eos_token_id", 0, last);
-  } else {
-    config.eos_ids = {json.integer("eos_token_id", 0, last)};
-  }
+  config.eos_ids = read_eos_ids(json, config.vocab_size);
 }
 
-void read_hybrid(const JsonObject& json, ModelConfig& config) {
-  config.layers = LayerPlan::all_full(config.num_layers);
-  config.original_context = config.context;
-  config.original_rope_base = config.rope.base;
-  if (!json.has("longgen")) return;
-  const JsonObject hybrid = json.object("longgen");
-  config.original_context = hybrid.integer("original_context", 1, kMaxContext, config.context);
-  config.original_rope_base =
-      hybrid.number("original_rope_base", kMinRopeBase, kMaxRopeBase, config.rope.base);
-  config.layers.full_layers = hybrid.integers("full_layers", 0, config.num_layers - 1);
-  const std::vector<int64_t>& layers = config.layers.full_layers;
-  LG_CHECK(std::adjacent_find(layers.begin(), layers.end(), std::greater_equal<>()) == layers.end(),
-           hybrid.where("full_layers"), ": expected ascending layers, each once.");
-  if (!hybrid.has("pattern")) {
-    LG_CHECK(!config.is_hybrid(), hybrid.where("pattern"), " is missing: it says what the ",
-             config.num_layers - layers.size(), " sparse layers see.");
-    return;
-  }
+/// Reads the pattern of the sparse layers.
+Pattern read_pattern(const JsonObject& hybrid, const ModelConfig& config) {
   const JsonObject pattern = hybrid.object("pattern");
   const int64_t block = pattern.integer("block", 1, kMaxContext, Pattern::kBlock);
   LG_CHECK(block == Pattern::kBlock, pattern.where("block"), ": expected ", Pattern::kBlock,
@@ -92,24 +75,59 @@ void read_hybrid(const JsonObject& json, ModelConfig& config) {
   std::vector<int64_t> offsets;
   if (pattern.has("stride_offsets")) offsets = pattern.integers("stride_offsets", 0, kMaxContext);
   try {
-    config.layers.sparse =
+    Pattern sparse =
         Pattern::sparse(pattern.integer("sink_blocks", 0, kMaxContext),
                         pattern.integer("window_blocks", 0, kMaxContext),
                         pattern.integer("stride_blocks", 0, kMaxContext, 0), std::move(offsets));
-    config.layers.sparse.for_heads(config.num_kv_heads);
+    sparse.for_heads(config.num_kv_heads);
+    return sparse;
   } catch (const Error& error) {
     LG_FAIL(hybrid.where("pattern"), ": ", error.what());
   }
 }
 
-Json dump_hybrid(const ModelConfig& config) {
-  const Pattern& sparse = config.layers.sparse;
+/// Reads the classes of the layers: windows of the family's own, and the longgen object.
+void read_layers(const JsonObject& json, ModelConfig& config) {
+  const SlidingWindows windows = read_sliding_windows(json, config);
+  config.layers =
+      LayerPlan::all_full(config.num_layers).with_windows(windows.layers, windows.tokens);
+  config.original_context = config.context;
+  config.original_rope_base = config.rope.base;
+  if (!json.has("longgen")) return;
+  const JsonObject hybrid = json.object("longgen");
+  config.original_context = hybrid.integer("original_context", 1, kMaxContext, config.context);
+  config.original_rope_base =
+      hybrid.number("original_rope_base", kMinRopeBase, kMaxRopeBase, config.rope.base);
+  const std::vector<int64_t> full = hybrid.integers("full_layers", 0, config.num_layers - 1);
+  LG_CHECK(std::adjacent_find(full.begin(), full.end(), std::greater_equal<>()) == full.end(),
+           hybrid.where("full_layers"), ": expected ascending layers, each once.");
+  for (const int64_t layer : full) {
+    LG_CHECK(config.layers.is_full(layer), hybrid.where("full_layers"), ": layer ", layer,
+             " has a sliding window of ", windows.tokens,
+             " tokens by the other fields of config.json. Remove it here, or the window there.");
+  }
+  const auto num_sparse =
+      config.num_layers - static_cast<int64_t>(full.size() + windows.layers.size());
+  LG_CHECK(hybrid.has("pattern") || num_sparse == 0, hybrid.where("pattern"),
+           " is missing: it says what the ", num_sparse, " sparse layers see.");
+  const Pattern sparse =
+      hybrid.has("pattern") ? read_pattern(hybrid, config) : config.layers.sparse();
+  config.layers = LayerPlan::hybrid(config.num_layers, full, sparse)
+                      .with_windows(windows.layers, windows.tokens);
+}
+
+Json dump_hybrid(const ModelConfig& config, const LayerPlan& layers) {
+  const Pattern& sparse = layers.sparse();
+  const auto num_known = layers.count(LayerPlan::kFull) + layers.count(LayerPlan::kSparse) +
+                         static_cast<int64_t>(layers.window_layers().size());
+  LG_CHECK(num_known == config.num_layers, "[config] config.json has one sparse pattern: of the ",
+           config.num_layers, " layers ", config.num_layers - num_known, " have another one.");
   Json pattern = {{"block", Pattern::kBlock},
                   {"sink_blocks", sparse.sink_blocks()},
                   {"window_blocks", sparse.window_blocks()},
                   {"stride_blocks", sparse.stride_blocks()}};
   if (!sparse.stride_offsets().empty()) pattern["stride_offsets"] = sparse.stride_offsets();
-  return {{"full_layers", config.layers.full_layers},
+  return {{"full_layers", layers.full_layers()},
           {"pattern", std::move(pattern)},
           {"original_context", config.original_context},
           {"original_rope_base", config.original_rope_base}};
@@ -118,14 +136,12 @@ Json dump_hybrid(const ModelConfig& config) {
 }  // namespace
 
 int64_t ModelConfig::num_parameters() const {
-  const int64_t q = num_heads * head_size, kv = num_kv_heads * head_size;
-  int64_t layer = width * (q + 2 * kv) + q * width + 3 * width * ffn_width + 2 * width;
-  if (qkv_bias) layer += q + 2 * kv;
-  if (output_bias) layer += width;
-  if (mlp_bias) layer += 2 * ffn_width + width;
-  if (qk_norm) layer += 2 * head_size;
-  const int64_t embeddings = vocab_size * width * (tied_embeddings ? 1 : 2);
-  return embeddings + num_layers * layer + width;
+  int64_t count = 0;
+  for (const TensorInfo& tensor : all_tensors()) {
+    const TensorShape shape = tensor.shape(*this);
+    count += tensor.copies(*this) * (shape.num_elements() + shape.num_biases());
+  }
+  return count;
 }
 
 ModelConfig parse_model_config(const std::string& text, const std::string& source) {
@@ -138,9 +154,8 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
   read_flags(json, family, config);
   config.rope = parse_rope(json, config.context);
   refuse_other_arithmetic(json, config);
-  refuse_sliding_windows(json, config);
   read_tokens(json, config);
-  read_hybrid(json, config);
+  read_layers(json, config);
   return config;
 }
 
@@ -177,9 +192,14 @@ std::string dump_model_config(const ModelConfig& config) {
   json["initializer_range"] = config.init_std;
   json["tie_word_embeddings"] = config.tied_embeddings;
   json["hidden_act"] = "silu";
-  if (family.reads_attention_bias) json["attention_bias"] = config.qkv_bias;
-  if (family.reads_mlp_bias) json["mlp_bias"] = config.mlp_bias;
-  clear_sliding_windows(config, json);
+  const auto write_bias = [&json](const BiasRule& rule, bool has_bias) {
+    if (*rule.field != '\0') json[rule.field] = has_bias;
+  };
+  write_bias(family.qkv_bias, config.qkv_bias);
+  write_bias(family.output_bias, config.output_bias);
+  write_bias(family.mlp_bias, config.mlp_bias);
+  const LayerPlan layers = config.layers.for_context(config.context);
+  write_sliding_windows(config, layers, json);
   write_rope(config.rope, json);
   if (config.bos_id) json["bos_token_id"] = *config.bos_id;
   if (config.eos_ids.size() == 1) json["eos_token_id"] = config.eos_ids[0];
@@ -187,9 +207,7 @@ std::string dump_model_config(const ModelConfig& config) {
   json.erase("longgen");
   const bool is_changed =
       config.original_context != config.context || config.original_rope_base != config.rope.base;
-  if (config.is_hybrid() || is_changed) {
-    json["longgen"] = dump_hybrid(config);
-  }
+  if (layers.is_hybrid() || is_changed) json["longgen"] = dump_hybrid(config, layers);
   return dump_json(json, 2) + "\n";
 }
 

@@ -28,8 +28,7 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
-/// The families are llama (Llama 2, 3, 3.1, 3.2, SmolLM2), mistral, qwen2 (2, 2.5) and qwen3. They
-/// differ only in the flags below.
+/// The families (family.h) differ only in the flags below.
 struct ModelConfig {
   std::string family;
   int64_t num_layers = 0, width = 0, ffn_width = 0, vocab_size = 0;
@@ -39,17 +38,19 @@ struct ModelConfig {
   double init_std = 0.02;
   bool tied_embeddings = false;
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
-  bool qk_norm = false;  ///< RMS norm of every head of q and k before RoPE
-  RopeConfig rope;
-  std::optional<int64_t> bos_id;
-  std::vector<int64_t> eos_ids;
+  bool qk_norm = false;            ///< RMS norm of every head of q and k before RoPE
+  bool fused_projections = false;  ///< files hold q, k, v in one tensor, and gate, up in one
+  RopeConfig rope = {};
+  std::optional<int64_t> bos_id = {};
+  std::vector<int64_t> eos_ids = {};
 
-  LayerPlan layers;               ///< all full unless config.json has a "longgen" object
+  /// All full, but for windows of the family's own and what config.json's "longgen" object says.
+  LayerPlan layers = {};
   int64_t original_context = 0;   ///< before convert or extend; equal to context for other models
   double original_rope_base = 0;  ///< the same for rope.base
   Json raw;  ///< the object as read; fields that longgen does not know are kept (config_fields.h)
 
-  bool is_hybrid() const { return static_cast<int64_t>(layers.full_layers.size()) < num_layers; }
+  bool is_hybrid() const { return layers.is_hybrid(); }
   int64_t num_parameters() const;
   Pattern pattern(int64_t layer) const { return layers.pattern(layer, num_kv_heads); }
 };

@@ -46,7 +46,7 @@ constexpr std::string_view kRead[] = {
     "vocab_size",
 };
 
-/// The fields that change no logit of the four families: defaults of transformers'
+/// The fields that change no logit of any family: defaults of transformers'
 /// generate(), training settings, labels of classifiers, and notes of the programs that
 /// wrote the file. Names that begin with '_' are notes as well. pretraining_tp cuts
 /// products into parts that are added up again.
@@ -97,6 +97,7 @@ constexpr std::string_view kWithoutEffect[] = {
     "remove_invalid_values",
     "repetition_penalty",
     "resid_pdrop",
+    "residual_dropout",
     "return_dict",
     "return_dict_in_generate",
     "sep_token_id",
@@ -240,7 +241,7 @@ std::vector<bool> read_layer_types(const JsonObject& json, const ModelConfig& co
     // "attention" is how transformers wrote full_attention at first.
     const bool is_full = type == "full_attention" || type == "attention";
     LG_CHECK(is_full || type == "sliding_attention", json.where("layer_types"),
-             ": expected only \"full_attention\", found ", shown(type), ".");
+             ": expected \"full_attention\" or \"sliding_attention\", found ", shown(type), ".");
     slides.push_back(!is_full);
   }
   return slides;
@@ -276,7 +277,7 @@ void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config) 
   }
 }
 
-void refuse_sliding_windows(const JsonObject& json, const ModelConfig& config) {
+SlidingWindows read_sliding_windows(const JsonObject& json, const ModelConfig& config) {
   const Family& family = find_family(config.family, json.where("model_type"));
   const std::optional<int64_t> window = read_window(json, family);
   std::vector<bool> slides(config.num_layers, window.has_value());
@@ -285,48 +286,103 @@ void refuse_sliding_windows(const JsonObject& json, const ModelConfig& config) {
     const int64_t first = json.integer("max_window_layers", 0, INT64_MAX, 28);
     for (int64_t i = 0; i < std::min(first, config.num_layers); ++i) slides[i] = false;
   }
+  const bool is_reached = window && *window < config.context;
   if (json.has("layer_types")) {
     const std::vector<bool> named = read_layer_types(json, config);
-    const bool any = std::find(named.begin(), named.end(), true) != named.end();
-    LG_CHECK(!any || window, json.where("layer_types"),
+    const auto is_named = [&](bool slid) {
+      return std::find(named.begin(), named.end(), slid) != named.end();
+    };
+    LG_CHECK(!is_named(true) || window, json.where("layer_types"),
              ": expected only \"full_attention\", found \"sliding_attention\", and no window.");
+    LG_CHECK(by_layer || !is_reached || !is_named(false), json.where("layer_types"),
+             ": expected only \"sliding_attention\", found \"full_attention\": transformers gives "
+             "the window to every layer of the family ",
+             config.family, ". Remove layer_types or sliding_window.");
     if (by_layer) slides = named;
   }
-  if (!window || std::find(slides.begin(), slides.end(), true) == slides.end()) return;
-  LG_CHECK(*window >= config.context, json.where("sliding_window"),
-           ": expected null or at least max_position_embeddings, ", config.context, ", found ",
-           *window, json.has("sliding_window") ? "" : ", the default of transformers",
-           ". longgen does not import sliding-window models, such as Mistral v0.1.");
-}
-
-void clear_sliding_windows(const ModelConfig& config, Json& json) {
-  const Family& family = find_family(config.family, "[config] family");
-  const bool by_layer = family.windows == Family::Windows::kByLayer;
-  const bool is_needed = family.windows == Family::Windows::kAlways;
-  if (is_needed || (!by_layer && json.contains("sliding_window"))) json["sliding_window"] = nullptr;
-  if (json.contains("use_sliding_window")) json["use_sliding_window"] = false;
-  if (json.contains("layer_types") && !json["layer_types"].is_null()) {
-    json["layer_types"] = std::vector<std::string>(config.num_layers, "full_attention");
+  SlidingWindows windows;
+  for (int64_t i = 0; i < config.num_layers && is_reached; ++i) {
+    if (slides[i]) windows.layers.push_back(i);
   }
+  if (windows.layers.empty()) return {};
+  LG_CHECK(family.windows != Family::Windows::kIfSaid, json.where("sliding_window"),
+           ": expected null or at least max_position_embeddings, ", config.context, ", found ",
+           *window, ". Of the family ", config.family,
+           " some programs read the window, and transformers does not: set it to null, or take "
+           "model_type mistral, whose layers all have it.");
+  windows.tokens = *window;
+  return windows;
 }
 
-std::vector<std::string> unknown_fields(const Json& json) {
+namespace {
+
+SlidingWindows only_windows(const LayerPlan& layers) {
+  SlidingWindows windows = {.layers = layers.window_layers()};
+  for (const int64_t layer : windows.layers) {
+    const int64_t tokens = layers.pattern_of_class(layers.class_of(layer)).window_tokens();
+    LG_CHECK(windows.tokens == 0 || windows.tokens == tokens,
+             "[config] config.json has windows of one length, found ", windows.tokens, " and ",
+             tokens, " tokens.");
+    windows.tokens = tokens;
+  }
+  return windows;
+}
+
+}  // namespace
+
+void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, Json& json) {
+  using Windows = Family::Windows;
+  const Family& family = find_family(config.family, "[config] family");
+  const SlidingWindows windows = only_windows(layers);
+  const auto list_types = [&] {
+    std::vector<std::string> types(config.num_layers, "full_attention");
+    for (const int64_t layer : windows.layers) types[layer] = "sliding_attention";
+    json["layer_types"] = types;
+  };
+  if (windows.layers.empty()) {
+    const bool by_layer = family.windows == Windows::kByLayer;
+    const bool is_needed = family.windows == Windows::kAlways;
+    if (is_needed || (!by_layer && json.contains("sliding_window"))) {
+      json["sliding_window"] = nullptr;
+    }
+    if (json.contains("use_sliding_window")) json["use_sliding_window"] = false;
+    if (json.contains("layer_types") && !json["layer_types"].is_null()) list_types();
+    return;
+  }
+  if (read_sliding_windows(JsonObject(json, "[config]"), config) == windows) return;
+  const bool in_all_layers = static_cast<int64_t>(windows.layers.size()) == config.num_layers;
+  LG_CHECK(
+      family.windows == Windows::kByLayer || (family.windows == Windows::kAlways && in_all_layers),
+      "[config] the family ", config.family, " cannot have windows of ", windows.tokens,
+      " tokens in ", format_layers(windows.layers, config.num_layers), " of its layers.");
+  json["sliding_window"] = windows.tokens;
+  if (family.windows != Windows::kByLayer) return;
+  json["use_sliding_window"] = true;
+  list_types();
+}
+
+std::vector<std::string> unknown_fields(const ModelConfig& config) {
   const std::vector<OtherArithmetic> other = other_arithmetic({});
+  const Family& family = find_family(config.family, "[config] family");
+  const auto is_bias = [&](const std::string& name) {
+    return name == family.qkv_bias.field || name == family.output_bias.field ||
+           name == family.mlp_bias.field;
+  };
   const auto is_known = [&](const std::string& name) {
-    return name.starts_with('_') || name == "quantization_config" || name == "no_rope_layers" ||
-           is_among(name, kRead) || is_among(name, kWithoutEffect) ||
+    return is_bias(name) || name.starts_with('_') || name == "quantization_config" ||
+           name == "no_rope_layers" || is_among(name, kRead) || is_among(name, kWithoutEffect) ||
            std::any_of(other.begin(), other.end(),
                        [&](const OtherArithmetic& one) { return one.field == name; });
   };
   std::vector<std::string> unknown;
-  for (const auto& [name, value] : json.items()) {
+  for (const auto& [name, value] : config.raw.items()) {
     if (!is_known(name) && !says_nothing(value)) unknown.push_back(name);
   }
   return unknown;
 }
 
 void warn_of_unknown_fields(const ModelConfig& config, const std::string& source) {
-  const std::vector<std::string> names = unknown_fields(config.raw);
+  const std::vector<std::string> names = unknown_fields(config);
   if (names.empty()) return;
   constexpr size_t kMaxShown = 10;
   std::string list;

@@ -12,18 +12,28 @@ namespace longgen {
 /// multiplier of 1) is accepted. `config` holds what was read.
 void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config);
 
-/// Refuses a sliding window that some token of the model's context reaches the end of. The rules
-/// are those of transformers, with its defaults: Mistral slides in every layer, Qwen 2 and 3 in
-/// those that layer_types names, or else in those from max_window_layers on.
-void refuse_sliding_windows(const JsonObject& json, const ModelConfig& config);
+/// The layers whose queries see the last `tokens` keys only; none and 0 where no layer has a window.
+struct SlidingWindows {
+  std::vector<int64_t> layers;
+  int64_t tokens = 0;
+  bool operator==(const SlidingWindows&) const = default;
+};
 
-/// Sets the fields of sliding windows to none, because the windows that refuse_sliding_windows()
-/// accepts are as long as the context, and would begin to count when the context grows.
-void clear_sliding_windows(const ModelConfig& config, Json& json);
+/// Reads the sliding windows of a family. The rules are those of transformers, with its defaults:
+/// Mistral slides in every layer, Qwen 2 and 3 in those that layer_types names, or else in those
+/// from max_window_layers on. A window that no token of the context reaches the end of is none.
+/// Refuses one in a family to which programs do not agree to give any.
+SlidingWindows read_sliding_windows(const JsonObject& json, const ModelConfig& config);
 
-/// Lists the fields that longgen neither reads nor knows to be without effect, sorted. A field that
-/// is null, false or empty is not among them.
-std::vector<std::string> unknown_fields(const Json& json);
+/// Writes the windows of `layers` so that read_sliding_windows() and transformers find them. Fields
+/// that mean them already stay as they are. Without windows the fields are set to none: one as long
+/// as the context would begin to count when the context grows. Throws Error where the family's
+/// config.json cannot say it.
+void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, Json& json);
+
+/// Lists the fields of config.raw that longgen neither reads nor knows to be without effect, sorted.
+/// A field that is null, false or empty is not among them.
+std::vector<std::string> unknown_fields(const ModelConfig& config);
 
 /// Warns once, naming the unknown fields of a model, if it has any. `source` is its file.
 void warn_of_unknown_fields(const ModelConfig& config, const std::string& source);

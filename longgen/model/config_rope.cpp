@@ -29,9 +29,12 @@ RopeConfig::Scaling parse_kind(const JsonObject& rope) {
   if (kind == "linear") return RopeConfig::Scaling::linear;
   if (kind == "llama3") return RopeConfig::Scaling::llama3;
   if (kind == "yarn") return RopeConfig::Scaling::yarn;
+  const bool varies = kind == "longrope" || kind == "su";
   LG_FAIL(rope.where(rope.has("rope_type") ? "rope_type" : "type"),
-          ": expected default, linear, llama3 or yarn, found \"", kind,
-          "\". longgen cannot run models with another RoPE scaling.");
+          ": expected default, linear, llama3 or yarn, found \"", kind, "\". ",
+          varies
+              ? "Its frequencies change with the length of the text, and longgen turns a key once."
+              : "longgen cannot run models with another RoPE scaling.");
 }
 
 /// Gives yarn's 0.1 * mscale * ln(factor) + 1.

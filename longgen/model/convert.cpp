@@ -79,7 +79,8 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
   ModelConfig hybrid = model;
   check_context(options.context);
   if (options.context > 0) hybrid.context = options.context;
-  hybrid.layers = parse_layer_plan(options.layers, options.sparse, model.num_layers);
+  hybrid.layers =
+      parse_layer_plan(options.layers, options.sparse, model.layers).for_context(hybrid.context);
   switch (options.rope.kind) {
     case RopeChange::Kind::kAuto:
       set_automatically(model, options.purpose, hybrid);

@@ -36,7 +36,8 @@ struct HybridOptions {
   RopePurpose purpose = RopePurpose::kInference;
 };
 
-/// Makes the config of the same model as a hybrid. Bases and yarn factors are counted from the
+/// Makes the config of the same model as a hybrid. Which layers are full, sparse or keep a window of
+/// the family's own is parse_layer_plan()'s; a window as long as the context is none. Bases and yarn factors are counted from the
 /// model as it was before its first conversion, so that converting twice is the same as converting
 /// once. Throws Error on a plan or pattern that cannot be read, where a scaled RoPE cannot be
 /// scaled again, and on contexts, bases and factors beyond config_limits.h.

@@ -34,20 +34,25 @@ at::Tensor Decoder::attention_of(int64_t index, const at::Tensor& heads, const R
   const LayerWeights& w = weights_.layers[index];
   const at::Tensor attended_THD = context.prepare_and_attend(
       index, heads.unflatten(1, {-1, config_.head_size}), config_.num_heads,
-      {table, w.q_norm_D, w.k_norm_D, config_.norm_eps}, config_.pattern(index));
-  return linear(attended_THD.flatten(1), w.output, w.output_bias);
+      {table, w.norm(TensorRole::kQueryNorm), w.norm(TensorRole::kKeyNorm), config_.norm_eps},
+      config_.pattern(index));
+  const Linear& output = w.linear(TensorRole::kOutput);
+  return linear(attended_THD.flatten(1), output.weight, output.bias);
 }
 
 at::Tensor Decoder::attention(int64_t index, const at::Tensor& x_TE, const RopeTable& table,
                               AttentionContext& context) const {
   const LayerWeights& w = weights_.layers[index];
-  const NormedLinear heads = norm_linear({x_TE, {}}, norm(w.attention_norm_E), w.qkv, w.qkv_bias);
+  const Linear& qkv = w.linear(TensorRole::kQkv);
+  const NormedLinear heads =
+      norm_linear({x_TE, {}}, norm(w.norm(TensorRole::kAttentionNorm)), qkv.weight, qkv.bias);
   return attention_of(index, heads.out, table, context);
 }
 
 FeedForward Decoder::feed_forward_weights(int64_t index) const {
   const LayerWeights& w = weights_.layers[index];
-  return {w.gate_up, w.gate_up_bias, w.down, w.down_bias};
+  const Linear &gate_up = w.linear(TensorRole::kGateUp), &down = w.linear(TensorRole::kDown);
+  return {gate_up.weight, gate_up.bias, down.weight, down.bias};
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x_TE) const {
@@ -64,10 +69,12 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_T, AttentionContext& contex
   Residual residual = {embed(tokens_T), {}};
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const LayerWeights& w = weights_.layers[i];
-    NormedLinear heads =
-        norm_linear(std::move(residual), norm(w.attention_norm_E), w.qkv, w.qkv_bias);
+    const Linear& qkv = w.linear(TensorRole::kQkv);
+    NormedLinear heads = norm_linear(std::move(residual), norm(w.norm(TensorRole::kAttentionNorm)),
+                                     qkv.weight, qkv.bias);
     residual = {std::move(heads.sum_TE), attention_of(i, heads.out, table, context)};
-    residual = norm_feed_forward(std::move(residual), norm(w.ffn_norm_E), feed_forward_weights(i));
+    residual = norm_feed_forward(std::move(residual), norm(w.norm(TensorRole::kFeedForwardNorm)),
+                                 feed_forward_weights(i));
     if (on_layer && !on_layer(i + 1)) return {};
   }
   return longgen::norm(std::move(residual), norm(weights_.final_norm_E)).normed;

@@ -1,11 +1,18 @@
-// model/family.h: the model families, and what transformers assumes of
-// each where config.json says nothing.
+// model/family.h: the model families, one row each, and what transformers assumes of each where
+// config.json says nothing. docs/develop/adding_a_family.md has the steps to another row.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 namespace longgen {
+
+/// Whether a projection has a bias: the field of config.json that says so ("" where none does), and
+/// what holds where that field is missing.
+struct BiasRule {
+  const char* field = "";
+  bool otherwise = false;
+};
 
 struct Family {
   /// Which layers have a sliding window.
@@ -17,17 +24,24 @@ struct Family {
 
   const char* name;          ///< model_type
   const char* architecture;  ///< what `architectures` holds
+  const char* models = "";   ///< the models that a user may know it by, if they are named otherwise
+  /// general.architecture of its GGUF files, which is the prefix of their keys as well; "" where
+  /// longgen reads none. Of families that share one the first row counts.
+  const char* gguf_architecture = "";
+  bool gguf_permutes_qk = false;  ///< GGUF files hold rows of q and k for a RoPE of neighbours
   int64_t default_context;
-  int64_t default_kv_heads;   ///< 0: as many as query heads
-  int64_t default_head_size;  ///< 0: hidden_size / num_attention_heads
-  bool reads_attention_bias;  ///< attention_bias: of q, k, v and output
-  bool reads_mlp_bias;        ///< mlp_bias: of gate, up and down
-  bool has_qkv_bias;          ///< of q, k and v, always
-  bool has_qk_norm;           ///< always
-  Windows windows;
+  int64_t default_kv_heads = 0;   ///< 0: as many as query heads
+  int64_t default_head_size = 0;  ///< 0: hidden_size / num_attention_heads
+  BiasRule qkv_bias = {}, output_bias = {}, mlp_bias = {};
+  bool has_qk_norm = false;
+  Windows windows = Windows::kIfSaid;
 };
 
-/// Throws Error starting with `where` on a name other than llama, mistral, qwen2 and qwen3.
+/// Finds a family by model_type. Throws Error starting with `where`, listing the families.
 const Family& find_family(const std::string& name, const std::string& where);
+
+/// Finds a family by general.architecture of a GGUF file. Throws Error starting with `where`,
+/// listing the architectures.
+const Family& find_gguf_family(const std::string& architecture, const std::string& where);
 
 }  // namespace longgen

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <set>
 
 #include "longgen/base/check.h"
+#include "longgen/base/units.h"
 
 namespace longgen {
 namespace {
@@ -65,15 +67,90 @@ std::vector<int64_t> listed(std::string_view text, int64_t num_layers) {
 
 }  // namespace
 
-bool LayerPlan::is_full(int64_t layer) const {
-  return std::binary_search(full_layers.begin(), full_layers.end(), layer);
+LayerPlan LayerPlan::all_full(int64_t num_layers) {
+  LayerPlan plan;
+  plan.class_of_layer_.assign(num_layers, kFull);
+  return plan;
+}
+
+LayerPlan LayerPlan::hybrid(int64_t num_layers, const std::vector<int64_t>& full_layers,
+                            const Pattern& sparse) {
+  const bool ascending = std::adjacent_find(full_layers.begin(), full_layers.end(),
+                                            std::greater_equal<>()) == full_layers.end();
+  LG_CHECK(ascending && (full_layers.empty() ||
+                         (full_layers.front() >= 0 && full_layers.back() < num_layers)),
+           "[layers] full layers: expected ascending numbers from 0 to ", num_layers - 1,
+           ", each once, found ", format_layers(full_layers, num_layers), ".");
+  LG_CHECK(!sparse.is_full() && !sparse.is_window(), "[layers] expected a sparse pattern, found ",
+           sparse.to_string(), ".");
+  LayerPlan plan;
+  plan.classes_[kSparse] = sparse;
+  plan.class_of_layer_.assign(num_layers, kSparse);
+  for (const int64_t layer : full_layers) plan.class_of_layer_[layer] = kFull;
+  return plan;
+}
+
+int64_t LayerPlan::count(int64_t index) const {
+  return std::count(class_of_layer_.begin(), class_of_layer_.end(), index);
+}
+
+std::vector<int64_t> LayerPlan::layers_of_class(int64_t index) const {
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    if (class_of(layer) == index) layers.push_back(layer);
+  }
+  return layers;
 }
 
 Pattern LayerPlan::pattern(int64_t layer, int64_t num_kv_heads) const {
-  return is_full(layer) ? Pattern() : sparse.for_heads(num_kv_heads);
+  return classes_[class_of(layer)].for_heads(num_kv_heads);
 }
 
-LayerPlan LayerPlan::all_full(int64_t num_layers) { return {.full_layers = range(0, num_layers)}; }
+bool LayerPlan::is_hybrid() const {
+  return std::any_of(class_of_layer_.begin(), class_of_layer_.end(), [&](int64_t index) {
+    return index != kFull && !pattern_of_class(index).is_window();
+  });
+}
+
+std::vector<int64_t> LayerPlan::window_layers() const {
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    if (pattern_of_class(class_of(layer)).is_window()) layers.push_back(layer);
+  }
+  return layers;
+}
+
+LayerPlan LayerPlan::with_pattern(const std::vector<int64_t>& layers,
+                                  const Pattern& pattern) const {
+  LayerPlan plan = *this;
+  const auto found = std::find(classes_.begin(), classes_.end(), pattern);
+  const int64_t index = found - classes_.begin();
+  if (found == classes_.end()) plan.classes_.push_back(pattern);
+  for (const int64_t layer : layers) plan.class_of_layer_.at(layer) = index;
+  return plan;
+}
+
+LayerPlan LayerPlan::with_windows(const std::vector<int64_t>& layers, int64_t window_tokens) const {
+  return layers.empty() ? *this : with_pattern(layers, Pattern::window(window_tokens));
+}
+
+LayerPlan LayerPlan::for_context(int64_t context) const {
+  LayerPlan plan = *this;
+  for (int64_t index = 0; index < num_classes(); ++index) {
+    const Pattern& pattern = pattern_of_class(index);
+    if (!pattern.is_window() || pattern.window_tokens() < context) continue;
+    plan = plan.with_pattern(layers_of_class(index), Pattern());
+  }
+  return plan;
+}
+
+bool LayerPlan::operator==(const LayerPlan& other) const {
+  bool equal = num_layers() == other.num_layers() && sparse() == other.sparse();
+  for (int64_t layer = 0; equal && layer < num_layers(); ++layer) {
+    equal = pattern_of_class(class_of(layer)) == other.pattern_of_class(other.class_of(layer));
+  }
+  return equal;
+}
 
 std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers) {
   if (text == "all") return range(0, num_layers);
@@ -94,10 +171,46 @@ std::vector<int64_t> parse_full_layers(std::string_view text, int64_t num_layers
   return layers;
 }
 
-LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse, int64_t num_layers) {
-  LayerPlan plan = {.full_layers = parse_full_layers(layers, num_layers)};
-  const bool all_full = static_cast<int64_t>(plan.full_layers.size()) == num_layers;
-  if (!all_full || sparse != "full") plan.sparse = Pattern::parse_sparse(sparse);
+namespace {
+
+/// Reads which of the layers outside `windows` stay full.
+std::vector<int64_t> choose_full_layers(std::string_view text, const LayerPlan& model,
+                                        const std::vector<int64_t>& windows) {
+  std::vector<int64_t> others;
+  for (const int64_t layer : range(0, model.num_layers())) {
+    if (!std::binary_search(windows.begin(), windows.end(), layer)) others.push_back(layer);
+  }
+  const bool is_list = text != "all" && text.find(':') == std::string_view::npos;
+  if (!is_list) {
+    std::vector<int64_t> chosen = parse_full_layers(text, static_cast<int64_t>(others.size()));
+    for (int64_t& layer : chosen) layer = others[layer];
+    return chosen;
+  }
+  const std::vector<int64_t> chosen = parse_full_layers(text, model.num_layers());
+  for (const int64_t layer : chosen) {
+    LG_CHECK(std::binary_search(others.begin(), others.end(), layer), "[layers] '", text,
+             "': layer ", layer, " has a window of the model's own, ",
+             model.pattern_of_class(model.class_of(layer)).window_tokens(),
+             " tokens, and keeps it. Expected some of ", format_layers(others, model.num_layers()),
+             ".");
+  }
+  return chosen;
+}
+
+}  // namespace
+
+LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse,
+                           const LayerPlan& model) {
+  std::vector<int64_t> windows = model.window_layers();
+  if (static_cast<int64_t>(windows.size()) == model.num_layers()) windows.clear();
+  const std::vector<int64_t> full = choose_full_layers(layers, model, windows);
+  const bool none_sparse = static_cast<int64_t>(full.size() + windows.size()) == model.num_layers();
+  const Pattern pattern =
+      none_sparse && sparse == "full" ? LayerPlan().sparse() : Pattern::parse_sparse(sparse);
+  LayerPlan plan = LayerPlan::hybrid(model.num_layers(), full, pattern);
+  for (const int64_t layer : windows) {
+    plan = plan.with_pattern({layer}, model.pattern_of_class(model.class_of(layer)));
+  }
   return plan;
 }
 
@@ -114,6 +227,24 @@ std::string format_layers(const std::vector<int64_t>& layers, int64_t num_layers
     i = last + 1;
   }
   return text + " (" + count + ")";
+}
+
+std::string format_classes(const LayerPlan& plan) {
+  std::string text;
+  for (int64_t index = 0; index < plan.num_classes(); ++index) {
+    if (plan.count(index) == 0) continue;
+    const Pattern& pattern = plan.pattern_of_class(index);
+    const bool is_sparse = !pattern.is_full() && !pattern.is_window();
+    if (!text.empty()) text += ", ";
+    if (pattern.is_full()) text += "full ";
+    if (is_sparse) text += "sparse ";
+    if (pattern.is_window()) {
+      text += "windows of " + format_count(pattern.window_tokens(), "token") + " ";
+    }
+    text += format_layers(plan.layers_of_class(index), plan.num_layers());
+    if (is_sparse) text += ": " + pattern.to_string();
+  }
+  return text;
 }
 
 }  // namespace longgen

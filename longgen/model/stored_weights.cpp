@@ -8,19 +8,23 @@
 
 #include "longgen/base/check.h"
 #include "longgen/checkpoint/float_bytes.h"
-#include "longgen/model/weight_names.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
 namespace {
-
-constexpr const char* kHead = "lm_head.weight";
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
 /// Returns what the message about a tensor that is no part of the model should add.
 std::string hint(const std::string& name) {
   if (!name.ends_with(".bias")) return "";
   return name.find(".mlp.") != std::string::npos ? " Biases there need mlp_bias: true."
                                                  : " Biases there need attention_bias: true.";
+}
+
+/// Whether a tensor may stand in a model directory without being needed: inverse frequencies of old
+/// exports, and a copy of the embedding as output layer of a tied model.
+bool is_redundant(const std::string& name, const ModelConfig& config) {
+  return name.ends_with("rotary_emb.inv_freq") ||
+         (config.tied_embeddings && name == stored_name(TensorRole::kHead));
 }
 
 bool same_numbers(const TensorEntry& a, const TensorEntry& b) {
@@ -35,9 +39,10 @@ bool same_numbers(const TensorEntry& a, const TensorEntry& b) {
 void check_weights(const SafetensorsSet& files, const ModelConfig& config,
                    const std::string& directory) {
   std::unordered_set<std::string> wanted;
-  for (const WeightShape& weight : weight_shapes(config)) {
+  for (const StoredTensor& weight : stored_tensors(config)) {
     const TensorEntry* entry = files.find(weight.name);
-    LG_CHECK(entry != nullptr || weight.name != kHead, directory, ": tensor ", kHead,
+    LG_CHECK(entry != nullptr || weight.place.role != TensorRole::kHead, directory, ": tensor ",
+             weight.name,
              " is missing, and tie_word_embeddings in config.json is false or missing. Set it to "
              "true if the model's output layer is its embedding.");
     LG_CHECK(entry != nullptr, directory, ": tensor ", weight.name, " is missing; config.json (",
@@ -50,7 +55,7 @@ void check_weights(const SafetensorsSet& files, const ModelConfig& config,
     wanted.insert(weight.name);
   }
   for (const std::string& name : files.names()) {
-    LG_CHECK(wanted.contains(name) || is_redundant_weight(name, config), directory, ": tensor ",
+    LG_CHECK(wanted.contains(name) || is_redundant(name, config), directory, ": tensor ",
              printable(name), " is no part of the model that config.json describes (",
              config.family, ", ", config.num_layers, " layers).", hint(name));
   }
@@ -59,7 +64,8 @@ void check_weights(const SafetensorsSet& files, const ModelConfig& config,
 bool has_head_of_its_own(const fs::path& model_directory) {
   try {
     const SafetensorsSet files(model_directory);
-    const TensorEntry *head = files.find(kHead), *embedding = files.find(kEmbedding);
+    const TensorEntry* const head = files.find(stored_name(TensorRole::kHead));
+    const TensorEntry* const embedding = files.find(stored_name(TensorRole::kEmbedding));
     return head != nullptr && embedding != nullptr && !same_numbers(*head, *embedding);
   } catch (const Error&) {  // no weights, or damaged ones: told by the command that loads them
     return false;
@@ -68,7 +74,7 @@ bool has_head_of_its_own(const fs::path& model_directory) {
 
 StoredTypes::StoredTypes(const SafetensorsSet& files, const ModelConfig& config) {
   std::map<DType, size_t> bytes;
-  for (const WeightShape& weight : weight_shapes(config)) {
+  for (const StoredTensor& weight : stored_tensors(config)) {
     const TensorEntry* entry = files.find(weight.name);
     LG_DCHECK(entry != nullptr);
     by_name_.emplace(weight.name, entry->dtype);

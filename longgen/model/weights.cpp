@@ -7,154 +7,122 @@
 #include <ATen/ops/normal.h>
 #include <ATen/ops/zeros.h>
 
-#include <functional>
-
 #include "longgen/base/check.h"
 
 namespace longgen {
 namespace {
 
-/// Calls visit(name, tensor) for every tensor of the weights, tied ones once.
+template <typename Weights>
+auto& tensor_at(Weights& weights, const TensorPlace& place) {
+  switch (place.role) {
+    case TensorRole::kEmbedding:
+      return weights.embedding_VE;
+    case TensorRole::kFinalNorm:
+      return weights.final_norm_E;
+    case TensorRole::kHead:
+      return weights.head_VE;
+    default:
+      auto& linear = weights.layers[static_cast<size_t>(place.layer)].linear(place.role);
+      return place.is_bias ? linear.bias : linear.weight;
+  }
+}
+
+/// Calls visit(place, tensor) for every place of a decoder, whether the model has the tensor or
+/// not, in the order of an optimizer's parameters.
+template <typename Weights, typename Visit>
+void for_each_place(Weights& weights, const Visit& visit) {
+  const auto visit_one = [&](const TensorPlace& place) { visit(place, tensor_at(weights, place)); };
+  visit_one({TensorRole::kEmbedding});
+  for (int64_t layer = 0; layer < static_cast<int64_t>(weights.layers.size()); ++layer) {
+    for (int i = 0; i < kNumLayerRoles; ++i) {
+      const auto role = static_cast<TensorRole>(static_cast<int>(kFirstLayerRole) + i);
+      visit_one({role, layer});
+      visit_one({role, layer, /*is_bias=*/true});
+    }
+  }
+  visit_one({TensorRole::kFinalNorm});
+  visit_one({TensorRole::kHead});
+}
+
+/// Calls visit(place, tensor) for every tensor of the weights, tied ones once.
 template <typename Weights, typename Visit>
 void for_each_tensor(Weights& weights, const Visit& visit) {
-  const auto visit_defined = [&](const std::string& name, auto& tensor) {
-    if (tensor.defined()) visit(name, tensor);
-  };
   const bool tied = weights.head_VE.is_same(weights.embedding_VE);
-  visit("embedding", weights.embedding_VE);
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    const std::string prefix = "layers." + std::to_string(i) + ".";
-    auto& layer = weights.layers[i];
-    visit_defined(prefix + "attention_norm", layer.attention_norm_E);
-    visit_defined(prefix + "qkv", layer.qkv);
-    visit_defined(prefix + "qkv_bias", layer.qkv_bias);
-    visit_defined(prefix + "q_norm", layer.q_norm_D);
-    visit_defined(prefix + "k_norm", layer.k_norm_D);
-    visit_defined(prefix + "output", layer.output);
-    visit_defined(prefix + "output_bias", layer.output_bias);
-    visit_defined(prefix + "ffn_norm", layer.ffn_norm_E);
-    visit_defined(prefix + "gate_up", layer.gate_up);
-    visit_defined(prefix + "gate_up_bias", layer.gate_up_bias);
-    visit_defined(prefix + "down", layer.down);
-    visit_defined(prefix + "down_bias", layer.down_bias);
-  }
-  visit("final_norm", weights.final_norm_E);
-  if (!tied) visit("head", weights.head_VE);
+  for_each_place(weights, [&](const TensorPlace& place, auto& tensor) {
+    if (tensor.defined() && !(tied && place.role == TensorRole::kHead)) visit(place, tensor);
+  });
 }
 
-LayerWeights allocate_layer(const ModelConfig& config, const at::TensorOptions& options) {
-  const int64_t query_width = config.num_heads * config.head_size;
-  const int64_t qkv_width = query_width + 2 * config.num_kv_heads * config.head_size;
-  const auto vector_if = [&](bool wanted, int64_t size) {
-    return wanted ? at::empty({size}, options) : at::Tensor();
-  };
-  LayerWeights layer;
-  layer.attention_norm_E = at::empty({config.width}, options);
-  layer.qkv = at::empty({qkv_width, config.width}, options);
-  layer.qkv_bias = vector_if(config.qkv_bias, qkv_width);
-  layer.q_norm_D = vector_if(config.qk_norm, config.head_size);
-  layer.k_norm_D = vector_if(config.qk_norm, config.head_size);
-  layer.output = at::empty({config.width, query_width}, options);
-  layer.output_bias = vector_if(config.output_bias, config.width);
-  layer.ffn_norm_E = at::empty({config.width}, options);
-  layer.gate_up = at::empty({2 * config.ffn_width, config.width}, options);
-  layer.gate_up_bias = vector_if(config.mlp_bias, 2 * config.ffn_width);
-  layer.down = at::empty({config.width, config.ffn_width}, options);
-  layer.down_bias = vector_if(config.mlp_bias, config.width);
-  return layer;
+/// Makes each tensor anew by make(tensor); tied ones stay tied.
+template <typename Make>
+ModelWeights remade(const ModelWeights& weights, const Make& make) {
+  ModelWeights copy = weights;
+  const bool tied = weights.head_VE.is_same(weights.embedding_VE);
+  for_each_tensor(copy, [&](const TensorPlace&, at::Tensor& tensor) { tensor = make(tensor); });
+  if (tied) copy.head_VE = copy.embedding_VE;
+  return copy;
 }
 
-/// Returns rows [begin, begin + count) of a matrix or vector that may be undefined.
-at::Tensor rows(const at::Tensor& tensor, int64_t begin, int64_t count) {
-  return tensor.defined() ? tensor.narrow(0, begin, count) : tensor;
-}
-
-void add_linear(const std::string& name, const at::Tensor& weight, const at::Tensor& bias,
-                std::vector<NamedTensor>& views) {
-  views.push_back({name + ".weight", weight});
-  if (bias.defined()) views.push_back({name + ".bias", bias});
+at::Generator generator_of(at::Device device, uint64_t seed) {
+  if (device.is_cpu()) return at::detail::createCPUGenerator(seed);
+  at::globalContext().lazyInitDevice(device.type());
+  at::Generator generator = at::globalContext()
+                                .getAcceleratorHooksInterface(device.type())
+                                .getNewGenerator(device.has_index() ? device.index() : 0);
+  generator.set_current_seed(seed);
+  return generator;
 }
 
 }  // namespace
 
-std::vector<at::Tensor> LayerWeights::tensors() const {
+std::vector<at::Tensor> LayerWeights::tensors(TensorRole first, TensorRole last) const {
   std::vector<at::Tensor> all;
-  for (const at::Tensor* tensor :
-       {&attention_norm_E, &qkv, &qkv_bias, &q_norm_D, &k_norm_D, &output, &output_bias,
-        &ffn_norm_E, &gate_up, &gate_up_bias, &down, &down_bias}) {
-    if (tensor->defined()) all.push_back(*tensor);
+  for (size_t i = slot(first); i <= slot(last); ++i) {
+    if (slots_[i].weight.defined()) all.push_back(slots_[i].weight);
+    if (slots_[i].bias.defined()) all.push_back(slots_[i].bias);
   }
   return all;
 }
 
 std::vector<NamedTensor> ModelWeights::parameters() const {
   std::vector<NamedTensor> all;
-  for_each_tensor(*this, [&](const std::string& name, const at::Tensor& tensor) {
-    all.push_back({name, tensor});
+  for_each_tensor(*this, [&](const TensorPlace& place, const at::Tensor& tensor) {
+    all.push_back({place.name(), tensor, place.decays()});
   });
   return all;
 }
 
 std::vector<NamedTensor> ModelWeights::hugging_face_views(const ModelConfig& config) const {
-  const int64_t q = config.num_heads * config.head_size,
-                kv = config.num_kv_heads * config.head_size;
-  const int64_t ffn = config.ffn_width;
-  std::vector<NamedTensor> views = {{"model.embed_tokens.weight", embedding_VE}};
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const LayerWeights& layer = layers[i];
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-    views.push_back({prefix + "input_layernorm.weight", layer.attention_norm_E});
-    add_linear(attention + "q_proj", rows(layer.qkv, 0, q), rows(layer.qkv_bias, 0, q), views);
-    add_linear(attention + "k_proj", rows(layer.qkv, q, kv), rows(layer.qkv_bias, q, kv), views);
-    add_linear(attention + "v_proj", rows(layer.qkv, q + kv, kv), rows(layer.qkv_bias, q + kv, kv),
-               views);
-    add_linear(attention + "o_proj", layer.output, layer.output_bias, views);
-    if (layer.q_norm_D.defined()) {
-      views.push_back({attention + "q_norm.weight", layer.q_norm_D});
-      views.push_back({attention + "k_norm.weight", layer.k_norm_D});
-    }
-    views.push_back({prefix + "post_attention_layernorm.weight", layer.ffn_norm_E});
-    add_linear(mlp + "gate_proj", rows(layer.gate_up, 0, ffn), rows(layer.gate_up_bias, 0, ffn),
-               views);
-    add_linear(mlp + "up_proj", rows(layer.gate_up, ffn, ffn), rows(layer.gate_up_bias, ffn, ffn),
-               views);
-    add_linear(mlp + "down_proj", layer.down, layer.down_bias, views);
+  std::vector<NamedTensor> views;
+  for (const StoredTensor& stored : stored_tensors(config)) {
+    const at::Tensor& whole = tensor_at(*this, stored.place);
+    views.push_back(
+        {stored.name, whole.narrow(0, stored.first_row, stored.shape[0]), stored.place.decays()});
   }
-  views.push_back({"model.norm.weight", final_norm_E});
-  if (!head_VE.is_same(embedding_VE)) views.push_back({"lm_head.weight", head_VE});
   return views;
 }
 
 ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype, at::Device device) {
   const at::TensorOptions options = at::TensorOptions(dtype).device(device);
   ModelWeights weights;
-  weights.embedding_VE = at::empty({config.vocab_size, config.width}, options);
-  for (int64_t i = 0; i < config.num_layers; ++i) {
-    weights.layers.push_back(allocate_layer(config, options));
-  }
-  weights.final_norm_E = at::empty({config.width}, options);
-  weights.head_VE = config.tied_embeddings ? weights.embedding_VE
-                                           : at::empty({config.vocab_size, config.width}, options);
+  weights.layers.resize(static_cast<size_t>(config.num_layers));
+  for_each_place(weights, [&](const TensorPlace& place, at::Tensor& tensor) {
+    const std::vector<int64_t> shape = place.shape(config);
+    if (!shape.empty()) tensor = at::empty(shape, options);
+  });
+  if (!weights.head_VE.defined()) weights.head_VE = weights.embedding_VE;
   return weights;
 }
 
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device) {
   ModelWeights weights = allocate_weights(config, dtype, device);
-  at::Generator generator = at::detail::createCPUGenerator(seed);
-  if (!device.is_cpu()) {
-    at::globalContext().lazyInitDevice(device.type());
-    generator = at::globalContext()
-                    .getAcceleratorHooksInterface(device.type())
-                    .getNewGenerator(device.has_index() ? device.index() : 0);
-    generator.set_current_seed(seed);
-  }
-  for_each_tensor(weights, [&](const std::string& name, at::Tensor& tensor) {
-    if (name.ends_with("norm")) {
-      tensor.fill_(1);
-    } else if (name.ends_with("bias")) {
+  at::Generator generator = generator_of(device, seed);
+  for_each_tensor(weights, [&](const TensorPlace& place, at::Tensor& tensor) {
+    if (place.is_bias) {
       tensor.zero_();
+    } else if (place.is_norm()) {
+      tensor.fill_(1);
     } else if (device.is_cpu()) {
       tensor.copy_(at::normal(0, config.init_std, tensor.sizes(), generator));
     } else {
@@ -165,13 +133,9 @@ ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uin
 }
 
 ModelWeights zeros_like(const ModelWeights& weights, at::ScalarType dtype) {
-  ModelWeights copy = weights;
-  const bool tied = weights.head_VE.is_same(weights.embedding_VE);
-  for_each_tensor(copy, [&](const std::string&, at::Tensor& tensor) {
-    tensor = at::zeros(tensor.sizes(), tensor.options().dtype(dtype).requires_grad(false));
+  return remade(weights, [dtype](const at::Tensor& tensor) {
+    return at::zeros(tensor.sizes(), tensor.options().dtype(dtype).requires_grad(false));
   });
-  if (tied) copy.head_VE = copy.embedding_VE;
-  return copy;
 }
 
 void copy_weights(const ModelWeights& from, const ModelWeights& to) {
@@ -185,13 +149,9 @@ void copy_weights(const ModelWeights& from, const ModelWeights& to) {
 }
 
 ModelWeights converted(const ModelWeights& weights, at::ScalarType dtype, at::Device device) {
-  ModelWeights copy = weights;
-  const bool tied = weights.head_VE.is_same(weights.embedding_VE);
-  for_each_tensor(copy, [&](const std::string&, at::Tensor& tensor) {
-    tensor = tensor.detach().to(device, dtype, /*non_blocking=*/false, /*copy=*/true);
+  return remade(weights, [&](const at::Tensor& tensor) {
+    return tensor.detach().to(device, dtype, /*non_blocking=*/false, /*copy=*/true);
   });
-  if (tied) copy.head_VE = copy.embedding_VE;
-  return copy;
 }
 
 }  // namespace longgen

@@ -1,34 +1,41 @@
-// model/weights.h: the tensors of a decoder, and their names in model directories.
+// model/weights.h: the tensors of a decoder, as model/tensors.h lists them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "longgen/model/config.h"
+#include "longgen/model/tensors.h"
+#include "longgen/ops/linear.h"
 
 namespace longgen {
 
-/// Matrices are (out, in), as in torch. Projections that read the same input are stored as one
-/// matrix. A tensor that the model lacks is undefined.
-struct LayerWeights {
-  at::Tensor attention_norm_E;
-  at::Tensor qkv, qkv_bias;  // ((H + 2K) D, E): rows of q, then k, then v
-  at::Tensor q_norm_D, k_norm_D;
-  at::Tensor output, output_bias;  // (E, H D)
-  at::Tensor ffn_norm_E;
-  at::Tensor gate_up, gate_up_bias;  // (2F, E): rows of gate, then up
-  at::Tensor down, down_bias;        // (E, F)
+/// The tensors of one layer by their roles. Matrices are (out, in), as in torch. Projections that
+/// read the same input are stored as one matrix (docs/develop/shapes.md). A tensor that the model
+/// lacks is undefined.
+class LayerWeights {
+ public:
+  Linear& linear(TensorRole role) { return slots_[slot(role)]; }
+  const Linear& linear(TensorRole role) const { return slots_[slot(role)]; }
+  const at::Tensor& norm(TensorRole role) const { return slots_[slot(role)].weight; }
+  /// Returns the tensors that the model has of roles `first` to `last`, in the order of roles.
+  std::vector<at::Tensor> tensors(TensorRole first, TensorRole last) const;
 
-  /// Returns the tensors that the model has, in a fixed order.
-  std::vector<at::Tensor> tensors() const;
+ private:
+  static size_t slot(TensorRole role) {
+    return static_cast<size_t>(role) - static_cast<size_t>(kFirstLayerRole);
+  }
+  std::array<Linear, kNumLayerRoles> slots_;  // a norm is a weight alone
 };
 
 struct NamedTensor {
   std::string name;
   at::Tensor tensor;
+  bool decays = false;  ///< in training
 };
 
 struct ModelWeights {
@@ -39,8 +46,7 @@ struct ModelWeights {
 
   /// Returns what an optimizer updates: every tensor once, as stored here.
   std::vector<NamedTensor> parameters() const;
-  /// Returns views of the same numbers under their Hugging Face names
-  /// ("model.layers.0.self_attn.q_proj.weight").
+  /// Returns views of the same numbers as the tensors of a model directory, in stored_tensors().
   std::vector<NamedTensor> hugging_face_views(const ModelConfig& config) const;
 };
 

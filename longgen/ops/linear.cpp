@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/few_rows.h"
 #include "longgen/ops/gradients.h"
 #include "longgen/ops/tensors.h"
 
@@ -46,7 +46,7 @@ void add_weight_gradient(const at::Tensor& grad_TO, const at::Tensor& x_TI, at::
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (gpu::are_few_rows(x, weight, bias) && !needs_gradient(x, weight)) {
-    return gpu::few_rows_linear(x, {}, weight, bias, /*swiglu=*/false).out;
+    return gpu::ops().few_rows_linear(x, {}, weight, bias, /*swiglu=*/false).out;
   }
   if (!takes_few_rows(x, weight, bias)) {
     return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);

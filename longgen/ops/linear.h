@@ -5,6 +5,11 @@
 
 namespace longgen {
 
+/// The weight (O, I) of a product and its bias (O), undefined where there is none.
+struct Linear {
+  at::Tensor weight, bias;
+};
+
 /// x weight^T + bias, as at::linear gives it: x (T, I), weight (O, I), bias (O) or undefined. A few
 /// rows on the CPU (decoding) without gradients are computed by kernels of ours, which read the
 /// weights once at the speed of memory, on all threads; ATen's library reads them on one. A GPU has

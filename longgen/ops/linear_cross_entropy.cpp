@@ -76,7 +76,7 @@ void chunk_losses(const at::Tensor& logits_TV, const at::Tensor& targets_T,
     return chunk_losses_plain(logits_TV, targets_T, losses_T, make_gradient);
   }
   if (logits_TV.is_cuda()) {
-    return gpu::cross_entropy(logits_TV, targets_T, losses_T, make_gradient);
+    return gpu::ops().cross_entropy(logits_TV, targets_T, losses_T, make_gradient);
   }
   const int64_t num_classes = logits_TV.size(1);
   const cpu::CrossEntropy job = {is_bf16(logits_TV),          num_classes,
@@ -122,7 +122,7 @@ at::Tensor empty_losses(const at::Tensor& hidden_TE) {
 /// Waits for the GPU; the check that check() left out.
 at::Tensor sum_and_check_on_gpu(const at::Tensor& losses_T, const at::Tensor& targets_T,
                                 int64_t num_classes) {
-  const at::Tensor result = gpu::sum_losses(losses_T, targets_T, num_classes);
+  const at::Tensor result = gpu::ops().sum_losses(losses_T, targets_T, num_classes);
   const auto bad_row = static_cast<int64_t>(result.cpu().const_data_ptr<double>()[1]);
   if (bad_row >= 0) {
     refuse_target(targets_T.select(0, bad_row).item<int64_t>(), bad_row, num_classes);

@@ -82,7 +82,8 @@ class WeightGradient {
 at::Tensor rms_norm_forward(const at::Tensor& x, const at::Tensor& weight_in, double eps,
                             at::Tensor* inverse_rms) {
   if (x.is_cuda()) {
-    const gpu::NormResult result = gpu::rms_norm(x, {}, weight_in, eps, inverse_rms != nullptr);
+    const gpu::NormResult result =
+        gpu::ops().rms_norm(x, {}, weight_in, eps, inverse_rms != nullptr);
     if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
     return result.out;
   }
@@ -108,7 +109,7 @@ RmsNormGradients rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                    bool need_x, bool need_weight) {
   if (x.is_cuda()) {
     const auto [grad_x, grad_weight] =
-        gpu::rms_norm_backward(grad, {}, x, weight_in, inverse_rms, need_x, need_weight);
+        gpu::ops().rms_norm_backward(grad, {}, x, weight_in, inverse_rms, need_x, need_weight);
     return {grad_x, grad_weight};
   }
   const RowsOf rows(x), grad_rows(grad);
@@ -144,7 +145,8 @@ AddedNorm add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta,
     const at::Tensor sum = at::add(x, delta);
     return {sum, rms_norm_forward(sum, weight_I, eps, inverse_rms)};
   }
-  const gpu::NormResult result = gpu::rms_norm(x, delta, weight_I, eps, inverse_rms != nullptr);
+  const gpu::NormResult result =
+      gpu::ops().rms_norm(x, delta, weight_I, eps, inverse_rms != nullptr);
   if (inverse_rms != nullptr) *inverse_rms = result.inverse_rms;
   return {result.sum, result.out};
 }
@@ -158,8 +160,8 @@ RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor&
     if (need_x) result.x.add_(grads.sum);
     return result;
   }
-  const auto [grad_x, grad_weight] = gpu::rms_norm_backward(grads.normed, grads.sum, x, weight_I,
-                                                            inverse_rms, need_x, need_weight);
+  const auto [grad_x, grad_weight] = gpu::ops().rms_norm_backward(
+      grads.normed, grads.sum, x, weight_I, inverse_rms, need_x, need_weight);
   return {grad_x, grad_weight};
 }
 

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/few_rows.h"
 #include "longgen/ops/gradients.h"
 #include "longgen/ops/linear.h"
 
@@ -19,7 +19,7 @@ std::optional<NormedLinear> in_one_kernel(const Residual& residual, const NormWe
       needs_gradient(x, weight, norm.weight_E)) {
     return std::nullopt;
   }
-  const gpu::FewRowsResult result = gpu::few_rows_linear(x, before, weight, bias, swiglu);
+  const gpu::FewRowsResult result = gpu::ops().few_rows_linear(x, before, weight, bias, swiglu);
   return NormedLinear{residual.delta_TE.defined() ? result.sum : x, result.out};
 }
 

@@ -50,7 +50,7 @@ RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<doubl
            "[rope] positions must be an int64 vector on the CPU, found ",
            describe("positions", positions_T), ".");
   if (on_gpu) {
-    const auto [cos, sin] = gpu::rope_table(positions_T, frequencies, factor);
+    const auto [cos, sin] = gpu::ops().rope_table(positions_T, frequencies, factor);
     return {cos, sin};
   }
   const at::Tensor positions = positions_T.contiguous();
@@ -76,7 +76,7 @@ RopeTable make_rope_table(const at::Tensor& positions_T, const std::vector<doubl
 
 at::Tensor rotate(const at::Tensor& x_in, const RopeTable& table, Rotation rotation) {
   if (x_in.is_cuda()) {
-    return gpu::rope(x_in, table.cos_TR, table.sin_TR, rotation == Rotation::forward);
+    return gpu::ops().rope(x_in, table.cos_TR, table.sin_TR, rotation == Rotation::forward);
   }
   const at::Tensor x_THD = with_contiguous_rows(x_in);
   const at::Tensor cos = table.cos_TR.contiguous(), sin = table.sin_TR.contiguous();
@@ -107,12 +107,13 @@ at::Tensor rope(const at::Tensor& x_THD, const RopeTable& table) {
 
 RotatedHeads split_rotated_forward(const at::Tensor& heads_TAD, int64_t num_heads,
                                    const RopeTable& table) {
-  const auto [q, k] = gpu::rope_qkv(heads_TAD, num_heads, table.cos_TR, table.sin_TR);
+  const auto [q, k] = gpu::ops().rope_qkv(heads_TAD, num_heads, table.cos_TR, table.sin_TR);
   return {q, k, heads_TAD.narrow(1, num_heads + k.size(1), k.size(1))};
 }
 
 at::Tensor split_rotated_backward(const RotatedHeads& grads, const RopeTable& table) {
-  return gpu::rope_qkv_backward(grads.q_THD, grads.k_TKD, grads.v_TKD, table.cos_TR, table.sin_TR);
+  return gpu::ops().rope_qkv_backward(grads.q_THD, grads.k_TKD, grads.v_TKD, table.cos_TR,
+                                      table.sin_TR);
 }
 
 RotatedHeads split_rotated(const at::Tensor& heads_TAD, int64_t num_heads, const RopeTable& table) {

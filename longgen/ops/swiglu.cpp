@@ -21,7 +21,7 @@ at::Tensor swiglu_plain(const at::Tensor& gate_up_TC) {
 }  // namespace
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up_in) {
-  if (gate_up_in.is_cuda()) return gpu::swiglu(gate_up_in);
+  if (gate_up_in.is_cuda()) return gpu::ops().swiglu(gate_up_in);
   const at::Tensor gate_up_TC = with_contiguous_rows(gate_up_in);
   const int64_t num_rows = gate_up_TC.size(0), width = gate_up_TC.size(1) / 2;
   const at::Tensor out = at::empty({num_rows, width}, gate_up_TC.options());
@@ -34,7 +34,7 @@ at::Tensor swiglu_forward(const at::Tensor& gate_up_in) {
 }
 
 at::Tensor swiglu_backward(const at::Tensor& grad_in, const at::Tensor& gate_up_in) {
-  if (gate_up_in.is_cuda()) return gpu::swiglu_backward(grad_in, gate_up_in);
+  if (gate_up_in.is_cuda()) return gpu::ops().swiglu_backward(grad_in, gate_up_in);
   const at::Tensor gate_up_TC = with_contiguous_rows(gate_up_in);
   const at::Tensor grad_TF = with_contiguous_rows(grad_in);
   const int64_t num_rows = gate_up_TC.size(0), width = gate_up_TC.size(1) / 2;

@@ -56,10 +56,11 @@ std::string sizes_text(const ModelConfig& config) {
 }
 
 std::string layers_text(const ModelConfig& config) {
-  if (!config.is_hybrid()) return fmt::format("{}, all full", config.num_layers);
+  if (config.layers.is_all_full()) return fmt::format("{}, all full", config.num_layers);
+  if (!config.layers.is_full_and_sparse()) return format_classes(config.layers);
   return fmt::format("full {}, sparse the others: {}",
-                     format_layers(config.layers.full_layers, config.num_layers),
-                     config.layers.sparse.to_string());
+                     format_layers(config.layers.full_layers(), config.num_layers),
+                     config.layers.sparse().to_string());
 }
 
 std::string context_text(const ModelConfig& config) {
@@ -74,7 +75,7 @@ std::string kv_text(const ModelDescription& description) {
   const std::string held = format_bytes(description.kv_bytes);
   const std::string where = fmt::format(" at {} tokens, {}", format_count(description.num_tokens),
                                         number_format_name(description.format));
-  if (!description.config.is_hybrid()) return held + where;
+  if (description.config.layers.is_all_full()) return held + where;
   return fmt::format("{}{}; {:.1f}% of the {} with every layer full", held, where,
                      100 * description.kept_share(), format_bytes(description.full_kv_bytes));
 }
@@ -121,7 +122,7 @@ OrderedJson to_json(const ModelDescription& description) {
   OrderedJson json = {{"model", description.model}};
   json.update(model_to_json(config));
   json["parameters"] = parameters_to_json(description.parameters);
-  json["layers"] = layers_to_json(config.layers, config.num_layers);
+  json["layers"] = layers_to_json(config.layers);
   json["kv"] = {{"num_tokens", description.num_tokens},
                 {"dtype", number_format_name(description.format)},
                 {"bytes", description.kv_bytes},

@@ -36,19 +36,11 @@ void check_model(const ModelConfig& config) {
            config.num_heads, " is not a multiple of num_kv_heads ", config.num_kv_heads, ".");
 }
 
-void check_layers(const LayerPlan& layers, int64_t num_layers) {
-  const std::vector<int64_t>& full = layers.full_layers;
-  const bool ascending =
-      std::adjacent_find(full.begin(), full.end(), std::greater_equal<>()) == full.end();
-  LG_CHECK(ascending && (full.empty() || (full.front() >= 0 && full.back() < num_layers)),
-           "[plan] full layers: expected ascending numbers from 0 to ", num_layers - 1, ", found ",
-           full.size(), " numbers", full.empty() ? "" : " up to ",
-           full.empty() ? "" : std::to_string(*std::max_element(full.begin(), full.end())), ".");
-}
-
 void check_request(const PlanRequest& request) {
   check_model(request.config);
-  check_layers(request.layers, request.config.num_layers);
+  LG_CHECK(request.layers.num_layers() == request.config.num_layers, "[plan] layers: expected ",
+           request.config.num_layers, ", those of the model, found ", request.layers.num_layers(),
+           ".");
   check_range("context", request.context, 1, kMaxPlanContext);
   check_range("sequences", request.num_sequences, 1, kMaxSequences);
   check_range("prefill chunk", request.prefill_chunk, 1, kMaxChunk);
@@ -195,7 +187,7 @@ Plan make_plan(const PlanRequest& request) {
                                            request.efficiency.usable_memory);
   const int64_t num_layers = request.config.num_layers;
   plan.full = plan_architecture(request, LayerPlan::all_full(num_layers), plan.usable_bytes);
-  if (static_cast<int64_t>(request.layers.full_layers.size()) < num_layers) {
+  if (!request.layers.is_all_full()) {
     plan.hybrid = plan_architecture(request, request.layers, plan.usable_bytes);
   }
   return plan;

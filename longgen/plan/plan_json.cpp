@@ -28,12 +28,12 @@ OrderedJson memory_to_json(const MemoryPlan& memory, const Fit& fit) {
           {"longest_context", fit.longest_context}};
 }
 
-OrderedJson architecture_to_json(const ArchitecturePlan& plan, int64_t num_layers) {
+OrderedJson architecture_to_json(const ArchitecturePlan& plan) {
   OrderedJson serving = memory_to_json(plan.serving_memory, plan.serving);
   serving["max_sequences"] = plan.max_sequences;
   OrderedJson training = memory_to_json(plan.training_memory, plan.training_fit);
   training["host_bytes"] = plan.training_memory.host_bytes;
-  return {{"layers", layers_to_json(plan.layers, num_layers)},
+  return {{"layers", layers_to_json(plan.layers)},
           {"kv_bytes", plan.kv.held},
           {"kv_decode_peak_bytes", plan.kv.decode_peak},
           {"kv_prefill_peak_bytes", plan.kv.prefill_peak},
@@ -103,7 +103,6 @@ OrderedJson ratios_to_json(const ArchitecturePlan& full, const ArchitecturePlan&
 
 OrderedJson to_json(const Plan& plan) {
   const PlanRequest& request = plan.request;
-  const int64_t layers = request.config.num_layers;
   OrderedJson model = model_to_json(request.config);
   model["name"] = request.model;
   model["parameters"] = parameters_to_json(plan.parameters);
@@ -113,12 +112,12 @@ OrderedJson to_json(const Plan& plan) {
                       {"num_sequences", request.num_sequences},
                       {"device", device_to_json(plan)},
                       {"assumptions", assumptions_to_json(request)},
-                      {"full", architecture_to_json(plan.full, layers)},
+                      {"full", architecture_to_json(plan.full)},
                       {"hybrid", nullptr},
                       {"kept_share", plan.kept_share()},
                       {"full_over_hybrid", nullptr}};
   if (plan.hybrid) {
-    json["hybrid"] = architecture_to_json(*plan.hybrid, layers);
+    json["hybrid"] = architecture_to_json(*plan.hybrid);
     json["full_over_hybrid"] = ratios_to_json(plan.full, *plan.hybrid);
   }
   return json;

@@ -138,10 +138,15 @@ std::string title_text(const Plan& plan) {
         kKernelCapability, device.compute_capability);
   }
   if (plan.hybrid) {
-    const int64_t layers = request.config.num_layers;
-    text += fmt::format("hybrid: full layers {}, the others {}; keeps {:.1f}% of the KV cache\n",
-                        format_layers(request.layers.full_layers, layers),
-                        request.layers.sparse.to_string(), 100 * plan.kept_share());
+    const LayerPlan& layers = request.layers;
+    const std::string classes =
+        !layers.is_full_and_sparse()
+            ? format_classes(layers)
+            : fmt::format("full layers {}, the others {}",
+                          format_layers(layers.full_layers(), layers.num_layers()),
+                          layers.sparse().to_string());
+    text += fmt::format("hybrid: {}; keeps {:.1f}% of the KV cache\n", classes,
+                        100 * plan.kept_share());
   }
   return text;
 }

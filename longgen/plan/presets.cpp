@@ -2,6 +2,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/nearest_name.h"
+#include "longgen/model/family.h"
 
 namespace longgen {
 namespace {
@@ -18,8 +19,6 @@ struct Shape {
   int64_t bos_id, eos_id;
   double init_std = 0.02;
   bool tied_embeddings = false;
-  bool qkv_bias = false;
-  bool qk_norm = false;
 };
 
 constexpr Shape kShapes[] = {
@@ -33,11 +32,9 @@ constexpr Shape kShapes[] = {
     {"smollm2-135m", "llama", 30, 576, 1536, 49152, 9, 3, 64, 8192, 1e5, 1e-5, 1, 2, 1.0 / 24,
      true},
     // Qwen/Qwen2.5-7B
-    {"qwen2.5-7b", "qwen2", 28, 3584, 18944, 152064, 28, 4, 128, 131072, 1e6, 1e-6, 151643, 151643,
-     0.02, false, true},
+    {"qwen2.5-7b", "qwen2", 28, 3584, 18944, 152064, 28, 4, 128, 131072, 1e6, 1e-6, 151643, 151643},
     // Qwen/Qwen3-8B
-    {"qwen3-8b", "qwen3", 36, 4096, 12288, 151936, 32, 8, 128, 40960, 1e6, 1e-6, 151643, 151645,
-     0.02, false, false, true},
+    {"qwen3-8b", "qwen3", 36, 4096, 12288, 151936, 32, 8, 128, 40960, 1e6, 1e-6, 151643, 151645},
     // mistralai/Mistral-7B-Instruct-v0.2, which is v0.1 without the sliding window
     {"mistral-7b", "mistral", 32, 4096, 14336, 32000, 32, 8, 128, 32768, 1e6, 1e-5, 1, 2},
 };
@@ -56,8 +53,9 @@ ModelConfig config_of(const Shape& shape) {
   config.norm_eps = shape.norm_eps;
   config.init_std = shape.init_std;
   config.tied_embeddings = shape.tied_embeddings;
-  config.qkv_bias = shape.qkv_bias;
-  config.qk_norm = shape.qk_norm;
+  const Family& family = find_family(config.family, shape.name);
+  config.qkv_bias = family.qkv_bias.otherwise;
+  config.qk_norm = family.has_qk_norm;
   config.rope.base = config.original_rope_base = shape.rope_base;
   config.bos_id = shape.bos_id;
   config.eos_ids = {shape.eos_id};

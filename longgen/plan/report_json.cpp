@@ -43,11 +43,16 @@ OrderedJson parameters_to_json(const ParameterCounts& counts) {
           {"biases", counts.biases}};
 }
 
-OrderedJson layers_to_json(const LayerPlan& layers, int64_t num_layers) {
-  const bool hybrid = static_cast<int64_t>(layers.full_layers.size()) < num_layers;
+OrderedJson layers_to_json(const LayerPlan& layers) {
   OrderedJson pattern = nullptr;
-  if (hybrid) pattern = layers.sparse.to_string();
-  return {{"full_layers", layers.full_layers}, {"pattern", std::move(pattern)}};
+  if (layers.is_hybrid()) pattern = layers.sparse().to_string();
+  OrderedJson json = {{"full_layers", layers.full_layers()}, {"pattern", std::move(pattern)}};
+  for (int64_t c = LayerPlan::kSparse + 1; c < layers.num_classes(); ++c) {
+    if (layers.count(c) == 0) continue;
+    json["other_classes"].push_back({{"pattern", layers.pattern_of_class(c).to_string()},
+                                     {"layers", layers.layers_of_class(c)}});
+  }
+  return json;
 }
 
 }  // namespace longgen

@@ -16,7 +16,8 @@ std::string rope_scaling_name(RopeConfig::Scaling scaling);
 OrderedJson model_to_json(const ModelConfig& config);
 OrderedJson parameters_to_json(const ParameterCounts& counts);
 /// Gives {"full_layers": [...], "pattern": "sink=1,window=16,stride=0"}; the pattern is null where
-/// every layer is full.
-OrderedJson layers_to_json(const LayerPlan& layers, int64_t num_layers);
+/// no layer is sparse. Windows of the family's own add {"other_classes": [{"pattern":
+/// "window_tokens=512", "layers": [...]}]}.
+OrderedJson layers_to_json(const LayerPlan& layers);
 
 }  // namespace longgen

@@ -2,6 +2,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
+#include "longgen/model/tensors.h"
 
 namespace longgen {
 namespace {
@@ -10,19 +11,13 @@ namespace {
 constexpr double kMaxParameters = 1e15;
 
 void check_countable(const ModelConfig& config) {
-  const auto real = [](int64_t value) { return static_cast<double>(value); };
-  const double heads =
-      (real(config.num_heads) + real(config.num_kv_heads)) * real(config.head_size);
-  // Biases and norms of a layer are below its matrices.
-  const double about =
-      real(config.width) * (2 * real(config.vocab_size) +
-                            real(config.num_layers) * (2 * heads + 3 * real(config.ffn_width)));
+  double about = 0;
+  for (const TensorInfo& tensor : all_tensors()) {
+    about += static_cast<double>(tensor.copies(config)) *
+             static_cast<double>(tensor.shape(config).num_elements());
+  }
   LG_CHECK(about < kMaxParameters, "[plan] model: about ", format_si(about),
            " parameters; expected less than ", format_si(kMaxParameters), ". Check config.json.");
-}
-
-int64_t num_full(const LayerPlan& layers) {
-  return static_cast<int64_t>(layers.full_layers.size());
 }
 
 /// Counts (query, key) pairs of the queries in [begin, end), over the KV heads of one layer.
@@ -39,6 +34,22 @@ double pairs_of_layer(const Pattern& pattern, int64_t num_kv_heads, int64_t begi
   return pairs;
 }
 
+int64_t& count_of(TensorKind kind, ParameterCounts& counts) {
+  switch (kind) {
+    case TensorKind::kEmbedding:
+      return counts.embedding;
+    case TensorKind::kAttention:
+      return counts.attention;
+    case TensorKind::kFeedForward:
+      return counts.ffn;
+    case TensorKind::kNorm:
+      return counts.norms;
+    case TensorKind::kHead:
+      return counts.head;
+  }
+  LG_FAIL("[plan] internal error: tensor kind ", static_cast<int>(kind), " does not exist.");
+}
+
 /// Counts the entries of the matrices that every token passes in the layers.
 double layer_matrices(const ModelConfig& config) {
   const ParameterCounts counts = parameter_counts(config);
@@ -49,17 +60,12 @@ double layer_matrices(const ModelConfig& config) {
 
 ParameterCounts parameter_counts(const ModelConfig& config) {
   check_countable(config);
-  const int64_t q = config.num_heads * config.head_size;
-  const int64_t kv = config.num_kv_heads * config.head_size;
-  const int64_t width = config.width, ffn = config.ffn_width, layers = config.num_layers;
   ParameterCounts counts;
-  counts.embedding = config.vocab_size * width;
-  counts.head = config.tied_embeddings ? 0 : counts.embedding;
-  counts.attention = layers * (width * (q + 2 * kv) + q * width);
-  counts.ffn = layers * 3 * width * ffn;
-  counts.norms = layers * (2 * width + (config.qk_norm ? 2 * config.head_size : 0)) + width;
-  counts.biases = layers * ((config.qkv_bias ? q + 2 * kv : 0) + (config.output_bias ? width : 0) +
-                            (config.mlp_bias ? 2 * ffn + width : 0));
+  for (const TensorInfo& tensor : all_tensors()) {
+    const TensorShape shape = tensor.shape(config);
+    count_of(tensor.kind, counts) += tensor.copies(config) * shape.num_elements();
+    counts.biases += tensor.copies(config) * shape.num_biases();
+  }
   return counts;
 }
 
@@ -70,13 +76,13 @@ Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t 
   // q k^T and p v take a multiply-add each for every dimension of every query head of the KV head.
   const double per_pair = 4.0 * static_cast<double>(config.head_size) *
                           static_cast<double>(config.num_heads / config.num_kv_heads);
-  const int64_t full = num_full(layers);
   Flops flops;
   flops.linear = 2 * (tokens * layer_matrices(config) + static_cast<double>(logit_rows) * head);
-  flops.full_attention = per_pair * static_cast<double>(full) *
-                         pairs_of_layer(Pattern(), config.num_kv_heads, begin, end);
-  flops.sparse_attention = per_pair * static_cast<double>(config.num_layers - full) *
-                           pairs_of_layer(layers.sparse, config.num_kv_heads, begin, end);
+  for (int64_t c = 0; c < layers.num_classes(); ++c) {
+    double& sum = c == LayerPlan::kFull ? flops.full_attention : flops.sparse_attention;
+    sum += per_pair * static_cast<double>(layers.count(c)) *
+           pairs_of_layer(layers.pattern_of_class(c), config.num_kv_heads, begin, end);
+  }
   return flops;
 }
 
@@ -108,8 +114,9 @@ TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers,
   step.backward = {2 * step.forward.linear, 2.5 * step.forward.full_attention,
                    2.5 * step.forward.sparse_attention};
   if (mode == Recomputation::none) return step;
-  const double down = static_cast<double>(config.num_layers) * static_cast<double>(config.width) *
-                      static_cast<double>(config.ffn_width);
+  const TensorInfo& down_info = tensor_info(TensorRole::kDown);
+  const auto down =
+      static_cast<double>(down_info.copies(config) * down_info.shape(config).num_elements());
   step.recompute.linear = 2 * static_cast<double>(num_tokens) * (layer_matrices(config) - down);
   if (mode == Recomputation::layers) {
     step.recompute.full_attention = step.forward.full_attention;
@@ -122,13 +129,12 @@ DecodeBytes decode_bytes(const ModelConfig& config, const LayerPlan& layers, int
                          NumberFormat format) {
   const int64_t bytes = bytes_per_number(format);
   const ParameterCounts counts = parameter_counts(config);
-  const int64_t full = num_full(layers);
-  const auto visible = [&](const Pattern& pattern) {
-    return static_cast<int64_t>(
-        pairs_of_layer(pattern, config.num_kv_heads, num_tokens - 1, num_tokens));
-  };
-  const int64_t tokens =
-      full * visible(Pattern()) + (config.num_layers - full) * visible(layers.sparse);
+  int64_t tokens = 0;
+  for (int64_t c = 0; c < layers.num_classes(); ++c) {
+    tokens += layers.count(c) *
+              static_cast<int64_t>(pairs_of_layer(layers.pattern_of_class(c), config.num_kv_heads,
+                                                  num_tokens - 1, num_tokens));
+  }
   return {.weights = (counts.total() - (config.tied_embeddings ? 0 : counts.embedding)) * bytes,
           .kv = tokens * 2 * config.head_size * bytes};
 }

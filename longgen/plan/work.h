@@ -31,7 +31,7 @@ ParameterCounts parameter_counts(const ModelConfig& config);
 struct Flops {
   double linear = 0;            ///< matrices of the layers, and the output head
   double full_attention = 0;    ///< of full layers: 4 D for each visible (query, key) pair and head
-  double sparse_attention = 0;  ///< of sparse layers, visible pairs only
+  double sparse_attention = 0;  ///< of sparse layers and windows, visible pairs only
 
   double total() const { return linear + full_attention + sparse_attention; }
   bool operator==(const Flops&) const = default;

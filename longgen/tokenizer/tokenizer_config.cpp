@@ -1,7 +1,6 @@
 #include "longgen/tokenizer/tokenizer_config.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <map>
 #include <unordered_map>
@@ -10,16 +9,13 @@
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
 #include "longgen/tokenizer/component.h"
+#include "longgen/tokenizer/special_tokens.h"
 
 namespace longgen {
 namespace {
 
 constexpr int64_t kMaxFileBytes = 64 << 20;
 constexpr int64_t kMaxId = INT32_MAX - 1;
-
-/// The names stand in the order in which transformers adds them.
-constexpr std::array kNames = {"bos_token", "eos_token", "unk_token", "sep_token",
-                               "pad_token", "cls_token", "mask_token"};
 
 struct ConfigFile {
   std::string source;
@@ -70,7 +66,7 @@ class ConfigReader {
         map_(legacy_ ? read_config_file(directory / "special_tokens_map.json") : ConfigFile()) {}
 
   std::vector<ConfiguredToken> read(const fs::path& directory) {
-    for (const char* name : kNames) add_named(name);
+    for (const char* name : kSpecialTokenNames) add_named(name);
     for (const ConfigFile* file : {&config_, &map_}) {
       for (const std::string& key : file->keys) add_other_named(file->root(), key);
     }
@@ -108,7 +104,7 @@ class ConfigReader {
 
   /// Adds image_token and the like. A field whose value is no token is a setting (add_bos_token).
   void add_other_named(const JsonObject& root, const std::string& key) {
-    if (!key.ends_with("_token") || std::ranges::count(kNames, key) > 0) return;
+    if (!key.ends_with("_token") || std::ranges::count(kSpecialTokenNames, key) > 0) return;
     if (root.raw(key).is_string() || root.raw(key).is_object()) add_named_token(root, key);
   }
 

@@ -45,12 +45,8 @@ void add_gradients(const std::vector<at::Tensor>& slots, const std::vector<at::T
 }
 
 /// The tensors of a layer that its attention and the norm before it read.
-std::vector<at::Tensor> attention_tensors(LayerWeights layer) {
-  for (at::Tensor* tensor :
-       {&layer.ffn_norm_E, &layer.gate_up, &layer.gate_up_bias, &layer.down, &layer.down_bias}) {
-    tensor->reset();
-  }
-  return layer.tensors();
+std::vector<at::Tensor> attention_tensors(const LayerWeights& layer) {
+  return layer.tensors(TensorRole::kAttentionNorm, TensorRole::kOutput);
 }
 
 /// Does what torch::autograd::grad() does, but begins at an edge instead of a tensor.
@@ -69,7 +65,7 @@ void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_
                             at::Tensor& sum_VE) {
   at::Tensor wide_VE = sum_VE.to(at::kFloat);  // itself, where it is fp32
   if (sum_VE.is_cuda() && gpu::has_kernels()) {
-    gpu::embedding_backward(grad_TE, tokens_T, wide_VE);
+    gpu::ops().embedding_backward(grad_TE, tokens_T, wide_VE);
   } else {
     wide_VE.index_add_(0, tokens_T, grad_TE.to(at::kFloat));
   }
@@ -155,9 +151,10 @@ class Pass {
     if (graph != nullptr) *graph = torch::autograd::impl::gradient_edge(delta);
     const at::NoGradGuard no_grad;
     Normed normed;
-    normed.result = add_rms_norm_forward(x.detach(), delta.detach(),
-                                         decoder_.weights().layers[index].ffn_norm_E,
-                                         decoder_.config().norm_eps, &normed.inverse_rms);
+    normed.result =
+        add_rms_norm_forward(x.detach(), delta.detach(),
+                             decoder_.weights().layers[index].norm(TensorRole::kFeedForwardNorm),
+                             decoder_.config().norm_eps, &normed.inverse_rms);
     return normed;
   }
 
@@ -218,15 +215,17 @@ class Pass {
       run.gate_up.clear();
       grad_normed_TE = found.x_TE;
       const FeedForward& w = found.weights;
-      add_gradients({sums.gate_up, sums.down}, {w.gate_up, w.down}, 0);
-      if (sums.gate_up_bias.defined()) {
-        add_gradients({sums.gate_up_bias, sums.down_bias}, {w.gate_up_bias, w.down_bias}, 0);
+      std::vector<at::Tensor> of_weights;
+      for (const at::Tensor& gradient : {w.gate_up, w.gate_up_bias, w.down, w.down_bias}) {
+        if (gradient.defined()) of_weights.push_back(gradient);
       }
+      add_gradients(sums.tensors(TensorRole::kGateUp, TensorRole::kDown), of_weights, 0);
     }
-    const RmsNormGradients found = add_rms_norm_backward(
-        {grad_TE, grad_normed_TE}, normed.result.sum, decoder_.weights().layers[index].ffn_norm_E,
-        normed.inverse_rms, /*need_x=*/true, /*need_weight=*/true);
-    add_gradients({sums.ffn_norm_E}, {found.weight_I}, 0);
+    const RmsNormGradients found =
+        add_rms_norm_backward({grad_TE, grad_normed_TE}, normed.result.sum,
+                              decoder_.weights().layers[index].norm(TensorRole::kFeedForwardNorm),
+                              normed.inverse_rms, /*need_x=*/true, /*need_weight=*/true);
+    add_gradients({sums.norm(TensorRole::kFeedForwardNorm)}, {found.weight_I}, 0);
     return found.x;
   }
 

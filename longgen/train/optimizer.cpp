@@ -24,12 +24,6 @@ bool is_bf16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 
 int64_t num_chunks(int64_t count) { return (count + kChunk - 1) / kChunk; }
 
-/// The numbers of one step that do not depend on the parameter. Shares of what is new are 1 - beta,
-/// taken in double: fp32 has few digits of a beta near 1.
-struct Factors {
-  float grad_scale, new_share1, new_share2, step_size, inverse_root_correction2, eps;
-};
-
 void put(float value, uint64_t, float& slot) { slot = value; }
 void put(float value, uint64_t random, at::BFloat16& slot) {
   slot.x = stochastic_bf16(std::bit_cast<uint32_t>(value), random);
@@ -44,7 +38,7 @@ struct Slots {
 
 /// Elements [begin, end). The weight moves by the moments as they are before they are rounded.
 template <typename T>
-void update(const Factors& f, float keep, uint64_t key, const Slots<T>& slots, int64_t begin,
+void update(const gpu::AdamWFactors& f, uint64_t key, const Slots<T>& slots, int64_t begin,
             int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const float g = static_cast<float>(slots.gradient[i]) * f.grad_scale;
@@ -52,7 +46,7 @@ void update(const Factors& f, float keep, uint64_t key, const Slots<T>& slots, i
     m += f.new_share1 * (g - m);
     v += f.new_share2 * (g * g - v);
     const float size = std::sqrt(v) * f.inverse_root_correction2 + f.eps;
-    const float weight = static_cast<float>(slots.weight[i]) * keep - f.step_size * m / size;
+    const float weight = static_cast<float>(slots.weight[i]) * f.keep - f.step_size * m / size;
     const uint64_t random = std::is_same_v<T, float> ? 0 : element_bits(key, i);
     put(weight, random, slots.weight[i]);
     put(m, random >> 16, slots.m[i]);
@@ -87,12 +81,12 @@ double sum_of_squares(const at::Tensor& tensor) {
 }
 
 template <typename T>
-void update_on_cpu(const Factors& factors, float keep, uint64_t key, const at::Tensor& gradient,
+void update_on_cpu(const gpu::AdamWFactors& factors, uint64_t key, const at::Tensor& gradient,
                    const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v) {
   const Slots<T> slots = {data_of<T>(gradient), data_of<T>(weight), data_of<T>(m), data_of<T>(v)};
   const int64_t count = weight.numel();
   at::parallel_for(0, num_chunks(count), 1, [&](int64_t begin, int64_t end) {
-    update(factors, keep, key, slots, begin * kChunk, std::min(count, end * kChunk));
+    update(factors, key, slots, begin * kChunk, std::min(count, end * kChunk));
   });
 }
 
@@ -107,7 +101,7 @@ double gradient_norm(const ModelWeights& gradients) {
   if (gradients.embedding_VE.is_cuda()) {
     std::vector<at::Tensor> tensors;
     for (const NamedTensor& gradient : gradients.parameters()) tensors.push_back(gradient.tensor);
-    return std::sqrt(gpu::sum_of_squares(tensors));
+    return std::sqrt(gpu::ops().sum_of_squares(tensors));
   }
   double total = 0;
   for (const NamedTensor& gradient : gradients.parameters()) {
@@ -132,30 +126,30 @@ void adamw_step(const ModelWeights& gradients, double grad_scale, int64_t step,
                 const AdamWOptions& options, ModelWeights& masters, AdamWState& state) {
   const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(step));
   const double correction2 = 1 - std::pow(options.beta2, static_cast<double>(step));
-  const Factors factors = {static_cast<float>(grad_scale),
-                           static_cast<float>(1 - options.beta1),
-                           static_cast<float>(1 - options.beta2),
-                           static_cast<float>(options.learning_rate / correction1),
-                           static_cast<float>(1 / std::sqrt(correction2)),
-                           static_cast<float>(options.eps)};
+  // Shares of what is new are 1 - beta, taken in double: fp32 has few digits of a beta near 1.
+  gpu::AdamWFactors factors = {
+      .grad_scale = static_cast<float>(grad_scale),
+      .new_share1 = static_cast<float>(1 - options.beta1),
+      .new_share2 = static_cast<float>(1 - options.beta2),
+      .step_size = static_cast<float>(options.learning_rate / correction1),
+      .inverse_root_correction2 = static_cast<float>(1 / std::sqrt(correction2)),
+      .eps = static_cast<float>(options.eps),
+      .keep = 1};
   const uint64_t key_of_step = mix_pair(options.seed, static_cast<uint64_t>(step));
   const auto weights = masters.parameters(), slopes = gradients.parameters(),
              first = state.m.parameters(), second = state.v.parameters();
   for (size_t p = 0; p < weights.size(); ++p) {
     const uint64_t key = mix_pair(key_of_step, p);
-    const bool decays = weights[p].tensor.dim() >= 2;
-    const auto keep =
-        static_cast<float>(1 - (decays ? options.learning_rate * options.weight_decay : 0));
+    factors.keep = static_cast<float>(
+        1 - (weights[p].decays ? options.learning_rate * options.weight_decay : 0));
     if (weights[p].tensor.is_cuda()) {
-      gpu::adamw(slopes[p].tensor, weights[p].tensor, first[p].tensor, second[p].tensor,
-                 {factors.grad_scale, factors.new_share1, factors.new_share2, factors.step_size,
-                  factors.inverse_root_correction2, factors.eps, keep},
-                 key);
+      gpu::ops().adamw(slopes[p].tensor, weights[p].tensor, first[p].tensor, second[p].tensor,
+                       factors, key);
       continue;
     }
     const auto update_all =
         is_bf16(weights[p].tensor) ? update_on_cpu<at::BFloat16> : update_on_cpu<float>;
-    update_all(factors, keep, key, slopes[p].tensor, weights[p].tensor, first[p].tensor,
+    update_all(factors, key, slopes[p].tensor, weights[p].tensor, first[p].tensor,
                second[p].tensor);
   }
 }

@@ -17,10 +17,10 @@
 #include "longgen/checkpoint/directory_hash.h"
 #include "longgen/data/packing.h"
 #include "longgen/data/token_dataset.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/import/model_files.h"
 #include "longgen/model/convert.h"
 #include "longgen/model/model_directory.h"
-#include "longgen/ops/gpu_memory.h"
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/train/batches.h"
 #include "longgen/train/checkpoint.h"
@@ -53,9 +53,10 @@ ModelConfig hybrid_config(const Recipe& recipe) {
       LG_FAIL(recipe.where(key), ": ", error.what());
     }
   };
-  named("architecture.layers", [&] { return parse_full_layers(wanted.layers, model.num_layers); });
+  named("architecture.layers",
+        [&] { return parse_layer_plan(wanted.layers, "sink", model.layers); });
   named("architecture.sparse",
-        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.num_layers); });
+        [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.layers); });
   return named("architecture.rope", [&] {
     return make_hybrid(model, {.layers = wanted.layers,
                                .sparse = wanted.sparse,
@@ -80,7 +81,7 @@ class Run {
       : recipe_(recipe),
         options_(options),
         has_masters_(recipe.train.precision != recipe.train.states),
-        device_(options.on_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
+        device_(options.device),
         config_(hybrid_config(recipe)),
         stored_types_(stored_types(recipe.model.path)),
         dataset_(TokenDataset::open(recipe.data.path, "train")),
@@ -103,8 +104,8 @@ class Run {
     if (already_finished()) return summary_;
     start();
     log_info(detail::concat(
-        "layers ", format_layers(config_.layers.full_layers, config_.num_layers), " full, context ",
-        format_count(config_.context), ", ",
+        "layers ", format_layers(config_.layers.full_layers(), config_.num_layers),
+        " full, context ", format_count(config_.context), ", ",
         describe_rope_change(load_model_config(recipe_.model.path).rope, config_.rope), "; ",
         format_count(summary_.total_steps, "step"), " of ",
         format_count(recipe_.tokens_per_step(), "token")));
@@ -279,7 +280,9 @@ class Run {
         detail::concat("step ", state_.state.step, "/", summary_.total_steps, last_note_));
   }
 
-  int64_t held_bytes() const { return options_.on_gpu ? gpu_memory().reserved : memory_bytes(); }
+  int64_t held_bytes() const {
+    return device_.is_cuda() ? gpu_memory(device_).reserved : memory_bytes();
+  }
 
   StepOptions step_options(double learning_rate) {
     return {.backward = {.recompute = recipe_.train.recompute,
@@ -383,7 +386,8 @@ class Run {
   void finish() {
     summary_.steps = state_.state.step;
     summary_.tokens = state_.state.tokens;
-    summary_.peak_memory_bytes = options_.on_gpu ? gpu_memory().peak_reserved : peak_memory_bytes();
+    summary_.peak_memory_bytes =
+        device_.is_cuda() ? gpu_memory(device_).peak_reserved : peak_memory_bytes();
     if (state_.state.step < summary_.total_steps) {
       save();
       return;
@@ -425,13 +429,14 @@ class Run {
 }  // namespace
 
 TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
-  LG_CHECK(!options.on_gpu || recipe.train.precision == Precision::kBfloat16,
+  LG_CHECK(!options.device.is_cuda() || recipe.train.precision == Precision::kBfloat16,
            recipe.where("train.precision"),
            ": on a GPU training computes in bfloat16 (its kernels take nothing else; weights, "
            "gradients and moments stay float32 unless train.states says otherwise), found float32. "
            "Set train.precision = \"bfloat16\" (--set train.precision=bfloat16), or use --device "
            "cpu.");
-  LG_CHECK(options.on_gpu || recipe.train.offload == Offload::kNone, recipe.where("train.offload"),
+  LG_CHECK(options.device.is_cuda() || recipe.train.offload == Offload::kNone,
+           recipe.where("train.offload"),
            ": layer inputs can be offloaded from a GPU only. Set train.offload = \"none\" (--set "
            "train.offload=none), or use --device cuda.");
   try {

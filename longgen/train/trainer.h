@@ -1,6 +1,8 @@
 // train/trainer.h: `longgen extend`: the whole run that a recipe describes.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -13,9 +15,9 @@ struct TrainOptions {
   bool resume = false;   ///< go on from the last checkpoint (or begin, where there is none)
   bool replace = false;  ///< begin anew although the run's directory holds a run
   bool show_progress = true;
-  /// Weights, gradients and moments are on the first GPU, and everything is computed there. Needs
-  /// the plug-in (load_gpu_plugin()) and train.precision = "bfloat16".
-  bool on_gpu = false;
+  /// Weights, gradients and moments are there, and everything is computed there. A GPU needs the
+  /// plug-in (load_gpu_plugin()) and train.precision = "bfloat16".
+  c10::Device device = c10::kCPU;
   /// Set from outside (Ctrl-C): the run saves a checkpoint at the next step and stops.
   const std::atomic<bool>* stop = nullptr;
 };

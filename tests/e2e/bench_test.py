@@ -158,6 +158,8 @@ class BenchOfTheGpuTest(CliCase):
         message, out = self.error("bench", "decode", "--device", "cpu")
         self.assertIn("there is no CPU part", message)
         self.assertEqual(out, "")
+        message, _ = self.error("bench", "ops", "--device", "cuda:x")
+        self.assertIn('--device: expected cuda or cuda:N, found "cuda:x"', message)
 
     def test_wrong_options(self):
         self.assertIn("sequences x tokens such as 8x32K", self.usage_error("bench", "decode", "--sequences", "8"))

@@ -104,9 +104,10 @@ class EvalTest(CliCase):
         version, _ = self.run_program("--version")
         if "GPU: none, " in version:
             reason = version.rsplit("GPU: none, ", 1)[1].strip()
-            message, out = self.error("score", model, "--device", "cuda")
-            self.assertEqual(message, f"--device cuda: {reason} Use --device cpu.")
-            self.assertEqual(out, "")
+            for device in ("cuda", "cuda:1"):
+                message, out = self.error("score", model, "--device", device)
+                self.assertEqual(message, f"--device {device}: {reason} Use --device cpu.")
+                self.assertEqual(out, "")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,44 @@ class TiedHeadTest(ModelCase):
             self.assertEqual(self.generated(self.dir / command), expected)
 
 
+class WindowTest(ModelCase):
+    """The model as a Mistral with a sliding window of 20 tokens."""
+
+    def setUp(self):
+        super().setUp()
+        self.config(model_type="mistral", sliding_window=20)
+
+    def layers(self, model):
+        lines = self.run_program("info", model)[0].splitlines()
+        return next(line.split(None, 1)[1] for line in lines if line.startswith("layers"))
+
+    def test_info_names_the_window_and_import_keeps_it(self):
+        self.assertEqual(self.layers(self.model), "windows of 20 tokens 0-2 (3 of 3)")
+        self.run_program("import", self.model, self.dir / "out", "--quiet")
+        self.assertEqual(self.written("out")["sliding_window"], 20)
+        self.assertEqual(self.layers(self.dir / "out"), "windows of 20 tokens 0-2 (3 of 3)")
+        layers = json.loads(self.run_program("info", self.model, "--json")[0])["layers"]
+        self.assertEqual(layers, {"full_layers": [], "pattern": None,
+                                  "other_classes": [{"pattern": "window_tokens=20", "layers": [0, 1, 2]}]})
+
+    def test_the_window_changes_the_text_and_chunks_do_not(self):
+        def text(*options):
+            return self.run_program("generate", self.model, "--prompt", "the cat sat on the mat and so on, and on",
+                                    "--max-tokens", "60", "--ignore-eos", "--dtype", "float32", *options)[0]
+
+        windowed = text()
+        self.assertEqual(text("--chunk", "7"), windowed)
+        self.config(sliding_window=None)
+        self.assertNotEqual(text(), windowed)
+
+    def test_convert_replaces_windows_that_every_layer_has(self):
+        out = self.run_program("convert", self.model, self.dir / "out", "--layers", "1", "--context", "1K")[0]
+        self.assertIn("layers      full 1 (1 of 3), sparse the others: sink=1,window=16,stride=0\n", out)
+        self.assertIsNone(self.written("out")["sliding_window"])
+        plan = self.run_program("plan", self.dir / "out")[0]
+        self.assertIn("hybrid: full layers 1 (1 of 3), the others sink=1,window=16,stride=0; keeps ", plan)
+
+
 class ImportTest(ModelCase):
     def refused(self, *options):
         message, _ = self.error("import", self.model, self.dir / "out", "--quiet", *options)

@@ -109,7 +109,13 @@ class UsageErrorTest(UsageCase):
             ("info", "m", "more"): 'unexpected argument "more".',
             ("score", "m", "--dtype", "flaot32"):
                 '--dtype: expected auto, float32 or bfloat16, found "flaot32". Did you mean "float32"?',
-            ("score", "m", "--device", "gpu"): '--device: expected cpu or cuda, found "gpu". Did you mean "cuda"?',
+            ("score", "m", "--device", "gpu"): '--device: expected cpu, cuda or cuda:N, found "gpu". Did you mean "cuda"?',
+            ("score", "m", "--device", "cdua"): '--device: expected cpu, cuda or cuda:N, found "cdua". Did you mean "cuda"?',
+            ("score", "m", "--device", "cuda:"): '--device: expected cpu, cuda or cuda:N, found "cuda:". Did you mean "cuda"?',
+            ("extend", "r", "--device", "cuda:-1"): '--device: expected cpu, cuda or cuda:N, found "cuda:-1". Did you mean "cuda"?',
+            ("extend", "r", "--device", "cuda:01"): '--device: expected cpu, cuda or cuda:N, found "cuda:01". Did you mean "cuda"?',
+            ("extend", "r", "--device", "cuda:99999999999"):
+                '--device: expected cpu, cuda or cuda:N, found "cuda:99999999999".',
             ("plan", "m", "--recompute", "layer"):
                 '--recompute: expected layers, layers_keep_attention or none, found "layer". Did you mean "layers"?',
             ("plan", "m", "--states", "f32"): '--states: expected float32 or bfloat16, found "f32".',

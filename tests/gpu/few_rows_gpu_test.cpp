@@ -30,17 +30,17 @@ void expect_few_rows_are_right(int64_t width, int64_t outputs) {
     const at::Tensor truth = at::linear(exact(x), exact(weight), exact(bias));
     const at::Tensor bias_on = on_gpu(bias);
     const auto run = [&](const gpu::NormBefore& norm, bool swiglu) {
-      return gpu::few_rows_linear(x_on, norm, on, bias_on, swiglu);
+      return gpu::ops().few_rows_linear(x_on, norm, on, bias_on, swiglu);
     };
     const at::Tensor mine = run({}, false).out;
     expect_within_twice(mine.cpu(), at::linear(x, weight, bias), truth, at::kBFloat16, what);
     EXPECT_TRUE(same_bits(mine.cpu(), run({}, false).out.cpu()));
     EXPECT_TRUE(same_bits(mine.cpu(), linear(x_on, on, bias_on).cpu())) << what;
-    const at::Tensor plain = gpu::few_rows_linear(x_on, {}, on, {}, false).out;
+    const at::Tensor plain = gpu::ops().few_rows_linear(x_on, {}, on, {}, false).out;
     expect_within_twice(plain.cpu(), at::linear(x, weight), truth - exact(bias), at::kBFloat16,
                         what + " without bias");
     // What it fuses, from its own numbers, to the bit.
-    EXPECT_TRUE(same_bits(run({}, true).out.cpu(), gpu::swiglu(mine).cpu())) << what;
+    EXPECT_TRUE(same_bits(run({}, true).out.cpu(), gpu::ops().swiglu(mine).cpu())) << what;
 
     const at::Tensor norm_weight = at::randn({width}, bf16);
     const at::Tensor delta = at::randn({rows, width}, bf16);
@@ -52,7 +52,7 @@ void expect_few_rows_are_right(int64_t width, int64_t outputs) {
     expect_within_twice(both.out.cpu(), at::linear(normed.normed, weight, bias),
                         at::linear(exact(normed.normed), exact(weight), exact(bias)), at::kBFloat16,
                         what + " with norm");
-    EXPECT_TRUE(same_bits(run(before, true).out.cpu(), gpu::swiglu(both.out).cpu())) << what;
+    EXPECT_TRUE(same_bits(run(before, true).out.cpu(), gpu::ops().swiglu(both.out).cpu())) << what;
     const gpu::FewRowsResult alone = run({{}, before.weight_I, kEps}, false);
     const at::Tensor normed_alone = rms_norm(x, norm_weight, kEps);
     expect_within_twice(alone.out.cpu(), at::linear(normed_alone, weight, bias),

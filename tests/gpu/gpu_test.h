@@ -5,11 +5,11 @@
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
-#include "longgen/attention/gpu_plugin.h"
+#include "longgen/device/gpu_plugin.h"
 
 namespace longgen {
 
-inline const at::Device kGpu = {at::kCUDA, 0};
+inline const at::Device kGpu = nth_gpu(0);
 
 class GpuTest : public ::testing::Test {
  protected:

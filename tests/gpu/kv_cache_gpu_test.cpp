@@ -61,7 +61,7 @@ torch::Tensor run_pass(PagedLayer& layer, const std::vector<Qkv>& sequences,
   std::vector<int64_t> counts(parts.size());
   const auto pass = [&](bool attends) {
     const auto reserved = layer.reserve(counts);
-    const PassTables tables = PassTables::make(reserved, /*pinned=*/true).to(torch::kCUDA);
+    const PassTables tables = PassTables::make(reserved, /*pinned=*/true).to(kGpu);
     gpu_cache().write(layer.pages(), tables, new_rows(sequences, reserved, &Qkv::k_SKD),
                       new_rows(sequences, reserved, &Qkv::v_SKD));
     torch::Tensor out;
@@ -88,7 +88,7 @@ torch::Tensor run_pass(PagedLayer& layer, const std::vector<Qkv>& sequences,
 void expect_like_reference(const LayerShape& shape, const std::vector<Part>& parts,
                            int64_t chunk = 500) {
   const std::vector<Qkv> sequences = random_sequences(shape, parts);
-  PagedLayer layer(shape, static_cast<int64_t>(parts.size()), int64_t{1} << 30);
+  PagedLayer layer(shape, static_cast<int64_t>(parts.size()), kGpu, int64_t{1} << 30);
   fill_with_nan(layer, 300);
   const torch::Tensor out = run_pass(layer, sequences, parts, chunk);
   int64_t row = 0;
@@ -196,14 +196,14 @@ TEST_F(KvCacheGpuTest, RowsThatSeeNothingAreZero) {
   const LayerShape shape = {4, 2, 64, "full"};
   const std::vector<Part> parts = {{0, 3}};
   const auto sequences = random_sequences(shape, parts);
-  PagedLayer layer(shape, 1);
+  PagedLayer layer(shape, 1, kGpu);
   const auto reserved = layer.reserve({3});
   PassTables tables = PassTables::make(reserved, true);
   // KV head 0 has no keys, and KV head 1 one block, of which the queries see nothing.
   auto* starts = const_cast<int32_t*>(tables.starts(0));
   starts[0] = starts[1] = 1;
   const_cast<PassBlock*>(tables.blocks())[1] = PassBlock::of(0, 7, false);
-  tables = tables.to(torch::kCUDA);
+  tables = tables.to(kGpu);
   gpu_cache().write(layer.pages(), tables, new_rows(sequences, reserved, &Qkv::k_SKD),
                     new_rows(sequences, reserved, &Qkv::v_SKD));
   AttendWorkspace workspace;
@@ -220,7 +220,7 @@ TEST_F(KvCacheGpuTest, TwoRunsAreBitEqual) {
     const auto sequences = random_sequences(shape, parts);
     std::vector<torch::Tensor> outs;
     for (int run = 0; run < 2; ++run) {
-      PagedLayer layer(shape, 3);
+      PagedLayer layer(shape, 3, kGpu);
       outs.push_back(run_pass(layer, sequences, parts, run == 0 ? 500 : 123));
     }
     EXPECT_TRUE(outs[0].equal(outs[1]));
@@ -232,10 +232,10 @@ TEST_F(KvCacheGpuTest, PagesHoldRowsInPanelsAndZerosBehindThem) {
     const LayerShape shape = {2, 2, head_size, "full"};
     const std::vector<Part> parts = {{0, 100}};
     const auto sequences = random_sequences(shape, parts);
-    PagedLayer layer(shape, 1, int64_t{64} << 20);
+    PagedLayer layer(shape, 1, kGpu, int64_t{64} << 20);
     fill_with_nan(layer, 10);
     const auto reserved = layer.reserve({100});
-    const PassTables tables = PassTables::make(reserved, true).to(torch::kCUDA);
+    const PassTables tables = PassTables::make(reserved, true).to(kGpu);
     // Heads of a larger tensor, as the decoder gives them: rows far apart.
     const auto strided = [&](torch::Tensor Qkv::*which) {
       const torch::Tensor rows = new_rows(sequences, reserved, which);
@@ -281,14 +281,14 @@ TEST_F(KvCacheGpuTest, OnePassIsPreparingThenWriting) {
         preparation.q_norm_D = weight();
         preparation.k_norm_D = weight();
       }
-      PagedLayer layer(shape, 4, int64_t{64} << 20), other(shape, 4, int64_t{64} << 20);
+      PagedLayer layer(shape, 4, kGpu, int64_t{64} << 20), other(shape, 4, kGpu, int64_t{64} << 20);
       for (PagedLayer* const one : {&layer, &other}) {
         fill_with_nan(*one, 60);
         PagedLayer::commit(one->reserve(lengths));
       }
       const auto reserved = layer.reserve(counts);
       ASSERT_EQ(other.reserve(counts).size(), reserved.size());
-      const PassTables tables = PassTables::make(reserved, true).to(torch::kCUDA);
+      const PassTables tables = PassTables::make(reserved, true).to(kGpu);
       HeadPreparation aligned = preparation;  // others are normed in another order of the sum
       if (has_norm) {
         aligned.q_norm_D = preparation.q_norm_D.clone();
@@ -327,7 +327,7 @@ TEST_F(KvCacheGpuTest, GraphReplayIsLikeEager) {
     const torch::Tensor& x = sequences[0].*which;
     return on_gpu(x.narrow(0, which == &Qkv::q_THD ? 0 : position, 1));
   };
-  PagedLayer layer(shape, 1), other(shape, 1);
+  PagedLayer layer(shape, 1, kGpu), other(shape, 1, kGpu);
   (void)run_pass(layer, sequences, parts, 100);
   (void)run_pass(other, sequences, parts, 100);
   const torch::Tensor q = step(&Qkv::q_THD, 0), k = step(&Qkv::k_SKD, 0), v = step(&Qkv::v_SKD, 0);
@@ -344,7 +344,7 @@ TEST_F(KvCacheGpuTest, GraphReplayIsLikeEager) {
     memory.narrow(0, 0, host.num_values()).copy_(host.memory(), /*non_blocking=*/true);
     if (graph == nullptr) {
       const PassTables tables = host.at(memory);
-      graph = gpu_cache().record([&] {
+      graph = gpu_backend().record(kGpu, [&] {
         gpu_cache().write(layer.pages(), tables, k, v);
         out = gpu_cache().attend(layer.pages(), tables, q, 0.1, workspace);
       });
@@ -352,7 +352,7 @@ TEST_F(KvCacheGpuTest, GraphReplayIsLikeEager) {
     graph->replay();
     layer.commit(reserved);
     const auto eager = other.reserve({1});
-    const PassTables tables = PassTables::make(eager, true).to(torch::kCUDA);
+    const PassTables tables = PassTables::make(eager, true).to(kGpu);
     gpu_cache().write(other.pages(), tables, k, v);
     const torch::Tensor expected =
         gpu_cache().attend(other.pages(), tables, q, 0.1, other_workspace);

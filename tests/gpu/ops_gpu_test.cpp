@@ -355,7 +355,7 @@ TEST_F(OpsGpu, InfiniteLogitsLeaveTheOthersAlone) {
   logits[2][7] = NAN;
   const at::Tensor device = on_gpu(logits),
                    losses = at::zeros({3}, at::TensorOptions(kGpu).dtype(at::kDouble));
-  gpu::cross_entropy(device, on_gpu(at::full({3}, 19'999, at::kLong)), losses, true);
+  gpu::ops().cross_entropy(device, on_gpu(at::full({3}, 19'999, at::kLong)), losses, true);
   EXPECT_EQ(losses[0].item<double>(), 0.0);
   EXPECT_EQ(max_abs(device[0]), 0.0);
   EXPECT_TRUE(std::isnan(losses[1].item<double>()));
@@ -365,11 +365,11 @@ TEST_F(OpsGpu, InfiniteLogitsLeaveTheOthersAlone) {
 TEST_F(OpsGpu, RefusalsAreErrors) {
   const at::Tensor halves = at::zeros({2, 8}, at::TensorOptions(kGpu).dtype(at::kHalf));
   expect_contains(
-      error_of([&] { gpu::swiglu(halves); }),
+      error_of([&] { gpu::ops().swiglu(halves); }),
       "[ops] on a GPU tensors must be bfloat16 or float32, found x [2, 8] Half cuda:0.");
   expect_contains(error_of([&] {
-                    gpu::rope_table(on_gpu(at::arange(4, at::kLong)), std::vector<double>(129, 1.0),
-                                    1);
+                    gpu::ops().rope_table(on_gpu(at::arange(4, at::kLong)),
+                                          std::vector<double>(129, 1.0), 1);
                   }),
                   "[rope] the GPU kernel takes heads of at most 256 numbers, found 258.");
 }
@@ -382,7 +382,7 @@ TEST_F(OpsGpu, MoreThanTwoToThe31Logits) {
   const at::Tensor logits = at::zeros({kRows, kClasses}, options);
   const at::Tensor losses = at::empty({kRows}, options.dtype(at::kDouble));
   const at::Tensor targets = at::arange(kRows, options.dtype(at::kLong)) + kClasses - kRows;
-  gpu::cross_entropy(logits, targets, losses, true);
+  gpu::ops().cross_entropy(logits, targets, losses, true);
   EXPECT_LE(max_abs_diff(losses.cpu(), at::full({kRows}, std::log(double{kClasses}), at::kDouble)),
             1e-6);
   const at::Tensor last = logits[kRows - 1].cpu().to(at::kDouble);
@@ -424,7 +424,7 @@ TEST_F(OpsGpu, EmbeddingGradient) {
         const at::Tensor truth = before.to(at::kDouble).index_add(0, tokens, grad.to(at::kDouble));
         const auto run = [&] {
           const at::Tensor sum = on_gpu(before).clone();
-          gpu::embedding_backward(on_gpu(grad), on_gpu(tokens), sum);
+          gpu::ops().embedding_backward(on_gpu(grad), on_gpu(tokens), sum);
           return sum.cpu();
         };
         const at::Tensor mine = run();
@@ -446,11 +446,11 @@ TEST_F(OpsGpu, SumOfSquares) {
     truth += x.to(at::kDouble).square().sum().item<double>();
     tensors.push_back(on_gpu(x));
   }
-  const double mine = gpu::sum_of_squares(tensors);
+  const double mine = gpu::ops().sum_of_squares(tensors);
   EXPECT_NEAR(mine, truth, 1e-12 * truth);
-  EXPECT_EQ(gpu::sum_of_squares(tensors), mine);
+  EXPECT_EQ(gpu::ops().sum_of_squares(tensors), mine);
   tensors[3][5] = INFINITY;
-  EXPECT_TRUE(std::isinf(gpu::sum_of_squares(tensors)));
+  EXPECT_TRUE(std::isinf(gpu::ops().sum_of_squares(tensors)));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ ModelConfig tiny_config(const char* pattern) {
   json["head_dim"] = 64;
   json["initializer_range"] = 0.1;
   ModelConfig config = parse(json);
-  config.layers = {{1}, Pattern::parse(pattern)};
+  config.layers = LayerPlan::hybrid(config.num_layers, {1}, Pattern::parse(pattern));
   return config;
 }
 
@@ -38,7 +38,7 @@ struct Decoders {
         weights(random_weights(config, at::kBFloat16, 5)),
         cpu(config, weights),
         exact(config, converted(weights, at::kFloat, at::kCPU)),
-        gpu(config, converted(weights, at::kBFloat16, at::kCUDA)) {}
+        gpu(config, converted(weights, at::kBFloat16, kGpu)) {}
   ModelConfig config;
   ModelWeights weights;
   Decoder cpu, exact, gpu;
@@ -73,9 +73,9 @@ Qkv random_layer(int64_t num_tokens, int64_t seed) {
 // First chunks, later ones and single tokens of several sequences in one pass.
 TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
   constexpr int64_t kTokens = 900;
-  const LayerPlan plan = {{0}, Pattern::parse("sink=1,window=2,stride=3")};
+  const LayerPlan plan = LayerPlan::hybrid(3, {0}, Pattern::parse("sink=1,window=2,stride=3"));
   const KvLayout layout(plan, {3, 2, 64, 2});
-  PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
+  PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
   std::vector<std::unique_ptr<SequenceCache>> caches;
   std::vector<std::vector<Qkv>> layers(3);  // of each sequence
   for (int64_t n = 0; n < 3; ++n) {
@@ -105,7 +105,7 @@ TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
           all.push_back(
               (layers[n][layer].*which).narrow(0, caches[n]->length(), parts[n].num_tokens));
         }
-        return torch::cat(all).to(torch::kCUDA);
+        return torch::cat(all).to(kGpu);
       };
       const torch::Tensor out = context.attend(layer, rows(&Qkv::q_THD), rows(&Qkv::k_SKD),
                                                rows(&Qkv::v_SKD), plan.pattern(layer, 2));
@@ -170,7 +170,7 @@ TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
     session.clear();
     const torch::Tensor by_graph = cached_logits(session, ids, prompt);
     const KvLayout layout(model.config, 2);
-    PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt));
+    PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
     SequenceCache cache(layout, pool);
     CachedContext context;
     const auto eager = [&](size_t first, size_t count) {
@@ -197,7 +197,7 @@ class EngineAndEager {
       : decoder_(model.gpu),
         engine_(model.gpu),
         layout_(model.config, 2),
-        pool_(layout_.page_bytes(), std::nullopt, gpu_cache().new_memory(std::nullopt)) {}
+        pool_(layout_.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt)) {}
 
   void add() {
     sequences_.push_back({engine_.add(), std::make_unique<SequenceCache>(layout_, pool_)});
@@ -340,25 +340,25 @@ TEST_F(SessionGpuTest, ScoresAreThoseOfTheCpu) {
 
 TEST_F(SessionGpuTest, ErrorsSayWhatIsWrong) {
   const Decoders model("sink");
-  const Decoder floats(model.config, converted(model.weights, at::kFloat, at::kCUDA));
+  const Decoder floats(model.config, converted(model.weights, at::kFloat, kGpu));
   EXPECT_ERROR(Session{floats}, "on a GPU a model runs in bfloat16");
   Session session(model.gpu);
   const int32_t stranger = 131;
   EXPECT_ERROR(session.append(std::span(&stranger, 1)), "token 131 is not in the model's");
   ModelConfig small = parse(tiny_json());
-  const Decoder heads_of_16(small, random_weights(small, at::kBFloat16, 1, at::kCUDA));
+  const Decoder heads_of_16(small, random_weights(small, at::kBFloat16, 1, kGpu));
   EXPECT_ERROR(Session{heads_of_16}, "the head size must be 64 or 128, found 16");
 }
 
 TEST_F(SessionGpuTest, MemoryGrowsWithoutMovingAndEnds) {
   constexpr int64_t kPage = 3 << 20, kLimit = int64_t{250} << 20;
-  PagePool pool(kPage, kLimit, gpu_cache().new_memory(kLimit));
-  EXPECT_TRUE(pool.on_gpu());
+  PagePool pool(kPage, kLimit, gpu_cache().new_memory(kGpu, kLimit));
+  EXPECT_EQ(pool.device(), kGpu);
   std::vector<PageId> pages;
   const auto values = [&](PageId page) {
     return at::for_blob(pool.address(page), {kPage / 4})
-        .options(torch::TensorOptions().dtype(torch::kInt).device(torch::kCUDA, 0))
-        .target_device(torch::Device(torch::kCUDA, 0))
+        .options(torch::TensorOptions().dtype(torch::kInt).device(kGpu))
+        .target_device(kGpu)
         .make_tensor();
   };
   while (pool.allocate(1, pages)) values(pages.back()).fill_(pages.back() + 1);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "longgen/base/units.h"
-#include "longgen/ops/gpu_memory.h"
+#include "longgen/device/gpu_memory.h"
 #include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/optimizer.h"
@@ -126,10 +126,10 @@ TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
   // No chunk is left out or taken twice: that would be an error of about a half.
   const Outcome truth = run(config, weights, at::kFloat, at::kCPU, {}, batch);
   for (size_t layer = 0; layer < truth.gradients.layers.size(); ++layer) {
-    for (const auto part : {&LayerWeights::gate_up, &LayerWeights::down}) {
-      const at::Tensor& want = truth.gradients.layers[layer].*part;
+    for (const TensorRole role : {TensorRole::kGateUp, TensorRole::kDown}) {
+      const at::Tensor& want = truth.gradients.layers[layer].linear(role).weight;
       // The error of bf16 activations is some roundings of 2^-8.
-      EXPECT_LE(distance(none.gradients.layers[layer].*part, want),
+      EXPECT_LE(distance(none.gradients.layers[layer].linear(role).weight, want),
                 0x1p-4 * want.to(at::kDouble).norm().item<double>())
           << layer;
     }
@@ -173,10 +173,10 @@ TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
   ModelWeights gradients = zeros_like(weights, at::kBFloat16);
   LayerOffload offload(kGpu);
   const auto growth = [&](LayerOffload* where) {
-    const int64_t before = gpu_memory().allocated;
+    const int64_t before = gpu_memory(kGpu).allocated;
     c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(0);
     backward_pass(decoder, batch, {.loss_chunk_rows = 64, .offload = where}, gradients);
-    return gpu_memory().peak_allocated - before;
+    return gpu_memory(kGpu).peak_allocated - before;
   };
   growth(nullptr);  // libraries take their workspaces in the first pass
   for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
@@ -225,8 +225,8 @@ class TrainGpu : public GpuTest {
   fs::path dir_;
 };
 
-constexpr TrainOptions kOnGpu = {.show_progress = false, .on_gpu = true};
-constexpr TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .on_gpu = true};
+const TrainOptions kOnGpu = {.show_progress = false, .device = kGpu};
+const TrainOptions kResumeOnGpu = {.resume = true, .show_progress = false, .device = kGpu};
 
 TEST_F(TrainGpu, TenStepsAreThoseOfTheCpu) {
   const TrainSummary gpu = train(recipe("gpu"), kOnGpu);

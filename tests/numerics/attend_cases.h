@@ -74,9 +74,12 @@ inline double forward_floor(const Attended& truth, torch::ScalarType type) {
 
 inline std::vector<AttendCase> attend_cases() {
   std::vector<AttendCase> cases;
-  const std::vector<std::string> patterns = {"full", "sink=1,window=2,stride=0",
-                                             "sink=1,window=1,stride=3", "sink=0,window=3,stride=4",
-                                             "sink=2,window=16,stride=0"};
+  const std::vector<std::string> patterns = {"full",
+                                             "sink=1,window=2,stride=0",
+                                             "sink=1,window=1,stride=3",
+                                             "sink=0,window=3,stride=4",
+                                             "sink=2,window=16,stride=0",
+                                             "window_tokens=100"};
   for (const std::string& pattern : patterns) {
     for (int64_t tokens : {1, 63, 64, 65, 300, 777})
       cases.push_back({tokens, tokens, 9, 3, 64, pattern});
@@ -86,6 +89,13 @@ inline std::vector<AttendCase> attend_cases() {
     cases.push_back({400, 400, 6, 1, 128, pattern});
     cases.push_back({200, 200, 36, 1, 36, pattern});
     cases.push_back({130, 130, 2, 2, 256, pattern});
+    cases.push_back({500, 500, 6, 2, 64, pattern, {0, 1, 64, 65, 193, 450}});
+  }
+  for (const int64_t window : {1, 5, 63, 64, 65, 512, 1000, 4096}) {
+    const std::string pattern = "window_tokens=" + std::to_string(window);
+    cases.push_back({300, 300, 9, 3, 64, pattern});
+    cases.push_back({70, 613, 8, 2, 32, pattern});
+    cases.push_back({1, 700, 4, 1, 80, pattern});
     cases.push_back({500, 500, 6, 2, 64, pattern, {0, 1, 64, 65, 193, 450}});
   }
   return cases;

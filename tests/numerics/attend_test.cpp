@@ -54,8 +54,33 @@ TEST(AttendIdentityTest, WindowOverEverythingAndStrideOneAreFullAttention) {
   }
 }
 
+TEST(AttendIdentityTest, AWindowInTokensIsTheSameAttentionOfEachQueryAlone) {
+  const int64_t window = 100;
+  const Qkv x = random_qkv({300, 300, 6, 2, 64, ""});
+  const Attended all = attend(x.q_THD, x.k_SKD, x.v_SKD, Pattern::window(window));
+  for (const int64_t t : {0, 1, 62, 63, 64, 98, 99, 100, 163, 164, 255, 299}) {
+    const int64_t first = std::max<int64_t>(0, t - window + 1);
+    const auto keys = [&](const torch::Tensor& y) { return y.slice(0, first, t + 1); };
+    const Attended one =
+        attend(x.q_THD.slice(0, t, t + 1), keys(x.k_SKD), keys(x.v_SKD), Pattern());
+    EXPECT_LE(max_abs_diff(all.out_THD.slice(0, t, t + 1), one.out_THD),
+              8 * spacing(one.out_THD, torch::kFloat))
+        << t;
+  }
+}
+
+TEST(AttendIdentityTest, AWindowOverEverythingIsFullAttentionToTheBit) {
+  for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+    const Qkv x = random_qkv({500, 500, 9, 3, 64, ""}).to(type);
+    const Attended full = attend(x.q_THD, x.k_SKD, x.v_SKD, Pattern());
+    const Attended window = attend(x.q_THD, x.k_SKD, x.v_SKD, Pattern::window(500));
+    EXPECT_TRUE(torch::equal(window.out_THD, full.out_THD));
+    EXPECT_TRUE(torch::equal(window.lse_HT, full.lse_HT));
+  }
+}
+
 TEST(AttendIdentityTest, PackedDocumentsAreDocumentsOneByOne) {
-  for (const std::string pattern : {"full", "sink=1,window=2,stride=3"}) {
+  for (const std::string pattern : {"full", "sink=1,window=2,stride=3", "window_tokens=70"}) {
     const AttendCase packed = {640, 640, 6, 3, 64, pattern, {0, 1, 100, 164, 500}};
     const Qkv x = random_qkv(packed);
     const Attended all = run(x, packed);
@@ -72,7 +97,7 @@ TEST(AttendIdentityTest, PackedDocumentsAreDocumentsOneByOne) {
 }
 
 TEST(AttendIdentityTest, LastRowsOfALongerCallAreTheSame) {
-  for (const std::string pattern : {"full", "sink=1,window=3,stride=4"}) {
+  for (const std::string pattern : {"full", "sink=1,window=3,stride=4", "window_tokens=130"}) {
     const Qkv x = random_qkv({900, 900, 6, 2, 64, pattern});
     const Attended all = run(x, {900, 900, 6, 2, 64, pattern});
     for (int64_t count : {1, 63, 64, 65, 500}) {

@@ -43,21 +43,25 @@ std::vector<Segment> make_segments(const std::vector<Sequence>& sequences, const
     int64_t wanted =
         std::min(num_blocks / kMinQueryBlocks, (kTargetSegments + num_kv_heads - 1) / num_kv_heads);
     if (pattern.is_full()) wanted = std::min(wanted, kMaxFullSegments);
+    if (pattern.is_window()) {  // so long that its own queries outweigh the window before it
+      const int64_t longer_than_window = num_blocks * kBlock / pattern.window_tokens();
+      wanted = std::min(wanted, std::max(kMaxFullSegments, longer_than_window));
+    }
     wanted = std::max<int64_t>(wanted, 1);
     for (int64_t head = 0; head < num_kv_heads; ++head) {
       const std::vector<Tile> tiles =
           make_tiles(sequences[s], static_cast<int64_t>(s), head, group);
       auto next = tiles.begin();
       for (int64_t i = 0; i < wanted; ++i) {
-        const int64_t begin = first_block + i * num_blocks / wanted;
         const int64_t end = first_block + (i + 1) * num_blocks / wanted;
         const auto last =
             std::find_if(next, tiles.end(), [&](const Tile& t) { return t.query_block() >= end; });
-        segments.push_back({static_cast<int64_t>(s),
-                            head,
-                            {next, last},
-                            pattern.visible_blocks(begin, end - 1, head),
-                            num_slots});
+        segments.push_back(
+            {static_cast<int64_t>(s),
+             head,
+             {next, last},
+             pattern.blocks_seen(next->first_position, std::prev(last)->last_position(), head),
+             num_slots});
         num_slots += static_cast<int64_t>(segments.back().key_blocks.size());
         next = last;
       }
@@ -94,7 +98,7 @@ class SegmentWorker {
     for (const Tile& tile : segment.tiles) {
       load_tile(tile);
       auto slot = segment.key_blocks.begin();
-      for (int64_t j : in_.pattern.visible_blocks(tile.query_block(), tile.kv_head)) {
+      for (int64_t j : blocks_seen(tile, in_.pattern)) {
         slot = std::lower_bound(slot, segment.key_blocks.end(), j);
         const int64_t offset = (slot - segment.key_blocks.begin()) * panel;
         add_block(tile, j, key_grads + offset, value_grads + offset);
@@ -146,7 +150,7 @@ class SegmentWorker {
     kernels_.multiply(rows, columns, in_.head_size, {grad_.data(), d, 1},
                       in_.keys.values_transposed(tile.sequence, tile.kv_head, j), grad_scores,
                       false);
-    if (j == tile.query_block()) mask_future(tile, in_.group, scores, columns);
+    mask_unseen(tile, j, in_.pattern, in_.group, scores, columns);
     // q_ carries scale * log2(e): dS leaves softmax_grad times ln(2), so that dS^T q_ is the
     // gradient of the keys.
     kernels_.softmax_grad(rows, columns, scores, grad_scores, lse2_.data(), delta_.data(),

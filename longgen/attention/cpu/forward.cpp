@@ -62,8 +62,8 @@ class TileWorker {
   }
 
   /// Adds one key block to out (rows, D padded) and states.
-  void add_block(const Tile& tile, int64_t key_block, const KeyBlock& block, float* out,
-                 RowState* states) {
+  void add_block(const Tile& tile, const Pattern& pattern, int64_t key_block, const KeyBlock& block,
+                 float* out, RowState* states) {
     const int64_t rows = tile.num_tokens * shape_.group;
     const int64_t num_keys = tile.num_keys(key_block);
     const Rows scores = {scores_.data(), kBlock};
@@ -71,7 +71,7 @@ class TileWorker {
     kernels_.multiply(rows, columns, shape_.head_size, {q_.data(), shape_.head_size_padded, 1},
                       in_fp32(block.keys_transposed, rows, shape_.head_size, kBlock, keys_), scores,
                       false);
-    if (key_block == tile.query_block()) mask_future(tile, shape_.group, scores, columns);
+    mask_unseen(tile, key_block, pattern, shape_.group, scores, columns);
     const Rows sums = {out, shape_.head_size_padded};
     kernels_.softmax(rows, columns, scores, states, sums, shape_.head_size_padded);
     kernels_.multiply(rows, shape_.head_size_padded, num_keys, {scores_.data(), kBlock, 1},
@@ -130,8 +130,7 @@ Plan make_plan(const std::vector<Sequence>& sequences, const Pattern& pattern, i
     plan.max_rows = std::max(plan.max_rows, tile.num_tokens * group);
   if (!in_parts) return plan;
   for (size_t t = 0; t < plan.tiles.size(); ++t) {
-    plan.visible.push_back(
-        pattern.visible_blocks(plan.tiles[t].query_block(), plan.tiles[t].kv_head));
+    plan.visible.push_back(blocks_seen(plan.tiles[t], pattern));
     const auto count = static_cast<int64_t>(plan.visible.back().size());
     for (int64_t b = 0; b == 0 || b < count; b += kBlocksPerPart) {
       plan.parts.push_back({static_cast<int64_t>(t), b, std::min(kBlocksPerPart, count - b)});
@@ -210,7 +209,8 @@ struct Call {
     clear(tile, sums, states);
     worker.load_queries(q_THD, tile, scale);
     for (const int64_t j : key_blocks) {
-      worker.add_block(tile, j, source.block(tile.sequence, tile.kv_head, j), sums, states);
+      worker.add_block(tile, pattern, j, source.block(tile.sequence, tile.kv_head, j), sums,
+                       states);
     }
   }
 };
@@ -225,8 +225,7 @@ void attend_whole_tiles(const Call& call) {
       [&](auto& state, int64_t item) {
         auto& [worker, sums, states] = state;
         const Tile& tile = call.plan.tiles[item];
-        call.attend(worker, tile, call.pattern.visible_blocks(tile.query_block(), tile.kv_head),
-                    sums.data(), states.data());
+        call.attend(worker, tile, blocks_seen(tile, call.pattern), sums.data(), states.data());
         write_tile(tile, call.shape, sums.data(), states.data(), call.out_THD, call.lse_HT);
       });
 }

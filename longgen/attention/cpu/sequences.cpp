@@ -41,11 +41,24 @@ std::vector<Tile> make_tiles(const Sequence& sequence, int64_t sequence_index, i
   return tiles;
 }
 
-void mask_future(const Tile& tile, int64_t group, Rows scores, int64_t columns) {
+std::vector<int64_t> blocks_seen(const Tile& tile, const Pattern& pattern) {
+  return pattern.blocks_seen(tile.first_position, tile.last_position(), tile.kv_head);
+}
+
+void mask_unseen(const Tile& tile, int64_t key_block, const Pattern& pattern, int64_t group,
+                 Rows scores, int64_t columns) {
+  constexpr float kUnseen = -std::numeric_limits<float>::infinity();
+  const int64_t first_key = key_block * kBlock;
+  const bool is_diagonal = key_block == tile.query_block();
+  const bool is_cut = pattern.is_window() && !pattern.sees(tile.last_position(), first_key, 0);
+  if (!is_diagonal && !is_cut) return;
   for (int64_t r = 0; r < tile.num_tokens * group; ++r) {
-    const int64_t visible = tile.first_position % kBlock + r / group + 1;
-    std::fill(scores.data + r * scores.row + visible, scores.data + r * scores.row + columns,
-              -std::numeric_limits<float>::infinity());
+    float* const row = scores.data + r * scores.row;
+    const int64_t query = tile.first_position + r / group;
+    if (is_diagonal) std::fill(row + query - first_key + 1, row + columns, kUnseen);
+    if (!is_cut) continue;
+    const int64_t too_old = query - pattern.window_tokens() + 1 - first_key;
+    std::fill_n(row, std::clamp<int64_t>(too_old, 0, columns), kUnseen);
   }
 }
 
@@ -90,8 +103,8 @@ DenseKeyBlocks::DenseKeyBlocks(const at::Tensor& k_SKD, const at::Tensor& v_SKD,
     const Sequence& sequence = sequences[s];
     if (sequence.num_rows == 0) continue;
     for (int64_t head = 0; head < num_kv_heads_; ++head) {
-      for (int64_t j : pattern.visible_blocks(sequence.first_position / kBlock,
-                                              sequence.num_key_blocks() - 1, head)) {
+      for (int64_t j :
+           pattern.blocks_seen(sequence.first_position, sequence.num_keys() - 1, head)) {
         slots_[(first_block_[s] + j) * num_kv_heads_ + head] = static_cast<int32_t>(items.size());
         // Keys of a packed document start at its first row; those of a continued sequence at row 0.
         const int64_t first_key = sequence.first_row + j * kBlock;

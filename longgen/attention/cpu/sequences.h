@@ -62,6 +62,7 @@ struct Tile {
   int64_t first_position;
 
   int64_t query_block() const { return first_position / Pattern::kBlock; }
+  int64_t last_position() const { return first_position + num_tokens - 1; }
   /// Keys of `key_block` that stand before the end of the tile.
   int64_t num_keys(int64_t key_block) const;
 };
@@ -70,9 +71,13 @@ struct Tile {
 std::vector<Tile> make_tiles(const Sequence& sequence, int64_t sequence_index, int64_t kv_head,
                              int64_t group);
 
-/// Sets the scores (rows, columns) of the tile's diagonal block to -inf where the key stands
-/// after the query.
-void mask_future(const Tile& tile, int64_t group, Rows scores, int64_t columns);
+/// The key blocks that some token of the tile sees, ascending.
+std::vector<int64_t> blocks_seen(const Tile& tile, const Pattern& pattern);
+
+/// Sets the scores (rows, columns) of a block that the tile sees to -inf where the key stands after
+/// the query, or before the window in tokens that the pattern may be.
+void mask_unseen(const Tile& tile, int64_t key_block, const Pattern& pattern, int64_t group,
+                 Rows scores, int64_t columns);
 
 /// The sequences of the attend op: one with S >= T, or packed documents.
 std::vector<Sequence> make_sequences(int64_t num_queries, int64_t num_keys,

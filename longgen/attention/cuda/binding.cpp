@@ -111,10 +111,10 @@ std::tuple<at::Tensor, at::Tensor> attend_cuda(const at::Tensor& q_in, const at:
                                                int64_t window_blocks, int64_t stride_blocks,
                                                at::IntArrayRef stride_offsets,
                                                const std::optional<at::Tensor>& doc_starts,
-                                               std::optional<double> scale) {
+                                               std::optional<double> scale, int64_t window_tokens) {
   const Call call(q_in, k_in, v_in,
                   Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(),
-                                   k_in.size(1)),
+                                   window_tokens, k_in.size(1)),
                   doc_starts, scale);
   const at::Tensor &q = call.q, &k = call.k;
   const c10::cuda::CUDAGuard guard(q.device());
@@ -147,10 +147,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cuda(
     const at::Tensor& grad_in, const at::Tensor& q_in, const at::Tensor& k_in,
     const at::Tensor& v_in, const at::Tensor& out_in, const at::Tensor& lse_in, int64_t sink_blocks,
     int64_t window_blocks, int64_t stride_blocks, at::IntArrayRef stride_offsets,
-    const std::optional<at::Tensor>& doc_starts, std::optional<double> scale) {
+    const std::optional<at::Tensor>& doc_starts, std::optional<double> scale,
+    int64_t window_tokens) {
   const Call call(q_in, k_in, v_in,
                   Pattern::from_op(sink_blocks, window_blocks, stride_blocks, stride_offsets.vec(),
-                                   k_in.size(1)),
+                                   window_tokens, k_in.size(1)),
                   doc_starts, scale);
   check_attend_backward(q_in, grad_in, out_in, lse_in);
   const at::Tensor &q = call.q, &k = call.k, &v = call.v;

@@ -77,6 +77,10 @@ void add_pieces(const KeyItem& pair, int64_t piece, KeyWork& work) {
 
 BlockPattern block_pattern(const Pattern& pattern) {
   constexpr int64_t kLargest = int64_t{1} << 24;  // blocks: more than any call has
+  LG_CHECK(!pattern.is_window(),
+           "[attend] on a GPU there are no sliding windows exact in tokens, "
+           "found window_tokens ",
+           pattern.window_tokens(), ". Use --device cpu.");
   const auto clamped = [&](int64_t value) { return static_cast<int>(std::min(value, kLargest)); };
   const auto num_offsets = static_cast<int64_t>(pattern.stride_offsets().size());
   LG_CHECK(

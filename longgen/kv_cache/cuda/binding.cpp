@@ -1,20 +1,19 @@
-// Offers the kernels, memory and graphs to the program as a GpuCache.
+#include "longgen/kv_cache/cuda/binding.h"
+
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <c10/cuda/CUDAGuard.h>
 
 #include <algorithm>
 
 #include "longgen/attention/cuda/head_rows.h"
 #include "longgen/attention/cuda/work_lists.h"
-#include "longgen/attention/gpu_parts.h"
 #include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
 #include "longgen/kv_cache/cuda/device_memory.h"
-#include "longgen/kv_cache/cuda/graph.h"
 #include "longgen/kv_cache/cuda/kernels.h"
 #include "longgen/kv_cache/cuda/page_format.h"
-#include "longgen/kv_cache/gpu_cache.h"
 
 namespace longgen::cuda {
 namespace {
@@ -68,8 +67,9 @@ PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
 
 class CudaCache : public GpuCache {
  public:
-  std::unique_ptr<PageMemory> new_memory(std::optional<int64_t> max_bytes) const override {
-    return std::make_unique<DeviceMemory>(max_bytes);
+  std::unique_ptr<PageMemory> new_memory(at::Device device,
+                                         std::optional<int64_t> max_bytes) const override {
+    return std::make_unique<DeviceMemory>(device, max_bytes);
   }
 
   void write(const LayerPages& pages, const PassTables& tables, const at::Tensor& k_TKD,
@@ -79,6 +79,7 @@ class CudaCache : public GpuCache {
     LG_CHECK(k_TKD.sizes() == v_TKD.sizes() && k_TKD.size(1) == tables.num_kv_heads(),
              "[kv cache] k and v must have ", tables.num_kv_heads(), " heads, found ",
              describe("k", k_TKD), " and ", describe("v", v_TKD), ".");
+    const c10::cuda::CUDAGuard guard(k_TKD.device());
     const at::Tensor k = aligned(k_TKD), v = aligned(v_TKD);
     const WriteArguments arguments = {head_rows(k), head_rows(v),
                                       paged_runs(pages, tables, k.size(2))};
@@ -107,6 +108,7 @@ class CudaCache : public GpuCache {
              " KV heads with their RoPE table and the weights of both norms or none, found ",
              describe("heads", heads_TAD), ", ", describe("cos", table.cos_TR), ", ",
              describe("q norm", q_norm), ", ", describe("k norm", k_norm), ".");
+    const c10::cuda::CUDAGuard guard(heads_TAD.device());
     const at::Tensor heads = aligned(heads_TAD);
     const at::Tensor q = at::empty({heads.size(0), num_heads, head_size}, heads.options());
     const at::Tensor q_weight = aligned_weight(q_norm), k_weight = aligned_weight(k_norm);
@@ -127,6 +129,7 @@ class CudaCache : public GpuCache {
                     double scale, AttendWorkspace& workspace) const override {
     check_heads("q", q_THD, tables.num_rows());
     check_groups(q_THD.size(1), tables);
+    const c10::cuda::CUDAGuard guard(q_THD.device());
     const at::Tensor q = aligned(q_THD);
     const at::Tensor out = at::empty(q.sizes(), q.options());
     if (tables.max_tokens() > kFewTokens) {
@@ -135,10 +138,6 @@ class CudaCache : public GpuCache {
       attend_rows(pages, tables, q, scale, workspace, out);
     }
     return out;
-  }
-
-  std::unique_ptr<GpuGraph> record(const std::function<void()>& run) const override {
-    return record_graph(run);
   }
 
  private:
@@ -192,11 +191,11 @@ class CudaCache : public GpuCache {
   }
 };
 
-[[maybe_unused]] const bool kRegistered = [] {
-  static const CudaCache cache;
-  register_gpu_part(kGpuCachePart, static_cast<const GpuCache*>(&cache));
-  return true;
-}();
-
 }  // namespace
+
+const GpuCache& cache() {
+  static const CudaCache all;
+  return all;
+}
+
 }  // namespace longgen::cuda

@@ -1,6 +1,7 @@
 #include "longgen/kv_cache/cuda/device_memory.h"
 
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
@@ -62,27 +63,29 @@ const Driver& driver() {
 CUmemAllocationProp DeviceMemory::properties() const {
   CUmemAllocationProp properties = {};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, {device_}};
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, {device_.index()}};
   return properties;
 }
 
-DeviceMemory::DeviceMemory(std::optional<int64_t> max_bytes) {
+DeviceMemory::DeviceMemory(c10::Device device, std::optional<int64_t> max_bytes) : device_(device) {
+  const c10::cuda::CUDAGuard guard(device);
   size_t free_bytes = 0, total_bytes = 0;
   const cudaError_t error = cudaMemGetInfo(&free_bytes, &total_bytes);  // also makes the context
-  LG_CHECK(error == cudaSuccess && cudaGetDevice(&device_) == cudaSuccess,
-           "[kv cache] no GPU can be used: ", cudaGetErrorString(error), ".");
+  LG_CHECK(error == cudaSuccess, "[kv cache] ", device.str(),
+           " cannot be used: ", cudaGetErrorString(error), ".");
   const CUmemAllocationProp wanted = properties();
   LG_CHECK(driver().granularity(&granularity_, &wanted, CU_MEM_ALLOC_GRANULARITY_MINIMUM) ==
                CUDA_SUCCESS,
-           "[kv cache] GPU ", device_, " has no virtual memory management.");
+           "[kv cache] ", device.str(), " has no virtual memory management.");
   const size_t most =
       max_bytes ? std::min(static_cast<size_t>(*max_bytes), total_bytes) : total_bytes;
   reserved_ = round_up(most, granularity_);
-  LG_CHECK(driver().reserve(&base_, reserved_, 0, 0, 0) == CUDA_SUCCESS, "[kv cache] GPU ", device_,
-           ": no range of ", reserved_, " addresses is free.");
+  LG_CHECK(driver().reserve(&base_, reserved_, 0, 0, 0) == CUDA_SUCCESS, "[kv cache] ",
+           device.str(), ": no range of ", reserved_, " addresses is free.");
 }
 
 DeviceMemory::~DeviceMemory() {
+  const c10::cuda::CUDAGuard guard(device_);
   cudaDeviceSynchronize();  // kernels may still read
   size_t at = 0;
   for (const Piece& piece : pieces_) {
@@ -133,6 +136,7 @@ std::byte* DeviceMemory::add(int64_t bytes) {
 }
 
 void DeviceMemory::copy(std::byte* to, const std::byte* from, int64_t bytes) const {
+  const c10::cuda::CUDAGuard guard(device_);
   const cudaError_t error =
       cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, c10::cuda::getCurrentCUDAStream());
   LG_CHECK(error == cudaSuccess, "[kv cache] copy of a page: ", cudaGetErrorString(error), ".");

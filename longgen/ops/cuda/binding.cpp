@@ -1,9 +1,10 @@
-// Implements the ops of ops/gpu_ops.h for CUDA tensors, as a part of the GPU plug-in.
+#include "longgen/ops/cuda/binding.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/sort.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include <torch/library.h>
 
 #include <algorithm>
 
@@ -16,7 +17,7 @@ namespace longgen {
 namespace {
 
 using at::Tensor;
-using MaybeTensor = std::optional<Tensor>;
+using gpu::FewRowsResult, gpu::NormBefore, gpu::NormResult;
 
 void check_cuda(cudaError_t error) {
   LG_CHECK(error == cudaSuccess, "[ops] CUDA: ", cudaGetErrorString(error), ".");
@@ -25,7 +26,7 @@ void check_cuda(cudaError_t error) {
 /// a later call.
 void check_launch() { check_cuda(cudaGetLastError()); }
 
-/// The device of x and its current stream, for the time of an op.
+/// The device of x and its current stream, below autograd, for the time of an op.
 class Launch {
  public:
   explicit Launch(const Tensor& x)
@@ -38,6 +39,7 @@ class Launch {
   cudaStream_t stream() const { return stream_; }
 
  private:
+  at::AutoDispatchBelowADInplaceOrView below_;
   c10::cuda::CUDAGuard guard_;
   c10::cuda::CUDAStream stream_;
 };
@@ -48,14 +50,11 @@ bool is_bf16(const Tensor& x) {
   return x.scalar_type() == at::kBFloat16;
 }
 
-Tensor contiguous_or_none(const MaybeTensor& x) {
-  return x && x->defined() ? x->contiguous() : Tensor();
-}
+Tensor contiguous_or_none(const Tensor& x) { return x.defined() ? x.contiguous() : Tensor(); }
 const void* data_or_null(const Tensor& x) { return x.defined() ? x.const_data_ptr() : nullptr; }
 
-std::tuple<Tensor, Tensor, Tensor> rms_norm(const Tensor& x, const MaybeTensor& delta_in,
-                                            const Tensor& weight_in, double eps,
-                                            bool keep_inverse) {
+NormResult rms_norm(const Tensor& x, const Tensor& delta_in, const Tensor& weight_in, double eps,
+                    bool keep_inverse) {
   const Launch launch(x);
   const RowsOf rows(x);
   const Tensor delta = contiguous_or_none(delta_in), weight = weight_in.contiguous();
@@ -77,7 +76,7 @@ std::tuple<Tensor, Tensor, Tensor> rms_norm(const Tensor& x, const MaybeTensor& 
   return {out, sum, inverse};
 }
 
-std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& grad, const MaybeTensor& grad_sum_in,
+std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& grad, const Tensor& grad_sum_in,
                                              const Tensor& x, const Tensor& weight_in,
                                              const Tensor& inverse_rms, bool need_x,
                                              bool need_weight) {
@@ -108,8 +107,8 @@ std::tuple<Tensor, Tensor> rms_norm_backward(const Tensor& grad, const MaybeTens
   return {grad_x, grad_weight};
 }
 
-std::tuple<Tensor, Tensor> rope_table(const Tensor& positions_in, at::ArrayRef<double> frequencies,
-                                      double factor) {
+std::tuple<Tensor, Tensor> rope_table(const Tensor& positions_in,
+                                      const std::vector<double>& frequencies, double factor) {
   const Launch launch(positions_in);
   const Tensor positions = positions_in.contiguous();
   const auto half = static_cast<int64_t>(frequencies.size());
@@ -221,13 +220,11 @@ Tensor swiglu_backward(const Tensor& grad_in, const Tensor& gate_up_in) {
   return out;
 }
 
-std::tuple<Tensor, Tensor> few_rows_linear(const Tensor& x, const MaybeTensor& delta_in,
-                                           const MaybeTensor& norm_weight_in, double eps,
-                                           const Tensor& weight, const MaybeTensor& bias_in,
-                                           bool swiglu) {
+FewRowsResult few_rows_linear(const Tensor& x, const NormBefore& norm, const Tensor& weight,
+                              const Tensor& bias_in, bool swiglu) {
   const Launch launch(x);
-  const Tensor delta = contiguous_or_none(delta_in), bias = contiguous_or_none(bias_in),
-               norm_weight = contiguous_or_none(norm_weight_in);
+  const Tensor delta = contiguous_or_none(norm.delta_TI), bias = contiguous_or_none(bias_in),
+               norm_weight = contiguous_or_none(norm.weight_I);
   const int64_t num_outputs = swiglu ? weight.size(0) / 2 : weight.size(0);
   const Tensor out = at::empty({x.size(0), num_outputs}, x.options());
   const Tensor sum = delta.defined() ? at::empty(x.sizes(), x.options()) : Tensor();
@@ -238,7 +235,7 @@ std::tuple<Tensor, Tensor> few_rows_linear(const Tensor& x, const MaybeTensor& d
                                    .x_stride = x.stride(0),
                                    .norm_weight = data_or_null(norm_weight),
                                    .delta = data_or_null(delta),
-                                   .eps = static_cast<float>(eps),
+                                   .eps = static_cast<float>(norm.eps),
                                    .weight = weight.const_data_ptr(),
                                    .bias = data_or_null(bias),
                                    .swiglu = swiglu,
@@ -279,8 +276,7 @@ void* data_of(const Tensor& x) {
   return x.data_ptr();
 }
 
-/// (2) fp64, of which the first is the sum over the chunks of all tensors.
-Tensor sum_of_squares(at::TensorList tensors) {
+double sum_of_squares(const std::vector<Tensor>& tensors) {
   const Launch launch(tensors.front());
   const auto num_chunks = [](const Tensor& x) {
     return (x.numel() + cuda::kSquaresChunk - 1) / cuda::kSquaresChunk;
@@ -298,32 +294,31 @@ Tensor sum_of_squares(at::TensorList tensors) {
   cuda::sum_in_order(sums.const_data_ptr<double>(), total, nullptr, 0, result.data_ptr<double>(),
                      launch.stream());
   check_launch();
-  return result;
+  return result.cpu().const_data_ptr<double>()[0];
 }
 
 void adamw(const Tensor& gradient, const Tensor& weight, const Tensor& m, const Tensor& v,
-           at::ArrayRef<double> factors, int64_t key) {
+           const gpu::AdamWFactors& factors, uint64_t key) {
   const Launch launch(weight);
   for (const Tensor& x : {gradient, m, v}) {
     LG_CHECK(x.scalar_type() == weight.scalar_type(),
              "[adamw] gradient and states must have the dtype of the weight, found ",
              describe("weight", weight), " | ", describe("x", x), ".");
   }
-  const auto factor = [&](size_t i) { return static_cast<float>(factors.at(i)); };
   const cuda::AdamW job = {.is_bf16 = is_bf16(weight),
                            .gradient = data_of(gradient),
                            .weight = data_of(weight),
                            .m = data_of(m),
                            .v = data_of(v),
                            .count = weight.numel(),
-                           .key = static_cast<uint64_t>(key),
-                           .grad_scale = factor(0),
-                           .new_share1 = factor(1),
-                           .new_share2 = factor(2),
-                           .step_size = factor(3),
-                           .inverse_root_correction2 = factor(4),
-                           .eps = factor(5),
-                           .keep = factor(6)};
+                           .key = key,
+                           .grad_scale = factors.grad_scale,
+                           .new_share1 = factors.new_share1,
+                           .new_share2 = factors.new_share2,
+                           .step_size = factors.step_size,
+                           .inverse_root_correction2 = factors.inverse_root_correction2,
+                           .eps = factors.eps,
+                           .keep = factors.keep};
   launch(cuda::adamw, job);
 }
 
@@ -344,32 +339,23 @@ void embedding_backward(const Tensor& grad_in, const Tensor& tokens, const Tenso
   launch(cuda::embedding_backward, job);
 }
 
-std::tuple<std::string, int64_t, int64_t> gpu_properties() {
-  cudaDeviceProp properties = {};
-  check_cuda(cudaGetDeviceProperties(&properties, 0));
-  return {properties.name, properties.major, properties.minor};
-}
-
-TORCH_LIBRARY_IMPL(longgen, CUDA, library) {
-  library.impl("rms_norm", rms_norm);
-  library.impl("rms_norm_backward", rms_norm_backward);
-  library.impl("rope_table", rope_table);
-  library.impl("rope", rope);
-  library.impl("rope_qkv", rope_qkv);
-  library.impl("rope_qkv_backward", rope_qkv_backward);
-  library.impl("swiglu", swiglu);
-  library.impl("swiglu_backward", swiglu_backward);
-  library.impl("few_rows_linear", few_rows_linear);
-  library.impl("cross_entropy", cross_entropy);
-  library.impl("sum_losses", sum_losses);
-  library.impl("sum_of_squares", sum_of_squares);
-  library.impl("adamw", adamw);
-  library.impl("embedding_backward", embedding_backward);
-}
-
-TORCH_LIBRARY_IMPL(longgen, CompositeExplicitAutograd, library) {
-  library.impl("gpu_properties", gpu_properties);
-}
+constexpr gpu::Ops kOps = {.rms_norm = rms_norm,
+                           .rms_norm_backward = rms_norm_backward,
+                           .rope_table = rope_table,
+                           .rope = rope,
+                           .rope_qkv = rope_qkv,
+                           .rope_qkv_backward = rope_qkv_backward,
+                           .swiglu = swiglu,
+                           .swiglu_backward = swiglu_backward,
+                           .few_rows_linear = few_rows_linear,
+                           .cross_entropy = cross_entropy,
+                           .sum_losses = sum_losses,
+                           .sum_of_squares = sum_of_squares,
+                           .adamw = adamw,
+                           .embedding_backward = embedding_backward};
 
 }  // namespace
+
+const gpu::Ops& cuda::ops() { return kOps; }
+
 }  // namespace longgen

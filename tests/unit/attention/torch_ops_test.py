@@ -36,6 +36,22 @@ class TorchOpsTest(unittest.TestCase):
                     out, lse = attend(q, k, v, *pattern, **options)
                     opcheck(backward, (torch.ones_like(out), q, k, v, out, lse, *pattern), options)
 
+    def test_window_tokens(self):
+        attend = torch.ops.longgen.attend.default
+        args = qkv(200, 200)
+        opcheck(attend, (*args, *FULL), {"window_tokens": 70})
+        out, _ = attend(*args, *FULL, window_tokens=70)
+        out.sum().backward()
+        self.assertTrue(all(x.grad.isfinite().all() for x in args))
+        q, k, v = (x.detach().transpose(0, 1) for x in args)
+        rows = torch.arange(200)
+        seen = (rows[None] <= rows[:, None]) & (rows[:, None] - rows[None] < 70)
+        expected = torch.nn.functional.scaled_dot_product_attention(q, k.repeat_interleave(2, 0),
+                                                                    v.repeat_interleave(2, 0), attn_mask=seen)
+        self.assertLess((out - expected.transpose(0, 1)).abs().max().item(), 1e-5)
+        with self.assertRaisesRegex(RuntimeError, "window_tokens 70 stands alone"):
+            attend(*args, *SINK, window_tokens=70)
+
     def test_rows_of_any_stride(self):
         heads = torch.randn(40, 200, 8).permute(1, 2, 0).requires_grad_()
         opcheck(torch.ops.longgen.attend.default, (*heads.split([4, 2, 2], 1), *SINK))

@@ -11,6 +11,7 @@
 
 #include "longgen/attention/cuda/tiles.h"
 #include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen::cuda {
 namespace {
@@ -208,6 +209,9 @@ TEST(WorkListsTest, LongColumnsAreCutAndTheLongestItemsComeFirst) {
 TEST(WorkListsTest, PatternsBeyondTheKernelsNumbersAreRefused) {
   EXPECT_THROW(block_pattern(Pattern::sparse(1, 16, 40000).for_heads(2)), Error);
   EXPECT_THROW(block_pattern(Pattern::sparse(1, 16, 4).for_heads(kMaxKvHeads + 1)), Error);
+  EXPECT_EQ(error_of([] { block_pattern(Pattern::window(512)); }),
+            "[attend] on a GPU there are no sliding windows exact in tokens, found window_tokens "
+            "512. Use --device cpu.");
 }
 
 }  // namespace

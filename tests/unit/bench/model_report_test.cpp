@@ -50,7 +50,7 @@ TEST(ModelSubject, TheLayerOf70bIsMeasuredInCuts) {
 TEST(ModelReport, CutsAddUpToTheWholeModel) {
   const MeasuredWork work = work_of("llama2-70b-layer");
   const LayerPlan layers = variant_layers("hybrid", work.subject.config);
-  ASSERT_EQ(layers.full_layers.size(), 27u);
+  ASSERT_EQ(layers.full_layers().size(), 27u);
   // Besides layers 1 s, a full layer 4 s, a sparse one 3 s.
   const OrderedJson whole =
       combine_samples({sample(5, 500), sample(9, 900), sample(8, 800)}, layers, work);

@@ -31,7 +31,7 @@ inline ModelConfig hybrid_config(const std::string& pattern) {
   json["vocab_size"] = kVocab;
   json["initializer_range"] = 0.1;
   ModelConfig config = parse(json);
-  config.layers = {{1}, Pattern::parse(pattern)};
+  config.layers = LayerPlan::hybrid(config.num_layers, {1}, Pattern::parse(pattern));
   return config;
 }
 

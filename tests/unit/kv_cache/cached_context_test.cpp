@@ -135,12 +135,12 @@ TEST_P(CachedContextTest, ChunksAreLikeOnePass) {
   for (const std::string& sparse : patterns_with_random()) {
     Model model;
     model.num_layers = 2;
-    model.plan = plan_of({1}, sparse);
+    model.plan = plan_of(2, {1}, sparse);
     model.type = GetParam();
     const KvLayout layout(model.plan, model.shape());
     PagePool pool(layout.page_bytes());
     // Past a window of 16 blocks, or of the smaller ones.
-    const int64_t num_tokens = model.plan.sparse.window_blocks() == 16 ? 1391 : 1007;
+    const int64_t num_tokens = model.plan.sparse().window_blocks() == 16 ? 1391 : 1007;
     const auto layers = random_layers(model, num_tokens, 1);
     const Expected expected(model, layers);
     for (const int64_t chunk : {1, 63, 64, 1000, 2000}) {
@@ -166,7 +166,7 @@ TEST_P(CachedContextTest, NeighbourFullOfNanChangesNothing) {
   for (const int64_t head_size : {36, 64, 80}) {
     Model model;
     model.head_size = head_size;
-    model.plan = plan_of({2}, "sink=1,window=2,stride=5");
+    model.plan = plan_of(3, {2}, "sink=1,window=2,stride=5");
     model.type = GetParam();
     const KvLayout layout(model.plan, model.shape());
     PagePool pool(layout.page_bytes());
@@ -185,12 +185,33 @@ TEST_P(CachedContextTest, NeighbourFullOfNanChangesNothing) {
   }
 }
 
+// Full layers, sparse ones and windows that begin and end within blocks, in one model.
+TEST_P(CachedContextTest, ThreeClassesInChunksAreLikeOnePass) {
+  for (const int64_t window_tokens : {1, 5, 63, 64, 65, 100, 512}) {
+    Model model;
+    model.num_layers = 6;
+    model.plan = three_classes("sink=1,window=2,stride=5", window_tokens);
+    model.type = GetParam();
+    const KvLayout layout(model.plan, model.shape());
+    PagePool pool(layout.page_bytes());
+    const auto layers = random_layers(model, 700, 1);
+    const Expected expected(model, layers);
+    for (const int64_t chunk : {1, 63, 64, 300, 1000}) {
+      SequenceCache cache(layout, pool);
+      expected.compare(in_chunks(model, layers, cache, [&] { return chunk; }),
+                       "window of " + std::to_string(window_tokens) + " tokens in chunks of " +
+                           std::to_string(chunk));
+    }
+    EXPECT_EQ(pool.pages_in_use(), 0);
+  }
+}
+
 TEST_P(CachedContextTest, PaddedGroupsAndGroupedHeads) {
   Model model;
   model.num_layers = 17;  // groups of 6, the last with a free slot
   model.num_heads = 8;
   model.num_kv_heads = 1;
-  model.plan = plan_of({5, 6, 7, 8, 9, 10}, "sink=1,window=2,stride=3");
+  model.plan = plan_of(17, {5, 6, 7, 8, 9, 10}, "sink=1,window=2,stride=3");
   model.type = GetParam();
   const KvLayout layout(model.plan, model.shape());
   ASSERT_EQ(layout.layers_per_group(), 6);
@@ -205,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(, CachedContextTest, testing::Values(torch::kFloat, tor
 
 Model small_model() {
   Model model;
-  model.plan = plan_of({0}, "sink=1,window=2,stride=0");
+  model.plan = plan_of(3, {0}, "sink=1,window=2,stride=0");
   return model;
 }
 
@@ -374,9 +395,9 @@ TEST(CachedContext, ErrorsSayWhatIsWrong) {
       "config.");
   EXPECT_EQ(
       attend_layer(0, x.to(torch::kBFloat16), Pattern()),
-      "[cached context] expected q, k and v of 2 tokens, 3 KV heads of 32, Float on the CPU, rows "
-      "contiguous, found\n  q [2, 6, 32] BFloat16 | k [2, 3, 32] BFloat16 | v [2, 3, 32] "
-      "BFloat16\n  The cache must be made for this model and dtype.");
+      "[cached context] expected q, k and v of 2 tokens, 3 KV heads of 32, Float on cpu, rows "
+      "contiguous, found\n  q [2, 6, 32] BFloat16 cpu | k [2, 3, 32] BFloat16 cpu | v [2, 3, 32] "
+      "BFloat16 cpu\n  The cache must be made for this model and dtype.");
   const auto mismatch = [&](const Qkv& y) {
     return attend_layer(0, y, Pattern()).find("expected q, k and v of 2 tokens") !=
            std::string::npos;

@@ -20,7 +20,8 @@ std::vector<int64_t> first_layers(int64_t count) {
 
 KvLayout layout_of(int64_t num_layers, int64_t num_full, const std::string& sparse = "sink",
                    int64_t num_kv_heads = 3) {
-  return KvLayout(plan_of(first_layers(num_full), sparse), {num_layers, num_kv_heads, 64, 4});
+  return KvLayout(plan_of(num_layers, first_layers(num_full), sparse),
+                  {num_layers, num_kv_heads, 64, 4});
 }
 
 TEST(PageLayout, GroupsByTheRule) {
@@ -92,8 +93,8 @@ TEST(PageLayout, NoOtherSizeWithAsFewGroupsNeedsFewerBytes) {
 
 TEST(PageLayout, EveryLayerHasASlotOfItsOwnInItsClass) {
   for (const auto& full : std::vector<std::vector<int64_t>>{
-           {5, 6, 7, 8, 9, 10}, {0, 16}, {}, {16, 3}, first_layers(17)}) {
-    const LayerPlan plan = plan_of(full, "blocksparse");
+           {5, 6, 7, 8, 9, 10}, {0, 16}, {}, {3, 16}, first_layers(17)}) {
+    const LayerPlan plan = plan_of(17, full, "blocksparse");
     const KvLayout layout(plan, {17, 2, 32, 2});
     std::set<std::pair<int64_t, int64_t>> taken;
     for (int64_t layer = 0; layer < 17; ++layer) {
@@ -121,7 +122,7 @@ TEST(PageLayout, PagesAreThoseThatCountingFinds) {
 
 // Without a window, a block is stored only where it is a sink or on the stride.
 TEST(PageLayout, PatternsWithoutWindow) {
-  const KvLayout layout(LayerPlan{{}, Pattern::sparse(1, 0, 4)}, {1, 2, 16, 4});
+  const KvLayout layout(LayerPlan::hybrid(1, {}, Pattern::sparse(1, 0, 4)), {1, 2, 16, 4});
   for (int64_t tokens : {0, 1, 64, 65, 255, 256, 257, 1000}) {
     EXPECT_EQ(layout.pages_held(tokens), count_pages(layout, tokens, tokens)) << tokens;
     EXPECT_EQ(layout.pages_in_pass(0, tokens), layout.pages_held(tokens)) << tokens;
@@ -151,8 +152,112 @@ TEST(PageLayout, PeakIsThatOfTheChunksOneByOne) {
   }
 }
 
+/// Counts the bytes that the layers need at a length, one by one, without padding.
+int64_t needed_bytes(const KvLayout& layout, const LayerPlan& plan, int64_t tokens) {
+  int64_t blocks = 0;
+  for (int64_t layer = 0; layer < plan.num_layers(); ++layer) {
+    for (int64_t head = 0; head < layout.shape().num_kv_heads; ++head) {
+      blocks += plan.pattern(layer, layout.shape().num_kv_heads).live_blocks(tokens, head);
+    }
+  }
+  return blocks * layout.block_bytes();
+}
+
+/// A plan of three classes: the first layers are full, the next ones sparse, the others windows.
+LayerPlan plan_of_counts(int64_t num_full, int64_t num_sparse, int64_t num_windows,
+                         int64_t window_tokens) {
+  std::vector<int64_t> windows(num_windows);
+  std::iota(windows.begin(), windows.end(), num_full + num_sparse);
+  return plan_of(num_full + num_sparse + num_windows, first_layers(num_full), "sink")
+      .with_windows(windows, window_tokens);
+}
+
+TEST(PageLayout, ThreeClassesArePaddedByAtMostOneSixteenthAtEveryLength) {
+  for (const int64_t window : {1, 100, 512, 4096}) {
+    for (int64_t num_full = 0; num_full <= 20; num_full += num_full < 6 ? 1 : 7) {
+      for (int64_t num_sparse = 0; num_sparse <= 20; num_sparse += num_sparse < 6 ? 1 : 7) {
+        for (int64_t num_windows = 1; num_windows <= 34; num_windows += 3) {
+          const LayerPlan plan = plan_of_counts(num_full, num_sparse, num_windows, window);
+          const KvLayout layout(plan, {plan.num_layers(), 1, 64, 2});
+          for (const int64_t tokens : {1, 64, 300, 1025, 4500, 131072, 1 << 30}) {
+            const int64_t needed = needed_bytes(layout, plan, tokens);
+            EXPECT_GE(layout.kv_bytes(tokens), needed);
+            EXPECT_LE(layout.kv_bytes(tokens), needed + needed / 16)
+                << num_full << " full, " << num_sparse << " sparse, " << num_windows
+                << " windows of " << window << ", " << tokens << " tokens";
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(PageLayout, GroupsOfThreeClasses) {
+  struct Case {
+    int64_t num_full, num_sparse, num_windows, layers_per_group, num_groups;
+  };
+  for (const Case& c :
+       std::vector<Case>{{2, 2, 2, 2, 3},    //
+                         {1, 3, 22, 1, 26},  // Gemma 3 1B's 26, one full left
+                         {4, 0, 22, 2, 13},  // 4 would leave 2 of 24 slots of the windows unused
+                         {0, 0, 32, 32, 1},  // Mistral 7B v0.1
+                         {10, 10, 10, 10, 3},
+                         {10, 0, 20, 10, 3}}) {
+    const LayerPlan plan = plan_of_counts(c.num_full, c.num_sparse, c.num_windows, 512);
+    const KvLayout layout(plan, {plan.num_layers(), 1, 64, 2});
+    EXPECT_EQ(layout.layers_per_group(), c.layers_per_group)
+        << c.num_full << " " << c.num_sparse << " " << c.num_windows;
+    EXPECT_EQ(layout.num_groups(), c.num_groups)
+        << c.num_full << " " << c.num_sparse << " " << c.num_windows;
+    std::set<std::pair<int64_t, int64_t>> taken;
+    for (int64_t layer = 0; layer < plan.num_layers(); ++layer) {
+      const KvLayout::Slot slot = layout.slot(layer);
+      EXPECT_TRUE(taken.insert({slot.group, slot.index}).second);
+      EXPECT_EQ(layout.pattern(slot.group), plan.pattern(layer, 1));
+    }
+  }
+}
+
+TEST(PageLayout, FiveClasses) {
+  const LayerPlan plan = three_classes("sink=1,window=2,stride=5", 100)
+                             .with_windows({2}, 640)
+                             .with_pattern({5}, Pattern::sparse(2, 4));
+  const KvLayout layout(plan, {6, 2, 64, 4});
+  EXPECT_EQ(layout.num_groups(), 6);
+  for (int64_t layer = 0; layer < 6; ++layer) {
+    EXPECT_EQ(layout.pattern(layout.slot(layer).group), plan.pattern(layer, 2));
+  }
+  for (const int64_t tokens : {0, 1, 64, 100, 640, 1000, 2000}) {
+    EXPECT_EQ(layout.pages_held(tokens), count_pages(layout, tokens, tokens)) << tokens;
+    EXPECT_EQ(layout.kv_bytes(tokens), needed_bytes(layout, plan, tokens)) << tokens;
+  }
+}
+
+TEST(PageLayout, PagesOfThreeClassesAreThoseThatCountingFinds) {
+  std::mt19937_64 random(8);
+  for (const int64_t window : {1, 5, 63, 64, 65, 100, 512, 1000}) {
+    const LayerPlan plan = three_classes("sink=1,window=2,stride=5", window);
+    const KvLayout layout(plan, {6, 2, 64, 4});
+    for (int64_t tokens = 0; tokens < 1500; tokens += tokens % 64 < 3 ? 1 : 29) {
+      ASSERT_EQ(layout.pages_held(tokens), count_pages(layout, tokens, tokens))
+          << window << ", " << tokens;
+    }
+    for (int trial = 0; trial < 40; ++trial) {
+      const auto begin = static_cast<int64_t>(random() % 700);
+      const auto end = begin + static_cast<int64_t>(random() % 2500);
+      const auto chunk = static_cast<int64_t>(trial < 20 ? 1 + random() % 130 : 1 + random() % 999);
+      int64_t peak = count_pages(layout, begin, begin);
+      for (int64_t a = begin; a < end; a += chunk) {
+        peak = std::max(peak, count_pages(layout, a, std::min(a + chunk, end)));
+      }
+      ASSERT_EQ(layout.pages_peak(begin, end, chunk), peak)
+          << window << ", " << begin << " to " << end << " by " << chunk;
+    }
+  }
+}
+
 TEST(PageLayout, SmolLm2) {
-  const LayerPlan hybrid = plan_of(parse_full_layers("middle:1/3", 30), "sink");
+  const LayerPlan hybrid = plan_of(30, parse_full_layers("middle:1/3", 30), "sink");
   const KvLayout layout(hybrid, {30, 3, 64, 4});
   EXPECT_EQ(layout.page_bytes(), 10 * 32768);
   EXPECT_EQ(layout.full_kv_bytes(16384), int64_t{30} * 3 * 256 * 32768);
@@ -203,8 +308,7 @@ TEST(PageLayout, ErrorsSayWhatIsWrong) {
   EXPECT_EQ(error_of([&] {
               KvLayout(full, {1, 1, 64, 4});
             }),
-            "[kv cache] full layer 1 is not a layer of a model with layers 0 to 0. Check "
-            "longgen.full_layers in config.json.");
+            "[kv cache] the plan has 2 layers, the model 1.");
   const KvLayout layout(full, {2, 1, 64, 4});
   EXPECT_EQ(error_of([&] { layout.pages_held(-1); }),
             "[kv cache] a number of tokens must be between 0 and 4294967296, found -1.");

@@ -124,7 +124,7 @@ class OneRange : public PageMemory {
   void copy(std::byte* to, const std::byte* from, int64_t bytes) const override {
     std::memcpy(to, from, bytes);
   }
-  bool on_gpu() const override { return true; }
+  c10::Device device() const override { return {c10::kCUDA, 1}; }
 
  private:
   std::vector<std::byte> range_ = std::vector<std::byte>(300 << 20);
@@ -133,7 +133,7 @@ class OneRange : public PageMemory {
 
 TEST(PagePool, MemoryFromElsewhereIsOneRangeAndEndsWithAnAnswer) {
   PagePool pool(1 << 20, std::nullopt, std::make_unique<OneRange>());
-  EXPECT_TRUE(pool.on_gpu());
+  EXPECT_EQ(pool.device(), c10::Device(c10::kCUDA, 1));
   std::vector<PageId> pages;
   ASSERT_TRUE(pool.allocate(100, pages));
   ASSERT_TRUE(pool.allocate(150, pages));
@@ -143,7 +143,7 @@ TEST(PagePool, MemoryFromElsewhereIsOneRangeAndEndsWithAnAnswer) {
   EXPECT_FALSE(pool.allocate(100, pages));
   EXPECT_EQ(pages.size(), 250u);
   EXPECT_EQ(pool.pages_in_use(), 250);
-  EXPECT_FALSE(PagePool(4096).on_gpu());
+  EXPECT_EQ(PagePool(4096).device(), c10::Device(c10::kCPU));
 }
 
 TEST(PagePool, Errors) {

@@ -114,7 +114,7 @@ void expect_tiles(const PassTables& tables, const std::vector<PassPart>& parts) 
 TEST(PassTables, ListWhatTheCachesHold) {
   std::mt19937_64 random(3);
   for (const std::string& sparse : sparse_patterns()) {
-    const LayerPlan plan = plan_of({1, 2}, sparse);
+    const LayerPlan plan = plan_of(6, {1, 2}, sparse);
     const KvLayout layout(plan, {6, kHeads, 16, 2});
     PagePool pool(layout.page_bytes());
     std::vector<std::unique_ptr<SequenceCache>> caches;
@@ -143,7 +143,7 @@ TEST(PassTables, ListWhatTheCachesHold) {
 }
 
 TEST(PassTables, PagesOfASequenceChangeOnlyWhenItSaysSo) {
-  const KvLayout layout(plan_of({0}, "sink=0,window=2"), {2, kHeads, 16, 2});
+  const KvLayout layout(plan_of(2, {0}, "sink=0,window=2"), {2, kHeads, 16, 2});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   int64_t changes = cache.page_changes();

@@ -44,7 +44,7 @@ TEST(SequenceCache, HoldsWhatTheLayoutPredicts) {
   std::mt19937_64 random(11);
   for (const std::string& sparse : sparse_patterns()) {
     for (const auto& full : std::vector<std::vector<int64_t>>{{}, {1, 2}, {0, 1, 2, 3, 4, 5}}) {
-      const LayerPlan plan = plan_of(full, sparse);
+      const LayerPlan plan = plan_of(6, full, sparse);
       const KvLayout layout(plan, {6, 3, 16, 2});
       PagePool pool(layout.page_bytes());
       SequenceCache cache(layout, pool);
@@ -67,7 +67,7 @@ TEST(SequenceCache, HoldsWhatTheLayoutPredicts) {
 }
 
 TEST(SequenceCache, HoldsWhatTheLayoutPredictsAtEveryLength) {
-  const LayerPlan plan = plan_of({1}, "sink=1,window=2,stride=3");
+  const LayerPlan plan = plan_of(3, {1}, "sink=1,window=2,stride=3");
   const KvLayout layout(plan, {3, 2, 16, 4});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
@@ -79,8 +79,40 @@ TEST(SequenceCache, HoldsWhatTheLayoutPredictsAtEveryLength) {
   EXPECT_EQ(pool.high_water(), layout.pages_peak(0, 1300, 1));
 }
 
+TEST(SequenceCache, ThreeClassesHoldWhatTheLayoutPredicts) {
+  std::mt19937_64 random(12);
+  for (const int64_t window_tokens : {1, 5, 63, 64, 65, 100, 129, 512}) {
+    const LayerPlan plan = three_classes("sink=1,window=2,stride=3", window_tokens);
+    const KvLayout layout(plan, {6, 2, 16, 4});
+    PagePool pool(layout.page_bytes());
+    SequenceCache cache(layout, pool);
+    while (cache.length() < 1500) {
+      const auto count = static_cast<int64_t>(random() % (random() % 2 == 0 ? 4 : 300));
+      const int64_t begin = cache.length();
+      ASSERT_TRUE(cache.reserve(count));
+      EXPECT_EQ(pool.pages_in_use(), layout.pages_in_pass(begin, begin + count));
+      EXPECT_EQ(pool.pages_in_use(), count_pages(layout, begin, begin + count));
+      cache.commit();
+      EXPECT_EQ(pool.pages_in_use(), layout.pages_held(cache.length()));
+      expect_live_blocks(cache, plan);
+    }
+  }
+}
+
+TEST(SequenceCache, AWindowKeepsTheBlocksOfItsTokensOnly) {
+  const KvLayout layout(plan_of(2, {}, "window_tokens=64"), {2, 1, 16, 4});
+  PagePool pool(layout.page_bytes());
+  SequenceCache cache(layout, pool);
+  for (int64_t length = 1; length <= 400; ++length) {
+    append(cache, 1);
+    // The next query sees tokens length - 63 to length - 1 of those that are there.
+    const int64_t first = std::max<int64_t>(0, length - 63);
+    ASSERT_EQ(cache.num_pages(), (length - 1) / 64 - first / 64 + 1) << length;
+  }
+}
+
 TEST(SequenceCache, FreedPagesAreUsedAgain) {
-  const KvLayout layout(plan_of({}, "sink"), {4, 2, 16, 4});
+  const KvLayout layout(plan_of(4, {}, "sink"), {4, 2, 16, 4});
   for (int64_t chunk : {1, 64, 100, 1000}) {
     PagePool pool(layout.page_bytes());
     SequenceCache cache(layout, pool);
@@ -92,7 +124,7 @@ TEST(SequenceCache, FreedPagesAreUsedAgain) {
 
 TEST(SequenceCache, PagesOfOneSequenceDoNotOverlap) {
   const LayerPlan plan =
-      plan_of({5, 6, 7, 8, 9, 10}, "sink=1,window=2,stride=0");  // padded: 11 of 12
+      plan_of(17, {5, 6, 7, 8, 9, 10}, "sink=1,window=2,stride=0");  // padded: 11 of 12
   const KvLayout layout(plan, {17, 2, 16, 4});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
@@ -113,7 +145,7 @@ TEST(SequenceCache, PagesOfOneSequenceDoNotOverlap) {
 }
 
 TEST(SequenceCache, ExhaustionAndCancelLeaveItAsItWas) {
-  const LayerPlan plan = plan_of({1}, "sink=1,window=2,stride=0");
+  const LayerPlan plan = plan_of(3, {1}, "sink=1,window=2,stride=0");
   const KvLayout layout(plan, {3, 2, 16, 4});
   PagePool pool(layout.page_bytes(), 60 * layout.page_bytes());
   auto other = std::make_unique<SequenceCache>(layout, pool);
@@ -144,7 +176,7 @@ TEST(SequenceCache, ExhaustionAndCancelLeaveItAsItWas) {
 }
 
 TEST(SequenceCache, ManySequencesShareOnePool) {
-  const LayerPlan plan = plan_of({2, 3}, "blocksparse");
+  const LayerPlan plan = plan_of(6, {2, 3}, "blocksparse");
   const KvLayout layout(plan, {6, 4, 16, 2});
   PagePool pool(layout.page_bytes());
   std::mt19937_64 random(3);
@@ -172,7 +204,7 @@ TEST(SequenceCache, ManySequencesShareOnePool) {
 }
 
 TEST(SequenceCache, ClearStartsAnew) {
-  const LayerPlan plan = plan_of({}, "sink=1,window=2,stride=0");
+  const LayerPlan plan = plan_of(2, {}, "sink=1,window=2,stride=0");
   const KvLayout layout(plan, {2, 1, 16, 4});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
@@ -188,7 +220,7 @@ TEST(SequenceCache, ClearStartsAnew) {
 }
 
 TEST(SequenceCache, MillionTokens) {
-  const KvLayout layout(plan_of({}, "sink"), {2, 1, 16, 2});
+  const KvLayout layout(plan_of(2, {}, "sink"), {2, 1, 16, 2});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   while (cache.length() < 1 << 20) append(cache, 8192);

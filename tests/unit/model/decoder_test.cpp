@@ -29,7 +29,7 @@ at::Tensor logits(const Decoder& decoder, const at::Tensor& tokens, at::Tensor d
   return decoder.logits(decoder.forward(tokens, context));
 }
 
-LayerPlan hybrid(const char* pattern) { return {{1}, Pattern::parse(pattern)}; }
+LayerPlan hybrid(const char* pattern) { return LayerPlan::hybrid(3, {1}, Pattern::parse(pattern)); }
 
 /// Rounding of three fp32 layers: a few units in the last place of the largest logit.
 double rounding(const at::Tensor& logits_TV) {

@@ -4,12 +4,14 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
 #include "longgen/base/check.h"
 #include "longgen/import/import.h"
+#include "longgen/kv_cache/cached_context.h"
 #include "longgen/model/model_directory.h"
 #include "longgen/ops/linear_cross_entropy.h"
 
@@ -34,6 +36,27 @@ void write_logits(const std::string& directory, const std::string& out) {
   const at::Tensor ids = read_ids();
   BatchContext context(ids.size(0));
   write_floats(decoder.logits(decoder.forward(ids, context)), out);
+}
+
+/// Writes the logits that the paged cache leads to: a prompt of up to 130 tokens, then one to three
+/// at a time.
+void write_decoded_logits(const std::string& directory, const std::string& out) {
+  const Decoder decoder = load_model(directory);
+  const c10::AutoGradMode no_grad(false);
+  const at::Tensor ids = read_ids();
+  const KvLayout layout(decoder.config(), /*bytes_per_value=*/4);
+  PagePool pool(layout.page_bytes());
+  SequenceCache cache(layout, pool);
+  std::vector<at::Tensor> logits;
+  while (cache.length() < ids.size(0)) {
+    const int64_t begin = cache.length();
+    const int64_t count = std::min(ids.size(0) - begin, begin == 0 ? 130 : 1 + begin % 3);
+    CachedContext context;
+    LG_CHECK(context.begin({{&cache, count}}), "the pool is full");
+    logits.push_back(decoder.logits(decoder.forward(ids.narrow(0, begin, count), context)));
+    context.commit();
+  }
+  write_floats(at::cat(logits), out);
 }
 
 /// Writes the gradients of the mean loss, one file a parameter under its Hugging Face name, and
@@ -76,9 +99,10 @@ void save_copy(const std::string& directory, const std::string& out) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  LG_CHECK(arguments.size() == 4, "usage: logits|gradients|save|import IN OUT");
+  LG_CHECK(arguments.size() == 4, "usage: logits|decoded|gradients|save|import IN OUT");
   const std::string& command = arguments[1];
   if (command == "logits") write_logits(arguments[2], arguments[3]);
+  if (command == "decoded") write_decoded_logits(arguments[2], arguments[3]);
   if (command == "gradients") write_gradients(arguments[2], arguments[3]);
   if (command == "save") save_copy(arguments[2], arguments[3]);
   if (command == "import") import_model(arguments[2], arguments[3], {.show_progress = false});

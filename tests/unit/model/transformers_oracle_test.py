@@ -1,6 +1,6 @@
 """Models against transformers: tiny random ones of every family, and the real SmolLM2.
 
-Usage: transformers_oracle_test.py ORACLE_TOOL tiny|spellings|gradients|gguf|real
+Usage: transformers_oracle_test.py ORACLE_TOOL tiny|windows|spellings|gradients|gguf|real
 """
 import json
 import subprocess
@@ -47,6 +47,9 @@ FAMILIES = {
     "qwen2-tied-yarn": ("qwen2", dict(tie_word_embeddings=True, rope_parameters=YARN)),
     "qwen3": ("qwen3", dict(head_dim=32)),
     "qwen3-bias-tied": ("qwen3", dict(head_dim=32, attention_bias=True, tie_word_embeddings=True)),
+    "seed_oss": ("seed_oss", dict(head_dim=16)),
+    "seed_oss-biases": ("seed_oss", dict(head_dim=32, attention_bias=False, attention_out_bias=True,
+                                         mlp_bias=True)),
 }
 
 
@@ -80,9 +83,9 @@ def random_ids(count, vocabulary=199):
     return torch.randint(3, vocabulary, (count,), generator=torch.Generator().manual_seed(count))
 
 
-def logits_of(directory, ids, folder):
+def logits_of(directory, ids, folder, command="logits"):
     out = folder / "logits.bin"
-    run("logits", directory, out, ids.tolist())
+    run(command, directory, out, ids.tolist())
     return torch.from_numpy(numpy.fromfile(out, numpy.float32).reshape(len(ids), -1))
 
 
@@ -163,7 +166,52 @@ SPELLINGS = {
         use_sliding_window=True, sliding_window=512, max_window_layers=1, layer_types=None)),
     "rms_norm_eps by default": ("llama", {}, dict(rms_norm_eps=None)),
     "qwen3 with head_dim by default": ("qwen3", dict(head_dim=128), dict(head_dim=None)),
+    "seed_oss with what it assumes": ("seed_oss", dict(head_dim=128), dict(
+        head_dim=None, attention_bias=None, attention_out_bias=None, mlp_bias=None)),
 }
+
+
+WINDOW_SIZES = dict(num_hidden_layers=4, max_position_embeddings=1024)
+MIXED = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"]
+WINDOWS = {
+    f"{kind}-{name}-{tokens}": (kind, WINDOW_SIZES | dict(sliding_window=tokens) | fields)
+    for tokens in (1, 5, 64, 100, 300)
+    for kind, name, fields in (
+        ("mistral", "all", dict(head_dim=16)),
+        ("qwen2", "upper", dict(use_sliding_window=True, max_window_layers=2)),
+        ("qwen3", "mixed", dict(use_sliding_window=True, layer_types=MIXED, head_dim=32)))
+}
+
+
+def test_windows(folder):
+    """Sliding windows of a family's own, exact in tokens, in all layers and in some."""
+    for name, sizes in WINDOWS.items():
+        FAMILIES[name] = sizes
+        model = tiny_model(name)
+        source, copy = folder / name, folder / f"{name}-copy"
+        save(model, source)
+        run("save", source, copy)
+        reopened = AutoModelForCausalLM.from_pretrained(copy, attn_implementation="eager").eval()
+        full = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
+        for key in ("sliding_window", "use_sliding_window", "layer_types"):
+            assert getattr(reopened.config, key, None) == getattr(full.config, key, None), f"{name}: {key}"
+        for count in (1, 65, 401):
+            ids = random_ids(count)
+            with torch.no_grad():
+                expected = model(ids[None]).logits[0]
+                again = reopened(ids[None]).logits[0]
+            error = (logits_of(source, ids, folder) - expected).abs().max().item()
+            assert error <= TINY_TOLERANCE, f"{name}, {count} tokens: error {error}"
+            assert (again - expected).abs().max().item() <= 1e-6, f"{name}: transformers on the written model"
+            decoded = (logits_of(source, ids, folder, "decoded") - expected).abs().max().item()
+            assert decoded <= TINY_TOLERANCE, f"{name}, {count} tokens, cached: error {decoded}"
+        print(f"{name}: {error:.1e}, cached {decoded:.1e}")
+        # The window matters: without it the numbers are others.
+        file = copy / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | dict(
+            sliding_window=None, use_sliding_window=False, layer_types=None)))
+        difference = (logits_of(copy, ids, folder) - expected).abs().max().item()
+        assert difference > 100 * TINY_TOLERANCE, f"{name}: the window changes only {difference}"
 
 
 def test_spellings(folder):
@@ -196,7 +244,9 @@ def test_spellings(folder):
 
 
 def test_gradients(folder):
-    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2"):
+    for name in ("mistral-all-5", "qwen3-mixed-64"):
+        FAMILIES[name] = WINDOWS[name]
+    for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2", "mistral-all-5", "qwen3-mixed-64"):
         model = tiny_model(name)
         source, out = folder / name, folder / f"{name}-gradients"
         save(model, source)

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "longgen/base/check.h"
 #include "longgen/plan/presets.h"
 
@@ -11,8 +13,7 @@ namespace {
 
 ModelConfig smollm_hybrid() {
   ModelConfig config = preset("smollm2-135m");
-  config.layers = {.full_layers = parse_full_layers("middle:1/3", 30),
-                   .sparse = Pattern::parse("sink")};
+  config.layers = parse_layer_plan("middle:1/3", "sink", config.layers);
   config.context = 32768;
   config.rope.base = 1.6e6;
   return config;
@@ -44,6 +45,34 @@ TEST(DescribeTest, TextOfAHybrid) {
         "full\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
   }
+}
+
+TEST(DescribeTest, WindowsOfTheFamilyAreNamed) {
+  ModelConfig config = preset("mistral-7b");
+  std::vector<int64_t> all(32);
+  std::iota(all.begin(), all.end(), 0);
+  config.layers = config.layers.with_windows(all, 4096);
+  const ModelDescription mistral = describe_model("m", config);
+  const std::string text = to_text(mistral);
+  // 64 of 512 blocks in every layer.
+  for (const char* line : {"layers      windows of 4,096 tokens 0-31 (32 of 32)\n",
+                           "KV cache    512 MiB at 32,768 tokens, bfloat16; 12.5% of the 4.00 GiB "
+                           "with every layer full\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+  config.layers = LayerPlan::hybrid(32, {5, 11}, Pattern::parse("sink")).with_windows({0, 31}, 512);
+  const ModelDescription description = describe_model("m", config);
+  EXPECT_NE(to_text(description)
+                .find("layers      full 5,11 (2 of 32), sparse 1-4,6-10,12-30 (28 of 32): "
+                      "sink=1,window=16,stride=0, windows of 512 tokens 0,31 (2 of 32)\n"),
+            std::string::npos)
+      << to_text(description);
+  const OrderedJson json = to_json(description)["layers"];
+  EXPECT_EQ(json["full_layers"], OrderedJson({5, 11}));
+  EXPECT_EQ(json["pattern"], "sink=1,window=16,stride=0");
+  EXPECT_EQ(json["other_classes"][0]["pattern"], "window_tokens=512");
+  EXPECT_EQ(json["other_classes"][0]["layers"], OrderedJson({0, 31}));
+  EXPECT_TRUE(to_json(mistral)["layers"]["pattern"].is_null());
 }
 
 TEST(DescribeTest, KvBytesAreThoseOfTheLiveBlocks) {

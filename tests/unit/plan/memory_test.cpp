@@ -49,9 +49,8 @@ TEST(MemoryTest, OnTheCpuTheAttentionCopiesKeysAndValues) {
   EXPECT_EQ(cpu.bytes("program"), (int64_t{132} << 20) + 360 * 100);
 }
 
-TEST(MemoryTest, KvBytesEqualCountingLiveBlocks) {
+void expect_kv_bytes_of_live_blocks(const LayerPlan& layers) {
   const ModelConfig config = tiny_config();
-  const LayerPlan layers = tiny_hybrid();  // pages of 2 layers: one full group, two sparse ones
   constexpr int64_t kBlockBytes = 2 * 64 * 8 * 4;
   for (int64_t tokens : {1, 64, 65, 640, 1000}) {
     int64_t held = 0, peak = 0;
@@ -78,6 +77,12 @@ TEST(MemoryTest, KvBytesEqualCountingLiveBlocks) {
     // In one pass nothing is freed before its end.
     EXPECT_EQ(kv.prefill_peak, (tokens + 63) / 64 * 6 * 2 * kBlockBytes) << tokens;
   }
+}
+
+TEST(MemoryTest, KvBytesEqualCountingLiveBlocks) {
+  expect_kv_bytes_of_live_blocks(
+      tiny_hybrid());  // pages of 2 layers: a full group, two sparse ones
+  expect_kv_bytes_of_live_blocks(tiny_hybrid().with_windows({0, 5}, 100));  // a group of each class
 }
 
 TEST(MemoryTest, ServingItemsAreThoseOfTheDecoder) {
@@ -205,8 +210,7 @@ TEST(MemoryTest, HeadNormsKeepTheirOutputs) {
 
 TEST(MemoryTest, GrowsWithTokensAndSequences) {
   const ModelConfig config = preset("smollm2-135m");
-  const LayerPlan hybrid = {.full_layers = parse_full_layers("middle:1/3", 30),
-                            .sparse = Pattern::parse("blocksparse")};
+  const LayerPlan hybrid = parse_layer_plan("middle:1/3", "blocksparse", LayerPlan::all_full(30));
   int64_t serving = 0, training = 0;
   for (int64_t tokens = 1; tokens < 20'000; tokens += 61) {
     const int64_t next = serving_memory(config, hybrid, kBfloat16, {tokens, 3, 700}).total_bytes();

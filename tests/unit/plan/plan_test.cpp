@@ -18,8 +18,7 @@ PlanRequest request_for(const std::string& model, int64_t context,
   PlanRequest request;
   request.model = model;
   request.config = preset(model);
-  request.layers = {.full_layers = parse_full_layers("middle:1/3", request.config.num_layers),
-                    .sparse = Pattern::parse(sparse)};
+  request.layers = parse_layer_plan("middle:1/3", sparse, request.config.layers);
   request.context = context;
   request.device = find_device("h200");
   return request;
@@ -143,7 +142,7 @@ TEST(PlanTest, MemoryDecidesToTheByte) {
 
 TEST(PlanTest, AWindowWithoutFullLayersServesAnyLength) {
   PlanRequest request = tiny_request(8 << 20);
-  request.layers = {.full_layers = {}, .sparse = Pattern::sparse(1, 2)};
+  request.layers = LayerPlan::hybrid(request.config.num_layers, {}, Pattern::sparse(1, 2));
   const Plan plan = make_plan(request);
   EXPECT_EQ(plan.hybrid->serving.longest_context, kMaxPlanContext);
   EXPECT_NE(to_text(plan).find("at least 1,073,741,824"), std::string::npos);
@@ -232,7 +231,7 @@ TEST(PlanTest, JsonReadsBackToTheSameNumbers) {
        {std::pair{"full", &plan.full}, std::pair{"hybrid", &*plan.hybrid}}) {
     const Json& part = json[name];
     EXPECT_EQ(part["kv_bytes"], side->kv.held) << name;
-    EXPECT_EQ(part["layers"]["full_layers"], Json(side->layers.full_layers)) << name;
+    EXPECT_EQ(part["layers"]["full_layers"], Json(side->layers.full_layers())) << name;
     EXPECT_EQ(part["flops"]["prefill"]["total"], side->prefill.total()) << name;
     EXPECT_EQ(part["flops"]["training_step"], side->training.total()) << name;
     EXPECT_EQ(part["flops"]["decode_token"]["sparse_attention"], side->decode.sparse_attention);
@@ -296,15 +295,8 @@ TEST(PlanTest, ErrorsSayWhatIsWrong) {
             "[plan] loss chunk rows: expected 1 to 1,073,741,824, found -1.");
   EXPECT_EQ(text_with([](Request r) { r.device.memory_bytes = 0; }).substr(0, 40),
             "[plan] device memory in bytes: expected ");
-  EXPECT_EQ(text_with([](Request r) {
-              r.layers.full_layers = {3, 32};
-            }),
-            "[plan] full layers: expected ascending numbers from 0 to 31, found 2 numbers up to "
-            "32.");
-  EXPECT_EQ(text_with([](Request r) {
-              r.layers.full_layers = {3, 3};
-            }).substr(0, 31),
-            "[plan] full layers: expected as");
+  EXPECT_EQ(text_with([](Request r) { r.layers = LayerPlan::all_full(31); }),
+            "[plan] layers: expected 32, those of the model, found 31.");
   EXPECT_EQ(text_with([](Request r) { r.efficiency.linear = 1.5; }),
             "[plan] efficiency linear: expected a share above 0 and at most 1, found 1.5.");
   EXPECT_EQ(text_with([](Request r) {

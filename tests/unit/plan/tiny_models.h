@@ -22,8 +22,6 @@ inline ModelConfig tiny_config() {
 }
 
 /// Returns a plan with layers 2 and 3 full, and sink 1, window 2, stride 3 in the others.
-inline LayerPlan tiny_hybrid() {
-  return {.full_layers = {2, 3}, .sparse = Pattern::sparse(1, 2, 3)};
-}
+inline LayerPlan tiny_hybrid() { return LayerPlan::hybrid(6, {2, 3}, Pattern::sparse(1, 2, 3)); }
 
 }  // namespace longgen

@@ -83,7 +83,7 @@ Flops counted_forward(const ModelConfig& config, const LayerPlan& layers, int64_
       for (int64_t head = 0; head < config.num_heads; ++head) {
         const int64_t kv_head = head * config.num_kv_heads / config.num_heads;
         for (int64_t key = 0; key <= query; ++key) {
-          if (!pattern.keeps(query / Pattern::kBlock, key / Pattern::kBlock, kv_head)) continue;
+          if (!pattern.sees(query, key, kv_head)) continue;
           // Score and weighted sum: each head_size multiply-adds.
           (layers.is_full(layer) ? flops.full_attention : flops.sparse_attention) +=
               2.0 * 2.0 * static_cast<double>(config.head_size);
@@ -97,8 +97,10 @@ Flops counted_forward(const ModelConfig& config, const LayerPlan& layers, int64_
 
 TEST(WorkTest, ForwardEqualsCounting) {
   const ModelConfig config = tiny_config();
-  const LayerPlan all_sparse = {.full_layers = {}, .sparse = Pattern::sparse(0, 1)};
-  for (const LayerPlan& layers : {LayerPlan::all_full(6), tiny_hybrid(), all_sparse}) {
+  const LayerPlan all_sparse = LayerPlan::hybrid(6, {}, Pattern::sparse(0, 1));
+  for (const LayerPlan& layers :
+       {LayerPlan::all_full(6), tiny_hybrid(), all_sparse, tiny_hybrid().with_windows({0, 5}, 100),
+        tiny_hybrid().with_windows({0, 1, 2, 3, 4, 5}, 65)}) {
     for (int64_t tokens : {1, 63, 64, 65, 400, 700}) {
       EXPECT_EQ(forward_flops(config, layers, 0, tokens, 1),
                 counted_forward(config, layers, 0, tokens, 1))
@@ -114,7 +116,8 @@ TEST(WorkTest, ForwardEqualsCounting) {
 
 TEST(WorkTest, ChunksAddUpToThePrefill) {
   const ModelConfig config = preset("llama3-8b");
-  const LayerPlan layers = {.full_layers = {11, 12, 13}, .sparse = Pattern::parse("blocksparse")};
+  const LayerPlan layers =
+      LayerPlan::hybrid(32, {11, 12, 13}, Pattern::parse("blocksparse")).with_windows({0, 5}, 4096);
   Flops sum;
   for (int64_t begin = 0; begin < 10'000; begin += 777) {
     const int64_t end = std::min<int64_t>(begin + 777, 10'000);
@@ -148,7 +151,7 @@ TEST(WorkTest, TrainingIsForwardBackwardAndWhatIsComputedAgain) {
 
 TEST(WorkTest, DecodeReadsTheVisibleTokensAndTheWeights) {
   ModelConfig config = tiny_config();
-  const LayerPlan layers = tiny_hybrid();
+  const LayerPlan layers = tiny_hybrid().with_windows({4}, 100);
   for (int64_t tokens : {1, 64, 65, 500}) {
     int64_t visible = 0;  // over layers and KV heads
     const int64_t query = tokens - 1;
@@ -156,7 +159,7 @@ TEST(WorkTest, DecodeReadsTheVisibleTokensAndTheWeights) {
       const Pattern pattern = layers.pattern(layer, config.num_kv_heads);
       for (int64_t head = 0; head < config.num_kv_heads; ++head) {
         for (int64_t key = 0; key <= query; ++key) {
-          visible += pattern.keeps(query / Pattern::kBlock, key / Pattern::kBlock, head);
+          visible += pattern.sees(query, key, head);
         }
       }
     }

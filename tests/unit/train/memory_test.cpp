@@ -35,7 +35,7 @@ Json shape(int64_t num_layers) {
 /// How far the peak of a pass stands above what model and gradients take.
 int64_t growth_bytes(const Json& json, int64_t num_tokens, Recompute recompute) {
   ModelConfig config = parse_model_config(json.dump(), "config.json");
-  config.layers = {{}, Pattern::parse("sink=0,window=1")};
+  config.layers = LayerPlan::hybrid(config.num_layers, {}, Pattern::parse("sink=0,window=1"));
   const ModelWeights weights = random_weights(config, at::kFloat, 1);
   require_gradients(weights);
   ModelWeights gradients = zeros_like(weights, at::kFloat);

@@ -31,7 +31,9 @@ inline ModelConfig config_of(const ModelCase& c, Json json) {
         json["hidden_size"].get<int64_t>() / json["num_attention_heads"].get<int64_t>();
   }
   ModelConfig config = parse_model_config(json.dump(), "config.json");
-  if (*c.sparse != '\0') config.layers = {{1}, Pattern::parse(c.sparse)};
+  if (*c.sparse != '\0') {
+    config.layers = LayerPlan::hybrid(config.num_layers, {1}, Pattern::parse(c.sparse));
+  }
   return config;
 }
 

@@ -339,7 +339,7 @@ TEST_F(Resume, ACheckpointIsAModelDirectory) {
   run(kNew);
   const Decoder decoder = load_model(checkpoint(4));
   EXPECT_EQ(decoder.config().context, 512);
-  EXPECT_EQ(decoder.config().layers.full_layers, std::vector<int64_t>{1});
+  EXPECT_EQ(decoder.config().layers.full_layers(), std::vector<int64_t>{1});
   EXPECT_EQ(names(checkpoint(4)), (Names{"config.json", "manifest.json", "model.safetensors",
                                          "optimizer.safetensors", "recipe.toml", "state.json"}));
 }
@@ -448,8 +448,9 @@ TEST_F(Resume, WhereTheModelCannotBeWrittenTheTrainedWeightsAreKept) {
 
 /// Steps that were skipped before a stop count after it.
 TEST_F(Resume, SkippedStepsInARowAreCountedOverAStop) {
-  write_tiny_model(dir_ / "model", tiny_config(), 1,
-                   [](ModelWeights& weights) { weights.layers[1].down.fill_(3e38F); });
+  write_tiny_model(dir_ / "model", tiny_config(), 1, [](ModelWeights& weights) {
+    weights.layers[1].linear(TensorRole::kDown).weight.fill_(3e38F);
+  });
   const Names recipe = {"train.steps=100000", "train.max_skipped_steps=100000"};
   std::atomic<bool> stop = false;
   const std::jthread watcher([&] {

@@ -63,10 +63,10 @@ inline void make_overflow(ModelWeights& weights, int64_t token) {
   weights.embedding_VE.select(1, last).zero_();
   weights.embedding_VE[token][last] = 1;
   for (LayerWeights& layer : weights.layers) {
-    layer.output[last].zero_();
-    layer.down[last].zero_();
+    layer.linear(TensorRole::kOutput).weight[last].zero_();
+    layer.linear(TensorRole::kDown).weight[last].zero_();
   }
-  weights.layers[1].gate_up.select(1, last).fill_(1e30);
+  weights.layers[1].linear(TensorRole::kGateUp).weight.select(1, last).fill_(1e30);
 }
 
 /// Returns words in a random order, which is the same on every machine.

@@ -45,8 +45,8 @@ TEST_F(Trainer, WritesAModelThatKnowsItsContext) {
   EXPECT_GT(summary.peak_memory_bytes, 0);
   const ModelConfig config = load_model_config(summary.model);
   EXPECT_EQ(config.context, 512);
-  EXPECT_EQ(config.layers.full_layers, std::vector<int64_t>{1});
-  EXPECT_EQ(config.layers.sparse, Pattern::parse("sink=0,window=1"));
+  EXPECT_EQ(config.layers.full_layers(), std::vector<int64_t>{1});
+  EXPECT_EQ(config.layers.sparse(), Pattern::parse("sink=0,window=1"));
   EXPECT_GT(config.rope.base, 10000);
   EXPECT_EQ(read_file(summary.model / "tokenizer.json"),
             read_file(dir_ / "model" / "tokenizer.json"));
@@ -82,7 +82,7 @@ TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
 
 TEST_F(Trainer, OnAGpuOnlyBfloat16IsTaken) {
   const std::string text =
-      error_of([&] { train(tiny_recipe(dir_), {.show_progress = false, .on_gpu = true}); });
+      error_of([&] { train(tiny_recipe(dir_), {.show_progress = false, .device = c10::kCUDA}); });
   EXPECT_TRUE(contains(text, "test.toml: train.precision: on a GPU training computes in bfloat16"));
   EXPECT_TRUE(contains(text, "--set train.precision=bfloat16"));
   EXPECT_FALSE(fs::exists(dir_ / "run"));
@@ -226,8 +226,9 @@ TEST_F(Trainer, AfterTooManySkippedStepsInARowTheRunStops) {
 
 TEST_F(Trainer, WhereNoStepIsFiniteNothingIsWritten) {
   for (const char* precision : {"train.precision=float32", "train.precision=bfloat16"}) {
-    write_tiny_model(dir_ / "model", tiny_config(), 1,
-                     [](ModelWeights& weights) { weights.layers[1].down.fill_(3e38F); });
+    write_tiny_model(dir_ / "model", tiny_config(), 1, [](ModelWeights& weights) {
+      weights.layers[1].linear(TensorRole::kDown).weight.fill_(3e38F);
+    });
     ::testing::internal::CaptureStderr();
     const std::string text = error({precision, "train.steps=2", "save.every=1"});
     ::testing::internal::GetCapturedStderr();
