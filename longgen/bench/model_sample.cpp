@@ -108,31 +108,13 @@ MicroBatch some_batch(int64_t count, int64_t vocab_size) {
   return batch;
 }
 
-Recompute recompute_of(Recomputation mode) {
-  switch (mode) {
-    case Recomputation::none:
-      return Recompute::kNone;
-    case Recomputation::layers_keep_attention:
-      return Recompute::kLayersKeepAttention;
-    case Recomputation::layers:
-      break;
-  }
-  return Recompute::kLayers;
-}
-
-/// Weights, moments and gradients of a run of `longgen extend`.
+/// Takes steps as `longgen extend` does.
 class Training {
  public:
   Training(const ModelSubject& subject, const ModelCut& cut, const SampleOptions& options)
-      : masters_(cut_weights(subject, cut, options.states_dtype, options.device)),
-        moments_(make_adamw_state(masters_)),
-        gradients_(zeros_like(masters_, options.states_dtype)),
-        decoder_(cut_config(subject, cut),
-                 options.dtype == options.states_dtype
-                     ? masters_
-                     : converted(masters_, options.dtype, options.device)) {
-    require_gradients(decoder_.weights());
-    step_options_.backward.recompute = recompute_of(options.recompute);
+      : model_(cut_config(subject, cut),
+               cut_weights(subject, cut, options.states_dtype, options.device), options.dtype) {
+    step_options_.backward.recompute = options.recompute;
     if (options.offload == Offloading::layer_inputs) offload_.emplace(options.device);
     step_options_.backward.offload = offload_ ? &*offload_ : nullptr;
     step_options_.adamw.learning_rate = 1e-5;
@@ -140,17 +122,14 @@ class Training {
   }
 
   void step(const MicroBatch& batch) {
-    const StepResult result = train_step({decoder_, masters_, moments_, gradients_}, {batch},
-                                         batch.tokens_T.size(0), ++step_, step_options_);
+    const StepResult result =
+        train_step(model_, {batch}, batch.tokens_T.size(0), ++step_, step_options_);
     LG_CHECK(result.applied, "[bench model] loss ", result.loss, ", gradient norm ",
              result.gradient_norm, ": not finite, so the step measures nothing.");
   }
 
  private:
-  ModelWeights masters_;
-  AdamWState moments_;
-  ModelWeights gradients_;
-  Decoder decoder_;
+  TrainableModel model_;
   std::optional<LayerOffload> offload_;
   StepOptions step_options_;
   int64_t step_ = 0;

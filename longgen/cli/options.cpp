@@ -9,6 +9,7 @@
 #include "longgen/base/nearest_name.h"
 #include "longgen/base/threads.h"
 #include "longgen/base/units.h"
+#include "longgen/plan/number_format.h"
 
 namespace longgen {
 namespace {
@@ -70,7 +71,7 @@ CLI::Option* add_choice_option(CLI::App* command, const std::string& name, std::
 
 void add_number_format_option(CLI::App* command, std::string& dtype,
                               const std::string& description) {
-  add_choice_option(command, "--dtype", dtype, {"float32", "bfloat16"}, description);
+  add_choice_option(command, "--dtype", dtype, kNumberFormats.names(), description);
 }
 
 void add_prefill_chunk_option(CLI::App* command, int64_t& chunk) {

@@ -12,21 +12,21 @@ namespace longgen {
 static_assert(std::endian::native == std::endian::little);
 
 TokenType token_type_for(int64_t vocab_size) {
-  return vocab_size <= 65536 ? TokenType::kUint16 : TokenType::kUint32;
+  return vocab_size <= 65536 ? TokenType::uint16 : TokenType::uint32;
 }
 
 std::string token_type_name(TokenType type) {
-  return type == TokenType::kUint16 ? "uint16" : "uint32";
+  return type == TokenType::uint16 ? "uint16" : "uint32";
 }
 
 TokenType parse_token_type(const std::string& name, const std::string& where) {
-  for (const TokenType type : {TokenType::kUint16, TokenType::kUint32}) {
+  for (const TokenType type : {TokenType::uint16, TokenType::uint32}) {
     if (name == token_type_name(type)) return type;
   }
   LG_FAIL(where, ": expected \"uint16\" or \"uint32\", found \"", name, "\".");
 }
 
-int64_t token_bytes(TokenType type) { return type == TokenType::kUint16 ? 2 : 4; }
+int64_t token_bytes(TokenType type) { return type == TokenType::uint16 ? 2 : 4; }
 
 std::string format_hash(uint64_t hash) {
   char text[17];

@@ -20,7 +20,7 @@ inline constexpr const char* kHeldOutSplit = "held_out";
 inline constexpr int64_t kMaxTokens = int64_t{1} << 48;
 
 /// How a token id stands in a shard, always little endian.
-enum class TokenType { kUint16, kUint32 };
+enum class TokenType { uint16, uint32 };
 
 /// Chooses uint16 while every id fits.
 TokenType token_type_for(int64_t vocab_size);

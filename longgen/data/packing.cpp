@@ -41,7 +41,7 @@ Packing::Epoch Packing::build(int64_t number) const {
       shuffled(dataset_.num_documents(), mix_pair(key, kDocumentStream));
   Epoch epoch{number, {}, {}};
   epoch.pieces.reserve(documents.size() + 1);
-  if (options_.mode == PackingMode::kWhole) {
+  if (options_.mode == PackingMode::whole) {
     add_whole(documents, epoch.pieces);
   } else {
     int64_t stream = 0;

@@ -14,15 +14,15 @@ namespace longgen {
 enum class PackingMode {
   /// The epoch's documents are shuffled, concatenated and cut every T tokens: a sample may begin
   /// and end inside a document.
-  kPacked,
+  packed,
   /// Each document gives as many slices of T tokens as it has room for, each a sample of its own;
   /// what is left of it and documents shorter than T are packed with each other.
-  kWhole,
+  whole,
 };
 
 struct PackingOptions {
   int64_t length = 0;  ///< T, tokens of a sample
-  PackingMode mode = PackingMode::kPacked;
+  PackingMode mode = PackingMode::packed;
   uint64_t seed = 0;
 };
 

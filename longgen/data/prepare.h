@@ -47,7 +47,7 @@ struct SplitSummary {
 
 struct PrepareSummary {
   SplitSummary train, held_out;
-  TokenType token_type = TokenType::kUint16;
+  TokenType token_type = TokenType::uint16;
   int64_t num_sources = 0;
   int64_t num_empty_documents = 0;  ///< without text or tokens; left out
   int64_t num_bad_lines = 0;

@@ -109,7 +109,7 @@ void SplitWriter::add_document(std::span<const int32_t> tokens) {
 }
 
 void SplitWriter::append(std::span<const int32_t> tokens) {
-  if (type_ == TokenType::kUint16) {
+  if (type_ == TokenType::uint16) {
     shard_->write_tokens<uint16_t>(tokens);
   } else {
     shard_->write_tokens<uint32_t>(tokens);

@@ -73,7 +73,7 @@ void TokenDataset::read_manifest(const JsonObject& manifest, bool verify) {
   const JsonObject tokenizer = manifest.object("tokenizer");
   tokenizer_name_ = tokenizer.string("name");
   tokenizer_hash_ = tokenizer.string("hash");
-  const int64_t max_vocab = type_ == TokenType::kUint16 ? 65536 : int64_t{1} << 31;
+  const int64_t max_vocab = type_ == TokenType::uint16 ? 65536 : int64_t{1} << 31;
   vocab_size_ = tokenizer.integer("vocab_size", 1, max_vocab);
   largest_id_ = tokenizer.integer("largest_id", 0, vocab_size_ - 1, vocab_size_ - 1);
   if (tokenizer.has("end_id")) {
@@ -174,7 +174,7 @@ void TokenDataset::read(int64_t position, std::span<int32_t> out) const {
     const auto part = out.first(static_cast<size_t>(
         std::min<int64_t>(static_cast<int64_t>(out.size()), shard_tokens_ - first)));
     const MappedFile& shard = *shards_[static_cast<size_t>(position / shard_tokens_)];
-    if (type_ == TokenType::kUint16) {
+    if (type_ == TokenType::uint16) {
       copy<uint16_t>(shard, first, part);
     } else {
       copy<uint32_t>(shard, first, part);

@@ -65,7 +65,7 @@ class TokenDataset {
 
   fs::path directory_;
   std::string split_, hash_, tokenizer_name_, tokenizer_hash_;
-  TokenType type_ = TokenType::kUint16;
+  TokenType type_ = TokenType::uint16;
   int64_t vocab_size_ = 0, largest_id_ = 0, shard_tokens_ = 0, num_tokens_ = 0, num_documents_ = 0;
   std::optional<int32_t> end_id_;
   std::vector<std::unique_ptr<MappedFile>> shards_;

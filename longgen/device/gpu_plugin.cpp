@@ -36,21 +36,9 @@ std::string find_gpu() {
   return kNoGpu;
 }
 
-/// The plug-in lies beside the library that has the ops, which it links; without that library (a
-/// program of this folder alone) it lies beside the program.
-fs::path plugin_path() {
-  constexpr const char* kPlugin = "liblonggen_cuda.so";
-  void* const ops = dlopen("liblonggen_ops.so", RTLD_NOW | RTLD_NOLOAD);
-  link_map* map = nullptr;
-  if (ops == nullptr || dlinfo(ops, RTLD_DI_LINKMAP, &map) != 0) {
-    return fs::read_symlink("/proc/self/exe").parent_path() / kPlugin;
-  }
-  return fs::absolute(map->l_name).parent_path() / kPlugin;
-}
-
 std::string load() {
   if (!missing_gpu().empty()) return missing_gpu();
-  const fs::path plugin = plugin_path();
+  const fs::path plugin = gpu_plugin_file();
   if (!fs::exists(plugin)) {
     return "the GPU plug-in is missing: expected " + plugin.string() +
            ". Run scripts/setup.sh --cuda, which installs the compiler for it, and build again.";
@@ -69,6 +57,16 @@ std::string load() {
 const std::string& missing_gpu() {
   static const std::string missing = find_gpu();
   return missing;
+}
+
+fs::path gpu_plugin_file() {
+  constexpr const char* kPlugin = "liblonggen_cuda.so";
+  void* const ops = dlopen("liblonggen_ops.so", RTLD_NOW | RTLD_NOLOAD);
+  link_map* map = nullptr;
+  if (ops == nullptr || dlinfo(ops, RTLD_DI_LINKMAP, &map) != 0) {
+    return fs::read_symlink("/proc/self/exe").parent_path() / kPlugin;
+  }
+  return fs::absolute(map->l_name).parent_path() / kPlugin;
 }
 
 const std::string& load_gpu_plugin() {

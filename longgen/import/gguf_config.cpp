@@ -24,13 +24,34 @@ const GgufFile::Tensor& embedding(const GgufFile& file) {
   return *tensor;
 }
 
-/// Refuses windows as for a config.json: one that no token ever reaches the end of is none.
-void refuse_sliding_window(const GgufFile& file, const std::string& prefix, int64_t context) {
+/// Reads which layers have a sliding window. Where the family has none, or programs do not agree
+/// about it, one that some token reaches the end of is refused.
+void read_windows(const GgufFile& file, const Family& family, ModelConfig& config) {
+  config.layers = LayerPlan::all_full(config.num_layers);
+  const std::string prefix = std::string(family.gguf_architecture) + ".";
   const std::string key = prefix + "attention.sliding_window";
-  const int64_t window = file.integer(key, 0, kMaxCount, 0);  // 0: none
-  LG_CHECK(window == 0 || window >= context, file.where(key), ": expected none or at least ",
-           prefix, "context_length, ", context, ", found ", window,
-           ". longgen does not import sliding-window models.");
+  const bool is_most = family.windows == Family::Windows::kMost;
+  const int64_t window = is_most ? file.integer(key, 1, config_limits::kMaxContext)
+                                 : file.integer(key, 0, kMaxCount, 0);  // 0: none
+  if (!is_most && (window == 0 || window >= config.context)) return;
+  LG_CHECK(is_most || family.windows == Family::Windows::kAll, file.where(key),
+           ": expected none or at least ", prefix, "context_length, ", config.context, ", found ",
+           window, ". longgen does not import sliding-window models of this architecture.");
+  const int64_t period = is_most ? file.integer(prefix + "attention.sliding_window_pattern", 1,
+                                                config_limits::kMaxLayers, 6)
+                                 : config.num_layers + 1;
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    if ((layer + 1) % period != 0) layers.push_back(layer);
+  }
+  config.layers = config.layers.with_windows(layers, window);
+}
+
+/// Gives query_pre_attn_scalar of Gemma 3, which its files do not hold: llama.cpp takes the head
+/// size, but for the model of 62 layers (27B).
+int64_t query_scalar(const ModelConfig& config) {
+  constexpr int64_t kLayersOf27b = 62;
+  return config.num_layers == kLayersOf27b ? config.width / config.num_heads : config.head_size;
 }
 
 /// Reads a count that GGUF may give for each layer: one number, or an array of equal ones.
@@ -142,9 +163,9 @@ ModelConfig gguf_config(const GgufFile& file) {
   refuse_other_gguf_arithmetic(file, prefix, config);
   read_biases(file, family, config);
   config.qk_norm = family.has_qk_norm;
-  config.layers = LayerPlan::all_full(config.num_layers);
-  refuse_sliding_window(file, prefix, config.context);
-  config.rope = gguf_rope(file, prefix, config.head_size, config.context);
+  read_windows(file, family, config);
+  if (family.default_query_scalar > 0) config.query_scalar = query_scalar(config);
+  read_gguf_ropes(file, family, config);
   config.original_context = config.context;
   config.original_rope_base = config.rope.base;
   const auto token = [&](const char* key) -> std::optional<int64_t> {

@@ -111,19 +111,22 @@ void read_factors(const GgufFile& file, const GgufFile::Tensor& tensor, int64_t 
 
 }  // namespace
 
-RopeConfig gguf_rope(const GgufFile& file, const std::string& prefix, int64_t head_size,
-                     int64_t context) {
-  RopeConfig rope;
-  rope.base = file.number(prefix + "rope.freq_base", kMinRopeBase, kMaxRopeBase, rope.base);
-  const std::string rotated = prefix + "rope.dimension_count";
-  const int64_t dimensions = file.integer(rotated, 1, kMaxContext, head_size);
-  LG_CHECK(dimensions == head_size, file.where(rotated), ": expected the head size, ", head_size,
-           ", found ", dimensions, ". longgen rotates whole heads.");
-  read_scaling(file, prefix + "rope.", context, rope);
+void read_gguf_ropes(const GgufFile& file, const Family& family, ModelConfig& config) {
+  const std::string prefix = std::string(family.gguf_architecture) + ".rope.";
+  RopeConfig& rope = config.rope;
+  const auto base = [&](const char* key, double fallback) {
+    return file.number(prefix + key, kMinRopeBase, kMaxRopeBase, fallback);
+  };
+  rope.base = base("freq_base", family.default_rope_base);
+  const std::string rotated = prefix + "dimension_count";
+  const int64_t dimensions = file.integer(rotated, 1, kMaxContext, config.head_size);
+  LG_CHECK(dimensions == config.head_size, file.where(rotated), ": expected the head size, ",
+           config.head_size, ", found ", dimensions, ". longgen rotates whole heads.");
+  read_scaling(file, prefix, config.context, rope);
   if (const auto* factors = file.find(kGgufRopeFactors)) {
-    read_factors(file, *factors, head_size, rope);
+    read_factors(file, *factors, config.head_size, rope);
   }
-  return rope;
+  if (family.has_window_rope) config.window_rope = RopeConfig{.base = base("freq_base_swa", 1e4)};
 }
 
 }  // namespace longgen

@@ -1,5 +1,5 @@
 // kv_cache/cached_context.h: the attention context of serving. New tokens write their K and V to
-// pages and attend to everything that the cache holds.
+// pages and attend to everything that the cache holds, as PagedAttention does on each device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,10 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "longgen/attention/cpu/sequences.h"
-#include "longgen/kv_cache/gpu_cache.h"
+#include "longgen/kv_cache/cpu_paged_attention.h"
+#include "longgen/kv_cache/gpu_paged_attention.h"
 #include "longgen/kv_cache/pass_tables.h"
-#include "longgen/kv_cache/sequence_cache.h"
 #include "longgen/model/attention_context.h"
 
 namespace longgen {
@@ -49,7 +48,7 @@ class CachedContext : public AttentionContext {
   /// Gives up the pass. Nothing to do without one.
   void cancel();
 
-  const at::Tensor& positions_T() const override { return positions_T_; }
+  const at::Tensor& positions_T() const override { return pass_.positions_T; }
   /// q (T, H, D), k and v (T, K, D), fp32 or bf16 as the layout's bytes per value say, where the
   /// pool is, rows contiguous; T is the number of new tokens. `pattern` must be that of the cache's
   /// layout. Throws Error on other shapes. May be called again for the same layer.
@@ -63,19 +62,12 @@ class CachedContext : public AttentionContext {
   bool reserve(std::vector<Part> parts);
   void check_inputs(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD, const Pattern& pattern) const;
-  void write(int64_t layer, const at::Tensor& k_TKD, const at::Tensor& v_TKD) const;
-  at::Tensor attend_on_gpu(int64_t layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
-                           const at::Tensor& v_TKD, const Pattern& pattern);
-  LayerPages layer_pages(int64_t layer, const Pattern& pattern) const;
-  bool begins_sequences() const;
-  at::Tensor first_rows() const;
+  /// By where the pages of the pass are.
+  PagedAttention& attention();
 
-  std::vector<Part> parts_;
-  std::vector<cpu::Sequence> sequences_;  // of each part
-  at::Tensor positions_T_;
-  // These two are used on a GPU.
-  PassTables tables_;
-  AttendWorkspace workspace_;
+  CachePass pass_;
+  CpuPagedAttention on_cpu_;
+  GpuPagedAttention on_gpu_;
 };
 
 }  // namespace longgen

@@ -8,17 +8,10 @@
 #include <vector>
 
 #include "longgen/attention/cuda/problem.h"
+#include "longgen/kv_cache/cache_pass.h"
 #include "longgen/kv_cache/pass_rows.h"
-#include "longgen/kv_cache/sequence_cache.h"
 
 namespace longgen {
-
-/// The next num_tokens tokens of a sequence; in a pass with several sequences their rows stand one
-/// after the other.
-struct PassPart {
-  SequenceCache* cache;
-  int64_t num_tokens;
-};
 
 /// Tables of the pass for which every cache has reserved its tokens: int32 numbers in the order of
 /// the accessors. Only blocks that have a page are listed, so a kernel reads what is live and

@@ -1,6 +1,7 @@
 #include "longgen/model/config.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "longgen/base/check.h"
 #include "longgen/checkpoint/float_bytes.h"
@@ -48,9 +49,9 @@ void read_sizes(const JsonObject& json, const Family& family, ModelConfig& confi
 }
 
 void read_flags(const JsonObject& json, const Family& family, ModelConfig& config) {
-  config.norm_eps = json.number("rms_norm_eps", 0, 1, 1e-6);
+  config.norm_eps = json.number("rms_norm_eps", 0, 1, family.default_norm_eps);
   config.init_std = json.number("initializer_range", 0, 100, 0.02);
-  config.tied_embeddings = json.boolean("tie_word_embeddings", false);
+  config.tied_embeddings = json.boolean("tie_word_embeddings", family.default_tied);
   const auto bias = [&](const BiasRule& rule) {
     return *rule.field != '\0' ? json.boolean(rule.field, rule.otherwise) : rule.otherwise;
   };
@@ -58,6 +59,15 @@ void read_flags(const JsonObject& json, const Family& family, ModelConfig& confi
   config.output_bias = bias(family.output_bias);
   config.mlp_bias = bias(family.mlp_bias);
   config.qk_norm = family.has_qk_norm;
+  config.post_norms = family.has_post_norms;
+  config.norms_add_one = family.norms_add_one;
+  config.fused_projections = family.fuses_projections;
+  config.activation = family.activation;
+  if (family.scales_embedding) config.embedding_scale = std::sqrt(config.width);
+  if (family.default_query_scalar > 0) {
+    config.query_scalar =
+        json.integer("query_pre_attn_scalar", 1, kMaxWidth, family.default_query_scalar);
+  }
 }
 
 void read_tokens(const JsonObject& json, ModelConfig& config) {
@@ -148,11 +158,15 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
   ModelConfig config;
   config.raw = parse_json(text, source);
   const JsonObject json(config.raw, source);
+  LG_CHECK(
+      !json.has("text_config"), json.where("text_config"),
+      ": the model reads more than text. longgen runs models of text alone: take the one whose "
+      "fields stand in config.json itself (Gemma 3: model_type gemma3_text).");
   config.family = json.string("model_type");
   const Family& family = find_family(config.family, json.where("model_type"));
   read_sizes(json, family, config);
   read_flags(json, family, config);
-  config.rope = parse_rope(json, config.context);
+  read_ropes(json, family, config);
   refuse_other_arithmetic(json, config);
   read_tokens(json, config);
   read_layers(json, config);
@@ -191,16 +205,20 @@ std::string dump_model_config(const ModelConfig& config) {
   json["rms_norm_eps"] = config.norm_eps;
   json["initializer_range"] = config.init_std;
   json["tie_word_embeddings"] = config.tied_embeddings;
-  json["hidden_act"] = "silu";
+  json[family.activation_field] = activation_names(family.activation).front();
+  if (config.query_scalar) json["query_pre_attn_scalar"] = *config.query_scalar;
   const auto write_bias = [&json](const BiasRule& rule, bool has_bias) {
     if (*rule.field != '\0') json[rule.field] = has_bias;
   };
   write_bias(family.qkv_bias, config.qkv_bias);
   write_bias(family.output_bias, config.output_bias);
   write_bias(family.mlp_bias, config.mlp_bias);
-  const LayerPlan layers = config.layers.for_context(config.context);
+  // In some families layers with a window have a RoPE of their own, also where no token reaches the
+  // window's end.
+  const LayerPlan layers =
+      config.window_rope ? config.layers : config.layers.for_context(config.context);
   write_sliding_windows(config, layers, json);
-  write_rope(config.rope, json);
+  write_ropes(config, json);
   if (config.bos_id) json["bos_token_id"] = *config.bos_id;
   if (config.eos_ids.size() == 1) json["eos_token_id"] = config.eos_ids[0];
   if (config.eos_ids.size() > 1) json["eos_token_id"] = config.eos_ids;

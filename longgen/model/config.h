@@ -30,6 +30,9 @@ struct RopeConfig {
 
 /// The families (family.h) differ only in the flags below.
 struct ModelConfig {
+  /// What the gate of the feed-forward part goes through: x * sigmoid(x), or GELU in its tanh form.
+  enum class Activation { silu, gelu_tanh };
+
   std::string family;
   int64_t num_layers = 0, width = 0, ffn_width = 0, vocab_size = 0;
   int64_t num_heads = 0, num_kv_heads = 0, head_size = 0;
@@ -40,7 +43,15 @@ struct ModelConfig {
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;            ///< RMS norm of every head of q and k before RoPE
   bool fused_projections = false;  ///< files hold q, k, v in one tensor, and gate, up in one
+  bool post_norms = false;  ///< norms of what attention and feed-forward give, before it is added
+  bool norms_add_one = false;  ///< norms multiply by 1 + weight, not by the weight
+  Activation activation = Activation::silu;
+  double embedding_scale = 1;  ///< of the embedding's rows; rounded to the type that computes
+  std::optional<int64_t> query_scalar =
+      {};  ///< scores are divided by its root; without, by head_size's
   RopeConfig rope = {};
+  std::optional<RopeConfig> window_rope =
+      {};  ///< of the layers with a window, where it is another one
   std::optional<int64_t> bos_id = {};
   std::vector<int64_t> eos_ids = {};
 

@@ -56,6 +56,7 @@ constexpr std::string_view kWithoutEffect[] = {
     "attn_implementation",
     "bad_words_ids",
     "begin_suppress_tokens",
+    "cache_implementation",
     "chunk_size_feed_forward",
     "decoder_start_token_id",
     "diversity_penalty",
@@ -128,7 +129,8 @@ struct OtherArithmetic {
 };
 
 std::vector<OtherArithmetic> other_arithmetic(const ModelConfig& config) {
-  const double scale = 1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, config.head_size)));
+  const auto scalar = static_cast<double>(config.query_scalar.value_or(config.head_size));
+  const double scale = 1 / std::sqrt(std::max(1.0, scalar));
   return {
       {"add_cross_attention", false},
       {"alibi", false},
@@ -164,7 +166,7 @@ std::vector<OtherArithmetic> other_arithmetic(const ModelConfig& config) {
       {"qk_layernorm", config.qk_norm},
       {"qk_norm", config.qk_norm},
       {"quantization", nullptr},
-      {"query_pre_attn_scalar", config.head_size},
+      {"query_pre_attn_scalar", config.query_scalar.value_or(config.head_size)},
       {"residual_multiplier", 1},
       {"rope_base", config.rope.base},
       {"rope_interleaved", false},
@@ -226,7 +228,11 @@ std::optional<int64_t> read_window(const JsonObject& json, const Family& family)
   if (by_layer && !json.boolean("use_sliding_window", false)) return std::nullopt;
   if (json.has("sliding_window")) return json.integer("sliding_window", 1, INT64_MAX);
   const bool says_none = json.value().contains("sliding_window");  // null
-  const bool has_none = family.windows == Family::Windows::kIfSaid;
+  LG_CHECK(!says_none || family.windows != Family::Windows::kMost, json.where("sliding_window"),
+           ": expected a number, found null: the family ", family.name,
+           " has layers with a window.");
+  const bool has_none =
+      family.windows == Family::Windows::kIfSaid || family.windows == Family::Windows::kAll;
   return says_none || has_none ? std::nullopt : std::optional(kDefault);
 }
 
@@ -249,11 +255,19 @@ std::vector<bool> read_layer_types(const JsonObject& json, const ModelConfig& co
 
 }  // namespace
 
+std::vector<std::string> activation_names(ModelConfig::Activation activation) {
+  if (activation == ModelConfig::Activation::gelu_tanh) return {"gelu_pytorch_tanh"};
+  return {"silu", "swish"};
+}
+
 void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config) {
   check_architectures(json, config.family);
-  const std::string activation = json.string("hidden_act", "silu");
-  LG_CHECK(activation == "silu" || activation == "swish", json.where("hidden_act"),
-           ": expected \"silu\", found \"", activation, "\". longgen has no other activation.");
+  const Family& family = find_family(config.family, json.where("model_type"));
+  const std::vector<std::string> expected = activation_names(family.activation);
+  const std::string activation = json.string(family.activation_field, expected.front());
+  LG_CHECK(is_among(activation, expected), json.where(family.activation_field), ": expected \"",
+           expected.front(), "\", found \"", activation,
+           "\". longgen has no other activation in this family.");
   LG_CHECK(!json.has("quantization_config"), json.where("quantization_config"),
            ": the weights are quantized. Use the unquantized model, or a GGUF file.");
   if (json.has("no_rope_layers")) {  // SmolLM3's list: 1 for a layer with RoPE
@@ -281,12 +295,16 @@ SlidingWindows read_sliding_windows(const JsonObject& json, const ModelConfig& c
   const Family& family = find_family(config.family, json.where("model_type"));
   const std::optional<int64_t> window = read_window(json, family);
   std::vector<bool> slides(config.num_layers, window.has_value());
-  const bool by_layer = family.windows == Family::Windows::kByLayer;
-  if (by_layer) {
+  const bool is_most = family.windows == Family::Windows::kMost;
+  const bool by_layer = family.windows == Family::Windows::kByLayer || is_most;
+  if (is_most) {
+    const int64_t period = json.integer("sliding_window_pattern", 1, INT64_MAX, 6);
+    for (int64_t i = period - 1; i < config.num_layers; i += period) slides[i] = false;
+  } else if (by_layer) {
     const int64_t first = json.integer("max_window_layers", 0, INT64_MAX, 28);
     for (int64_t i = 0; i < std::min(first, config.num_layers); ++i) slides[i] = false;
   }
-  const bool is_reached = window && *window < config.context;
+  const bool is_reached = window && (*window < config.context || family.has_window_rope);
   if (json.has("layer_types")) {
     const std::vector<bool> named = read_layer_types(json, config);
     const auto is_named = [&](bool slid) {
@@ -340,6 +358,7 @@ void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, J
     json["layer_types"] = types;
   };
   if (windows.layers.empty()) {
+    if (family.windows == Windows::kMost) return list_types();
     const bool by_layer = family.windows == Windows::kByLayer;
     const bool is_needed = family.windows == Windows::kAlways;
     if (is_needed || (!by_layer && json.contains("sliding_window"))) {
@@ -351,25 +370,27 @@ void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, J
   }
   if (read_sliding_windows(JsonObject(json, "[config]"), config) == windows) return;
   const bool in_all_layers = static_cast<int64_t>(windows.layers.size()) == config.num_layers;
-  LG_CHECK(
-      family.windows == Windows::kByLayer || (family.windows == Windows::kAlways && in_all_layers),
-      "[config] the family ", config.family, " cannot have windows of ", windows.tokens,
-      " tokens in ", format_layers(windows.layers, config.num_layers), " of its layers.");
+  const bool by_layer = family.windows == Windows::kByLayer || family.windows == Windows::kMost;
+  LG_CHECK(by_layer || (family.windows != Windows::kIfSaid && in_all_layers),
+           "[config] the family ", config.family, " cannot have windows of ", windows.tokens,
+           " tokens in ", format_layers(windows.layers, config.num_layers), " of its layers.");
   json["sliding_window"] = windows.tokens;
-  if (family.windows != Windows::kByLayer) return;
-  json["use_sliding_window"] = true;
+  if (!by_layer) return;
+  if (family.windows == Windows::kByLayer) json["use_sliding_window"] = true;
   list_types();
 }
 
 std::vector<std::string> unknown_fields(const ModelConfig& config) {
   const std::vector<OtherArithmetic> other = other_arithmetic({});
   const Family& family = find_family(config.family, "[config] family");
-  const auto is_bias = [&](const std::string& name) {
+  const auto is_of_family = [&](const std::string& name) {
     return name == family.qkv_bias.field || name == family.output_bias.field ||
-           name == family.mlp_bias.field;
+           name == family.mlp_bias.field || name == family.activation_field ||
+           (family.has_window_rope &&
+            (name == "rope_local_base_freq" || name == "sliding_window_pattern"));
   };
   const auto is_known = [&](const std::string& name) {
-    return is_bias(name) || name.starts_with('_') || name == "quantization_config" ||
+    return is_of_family(name) || name.starts_with('_') || name == "quantization_config" ||
            name == "no_rope_layers" || is_among(name, kRead) || is_among(name, kWithoutEffect) ||
            std::any_of(other.begin(), other.end(),
                        [&](const OtherArithmetic& one) { return one.field == name; });

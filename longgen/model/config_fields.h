@@ -7,6 +7,9 @@
 
 namespace longgen {
 
+/// Lists how config.json may spell an activation; longgen writes the first.
+std::vector<std::string> activation_names(ModelConfig::Activation activation);
+
 /// Refuses a field that asks for an arithmetic which longgen does not have: softcaps, multipliers,
 /// layers without RoPE, experts, quantized weights and the like. A value that changes nothing (a
 /// multiplier of 1) is accepted. `config` holds what was read.
@@ -31,8 +34,8 @@ SlidingWindows read_sliding_windows(const JsonObject& json, const ModelConfig& c
 /// config.json cannot say it.
 void write_sliding_windows(const ModelConfig& config, const LayerPlan& layers, Json& json);
 
-/// Lists the fields of config.raw that longgen neither reads nor knows to be without effect, sorted.
-/// A field that is null, false or empty is not among them.
+/// Lists the fields of config.raw that longgen neither reads nor knows to be without effect,
+/// sorted. A field that is null, false or empty is not among them.
 std::vector<std::string> unknown_fields(const ModelConfig& config);
 
 /// Warns once, naming the unknown fields of a model, if it has any. `source` is its file.

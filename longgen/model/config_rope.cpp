@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "longgen/base/check.h"
+#include "longgen/checkpoint/tensor_entry.h"
 #include "longgen/model/config_limits.h"
 #include "longgen/model/rope_frequencies.h"
 
@@ -96,10 +97,9 @@ std::optional<int64_t> parse_original_context(const JsonObject& config, const Js
   return outer;
 }
 
-/// Reads the scaling that one of the two objects asks for; `base` is read already.
-RopeConfig parse_scaling(const JsonObject& config, const std::string& key, double base,
+/// Reads the scaling that one object asks for; `base` is read already.
+RopeConfig parse_scaling(const JsonObject& config, const JsonObject& from, double base,
                          int64_t context) {
-  const JsonObject from = config.object(key);
   RopeConfig rope;
   rope.base = base;
   rope.scaling = parse_kind(from);
@@ -137,54 +137,94 @@ RopeConfig parse_scaling(const JsonObject& config, const std::string& key, doubl
   return rope;
 }
 
-constexpr const char* kObjects[] = {"rope_parameters", "rope_scaling"};
+/// The objects of config.json that may say one RoPE, and the field beside them that may say its
+/// base.
+struct RopePlaces {
+  std::vector<JsonObject> objects = {};
+  const char* base_field = "rope_theta";
+  double default_base;
+};
 
-bool has_object(const JsonObject& config, const std::string& key) {
-  return config.has(key) && config.raw(key) != Json::object();
+void add_object(const JsonObject& json, const char* key, RopePlaces& places) {
+  if (json.has(key) && json.raw(key) != Json::object()) places.objects.push_back(json.object(key));
 }
 
-/// Reads the base, which may stand in three places. Readers differ about which one counts, so that
-/// all must agree.
-double parse_base(const JsonObject& config) {
+/// Reads the base, which may stand beside the objects and in each of them. Readers differ about
+/// which one counts, so that all must agree.
+double parse_base(const JsonObject& config, const RopePlaces& places) {
   std::optional<double> base;
   std::string from;
-  const auto read = [&](const JsonObject& json) {
-    if (!json.has("rope_theta")) return;
-    const double found = json.number("rope_theta", kMinRopeBase, kMaxRopeBase);
-    LG_CHECK(!base || *base == found, json.where("rope_theta"), ": expected ", base.value_or(0),
-             " as in ", from, ", found ", found, ". Remove the one that is wrong.");
+  const auto read = [&](const JsonObject& json, const char* field) {
+    if (!json.has(field)) return;
+    const double found = json.number(field, kMinRopeBase, kMaxRopeBase);
+    LG_CHECK(!base || *base == found, json.where(field), ": expected ", base.value_or(0), " as in ",
+             from, ", found ", found, ". Remove the one that is wrong.");
     base = found;
-    if (from.empty()) from = json.where("rope_theta").substr(json.source().size() + 2);
+    if (from.empty()) from = json.where(field).substr(json.source().size() + 2);
   };
-  read(config);
-  for (const char* key : kObjects) {
-    if (has_object(config, key)) read(config.object(key));
-  }
-  return base.value_or(RopeConfig().base);
+  read(config, places.base_field);
+  for (const JsonObject& object : places.objects) read(object, "rope_theta");
+  return base.value_or(places.default_base);
 }
 
-}  // namespace
-
-RopeConfig parse_rope(const JsonObject& config, int64_t context) {
+RopeConfig parse_rope(const JsonObject& config, const RopePlaces& places, const Family& family,
+                      int64_t context) {
   RopeConfig plain;
-  plain.base = parse_base(config);
+  plain.base = parse_base(config, places);
   std::optional<RopeConfig> rope;
-  for (const char* key : kObjects) {
-    if (!has_object(config, key)) continue;
-    const RopeConfig found = parse_scaling(config, key, plain.base, context);
-    LG_CHECK(!rope || *rope == found, config.where(key),
+  for (const JsonObject& object : places.objects) {
+    const RopeConfig found = parse_scaling(config, object, plain.base, context);
+    LG_CHECK(!rope || *rope == found, config.where("rope_scaling"),
              ": says another RoPE than rope_parameters. transformers 4 reads the one, 5 the other: "
              "remove the one that is wrong (null), and give rope_theta in what remains.");
+    LG_CHECK(family.scales_rope || found.scaling == RopeConfig::Scaling::none,
+             object.where("rope_type"), ": expected \"default\", found \"", kind_name(object),
+             "\". transformers takes every scaling of a ", family.name, " model for longrope.");
     rope = found;
   }
   return rope.value_or(plain);
 }
 
-void write_rope(const RopeConfig& rope, Json& config) {
+/// Reads the two RoPEs of a family whose layers with a window have one of their own.
+void read_two_ropes(const JsonObject& json, const Family& family, ModelConfig& config) {
+  RopePlaces full{.default_base = family.default_rope_base};
+  RopePlaces window{.base_field = "rope_local_base_freq", .default_base = 10000};
+  if (json.has("rope_parameters")) {
+    const JsonObject both = json.object("rope_parameters");
+    for (const auto& [name, value] : both.value().items()) {
+      LG_CHECK(
+          name == "full_attention" || name == "sliding_attention", both.where(printable(name)),
+          ": expected full_attention and sliding_attention, an object for each kind of layers.");
+    }
+    add_object(both, "full_attention", full);
+    add_object(both, "sliding_attention", window);
+  }
+  add_object(json, "rope_scaling", full);
+  config.rope = parse_rope(json, full, family, config.context);
+  config.window_rope = parse_rope(json, window, family, config.context);
+  LG_CHECK(
+      config.window_rope->scaling == RopeConfig::Scaling::none, json.where("rope_parameters"),
+      ": expected rope_type \"default\" in sliding_attention, found another. longgen scales the "
+      "RoPE of layers without a window alone.");
+}
+
+}  // namespace
+
+void read_ropes(const JsonObject& json, const Family& family, ModelConfig& config) {
+  if (family.has_window_rope) return read_two_ropes(json, family, config);
+  RopePlaces places{.default_base = family.default_rope_base};
+  add_object(json, "rope_parameters", places);
+  add_object(json, "rope_scaling", places);
+  config.rope = parse_rope(json, places, family, config.context);
+}
+
+void write_ropes(const ModelConfig& model, Json& config) {
   for (const char* other : {"rope_parameters", "original_max_position_embeddings", "rope_base",
                             "rotary_base", "rotary_emb_base"}) {
     config.erase(other);
   }
+  const RopeConfig& rope = model.rope;
+  if (model.window_rope) config["rope_local_base_freq"] = model.window_rope->base;
   config["rope_theta"] = rope.base;
   Json& scaling = config["rope_scaling"];
   scaling = nullptr;

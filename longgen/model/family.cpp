@@ -55,6 +55,15 @@ constexpr Family kFamilies[] = {
      .qkv_bias = {.field = "attention_bias", .otherwise = true},
      .output_bias = {.field = "attention_out_bias"},
      .mlp_bias = {.field = "mlp_bias"}},
+    {.name = "phi3",
+     .architecture = "Phi3ForCausalLM",
+     .models = "Phi-4",
+     .gguf_architecture = "phi3",
+     .default_context = 4096,
+     .default_norm_eps = 1e-5,
+     .fuses_projections = true,
+     .scales_rope = false,
+     .windows = Family::Windows::kAll},
 };
 
 /// Writes "a, b or c" of one column, each name once.

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "longgen/model/config.h"
+
 namespace longgen {
 
 /// Whether a projection has a bias: the field of config.json that says so ("" where none does), and
@@ -17,9 +19,11 @@ struct BiasRule {
 struct Family {
   /// Which layers have a sliding window.
   enum class Windows {
-    kIfSaid,   ///< all, if sliding_window says one
+    kIfSaid,   ///< programs do not agree about sliding_window, so that one is refused
     kAlways,   ///< all; without the field sliding_window it is 4,096 tokens
     kByLayer,  ///< with use_sliding_window those of layer_types, or those from max_window_layers on
+    kAll,      ///< all, if sliding_window says one
+    kMost,     ///< those of layer_types, or all but each sliding_window_pattern-th; 4,096 tokens
   };
 
   const char* name;          ///< model_type
@@ -34,6 +38,18 @@ struct Family {
   int64_t default_head_size = 0;  ///< 0: hidden_size / num_attention_heads
   BiasRule qkv_bias = {}, output_bias = {}, mlp_bias = {};
   bool has_qk_norm = false;
+  double default_norm_eps = 1e-6;
+  double default_rope_base = 10000;
+  bool default_tied = false;
+  const char* activation_field = "hidden_act";
+  ModelConfig::Activation activation = ModelConfig::Activation::silu;  ///< the only one
+  bool has_post_norms = false;
+  bool norms_add_one = false;
+  bool scales_embedding = false;     ///< by sqrt(hidden_size)
+  int64_t default_query_scalar = 0;  ///< of query_pre_attn_scalar; 0: the field is not read
+  bool has_window_rope = false;      ///< layers with a window have a RoPE of their own
+  bool fuses_projections = false;    ///< tensors qkv_proj and gate_up_proj
+  bool scales_rope = true;           ///< rope_scaling of the kinds that longgen has
   Windows windows = Windows::kIfSaid;
 };
 

@@ -130,17 +130,6 @@ void add_kept_activations(const ModelConfig& config, int64_t num_tokens, int64_t
 
 }  // namespace
 
-std::string offloading_name(Offloading mode) {
-  return mode == Offloading::layer_inputs ? "layer_inputs" : "none";
-}
-
-Offloading parse_offloading(const std::string& name) {
-  for (const Offloading mode : {Offloading::none, Offloading::layer_inputs}) {
-    if (name == offloading_name(mode)) return mode;
-  }
-  LG_FAIL("[plan] offload: expected none or layer_inputs, found \"", name, "\".");
-}
-
 int64_t MemoryPlan::total_bytes() const {
   int64_t total = 0;
   for (const MemoryItem& item : items) total += item.bytes;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "longgen/model/config.h"
+#include "longgen/plan/activations.h"
 #include "longgen/plan/number_format.h"
 #include "longgen/plan/work.h"
 
@@ -60,16 +61,6 @@ inline constexpr int64_t kTokenizerBytesPerToken = 360;  ///< of the vocabulary
 /// and on the CPU "program".
 MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, NumberFormat format,
                           const ServingLoad& load);
-
-/// What train.offload of a recipe moves to the host's memory, by the same names.
-enum class Offloading {
-  none,
-  layer_inputs,  ///< they wait in host memory, but for the one in use and the next one
-};
-/// Gives "none" or "layer_inputs".
-std::string offloading_name(Offloading mode);
-/// Reads offloading_name() back. Throws Error listing the names.
-Offloading parse_offloading(const std::string& name);
 
 struct TrainingOptions {
   Recomputation recompute = Recomputation::layers;

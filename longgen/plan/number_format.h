@@ -1,19 +1,28 @@
-// plan/number_format.h: the number formats that the planner counts with.
+// plan/number_format.h: the types in which a model is computed and kept.
 #pragma once
 
 #include <cstdint>
-#include <string>
+
+#include "longgen/base/choice.h"
 
 namespace longgen {
 
-/// The type in which weights, activations and the KV cache are kept.
+/// The type of weights, activations, the KV cache, or of what an optimizer keeps.
 enum class NumberFormat { float32, bfloat16 };
 
+/// Names as --dtype and a recipe's train.precision take them.
+inline constexpr Choice<NumberFormat, 2> kNumberFormats{
+    {{{"float32", NumberFormat::float32}, {"bfloat16", NumberFormat::bfloat16}}}};
+
 /// Returns the bytes of one number.
-int64_t bytes_per_number(NumberFormat format);
+inline int64_t bytes_per_number(NumberFormat format) {
+  return format == NumberFormat::float32 ? 4 : 2;
+}
 /// Gives "float32" or "bfloat16", as --dtype takes it.
-std::string number_format_name(NumberFormat format);
+inline std::string number_format_name(NumberFormat format) { return kNumberFormats.name(format); }
 /// Reads number_format_name() back. Throws Error listing both names.
-NumberFormat parse_number_format(const std::string& name);
+inline NumberFormat parse_number_format(const std::string& name) {
+  return kNumberFormats.parse(name, "[plan] dtype");
+}
 
 }  // namespace longgen

@@ -88,7 +88,7 @@ void add_serving(const Plan& plan, Report& report) {
 void add_training(const Plan& plan, Report& report) {
   const TrainingOptions& training = plan.request.training;
   std::string title =
-      "training, one sequence a step, recompute " + recomputation_name(training.recompute);
+      "training, one sequence a step, recompute " + kRecomputations.name(training.recompute);
   if (training.masters == NumberFormat::bfloat16) title += ", states bfloat16";
   report.heading(title);
   add_memory(plan, &ArchitecturePlan::training_memory, report);

@@ -86,27 +86,6 @@ Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t 
   return flops;
 }
 
-std::string recomputation_name(Recomputation mode) {
-  switch (mode) {
-    case Recomputation::none:
-      return "none";
-    case Recomputation::layers_keep_attention:
-      return "layers_keep_attention";
-    case Recomputation::layers:
-      return "layers";
-  }
-  LG_FAIL("[plan] recompute mode ", static_cast<int>(mode), " does not exist.");
-}
-
-Recomputation parse_recomputation(const std::string& name) {
-  for (Recomputation mode :
-       {Recomputation::none, Recomputation::layers_keep_attention, Recomputation::layers}) {
-    if (name == recomputation_name(mode)) return mode;
-  }
-  LG_FAIL("[plan] recompute: expected none, layers_keep_attention or layers, found \"", name,
-          "\".");
-}
-
 TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
                              Recomputation mode) {
   TrainingFlops step;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "longgen/model/config.h"
+#include "longgen/plan/activations.h"
 #include "longgen/plan/number_format.h"
 
 namespace longgen {
@@ -40,19 +41,6 @@ struct Flops {
 /// Counts a forward pass of the tokens at positions [begin, end), with `logit_rows` rows of logits.
 Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t begin, int64_t end,
                     int64_t logit_rows);
-
-/// What the backward pass computes again instead of reading it from memory, named as
-/// train.recompute of a recipe names it.
-enum class Recomputation {
-  none,                   ///< all activations of all layers are kept
-  layers_keep_attention,  ///< layer inputs and attention outputs are kept, the rest is made again
-  layers,                 ///< layer inputs are kept, layers are computed again
-};
-
-/// Gives "none", "layers_keep_attention" or "layers".
-std::string recomputation_name(Recomputation mode);
-/// Reads recomputation_name() back. Throws Error listing the names.
-Recomputation parse_recomputation(const std::string& name);
 
 /// The operations of a training step over one sequence of num_tokens, with a loss at every token.
 struct TrainingFlops {

@@ -25,7 +25,7 @@ struct Normed {
 };
 
 /// The forward pass keeps this of a layer: its input, undefined where it is offloaded; with
-/// Recompute::kNone also the graph of the attention, what follows it, and what the feed-forward
+/// Recomputation::none also the graph of the attention, what follows it, and what the feed-forward
 /// network keeps.
 struct LayerRun {
   at::Tensor input_TE;
@@ -82,7 +82,7 @@ class Pass {
         options_(options),
         gradients_(gradients),
         context_(batch.tokens_T.size(0), batch.doc_starts, decoder.config().num_layers,
-                 options.recompute == Recompute::kLayersKeepAttention),
+                 options.recompute == Recomputation::layers_keep_attention),
         rope_(decoder.rope(context_)) {}
 
   double run() {
@@ -114,7 +114,7 @@ class Pass {
 
   /// Of a layer, where its forward pass is 1: the gradients of inputs and of weights, and the
   /// forward pass again where it is recomputed.
-  double backward_work() const { return options_.recompute == Recompute::kNone ? 2 : 3; }
+  double backward_work() const { return options_.recompute == Recomputation::none ? 2 : 3; }
 
   void report(double work) {
     done_work_ += work;
@@ -123,7 +123,7 @@ class Pass {
   }
 
   at::Tensor forward_layer(int64_t index, const at::Tensor& x) {
-    const bool keeps_all = options_.recompute == Recompute::kNone;
+    const bool keeps_all = options_.recompute == Recomputation::none;
     const bool offloads = options_.offload != nullptr && index < last_layer();
     if (offloads) options_.offload->store(index, x);
     LayerRun run;

@@ -7,8 +7,8 @@
 
 #include "longgen/model/decoder.h"
 #include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/plan/activations.h"
 #include "longgen/train/layer_offload.h"
-#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 
@@ -21,12 +21,12 @@ struct MicroBatch {
 };
 
 struct BackwardOptions {
-  Recompute recompute = Recompute::kLayers;
+  Recomputation recompute = Recomputation::layers;
   int64_t loss_chunk_rows = kChunkRowsOfDevice;
   /// The gradients are those of loss_scale * (sum of the losses of all targets).
   double loss_scale = 1;
   /// The inputs of all layers but the last wait here. Null keeps them on the decoder's device. It
-  /// is for GPUs only, and not for Recompute::kNone.
+  /// is for GPUs only, and not for Recomputation::none.
   LayerOffload* offload = nullptr;
   /// Called after each layer, forward and backward, with the share of the pass that is done, 0 to
   /// 1. On a GPU a layer is done when its work is queued.

@@ -22,7 +22,7 @@ MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask) {
   std::vector<int64_t> tokens, targets, starts;
   for (const Sample& sample : samples) {
     const auto first_row = static_cast<int64_t>(tokens.size());
-    if (mask == DocumentMask::kNone) {
+    if (mask == DocumentMask::none) {
       starts.push_back(first_row);
     } else {
       for (const int64_t start : sample.doc_starts) starts.push_back(first_row + start);

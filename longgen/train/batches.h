@@ -6,11 +6,12 @@
 
 #include "longgen/data/packing.h"
 #include "longgen/train/backward_pass.h"
+#include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
 
-/// The samples one after the other. Each sample is a sequence of its own; with kDocuments so is
-/// each document in it. With kNone a target across the border of two documents stays left out, as
+/// The samples one after the other. Each sample is a sequence of its own; with documents so is
+/// each document in it. With none a target across the border of two documents stays left out, as
 /// in the samples.
 MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask);
 

@@ -121,10 +121,6 @@ std::string run_differences(const Recipe& saved_recipe, const RunState& saved, c
   return differences;
 }
 
-at::ScalarType states_dtype(const Recipe& recipe) {
-  return recipe.train.states == Precision::kBfloat16 ? at::kBFloat16 : at::kFloat;
-}
-
 CheckpointStore::CheckpointStore(fs::path directory, int64_t keep)
     : directory_(std::move(directory)), keep_(keep) {}
 
@@ -149,15 +145,15 @@ std::optional<fs::path> CheckpointStore::last() const {
   return all.empty() ? std::nullopt : std::optional(all.back());
 }
 
-void CheckpointStore::save(const Recipe& recipe, const ModelConfig& config,
-                           const Checkpoint& checkpoint) const {
+void CheckpointStore::save(const Recipe& recipe, const RunState& state,
+                           const TrainableModel& model) const {
   std::error_code error;
   fs::create_directories(directory_, error);
   LG_CHECK(!error, directory_.string(), ": cannot be created: ", error.message(), ".");
-  AtomicDirectory folder(directory_ / folder_name(checkpoint.state.step), /*replace=*/true);
-  save_model(folder.path(), config, checkpoint.masters, states_dtype(recipe));
-  write_moments(folder.path() / kOptimizerFile, checkpoint.optimizer);
-  write_state(folder.path() / "state.json", checkpoint.state);
+  AtomicDirectory folder(directory_ / folder_name(state.step), /*replace=*/true);
+  save_model(folder.path(), model.config(), model.masters(), scalar_type(recipe.train.states));
+  write_moments(folder.path() / kOptimizerFile, model.moments());
+  write_state(folder.path() / "state.json", state);
   write_file(folder.path() / "recipe.toml", dump_recipe(recipe));
   write_manifest(folder.path());
   folder.commit();
@@ -183,9 +179,9 @@ std::optional<Checkpoint> CheckpointStore::load_last(const Recipe& recipe, const
     checkpoint.state = read_state(folder / "state.json");
     check_same_run(folder, recipe, checkpoint.state, expected);
     checkpoint.masters =
-        load_model(folder, {.dtype = states_dtype(recipe), .device = device}).weights();
-    checkpoint.optimizer = make_adamw_state(checkpoint.masters);
-    read_moments(folder / kOptimizerFile, checkpoint.optimizer);
+        load_model(folder, {.dtype = scalar_type(recipe.train.states), .device = device}).weights();
+    checkpoint.moments = make_adamw_state(checkpoint.masters);
+    read_moments(folder / kOptimizerFile, checkpoint.moments);
     return checkpoint;
   }
   LG_CHECK(all.empty(), directory_.string(), ": none of its ", all.size(),

@@ -6,9 +6,8 @@
 #include <string>
 
 #include "longgen/base/files.h"
-#include "longgen/model/config.h"
-#include "longgen/train/optimizer.h"
 #include "longgen/train/recipe/recipe.h"
+#include "longgen/train/trainable_model.h"
 
 namespace longgen {
 
@@ -30,13 +29,11 @@ RunState read_state(const fs::path& file);
 std::string run_differences(const Recipe& saved_recipe, const RunState& saved, const Recipe& recipe,
                             const RunState& expected);
 
-/// The type in which a run keeps the weights that the optimizer changes, gradients and moments.
-at::ScalarType states_dtype(const Recipe& recipe);
-
+/// What is read of a checkpoint; masters and moments in the type of the recipe's train.states.
 struct Checkpoint {
   RunState state;
-  ModelWeights masters;  ///< in states_dtype(), as the moments
-  AdamWState optimizer;
+  ModelWeights masters;
+  AdamWState moments;
 };
 
 /// Folders RUN/checkpoints/step-00000100, each a model directory that longgen and transformers
@@ -48,7 +45,7 @@ class CheckpointStore {
   CheckpointStore(fs::path directory, int64_t keep);
 
   /// Throws Error where it cannot be written (a full disk): older checkpoints stay.
-  void save(const Recipe& recipe, const ModelConfig& config, const Checkpoint& checkpoint) const;
+  void save(const Recipe& recipe, const RunState& state, const TrainableModel& model) const;
 
   /// The last one whose hashes are right, on `device`; damaged ones are passed over with a warning.
   /// nullopt when there are no checkpoints. Throws Error when none is whole, and when the recipe or

@@ -4,9 +4,9 @@
 
 namespace longgen {
 
-StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& batches,
+StepResult train_step(TrainableModel& model, const std::vector<MicroBatch>& batches,
                       int64_t num_targets, int64_t step, const StepOptions& options) {
-  for (const NamedTensor& gradient : model.gradients.parameters()) gradient.tensor.zero_();
+  model.clear_gradients();
   BackwardOptions backward = options.backward;
   backward.loss_scale = 1.0 / static_cast<double>(num_targets);
   StepResult result;
@@ -17,20 +17,16 @@ StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& 
     };
   }
   for (const MicroBatch& batch : batches) {
-    result.loss += backward_pass(model.decoder, batch, backward, model.gradients);
+    result.loss += backward_pass(model.decoder(), batch, backward, model.gradients());
     ++done_batches;
   }
+  // The gradients are complete from here on: what other processes found would be added now.
   result.loss /= static_cast<double>(num_targets);
-  const double norm = result.gradient_norm = gradient_norm(model.gradients);
+  const double norm = result.gradient_norm = gradient_norm(model.gradients());
   const double clip = options.clip_norm;
   const double scale = clip > 0 && norm > clip ? clip / norm : 1.0;
   result.applied = std::isfinite(result.loss) && norm * scale <= kLargestNorm;
-  if (!result.applied) return result;
-  adamw_step(model.gradients, scale, step, options.adamw, model.masters, model.moments);
-  const ModelWeights& computing = model.decoder.weights();
-  if (!computing.embedding_VE.is_same(model.masters.embedding_VE)) {
-    copy_weights(model.masters, computing);
-  }
+  if (result.applied) model.update(scale, step, options.adamw);
   return result;
 }
 

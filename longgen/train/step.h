@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "longgen/train/backward_pass.h"
-#include "longgen/train/optimizer.h"
+#include "longgen/train/trainable_model.h"
 
 namespace longgen {
 
@@ -16,15 +16,6 @@ struct StepOptions {
   double clip_norm = 1;  ///< 0: gradients are not clipped
   /// Called as backward.on_progress, with the share of the whole step's micro-batches.
   std::function<void(double share)> on_progress = {};
-};
-
-/// What a step reads and changes. The decoder computes on the masters themselves, or on a copy in
-/// bf16, which follows them.
-struct TrainedModel {
-  const Decoder& decoder;
-  ModelWeights& masters;
-  AdamWState& moments;
-  ModelWeights& gradients;  ///< in the masters' dtype; what they hold before is forgotten
 };
 
 struct StepResult {
@@ -37,11 +28,12 @@ struct StepResult {
 /// infinite one would never change again, and neither would its weight.
 inline constexpr double kLargestNorm = 1e18;
 
-/// Gradients of the mean loss over all targets of the micro-batches, one after the other, then the
-/// update; `step` counts from 1. Changes nothing where the loss or the gradient's norm is not
-/// finite, or the norm, once clipped, above kLargestNorm. num_targets must be positive. On a GPU
-/// the update may still be under way when it returns.
-StepResult train_step(const TrainedModel& model, const std::vector<MicroBatch>& batches,
+/// Adds up the gradients of the mean loss over all targets, one micro-batch after the other (what
+/// the loss is, backward_pass() alone knows), and then updates the model; `step` counts from 1.
+/// Changes no weight and no moment where the loss or the gradient's norm is not finite, or the
+/// norm, once clipped, above kLargestNorm. num_targets must be positive. On a GPU the update may
+/// still be under way when it returns.
+StepResult train_step(TrainableModel& model, const std::vector<MicroBatch>& batches,
                       int64_t num_targets, int64_t step, const StepOptions& options);
 
 }  // namespace longgen

@@ -11,6 +11,11 @@ import unittest
 from cli_case import CliCase
 from tiny_model import LAYERS, write_tiny_llama
 
+# The process's memory by that planned, of smollm2-135m: docs/bench/cpu_xeon_202611.md has 0.994 to 1.033 for serving
+# and up to 1.07 for training. Plan counts a tokenizer, too, which a preset has not: 17 MiB, 2.5% of serving and 0.7%
+# of a training step. 2% either way are for other machines' allocators and threads.
+MEASURED_TO_PLANNED = {"prefill": (0.994 - 0.025 - 0.02, 1.033 + 0.02), "train": (1 - 0.007 - 0.02, 1.07 + 0.02)}
+
 
 class BenchModelTest(CliCase):
     def measure(self, model, *options):
@@ -59,8 +64,8 @@ class BenchModelTest(CliCase):
         for part in ("prefill", "decode", "train"):
             self.assertAlmostEqual(variant[part]["seconds_to_predicted"],
                                    variant[part]["seconds"] / variant[part]["predicted_seconds"], delta=1e-9)
-        # Weights, gradients, two moments in float32 and the program: plan counts them, and so does the system.
-        self.assertTrue(0.8 < variant["train"]["bytes_to_predicted"] < 1.5, variant["train"])
+        for part, (low, high) in MEASURED_TO_PLANNED.items():
+            self.assertTrue(low < variant[part]["bytes_to_predicted"] < high, (part, variant[part]))
 
     def test_sequences_decoded_together(self):
         write_tiny_llama(self.dir / "tiny")

@@ -11,27 +11,9 @@ import sys
 import unittest
 
 from cli_case import CliCase
-from tiny_model import write_tiny_llama
+from tiny_model import recipe_text, write_tiny_llama
 
 TOKENS = 900  # several blocks, windows and tiles; more than a small chunk
-RECIPE = """
-[model]
-path = "{dir}/hybrid"
-output = "{dir}/{name}"
-[architecture]
-layers = "1"
-sparse = "sink=1,window=2,stride=3"
-context = 4096
-[data]
-path = "{dir}/data"
-sequence_length = 900
-[train]
-steps = 6
-learning_rate = 0.003
-precision = "{precision}"
-[eval]
-every = 0
-"""
 
 
 class DeviceTest(CliCase):
@@ -92,7 +74,10 @@ class DeviceTest(CliCase):
                          "--held-out", "0", "--quiet")
         losses = []
         for device, precision in [("cpu", "float32"), (self.DEVICE, "bfloat16")]:
-            recipe = self.put(f"{precision}.toml", RECIPE.format(dir=self.dir, name=precision, precision=precision))
+            recipe = self.put(f"{precision}.toml", recipe_text(
+                self.dir, model={"path": f"{self.model}", "output": f"{self.dir}/{precision}"},
+                architecture={"sparse": "sink=1,window=2,stride=3", "context": 4096},
+                data={"sequence_length": TOKENS}, train={"steps": 6, "precision": precision}))
             self.run_program("extend", recipe, "--device", device, "--quiet")
             lines = (self.dir / precision / "metrics.jsonl").read_text().splitlines()
             losses.append([json.loads(line)["loss"] for line in lines if '"loss"' in line])

@@ -15,40 +15,17 @@ import time
 import unittest
 
 from cli_case import CliCase
-from tiny_model import END, VOCAB, write_tiny_llama
+from tiny_model import recipe_text, write_tiny_llama
 
 STEPS = 24
 NUM_KILLS = 12
-RECIPE = """
-[model]
-path = "{dir}/model"
-output = "{dir}/run"
-[architecture]
-layers = "1"
-sparse = "sink=0,window=1"
-context = 512
-[data]
-path = "{dir}/data"
-sequence_length = 192
-[train]
-steps = {steps}
-batch_size = 2
-accumulation = 2
-learning_rate = 0.003
-threads = 2
-{more}[eval]
-every = 5
-sequences = 2
-[save]
-every = 1
-"""
 
 
 class ExtendCase(CliCase):
     """A model, a dataset and a recipe, and what a whole run makes of them."""
 
     steps = STEPS
-    more = ""  # lines of [train]
+    more = {}  # of [train]
 
     def setUp(self):
         super().setUp()
@@ -59,7 +36,9 @@ class ExtendCase(CliCase):
             for _ in range(60))
         self.run_program("prepare", self.put("text.txt", text), self.dir / "data", "--model", self.dir / "model",
                          "--held-out", "0.2", "--quiet")
-        self.recipe = self.put("recipe.toml", RECIPE.format(dir=self.dir, steps=self.steps, more=self.more))
+        self.recipe = self.put("recipe.toml", recipe_text(
+            self.dir, data={"sequence_length": 192}, eval={"every": 5, "sequences": 2}, save={"every": 1},
+            train={"steps": self.steps, "batch_size": 2, "accumulation": 2, "threads": 2} | self.more))
 
     def whole_run(self):
         """Files of a run that nothing happens to: its weights, and (step, loss, held-out loss) of its log."""
@@ -165,7 +144,7 @@ class KillTest(ExtendCase):
 
 
 class KillWithBf16StatesTest(KillTest):
-    more = "precision = \"bfloat16\"\nstates = \"bfloat16\"\n"
+    more = {"precision": "bfloat16", "states": "bfloat16"}
 
 
 class StopTest(ExtendCase):
@@ -253,28 +232,45 @@ class FullDiskTest(ExtendCase):
             if name > f"step-{step:08}":
                 shutil.rmtree(self.dir / "run/checkpoints" / name)
 
-    def test_a_disk_without_room(self):
-        """A small file system of the test's own, where the system lets users have one."""
-        expected, _ = self.whole_run()
+    def run_on_a_full_disk(self, num_bytes, *options):
+        """Trains on a small file system of the test's own, where the system lets users have one; gives the message,
+        and what the run's folder and checkpoints/ then held. With more room the run goes on to DIR/done."""
         (self.dir / "run").mkdir()
         script = """
-            mount -t tmpfs -o size="$3" none "$1/run" || exit 99
-            "$2" extend "$1/recipe.toml" --quiet 2> "$1/first.err"
-            echo $? > "$1/first.code"
-            ls -A "$1/run/checkpoints" > "$1/first.names"
-            mount -o remount,size=64m "$1/run"
-            "$2" extend "$1/recipe.toml" --quiet --resume && cp -r "$1/run/model" "$1/done"
+            dir="$1" size="$2"; shift 2
+            mount -t tmpfs -o size="$size" none "$dir/run" || exit 99
+            "$@" --quiet 2> "$dir/first.err"
+            echo $? > "$dir/first.code"
+            ls -A "$dir/run" > "$dir/first.run"
+            ls -A "$dir/run/checkpoints" > "$dir/first.checkpoints"
+            mount -o remount,size=64m "$dir/run"
+            "$@" --quiet --resume && cp -r "$dir/run/model" "$dir/done"
         """
-        checkpoint_bytes = 3 * len(expected)
-        done = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", self.dir,
-                               self.PROGRAM, str(checkpoint_bytes * 3 // 2)], capture_output=True, timeout=120)
+        done = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", self.dir, str(num_bytes),
+                               self.PROGRAM, "extend", self.recipe, *options], capture_output=True, timeout=120)
         if done.returncode in (1, 99) and not (self.dir / "first.code").exists():
             self.skipTest("no file system may be mounted here: " + done.stderr.decode().strip())
         self.assertEqual(done.returncode, 0, done.stderr.decode())
-        self.assertEqual((self.dir / "first.code").read_text(), "1\n")
-        message = (self.dir / "first.err").read_text().splitlines()[-1]
+        code, message, run, checkpoints = ((self.dir / f"first.{name}").read_text()
+                                           for name in ("code", "err", "run", "checkpoints"))
+        self.assertEqual(code, "1\n", message)
         self.assertIn("No space left on device", message)
-        self.check(message, (self.dir / "first.names").read_text().split())
+        return message.splitlines()[-1], run.split(), checkpoints.split()
+
+    def test_a_disk_without_room_for_a_checkpoint(self):
+        expected, _ = self.whole_run()
+        checkpoint_bytes = 3 * len(expected)  # the weights, and two moments
+        message, _, checkpoints = self.run_on_a_full_disk(checkpoint_bytes * 3 // 2)
+        self.check(message, checkpoints)
+        self.assertTrue((self.dir / "done/model.safetensors").read_bytes() == expected, "the weights differ")
+
+    def test_a_disk_without_room_for_the_model(self):
+        expected, _ = self.whole_run()
+        message, run, checkpoints = self.run_on_a_full_disk(len(expected) * 7 // 2, "--set", "save.every=5")
+        self.assertRegex(message, rf"^longgen: error: {self.dir}/run/\.?model.*: cannot be written: No space left on device")
+        self.assertEqual(checkpoints, ["step-00000005"])
+        # Nothing of the model; its state is there before it, so that no model is without one.
+        self.assertEqual(run, ["checkpoints", "metrics.jsonl", "recipe.toml", "state.json", "tensorboard"])
         self.assertTrue((self.dir / "done/model.safetensors").read_bytes() == expected, "the weights differ")
 
 

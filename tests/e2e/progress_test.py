@@ -11,29 +11,9 @@ import unittest
 
 from cli_case import CliCase
 from terminal import Terminal
-from tiny_model import write_tiny_llama
+from tiny_model import recipe_text, write_tiny_llama
 
 WIDTHS = [200, 80, 60, 40, 20]
-RECIPE = """
-[model]
-path = "{dir}/tiny"
-output = "{dir}/run"
-[architecture]
-layers = "1"
-sparse = "sink=0,window=1"
-context = 512
-[data]
-path = "{dir}/data"
-sequence_length = 256
-[train]
-steps = 2
-batch_size = 32
-accumulation = 8
-learning_rate = 0.003
-threads = 1
-[eval]
-every = 0
-"""
 
 
 class ProgressCase(CliCase):
@@ -44,7 +24,9 @@ class ProgressCase(CliCase):
 
     def prepare(self):
         self.run_program("prepare", self.text, self.dir / "data", "--model", self.dir / "tiny", "--quiet")
-        return self.put("a recipe's file.toml", RECIPE.format(dir=self.dir))
+        return self.put("a recipe's file.toml", recipe_text(
+            self.dir, model={"path": f"{self.dir}/tiny"}, data={"sequence_length": 256},
+            train={"steps": 2, "batch_size": 32, "accumulation": 8}))
 
     def lines(self, *arguments, columns=80):
         """What a command drew on its terminal, line by line."""

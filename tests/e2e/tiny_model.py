@@ -59,6 +59,22 @@ def write_safetensors(path, shapes, seed):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
+def recipe_text(directory, **sections):
+    """The text of a recipe for DIRECTORY/model, data and run: one full layer, two that see their own block. Keywords
+    are sections with keys of their own, or others' values: train={"steps": 3}."""
+    keys = {"model": {"path": f"{directory}/model", "output": f"{directory}/run"},
+            "architecture": {"layers": "1", "sparse": "sink=0,window=1", "context": 512},
+            "data": {"path": f"{directory}/data"},
+            "train": {"learning_rate": 0.003, "threads": 1},
+            "eval": {"every": 0}}
+    lines = []
+    for section in keys | sections:
+        lines.append(f"[{section}]")
+        values = keys.get(section, {}) | sections.get(section, {})
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
 def write_tiny_llama(directory, seed=1, head_size=8, context=256):
     """4 heads on 2 KV heads."""
     write_model(directory, config={

@@ -11,27 +11,9 @@ import sys
 import unittest
 
 from cli_case import CliCase
-from tiny_model import END, FFN, VOCAB, WIDTH, byte_alphabet, tokenizer_json, write_tiny_llama
+from tiny_model import END, FFN, VOCAB, WIDTH, byte_alphabet, recipe_text, tokenizer_json, write_tiny_llama
 
 CPU = ["--device", "cpu", "--dtype", "float32"]
-RECIPE = """
-[model]
-path = "{dir}/model"
-output = "{dir}/run"
-[architecture]
-layers = "1"
-sparse = "sink=0,window=1"
-context = 256
-[data]
-path = "{dir}/{data}"
-sequence_length = 64
-[train]
-steps = 1
-learning_rate = 0.001
-threads = 1
-[eval]
-every = 0
-"""
 
 
 def added(id, content, special=True):
@@ -98,9 +80,12 @@ class TokensTest(CliCase):
         for name, text in {"good": "the cat " * 40, "bad": "the <pad> " * 40}.items():
             self.run_program("prepare", self.put(name + ".txt", text), self.dir / name, "--model", self.model,
                              "--held-out", "0")
-        self.run_program("extend", self.put("good.toml", RECIPE.format(dir=self.dir, data="good")), "--quiet")
+        good, bad = (self.put(f"{name}.toml", recipe_text(
+            self.dir, data={"path": f"{self.dir}/{name}", "sequence_length": 64}, train={"steps": 1}))
+            for name in ("good", "bad"))
+        self.run_program("extend", good, "--quiet")
         self.assertTrue((self.dir / "run/model/model.safetensors").exists())
-        message, _ = self.error("extend", self.put("bad.toml", RECIPE.format(dir=self.dir, data="bad")), "--force")
+        message, _ = self.error("extend", bad, "--force")
         self.assertIn(f"the dataset has tokens up to {VOCAB}, but the model a vocabulary of {VOCAB}.", message)
 
     def test_an_id_without_a_token_ends_nothing(self):

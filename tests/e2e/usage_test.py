@@ -16,7 +16,7 @@ import termios
 import unittest
 
 from cli_case import CliCase
-from tiny_model import write_tiny_llama
+from tiny_model import recipe_text, write_tiny_llama
 
 # Commands whose output is not a report: JSON lines, a conversation, a text for other programs.
 NO_REPORT = {"tokenize", "score", "chat", "help", "man", "completion"}
@@ -220,9 +220,7 @@ class FlagsTest(UsageCase):
         """A call of each command that reports or works, and what it reads from stdin."""
         model, text = self.dir / "model", self.put("text.txt", "the sea was calm under a grey sky " * 20)
         write_tiny_llama(model)
-        recipe = self.put("recipe.toml", f'[model]\npath = "{model}"\noutput = "{self.dir}/run"\n'
-                          f'[architecture]\nlayers = "1"\ncontext = 256\n[data]\npath = "{self.dir}/data"\n'
-                          "sequence_length = 32\n[train]\nsteps = 1\n[eval]\nevery = 0\n")
+        recipe = self.put("recipe.toml", recipe_text(self.dir, data={"sequence_length": 32}, train={"steps": 1}))
         small = ["--tokens", "32", "--threads", "2"]
         yield ["import", model, self.dir / "imported"], ""
         yield ["convert", model, self.dir / "hybrid"], ""

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "recipe_test_support.h"
+#include "tests/unit/folder_test.h"
 #include "tiny_run.h"
 
 namespace longgen {

@@ -1,6 +1,6 @@
 // Products of few rows on the GPU: against fp64, what is fused into them, and which ones are left
 // to torch.
-#include "longgen/ops/gpu_ops.h"
+#include "longgen/ops/few_rows.h"
 #include "longgen/ops/linear.h"
 #include "longgen/ops/norm.h"
 #include "tests/gpu/gpu_test.h"

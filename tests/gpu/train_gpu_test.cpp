@@ -10,7 +10,6 @@
 #include "longgen/train/optimizer.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/unit/train/model_cases.h"
-#include "tests/unit/train/recipe_test_support.h"
 #include "tests/unit/train/tiny_run.h"
 
 namespace longgen {
@@ -89,13 +88,13 @@ TEST_P(ModelGpu, LossAndGradientsAreAsGoodAsThoseOfTheCpu) {
 TEST_P(ModelGpu, EveryWayOfRecomputingAndEveryRunGiveTheSameBits) {
   const ModelConfig config = config_of(GetParam(), gpu_config());
   const ModelWeights weights = bf16_weights(config);
-  const auto with = [&](Recompute recompute) {
+  const auto with = [&](Recomputation recompute) {
     return run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute});
   };
-  const Outcome none = with(Recompute::kNone);
-  expect_bits(with(Recompute::kNone), none);
-  expect_bits(with(Recompute::kLayers), none);
-  expect_bits(with(Recompute::kLayersKeepAttention), none);
+  const Outcome none = with(Recomputation::none);
+  expect_bits(with(Recomputation::none), none);
+  expect_bits(with(Recomputation::layers), none);
+  expect_bits(with(Recomputation::layers_keep_attention), none);
 }
 
 TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
@@ -103,7 +102,8 @@ TEST_P(ModelGpu, OffloadedLayerInputsComeBackAsTheyWere) {
   const ModelWeights weights = bf16_weights(config);
   const Outcome kept = run(config, weights, at::kBFloat16, kGpu);
   LayerOffload offload(kGpu);
-  for (const Recompute recompute : {Recompute::kLayers, Recompute::kLayersKeepAttention}) {
+  for (const Recomputation recompute :
+       {Recomputation::layers, Recomputation::layers_keep_attention}) {
     for (int pass = 0; pass < 3; ++pass) {  // later ones use the host's memory again
       expect_bits(
           run(config, weights, at::kBFloat16, kGpu, {.recompute = recompute, .offload = &offload}),
@@ -120,7 +120,7 @@ TEST_P(ModelGpu, ChunksOfTheFeedForwardNetworkChangeNoBitWhateverIsRecomputed) {
   for (int64_t t = 0; t < kFeedForwardRows + 700; t += 1000) starts.push_back(t);
   const MicroBatch batch = packed_batch(kFeedForwardRows + 700, starts);
   const Outcome none =
-      run(config, weights, at::kBFloat16, kGpu, {.recompute = Recompute::kNone}, batch);
+      run(config, weights, at::kBFloat16, kGpu, {.recompute = Recomputation::none}, batch);
   LayerOffload offload(kGpu);
   expect_bits(run(config, weights, at::kBFloat16, kGpu, {.offload = &offload}, batch), none);
   // No chunk is left out or taken twice: that would be an error of about a half.
@@ -186,7 +186,7 @@ TEST_F(MemoryGpu, APassTakesWhatIsPlanned) {
     const int64_t found = growth(mode == Offloading::none ? nullptr : &offload);
     EXPECT_NEAR(static_cast<double>(found) / static_cast<double>(planned), 1, 0.15)
         << format_bytes(found) << " of " << format_bytes(planned) << " planned, offload "
-        << offloading_name(mode);
+        << kOffloadings.name(mode);
   }
 }
 

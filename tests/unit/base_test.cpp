@@ -14,19 +14,12 @@
 #include "longgen/base/nearest_name.h"
 #include "longgen/base/units.h"
 #include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
 namespace {
 
-class FilesTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    dir_ = fs::temp_directory_path() / ("longgen_base_test." + std::to_string(::getpid()));
-    fs::create_directories(dir_);
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-  fs::path dir_;
-};
+using FilesTest = FolderTest;
 
 TEST_F(FilesTest, AtomicFileLeavesTheOldContentWithoutCommit) {
   write_file(dir_ / "a", "old");

@@ -13,7 +13,7 @@
 namespace longgen {
 
 AppendFile::AppendFile(fs::path path, Start start) : path_(std::move(path)) {
-  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (start == Start::kNew ? O_EXCL : 0);
+  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (start == Start::create ? O_EXCL : 0);
   fd_ = ::open(path_.c_str(), flags, 0644);
   LG_CHECK(fd_ >= 0, path_.string(), ": cannot be written: ", std::strerror(errno), ".");
   struct stat info {};

@@ -13,8 +13,8 @@ namespace longgen {
 class AppendFile {
  public:
   enum class Start {
-    kContinue,  ///< append to an existing file, or create it
-    kNew,       ///< create it; an existing one is an error
+    append,  ///< append to an existing file, or create it
+    create,  ///< create it; an existing one is an error
   };
 
   /// Throws Error naming the file and the system's reason.

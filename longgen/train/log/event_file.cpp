@@ -97,7 +97,7 @@ std::unique_ptr<AppendFile> create(const fs::path& directory) {
     const fs::path path =
         directory / ("events.out.tfevents." + std::to_string(seconds) + "." + host + ".longgen");
     if (fs::exists(path, error)) continue;
-    return std::make_unique<AppendFile>(path, AppendFile::Start::kNew);
+    return std::make_unique<AppendFile>(path, AppendFile::Start::create);
   }
 }
 

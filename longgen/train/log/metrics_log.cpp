@@ -52,7 +52,7 @@ fs::path prepared(const fs::path& path, int64_t resume_step) {
 }  // namespace
 
 MetricsLog::MetricsLog(const fs::path& path, int64_t resume_step)
-    : file_(prepared(path, resume_step), AppendFile::Start::kContinue) {}
+    : file_(prepared(path, resume_step), AppendFile::Start::append) {}
 
 void MetricsLog::write(const OrderedJson& fields) {
   LG_CHECK(fields.is_object() && fields.contains("step") && fields["step"].is_number_integer(),

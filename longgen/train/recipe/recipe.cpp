@@ -55,10 +55,7 @@ std::string value_text(const RopeChange& rope, Rope) {
 
 template <typename Enum, size_t N>
 std::string value_text(Enum value, const Choice<Enum, N>& choice) {
-  for (const auto& name : choice.names) {
-    if (name.value == value) return toml_quoted(name.text);
-  }
-  LG_FAIL("[recipe] internal error: an enum value without a name. Please report this.");
+  return toml_quoted(choice.name(value));
 }
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
@@ -67,7 +64,7 @@ using Lines = std::vector<std::pair<std::string, std::string>>;
 Lines fixed_values(const Recipe& recipe) {
   Lines lines;
   for_each(recipe, [&](const Key& key, const auto& value, const auto& rule) {
-    if (key.on_resume != OnResume::kFixed || key.name == "train.tokens") return;
+    if (key.on_resume != OnResume::fixed || key.name == "train.tokens") return;
     lines.emplace_back(key.name, key.name == "train.steps" ? std::to_string(recipe.total_steps())
                                                            : value_text(value, rule));
   });

@@ -10,25 +10,17 @@
 #include "longgen/base/files.h"
 #include "longgen/data/packing.h"
 #include "longgen/model/convert.h"
+#include "longgen/plan/activations.h"
+#include "longgen/plan/number_format.h"
 #include "longgen/train/recipe/schedule.h"
 
 namespace longgen {
 
 /// What a token of a packed sample may attend to.
 enum class DocumentMask {
-  kDocuments,  ///< each document is a sequence of its own: Sample::doc_starts goes to attention
-  kNone,       ///< the sample is one sequence: documents see those before them
+  documents,  ///< each document is a sequence of its own: Sample::doc_starts goes to attention
+  none,       ///< the sample is one sequence: documents see those before them
 };
-enum class Precision { kFloat32, kBfloat16 };
-/// What the forward pass keeps for the backward pass.
-enum class Recompute {
-  kLayers,               ///< the input of each layer; the layer is computed again
-  kLayersKeepAttention,  ///< also the outputs of attention, which is then not computed again
-  kNone,                 ///< everything
-};
-
-/// What waits for the backward pass in host memory instead of on the GPU.
-enum class Offload { kNone, kLayerInputs };
 
 /// Member names are the keys of the file; docs/recipes.md has types, ranges and meanings. A Recipe
 /// that parse_recipe() gives is complete and consistent: no value stands for "default" any more.
@@ -50,8 +42,8 @@ struct Recipe {
   struct Data {
     std::string path;             ///< directory that `longgen prepare` wrote
     int64_t sequence_length = 0;  ///< tokens of a sample, at most the context
-    PackingMode packing = PackingMode::kPacked;
-    DocumentMask mask = DocumentMask::kDocuments;
+    PackingMode packing = PackingMode::packed;
+    DocumentMask mask = DocumentMask::documents;
     int64_t seed = 0;  ///< order of the samples
     bool operator==(const Data&) const = default;
   } data;
@@ -62,20 +54,20 @@ struct Recipe {
     int64_t steps = 0;         ///< 0: given as tokens
     int64_t tokens = 0;        ///< 0: given as steps
     double learning_rate = 1e-4;
-    ScheduleKind schedule = ScheduleKind::kCosine;
+    ScheduleKind schedule = ScheduleKind::cosine;
     int64_t warmup_steps = 0;
     double final_lr_share = 0.1;
     double weight_decay = 0.1;
     double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-    double clip_norm = 1;                       ///< 0: gradients are not clipped
-    int64_t max_skipped_steps = 10;             ///< in a row; then the run stops with an error
-    Precision precision = Precision::kFloat32;  ///< of the computation
-    /// The type of the weights that the optimizer changes, of gradients and of moments. kBfloat16
-    /// goes only with precision kBfloat16: there are no masters, updates are rounded
+    double clip_norm = 1;                            ///< 0: gradients are not clipped
+    int64_t max_skipped_steps = 10;                  ///< in a row; then the run stops with an error
+    NumberFormat precision = NumberFormat::float32;  ///< of the computation
+    /// The type of the weights that the optimizer changes, of gradients and of moments. bfloat16
+    /// goes only with precision bfloat16: there are no masters, updates are rounded
     /// stochastically.
-    Precision states = Precision::kFloat32;
-    Recompute recompute = Recompute::kLayers;
-    Offload offload = Offload::kNone;
+    NumberFormat states = NumberFormat::float32;
+    Recomputation recompute = Recomputation::layers;
+    Offloading offload = Offloading::none;
     int64_t loss_chunk_rows = 0;  ///< 0: what suits the device (kChunkRowsOfDevice)
     int64_t seed = 0;             ///< of whatever training draws besides the order of the samples
     int64_t threads = 0;          ///< 0: all cores

@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "longgen/base/choice.h"
 #include "longgen/base/threads.h"
 #include "longgen/model/config_limits.h"
 #include "longgen/train/recipe/recipe.h"
@@ -12,12 +13,12 @@
 namespace longgen::recipe_fields {
 
 enum class OnResume {
-  kFixed,  ///< part of recipe_hash
-  kFree,
+  fixed,  ///< part of recipe_hash
+  free,
 };
 struct Key {
   std::string_view name;
-  OnResume on_resume = OnResume::kFixed;
+  OnResume on_resume = OnResume::fixed;
 };
 
 /// Any text but an empty one. With `list` also a list of integers, kept as "1,2,3".
@@ -36,31 +37,13 @@ struct Number {
 struct YesNo {};
 struct Rope {};
 
-template <typename Enum>
-struct Name {
-  std::string_view text;
-  Enum value;
-};
-template <typename Enum, size_t N>
-struct Choice {
-  std::array<Name<Enum>, N> names;
-};
-
 inline constexpr Choice<PackingMode, 2> kPackings{
-    {{{"packed", PackingMode::kPacked}, {"whole", PackingMode::kWhole}}}};
+    {{{"packed", PackingMode::packed}, {"whole", PackingMode::whole}}}};
 inline constexpr Choice<DocumentMask, 2> kMasks{
-    {{{"documents", DocumentMask::kDocuments}, {"none", DocumentMask::kNone}}}};
-inline constexpr Choice<ScheduleKind, 3> kSchedules{{{{"cosine", ScheduleKind::kCosine},
-                                                      {"linear", ScheduleKind::kLinear},
-                                                      {"constant", ScheduleKind::kConstant}}}};
-inline constexpr Choice<Precision, 2> kPrecisions{
-    {{{"float32", Precision::kFloat32}, {"bfloat16", Precision::kBfloat16}}}};
-inline constexpr Choice<Recompute, 3> kRecomputes{
-    {{{"layers", Recompute::kLayers},
-      {"layers_keep_attention", Recompute::kLayersKeepAttention},
-      {"none", Recompute::kNone}}}};
-inline constexpr Choice<Offload, 2> kOffloads{
-    {{{"none", Offload::kNone}, {"layer_inputs", Offload::kLayerInputs}}}};
+    {{{"documents", DocumentMask::documents}, {"none", DocumentMask::none}}}};
+inline constexpr Choice<ScheduleKind, 3> kSchedules{{{{"cosine", ScheduleKind::cosine},
+                                                      {"linear", ScheduleKind::linear},
+                                                      {"constant", ScheduleKind::constant}}}};
 
 /// A token that sees no other has a softmax over one key, of which the gradient of q and k is 0 but
 /// for rounding errors. AdamW, which divides a gradient by its size, would train them on those.
@@ -86,7 +69,7 @@ inline constexpr double kMinClipNorm = 1e-6;
 /// Recipe.
 template <typename R, typename Visit>
 void for_each(R& r, Visit&& visit) {
-  constexpr auto kFree = OnResume::kFree;
+  constexpr auto kFree = OnResume::free;
   visit(Key{"model.path"}, r.model.path, Text{.missing = "the directory of the model"});
   visit(Key{"model.output", kFree}, r.model.output, Text{.missing = "a directory to write to"});
 
@@ -118,10 +101,10 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"train.clip_norm"}, r.train.clip_norm,
         Number{.low = 0, .high = 1e6, .smallest = kMinClipNorm});
   visit(Key{"train.max_skipped_steps", kFree}, r.train.max_skipped_steps, Count{1, kMaxSteps});
-  visit(Key{"train.precision"}, r.train.precision, kPrecisions);
-  visit(Key{"train.states"}, r.train.states, kPrecisions);
-  visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputes);
-  visit(Key{"train.offload", kFree}, r.train.offload, kOffloads);
+  visit(Key{"train.precision"}, r.train.precision, kNumberFormats);
+  visit(Key{"train.states"}, r.train.states, kNumberFormats);
+  visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputations);
+  visit(Key{"train.offload", kFree}, r.train.offload, kOffloadings);
   visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{0, kMaxLength});
   visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});
   visit(Key{"train.threads", kFree}, r.train.threads, Count{0, kMaxThreads});

@@ -203,7 +203,7 @@ void check_decay(const Recipe& recipe) {
 
 void check_states(const Recipe& recipe) {
   const Recipe::Train& train = recipe.train;
-  LG_CHECK(train.states == Precision::kFloat32 || train.precision == Precision::kBfloat16,
+  LG_CHECK(train.states == NumberFormat::float32 || train.precision == NumberFormat::bfloat16,
            recipe.where("train.states"),
            ": weights in bfloat16 are computed with in bfloat16: expected \"float32\" with "
            "train.precision = \"float32\", found \"bfloat16\".");
@@ -212,7 +212,7 @@ void check_states(const Recipe& recipe) {
 void check_offload(const Recipe& recipe) {
   const Recipe::Train& train = recipe.train;
   LG_CHECK(
-      train.offload == Offload::kNone || train.recompute != Recompute::kNone,
+      train.offload == Offloading::none || train.recompute != Recomputation::none,
       recipe.where("train.offload"),
       ": with train.recompute = \"none\" everything stays on the GPU: expected \"none\", found "
       "\"layer_inputs\".");

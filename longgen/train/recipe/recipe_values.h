@@ -39,11 +39,11 @@ void read(const Entry& entry, Enum& member, const Choice<Enum, N>& rule) {
   const auto* text = entry.node->as_string();
   std::string expected;
   for (size_t i = 0; i < N; ++i) {
-    if (text != nullptr && text->get() == rule.names[i].text) {
-      member = rule.names[i].value;
+    if (text != nullptr && text->get() == rule.choices[i].name) {
+      member = rule.choices[i].value;
       return;
     }
-    expected += (i == 0 ? "" : i + 1 == N ? " or " : ", ") + toml_quoted(rule.names[i].text);
+    expected += (i == 0 ? "" : i + 1 == N ? " or " : ", ") + toml_quoted(rule.choices[i].name);
   }
   wrong(entry, expected);
 }

@@ -14,12 +14,11 @@ double Schedule::learning_rate_at(int64_t step) const {
   if (step <= warmup_steps) {
     return peak * (static_cast<double>(step) / static_cast<double>(warmup_steps));
   }
-  if (kind == ScheduleKind::kConstant) return peak;
+  if (kind == ScheduleKind::constant) return peak;
   const double progress =
       static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);
-  const double left = kind == ScheduleKind::kLinear
-                          ? 1 - progress
-                          : (1 + std::cos(std::numbers::pi * progress)) / 2;
+  const double left =
+      kind == ScheduleKind::linear ? 1 - progress : (1 + std::cos(std::numbers::pi * progress)) / 2;
   return peak * (final_share + (1 - final_share) * left);
 }
 

@@ -5,14 +5,14 @@
 
 namespace longgen {
 
-enum class ScheduleKind { kCosine, kLinear, kConstant };
+enum class ScheduleKind { cosine, linear, constant };
 
-/// Linear warm-up to the peak, then a fall to final_share * peak, or none (kConstant). A function
+/// Linear warm-up to the peak, then a fall to final_share * peak, or none (constant). A function
 /// of the step alone, so that a resumed run goes on exactly.
 struct Schedule {
-  ScheduleKind kind = ScheduleKind::kCosine;
+  ScheduleKind kind = ScheduleKind::cosine;
   double peak = 0;
-  double final_share = 0;    ///< of the peak; reached at the last step; not used by kConstant
+  double final_share = 0;    ///< of the peak; reached at the last step; not used by constant
   int64_t warmup_steps = 0;  ///< 0: the fall begins with the first step
   int64_t total_steps = 1;
 

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "longgen/base/check.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
@@ -228,12 +229,7 @@ TEST(PatternTest, ParsesPresetsAndReadsItselfBack) {
 }
 
 std::string sparse_error(const char* text) {
-  try {
-    Pattern::parse_sparse(text);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+  return error_of([&] { Pattern::parse_sparse(text); });
 }
 
 TEST(PatternTest, FullIsNoSparsePatternAndNotNamedWhereItIsRefused) {

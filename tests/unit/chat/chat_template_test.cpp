@@ -2,9 +2,9 @@
 #include "longgen/chat/chat_template.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "tests/unit/chat/render.h"
+#include "tests/unit/folder_test.h"
 #include "tests/unit/tokenizer/test_tokenizers.h"
 
 namespace longgen {
@@ -108,28 +108,22 @@ TEST(ChatTemplateTest, StopTokensAreWhatEndsATurn) {
   EXPECT_EQ(stops("{{ raise_exception('no') }}"), Names{"</s>"});
 }
 
-class ModelDirectory : public testing::Test {
+class ModelDirectory : public FolderTest {
  protected:
   void SetUp() override {
-    directory_ = fs::temp_directory_path() / ("longgen_chat_test." + std::to_string(::getpid()));
-    fs::create_directories(directory_ / "additional_chat_templates");
+    FolderTest::SetUp();
+    fs::create_directories(dir_ / "additional_chat_templates");
   }
-  void TearDown() override { fs::remove_all(directory_); }
 
-  void config(const Json& json) {
-    write_file(directory_ / "tokenizer_config.json", dump_json(json));
-  }
+  void config(const Json& json) { write_file(dir_ / "tokenizer_config.json", dump_json(json)); }
   std::string rendered(const ChatRequest& request) {
     try {
-      return ChatTemplate::load(directory_).render(request).text;
+      return ChatTemplate::load(dir_).render(request).text;
     } catch (const Error& error) {
       const std::string message = error.what();
-      return message.starts_with(directory_.string()) ? message.substr(directory_.string().size())
-                                                      : message;
+      return message.starts_with(dir_.string()) ? message.substr(dir_.string().size()) : message;
     }
   }
-
-  fs::path directory_;
 };
 
 TEST_F(ModelDirectory, HasItsTemplateInTheConfig) {
@@ -159,15 +153,15 @@ TEST_F(ModelDirectory, HasSeveralTemplates) {
   config({{"chat_template", {{{"name", "rag"}, {"template", "R"}}}}});
   EXPECT_EQ(rendered(question()),
             "/tokenizer_config.json: expected a chat template named default among its templates.");
-  write_file(directory_ / "chat_template.jinja", "file\n");
+  write_file(dir_ / "chat_template.jinja", "file\n");
   EXPECT_EQ(rendered(question()) + rendered(with_tools), "filefile") << "the file comes first";
-  write_file(directory_ / "additional_chat_templates/tool_use.jinja", "tools");
+  write_file(dir_ / "additional_chat_templates/tool_use.jinja", "tools");
   EXPECT_EQ(rendered(with_tools), "tools");
 }
 
 TEST_F(ModelDirectory, HasItsTokensInTheOlderFile) {
   config({{"bos_token", "<s>"}, {"chat_template", "{{ bos_token }}{{ eos_token }}"}});
-  write_file(directory_ / "special_tokens_map.json", R"({"eos_token":{"content":"</s>"}})");
+  write_file(dir_ / "special_tokens_map.json", R"({"eos_token":{"content":"</s>"}})");
   EXPECT_EQ(rendered(question()), "<s></s>");
 }
 

@@ -63,7 +63,7 @@ void check_sample(const TokenDataset& dataset, const Sample& sample, size_t leng
 
 TEST_F(PackingTest, AnEpochHoldsEveryTokenOnce) {
   const TokenDataset dataset = mixed();
-  for (const PackingMode mode : {PackingMode::kPacked, PackingMode::kWhole}) {
+  for (const PackingMode mode : {PackingMode::packed, PackingMode::whole}) {
     for (const int64_t length : {int64_t{1}, int64_t{7}, int64_t{64}, dataset.num_tokens()}) {
       const Packing packing(dataset, {length, mode, 3});
       EXPECT_EQ(packing.samples_per_epoch(), dataset.num_tokens() / length);
@@ -83,7 +83,7 @@ TEST_F(PackingTest, AnEpochHoldsEveryTokenOnce) {
 
 TEST_F(PackingTest, AnySampleCanBeMadeAlone) {
   const TokenDataset dataset = mixed();
-  const PackingOptions options{32, PackingMode::kPacked, 11};
+  const PackingOptions options{32, PackingMode::packed, 11};
   const Packing sequential(dataset, options), random(dataset, options);
   const int64_t count = 3 * sequential.samples_per_epoch();
   std::vector<Sample> samples;
@@ -98,8 +98,8 @@ TEST_F(PackingTest, AnySampleCanBeMadeAlone) {
 
 TEST_F(PackingTest, SeedsAndEpochsGiveOtherOrders) {
   const TokenDataset dataset = mixed();
-  const Packing one(dataset, {32, PackingMode::kPacked, 1}),
-      two(dataset, {32, PackingMode::kPacked, 2});
+  const Packing one(dataset, {32, PackingMode::packed, 1}),
+      two(dataset, {32, PackingMode::packed, 2});
   int same_seed = 0, same_epoch = 0;
   const int64_t count = one.samples_per_epoch();
   for (int64_t i = 0; i < count; ++i) {
@@ -112,7 +112,7 @@ TEST_F(PackingTest, SeedsAndEpochsGiveOtherOrders) {
 
 TEST_F(PackingTest, WholeSamplesAreSlicesOfOneDocument) {
   const TokenDataset dataset = numbered({100, 5, 64, 33, 31, 3, 20});
-  const Packing packing(dataset, {32, PackingMode::kWhole, 9});
+  const Packing packing(dataset, {32, PackingMode::whole, 9});
   // 100: three slices and 4 left; 64: two; 33: one and 1 left; then 5 + 4 + 1 + 31 + 3 + 20 = 64.
   EXPECT_EQ(packing.samples_per_epoch(), 8);
   int slices = 0;
@@ -128,7 +128,7 @@ TEST_F(PackingTest, WholeSamplesAreSlicesOfOneDocument) {
 
 TEST_F(PackingTest, TheTokenBeyondTheSampleIsATarget) {
   const TokenDataset dataset = numbered({10});
-  const Packing packing(dataset, {5, PackingMode::kPacked, 0});
+  const Packing packing(dataset, {5, PackingMode::packed, 0});
   std::map<int32_t, std::vector<int32_t>> targets;
   for (int64_t i = 0; i < 2; ++i) {
     targets[packing.sample(i).tokens[0]] = packing.sample(i).targets;
@@ -139,7 +139,7 @@ TEST_F(PackingTest, TheTokenBeyondTheSampleIsATarget) {
 
 TEST_F(PackingTest, SeveralThreadsMayAsk) {
   const TokenDataset dataset = mixed();
-  const PackingOptions options{16, PackingMode::kPacked, 4};
+  const PackingOptions options{16, PackingMode::packed, 4};
   const Packing alone(dataset, options), shared(dataset, options);
   const int64_t count = 6 * alone.samples_per_epoch();
   std::vector<std::vector<int32_t>> tokens(static_cast<size_t>(count));
@@ -160,17 +160,14 @@ TEST_F(PackingTest, SeveralThreadsMayAsk) {
 TEST_F(PackingTest, TooFewTokensAndBadLengthsAreErrors) {
   const TokenDataset dataset = numbered({10, 5});
   EXPECT_TRUE(contains(error_of([&] {
-                         Packing(dataset, {16, PackingMode::kPacked, 0});
+                         Packing(dataset, {16, PackingMode::packed, 0});
                        }),
                        "split train has 15 tokens, fewer than one sample of 16"));
-  EXPECT_TRUE(contains(error_of([&] {
-                         Packing(dataset, {0, PackingMode::kPacked, 0});
-                       }),
-                       "length"));
+  EXPECT_TRUE(contains(error_of([&] { Packing(dataset, {0, PackingMode::packed, 0}); }), "length"));
   const TokenDataset none = TokenDataset::open(dir_ / "out", kHeldOutSplit);
   EXPECT_EQ(none.num_documents(), 0);
-  EXPECT_TRUE(contains(error_of([&] { Packing(none, {1, PackingMode::kPacked, 0}); }), "0 tokens"));
-  const Packing packing(dataset, {5, PackingMode::kPacked, 0});
+  EXPECT_TRUE(contains(error_of([&] { Packing(none, {1, PackingMode::packed, 0}); }), "0 tokens"));
+  const Packing packing(dataset, {5, PackingMode::packed, 0});
   EXPECT_TRUE(contains(error_of([&] { packing.sample(-1); }), "sample index"));
 }
 

@@ -64,7 +64,7 @@ TEST_F(PrepareTest, LargeVocabulariesTake32Bits) {
   EXPECT_EQ(dataset.tokens(0), (std::vector<int32_t>{65536, 1, kEndId}));
   EXPECT_EQ(fs::file_size(dir_ / "out/train-00000.bin"), 12u);
   EXPECT_EQ(prepare_dataset(byte_encoder(65536), options({dir_ / "a.txt"})).token_type,
-            TokenType::kUint16);
+            TokenType::uint16);
 }
 
 TEST_F(PrepareTest, BeginAndEndIdsAreOptional) {

@@ -1,13 +1,11 @@
-// What the tests of data/ share: a folder of their own, compressed files, a tokenizer of bytes.
+// What the tests of data/ share: compressed files, a tokenizer of bytes.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "longgen/data/prepare.h"
 #include "longgen/data/token_dataset.h"
 #include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
 
@@ -81,22 +80,8 @@ inline std::vector<std::string> texts_of(const TokenDataset& dataset) {
   return texts;
 }
 
-class DataTest : public ::testing::Test {
+class DataTest : public FolderTest {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    dir_ = fs::temp_directory_path() /
-           ("longgen_data_test." + std::string(info->name()) + "." + std::to_string(::getpid()));
-    fs::create_directories(dir_);
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
-  fs::path put(const std::string& name, const std::string& bytes) {
-    fs::create_directories((dir_ / name).parent_path());
-    std::ofstream(dir_ / name, std::ios::binary) << bytes;
-    return dir_ / name;
-  }
-
   PrepareOptions options(std::vector<fs::path> inputs) {
     PrepareOptions options;
     options.inputs = std::move(inputs);
@@ -127,8 +112,6 @@ class DataTest : public ::testing::Test {
     std::sort(names.begin(), names.end());
     return names;
   }
-
-  fs::path dir_;
 };
 
 using Texts = std::vector<std::string>;

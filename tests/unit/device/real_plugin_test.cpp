@@ -14,6 +14,8 @@
 namespace longgen {
 namespace {
 
+TEST(RealPlugin, StandsBesideTheOps) { EXPECT_EQ(gpu_plugin_file(), PLUGIN); }
+
 TEST(RealPlugin, FillsTheWholeTable) {
   ASSERT_NE(dlopen(LIBTORCH_CUDA, RTLD_NOW | RTLD_GLOBAL), nullptr) << dlerror();
   const OpenedPlugin opened = open_gpu_plugin(PLUGIN);

@@ -28,10 +28,10 @@ TEST(GnuplotString, ShortensByCharacters) {
   EXPECT_EQ(gnuplot_string("'''", 2), "\"\\047\\047…\"");
 }
 
-class Gnuplot : public FolderTest {
+class Gnuplot : public ReportTest {
  protected:
   void SetUp() override {
-    FolderTest::SetUp();
+    ReportTest::SetUp();
     write_file(dir_ / "p.dat", "1 1\n2 4\n");
     write_file(dir_ / "p.gp", gnuplot_script("p", 320, 240, "plot 'p.dat' notitle\n"));
   }

@@ -30,7 +30,7 @@ TEST(ModelNames, OneFolderHasOneName) {
   EXPECT_EQ(model_names({"/x/hyb", "/x/y/../hyb/.", "/y/hyb"}), (Names{"x/hyb", "x/hyb", "y/hyb"}));
 }
 
-class ModelReport : public FolderTest {
+class ModelReport : public ReportTest {
  protected:
   /// Writes the report of a model as `longgen eval needle` does, and gives its name.
   std::string write(const std::string& model, const std::string& directory) {

@@ -50,7 +50,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return ::testing::AssertionSuccess();
 }
 
-class Report : public FolderTest {
+class Report : public ReportTest {
  protected:
   ReportOptions options(const std::string& name) {
     ReportOptions options;

@@ -1,14 +1,14 @@
-// What the tests of eval/ share: error texts, and a folder of their own.
+// What the tests of eval/ share.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <string>
 #include <vector>
 
 #include "longgen/base/files.h"
 #include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
 
@@ -24,24 +24,15 @@ inline int64_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
-class FolderTest : public ::testing::Test {
+/// A test with a folder for reports.
+class ReportTest : public FolderTest {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    dir_ = fs::temp_directory_path() /
-           ("longgen_report_test." + std::string(info->name()) + "." + std::to_string(::getpid()));
-    fs::create_directories(dir_);
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-
   /// Writes a program that stands in for gnuplot.
   std::string put_program(const std::string& name, const std::string& script) {
     write_file(dir_ / name, "#!/bin/sh\n" + script);
     fs::permissions(dir_ / name, fs::perms::owner_all);
     return (dir_ / name).string();
   }
-
-  fs::path dir_;
 };
 
 }  // namespace longgen

@@ -14,19 +14,19 @@
 namespace longgen {
 namespace {
 
-/// The metadata of a tiny Llama without tensors.
+/// The metadata of a tiny model without tensors.
 GgufBuilder tiny_gguf(const std::string& architecture = "llama") {
   GgufBuilder builder;
   const auto number = [&](const std::string& key, uint32_t value) {
-    builder.key(key, GgufValueType::u32, raw(value));
+    builder.key(architecture + "." + key, GgufValueType::u32, raw(value));
   };
   builder.key("general.architecture", GgufValueType::string, gguf_string(architecture));
-  number("llama.block_count", 1);
-  number("llama.embedding_length", 4);
-  number("llama.feed_forward_length", 4);
-  number("llama.context_length", 64);
-  number("llama.attention.head_count", 2);
-  builder.key("llama.attention.layer_norm_rms_epsilon", GgufValueType::f32, raw(1e-5F));
+  number("block_count", 1);
+  number("embedding_length", 4);
+  number("feed_forward_length", 4);
+  number("context_length", 64);
+  number("attention.head_count", 2);
+  builder.key(architecture + ".attention.layer_norm_rms_epsilon", GgufValueType::f32, raw(1e-5F));
   return builder;
 }
 
@@ -228,7 +228,24 @@ TEST(GgufConfig, SlidingWindowsAreRefusedAsInDirectories) {
   EXPECT_ERROR(
       window(63),
       "m.gguf: key llama.attention.sliding_window: expected none or at least "
-      "llama.context_length, 64, found 63. longgen does not import sliding-window models.");
+      "llama.context_length, 64, found 63. longgen does not import sliding-window models of "
+      "this architecture.");
+}
+
+TEST(GgufConfig, EveryLayerOfPhi3HasTheWindow) {
+  const auto phi3 = [](uint32_t window) {
+    GgufBuilder builder = tiny_gguf("phi3");
+    builder.tensor("token_embd.weight", {4, 4}, GgmlType::f32, 0);
+    builder.key("phi3.attention.sliding_window", GgufValueType::u32, raw(window));
+    const std::string bytes = builder.file(std::string(64, '\0'));
+    return gguf_config(GgufFile(bytes, "m.gguf"));
+  };
+  EXPECT_EQ(phi3(16).family, "phi3");
+  EXPECT_TRUE(phi3(16).fused_projections);
+  EXPECT_EQ(phi3(16).layers.window_layers(), (std::vector<int64_t>{0}));
+  EXPECT_EQ(phi3(16).layers.window_tokens(), 16);
+  EXPECT_TRUE(phi3(0).layers.is_all_full());
+  EXPECT_TRUE(phi3(64).layers.is_all_full());
 }
 
 class GgufImport : public FolderTest {
@@ -242,7 +259,7 @@ class GgufImport : public FolderTest {
 TEST_F(GgufImport, NamesWhatIsWrong) {
   const std::string data(64, '\0');
   EXPECT_ERROR(import_file(tiny_gguf("mamba").file()),
-               "key general.architecture: expected llama, qwen2 or qwen3, found \"mamba\"");
+               "key general.architecture: expected llama, qwen2, qwen3 or phi3, found \"mamba\"");
   EXPECT_ERROR(import_file(tiny_gguf().file()), "tensor token_embd.weight is missing");
   EXPECT_ERROR(import_file(with_embedding().file(data)),
                "tensor blk.0.attn_norm.weight is missing");

@@ -199,9 +199,9 @@ TEST(Config, BiasesAreThoseThatTheFamilyReads) {
 TEST(Config, FamiliesAreListedWhereOneIsNotKnown) {
   EXPECT_ERROR(
       parse(with("model_type", "gpt2")),
-      "c.json: field model_type: expected llama, mistral, qwen2, qwen3 or seed_oss, found "
+      "c.json: field model_type: expected llama, mistral, qwen2, qwen3, seed_oss or phi3, found "
       "\"gpt2\". longgen has no other family (Llama 2 to 3.2 and SmolLM2 are llama, Qwen2.5 "
-      "is qwen2).");
+      "is qwen2, Phi-4 is phi3).");
 }
 
 TEST(Config, FieldsOfOtherArithmeticAreRefusedByName) {

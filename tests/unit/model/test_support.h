@@ -1,39 +1,15 @@
-// What the tests of model/ share: error texts, a folder of their own, a small config.
+// What the tests of model/ share: a small config.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <string>
 
-#include "longgen/base/check.h"
-#include "longgen/base/files.h"
 #include "longgen/model/config.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
-
-#define EXPECT_ERROR(statement, part)                                                   \
-  do {                                                                                  \
-    std::string message_of_error;                                                       \
-    try {                                                                               \
-      statement;                                                                        \
-    } catch (const ::longgen::Error& error) {                                           \
-      message_of_error = error.what();                                                  \
-    }                                                                                   \
-    EXPECT_NE(message_of_error.find(part), std::string::npos)                           \
-        << "expected \"" << (part) << "\" in the error \"" << message_of_error << "\""; \
-  } while (false)
-
-class FolderTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    dir_ = fs::temp_directory_path() / ("longgen_model_test." + std::to_string(::getpid()));
-    fs::remove_all(dir_);
-    fs::create_directories(dir_);
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-  fs::path dir_;
-};
 
 /// Returns the config.json of a Llama of `num_layers` layers, 6 heads on 2 KV heads of 16.
 inline Json tiny_json(int64_t num_layers = 3) {

@@ -47,6 +47,9 @@ FAMILIES = {
     "qwen2-tied-yarn": ("qwen2", dict(tie_word_embeddings=True, rope_parameters=YARN)),
     "qwen3": ("qwen3", dict(head_dim=32)),
     "qwen3-bias-tied": ("qwen3", dict(head_dim=32, attention_bias=True, tie_word_embeddings=True)),
+    "phi3": ("phi3", {}),
+    "phi3-mha-window-tied": ("phi3", dict(num_key_value_heads=4, sliding_window=100,
+                                          tie_word_embeddings=True)),
     "seed_oss": ("seed_oss", dict(head_dim=16)),
     "seed_oss-biases": ("seed_oss", dict(head_dim=32, attention_bias=False, attention_out_bias=True,
                                          mlp_bias=True)),
@@ -272,7 +275,8 @@ GGUF_NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
               "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
               "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
               "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
-              "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+              "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+              "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
 GGUF_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
@@ -290,6 +294,8 @@ def write_gguf(model, path, kv_heads_by_layer=False):
                              if kv_heads_by_layer else config.num_key_value_heads)
     writer.add_key_length(head)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if kind == "phi3" and config.sliding_window:
+        writer.add_sliding_window(config.sliding_window)
     rope = config.rope_parameters
     writer.add_rope_freq_base(rope["rope_theta"])
     if rope["rope_type"] == "yarn":
@@ -339,7 +345,8 @@ def write_gguf(model, path, kv_heads_by_layer=False):
 
 def test_gguf(folder):
     names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
-             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied"]
+             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3",
+             "phi3-mha-window-tied"]
     FAMILIES["llama-yarn-betas"] = ("llama", dict(rope_parameters=YARN | dict(
         attention_factor=0.8, beta_fast=16.0, beta_slow=2.0)))
     FAMILIES["llama3-8k"] = ("llama", dict(

@@ -181,14 +181,16 @@ TEST(WorkTest, AbsurdSizesAreRefusedBeforeTheyOverflow) {
 }
 
 TEST(WorkTest, NamesReadBackAndUnknownOnesAreRefused) {
-  for (const char* name : {"none", "layers_keep_attention", "layers"}) {
-    EXPECT_EQ(recomputation_name(parse_recomputation(name)), name);
+  for (const std::string& name : kRecomputations.names()) {
+    EXPECT_EQ(kRecomputations.name(kRecomputations.parse(name, "")), name);
   }
   for (const char* name : {"float32", "bfloat16"}) {
     EXPECT_EQ(number_format_name(parse_number_format(name)), name);
   }
-  EXPECT_EQ(error_of([] { parse_recomputation("all"); }),
-            "[plan] recompute: expected none, layers_keep_attention or layers, found \"all\".");
+  EXPECT_EQ(error_of([] { kRecomputations.parse("all", "--recompute"); }),
+            "--recompute: expected layers, layers_keep_attention or none, found \"all\".");
+  EXPECT_EQ(error_of([] { kOffloadings.parse("all", "--offload"); }),
+            "--offload: expected none or layer_inputs, found \"all\".");
   EXPECT_EQ(error_of([] { parse_number_format("fp8"); }),
             "[plan] dtype: expected float32 or bfloat16, found \"fp8\".");
 }

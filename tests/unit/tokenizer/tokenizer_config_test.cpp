@@ -1,25 +1,18 @@
 #include "longgen/tokenizer/tokenizer_config.h"
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
+#include "tests/unit/folder_test.h"
 #include "tests/unit/tokenizer/test_tokenizers.h"
 
 namespace longgen {
 namespace {
 
 /// A model directory with byte_level_json(), whose largest id is 300 (<|end|>).
-class TokenizerConfigTest : public ::testing::Test {
+class TokenizerConfigTest : public FolderTest {
  protected:
   void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    dir_ =
-        fs::temp_directory_path() / ("longgen_tokenizer_config_test." + std::string(info->name()) +
-                                     "." + std::to_string(::getpid()));
-    fs::create_directories(dir_);
+    FolderTest::SetUp();
     put("tokenizer.json", byte_level_json());
   }
-  void TearDown() override { fs::remove_all(dir_); }
 
   void put(const std::string& name, const Json& json) { write_file(dir_ / name, dump_json(json)); }
   Tokenizer load(const Json& config) {
@@ -32,8 +25,6 @@ class TokenizerConfigTest : public ::testing::Test {
   std::string place(const std::string& field, const std::string& file = "tokenizer_config.json") {
     return (dir_ / file).string() + ": field " + field;
   }
-
-  fs::path dir_;
 };
 
 using Ids = std::vector<int32_t>;

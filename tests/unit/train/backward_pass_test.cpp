@@ -1,6 +1,7 @@
 #include "longgen/train/backward_pass.h"
 
 #include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
@@ -8,7 +9,6 @@
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/train/training_context.h"
 #include "model_cases.h"
-#include "recipe_test_support.h"
 
 namespace longgen {
 namespace {
@@ -86,9 +86,9 @@ TEST_P(BackwardPass, EveryWayOfRecomputingGivesTheSameBits) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const Decoder decoder = make_decoder(GetParam(), dtype);
     const MicroBatch batch = make_micro_batch();
-    const Outcome none = run(decoder, batch, {.recompute = Recompute::kNone});
-    expect_bits(run(decoder, batch, {.recompute = Recompute::kLayers}), none);
-    expect_bits(run(decoder, batch, {.recompute = Recompute::kLayersKeepAttention}), none);
+    const Outcome none = run(decoder, batch, {.recompute = Recomputation::none});
+    expect_bits(run(decoder, batch, {.recompute = Recomputation::layers}), none);
+    expect_bits(run(decoder, batch, {.recompute = Recomputation::layers_keep_attention}), none);
   }
 }
 
@@ -151,8 +151,8 @@ TEST(BackwardPassOnce, ChunksOfTheFeedForwardNetworkGiveTheSameBits) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const Decoder decoder =
         make_decoder({.name = "", .sparse = "sink=0,window=1", .bias = true}, dtype);
-    const Outcome none = run(decoder, batch, {.recompute = Recompute::kNone});
-    expect_bits(run(decoder, batch, {.recompute = Recompute::kLayers}), none);
+    const Outcome none = run(decoder, batch, {.recompute = Recomputation::none});
+    expect_bits(run(decoder, batch, {.recompute = Recomputation::layers}), none);
     EXPECT_EQ(loss_of(decoder, batch, kChunkRowsOfDevice), none.loss);
     if (dtype != at::kFloat) continue;
     const Outcome plain = plain_autograd(decoder, batch, 1);

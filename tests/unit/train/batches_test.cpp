@@ -21,14 +21,14 @@ std::vector<Sample> two_samples() {
 }
 
 TEST(MakeBatch, EachDocumentIsASequence) {
-  const MicroBatch batch = make_batch(two_samples(), DocumentMask::kDocuments);
+  const MicroBatch batch = make_batch(two_samples(), DocumentMask::documents);
   EXPECT_EQ(values(batch.tokens_T), (Values{5, 6, 7, 8, 9, 1, 2, 3, 4, 0}));
   EXPECT_EQ(values(batch.targets_T), (Values{6, 7, kNoTarget, 9, kNoTarget, 2, 3, 4, 0, 11}));
   EXPECT_EQ(values(batch.doc_starts), (Values{0, 3, 5}));
 }
 
 TEST(MakeBatch, WithoutAMaskEachSampleIsASequence) {
-  const MicroBatch batch = make_batch(two_samples(), DocumentMask::kNone);
+  const MicroBatch batch = make_batch(two_samples(), DocumentMask::none);
   EXPECT_EQ(values(batch.targets_T), (Values{6, 7, kNoTarget, 9, kNoTarget, 2, 3, 4, 0, 11}));
   EXPECT_EQ(values(batch.doc_starts), (Values{0, 5}));
 }

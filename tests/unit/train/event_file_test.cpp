@@ -7,7 +7,8 @@
 #include <map>
 
 #include "longgen/train/log/crc32c.h"
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
 namespace {

@@ -1,4 +1,5 @@
 // What training keeps for the backward pass: one input a layer, and nothing of the size of T x V.
+#include <gtest/gtest.h>
 #include <malloc.h>
 
 #include <fstream>
@@ -7,7 +8,6 @@
 #include "longgen/base/units.h"
 #include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
-#include "recipe_test_support.h"
 #include "tests/unit/sanitized.h"
 #include "tiny_run.h"
 
@@ -33,7 +33,7 @@ Json shape(int64_t num_layers) {
 }
 
 /// How far the peak of a pass stands above what model and gradients take.
-int64_t growth_bytes(const Json& json, int64_t num_tokens, Recompute recompute) {
+int64_t growth_bytes(const Json& json, int64_t num_tokens, Recomputation recompute) {
   ModelConfig config = parse_model_config(json.dump(), "config.json");
   config.layers = LayerPlan::hybrid(config.num_layers, {}, Pattern::parse("sink=0,window=1"));
   const ModelWeights weights = random_weights(config, at::kFloat, 1);
@@ -49,7 +49,7 @@ int64_t growth_bytes(const Json& json, int64_t num_tokens, Recompute recompute) 
   return peak_memory_bytes() - before;
 }
 
-int64_t growth_bytes(int64_t num_layers, Recompute recompute) {
+int64_t growth_bytes(int64_t num_layers, Recomputation recompute) {
   return growth_bytes(shape(num_layers), kTokens, recompute);
 }
 
@@ -63,21 +63,21 @@ class Memory : public ::testing::Test {
     // What is freed goes back at once, because the test measures what the pass keeps, not holes in
     // the heap.
     ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
-    growth_bytes(2, Recompute::kLayers);  // what is made once
+    growth_bytes(2, Recomputation::layers);  // what is made once
   }
   void TearDown() override { ::mallopt(M_MMAP_THRESHOLD, 32 << 20); }
 };
 
 TEST_F(Memory, OfALayerItsInputStays) {
-  const auto of_a_layer = [](Recompute recompute) {
+  const auto of_a_layer = [](Recomputation recompute) {
     return (growth_bytes(kManyLayers, recompute) - growth_bytes(kFewLayers, recompute)) /
            (kManyLayers - kFewLayers);
   };
-  const int64_t layers = of_a_layer(Recompute::kLayers);
+  const int64_t layers = of_a_layer(Recomputation::layers);
   EXPECT_LT(layers, kLayerInputBytes * 3 / 2) << format_bytes(layers);
-  const int64_t attention = of_a_layer(Recompute::kLayersKeepAttention);
+  const int64_t attention = of_a_layer(Recomputation::layers_keep_attention);
   EXPECT_LT(attention, kLayerInputBytes * 5 / 2) << format_bytes(attention);
-  EXPECT_GT(of_a_layer(Recompute::kNone), kLayerInputBytes * 5);
+  EXPECT_GT(of_a_layer(Recomputation::none), kLayerInputBytes * 5);
 }
 
 TEST_F(Memory, OfALongSequenceTheFeedForwardNetworksActivationsNeverExistAtOnce) {
@@ -87,7 +87,7 @@ TEST_F(Memory, OfALongSequenceTheFeedForwardNetworksActivationsNeverExistAtOnce)
   json["vocab_size"] = 512;
   // Gate, up, their product, and the gradients of all: five of them stand at once.
   constexpr int64_t kOfAChunk = kFeedForwardRows * 5 * kFfn * 4;
-  const int64_t growth = growth_bytes(json, kManyTokens, Recompute::kLayers);
+  const int64_t growth = growth_bytes(json, kManyTokens, Recomputation::layers);
   EXPECT_GT(growth, kOfAChunk);
   EXPECT_LT(growth, 2 * kOfAChunk) << format_bytes(growth);
 }
@@ -106,7 +106,7 @@ TEST_F(Memory, APassTakesWhatIsPlanned) {
     const MemoryPlan plan =
         training_memory(config, tokens, NumberFormat::float32, {.chunk_rows = 64});
     const int64_t planned = plan.bytes("layer inputs") + plan.bytes("layer working set");
-    const int64_t growth = growth_bytes(json, tokens, Recompute::kLayers);
+    const int64_t growth = growth_bytes(json, tokens, Recomputation::layers);
     EXPECT_NEAR(static_cast<double>(growth) / static_cast<double>(planned), 1, 0.15)
         << format_bytes(growth) << " of " << format_bytes(planned) << " planned, feed-forward "
         << ffn << ", tokens " << tokens;
@@ -115,7 +115,7 @@ TEST_F(Memory, APassTakesWhatIsPlanned) {
 
 TEST_F(Memory, LogitsOfAllTokensNeverExist) {
   constexpr int64_t kLogitsBytes = kTokens * kVocab * 4;
-  EXPECT_LT(growth_bytes(kFewLayers, Recompute::kLayers), kLogitsBytes / 2);
+  EXPECT_LT(growth_bytes(kFewLayers, Recomputation::layers), kLogitsBytes / 2);
 }
 
 }  // namespace

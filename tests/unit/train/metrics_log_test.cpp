@@ -6,7 +6,8 @@
 #include <csignal>
 #include <limits>
 
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
 namespace {

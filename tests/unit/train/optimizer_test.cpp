@@ -1,6 +1,7 @@
 #include "longgen/train/optimizer.h"
 
 #include <ATen/Parallel.h>
+#include <gtest/gtest.h>
 
 #include <bit>
 #include <cmath>
@@ -8,7 +9,6 @@
 #include <set>
 
 #include "longgen/base/stochastic_rounding.h"
-#include "recipe_test_support.h"
 #include "tiny_run.h"
 
 namespace longgen {

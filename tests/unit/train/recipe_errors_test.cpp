@@ -1,6 +1,7 @@
 // Every message that a recipe's author can get.
 #include "longgen/train/recipe/recipe.h"
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 
 namespace longgen {
 namespace {

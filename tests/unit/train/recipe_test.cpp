@@ -9,7 +9,7 @@
 #include "longgen/base/nearest_name.h"
 #include "longgen/train/log/step_log.h"
 #include "longgen/train/recipe/nearest_key.h"
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
@@ -83,12 +83,12 @@ TEST(RecipeTest, EveryKeyIsRead) {
   want.model = {"a b", "größe"};
   want.architecture = {
       "3,1,5", "sink=2,window=8,stride=4", 32768, {RopeChange::Kind::kBase, 500000}};
-  want.data = {"d", 16384, PackingMode::kWhole, DocumentMask::kNone, INT64_MAX};
+  want.data = {"d", 16384, PackingMode::whole, DocumentMask::none, INT64_MAX};
   want.train = {.batch_size = 8,
                 .accumulation = 4,
                 .tokens = 1 << 20,
                 .learning_rate = 1,
-                .schedule = ScheduleKind::kLinear,
+                .schedule = ScheduleKind::linear,
                 .warmup_steps = 0,
                 .final_lr_share = 0,
                 .weight_decay = 0,
@@ -97,10 +97,10 @@ TEST(RecipeTest, EveryKeyIsRead) {
                 .eps = 1e-16,
                 .clip_norm = 0,
                 .max_skipped_steps = 3,
-                .precision = Precision::kBfloat16,
-                .states = Precision::kBfloat16,
-                .recompute = Recompute::kLayersKeepAttention,
-                .offload = Offload::kLayerInputs,
+                .precision = NumberFormat::bfloat16,
+                .states = NumberFormat::bfloat16,
+                .recompute = Recomputation::layers_keep_attention,
+                .offload = Offloading::layer_inputs,
                 .loss_chunk_rows = 7,
                 .seed = 3,
                 .threads = 2};
@@ -155,7 +155,7 @@ TEST(RecipeTest, OverridesAreTomlOrElseText) {
   EXPECT_EQ(smallest({"architecture.layers=[1,2]"}).architecture.layers, "1,2");
   EXPECT_EQ(smallest({"architecture.context=8K"}).data.sequence_length, 8192);
   EXPECT_EQ(smallest({"architecture.rope=500000"}).architecture.rope.base, 500000);
-  EXPECT_EQ(smallest({"train.schedule=linear"}).train.schedule, ScheduleKind::kLinear);
+  EXPECT_EQ(smallest({"train.schedule=linear"}).train.schedule, ScheduleKind::linear);
 }
 
 TEST(RecipeTest, AnOverrideOfTheLengthReplacesTheFilesOne) {

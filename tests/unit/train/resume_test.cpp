@@ -9,7 +9,8 @@
 
 #include "longgen/checkpoint/directory_hash.h"
 #include "longgen/train/checkpoint.h"
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 #include "tiny_run.h"
 
 namespace longgen {
@@ -85,13 +86,6 @@ class Resume : public FolderTest {
       if (!none_yet && found >= bytes) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-  }
-
-  template <typename Work>
-  std::string stderr_of(const Work& work) {
-    ::testing::internal::CaptureStderr();
-    work();
-    return ::testing::internal::GetCapturedStderr();
   }
 };
 

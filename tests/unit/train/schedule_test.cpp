@@ -2,13 +2,13 @@
 
 #include <limits>
 
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
 
 TEST(ScheduleTest, WarmUpRisesInEqualPartsFromPeakOverSteps) {
-  for (const auto kind : {ScheduleKind::kCosine, ScheduleKind::kLinear, ScheduleKind::kConstant}) {
+  for (const auto kind : {ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::constant}) {
     const Schedule schedule{kind, 0.5, 0.1, 4, 100};
     EXPECT_EQ(schedule.learning_rate_at(1), 0.125);
     EXPECT_EQ(schedule.learning_rate_at(2), 0.25);
@@ -18,7 +18,7 @@ TEST(ScheduleTest, WarmUpRisesInEqualPartsFromPeakOverSteps) {
 }
 
 TEST(ScheduleTest, CosineGoesThroughItsKnownPoints) {
-  const Schedule schedule{ScheduleKind::kCosine, 1.0, 0.25, 2, 14};
+  const Schedule schedule{ScheduleKind::cosine, 1.0, 0.25, 2, 14};
   // p = 1/3, 1/2, 2/3, 1: cos(pi p) = 1/2, 0, -1/2, -1.
   EXPECT_DOUBLE_EQ(schedule.learning_rate_at(6), 0.25 + 0.75 * 0.75);
   EXPECT_DOUBLE_EQ(schedule.learning_rate_at(8), 0.25 + 0.75 * 0.5);
@@ -29,7 +29,7 @@ TEST(ScheduleTest, CosineGoesThroughItsKnownPoints) {
 }
 
 TEST(ScheduleTest, LinearIsAStraightLine) {
-  const Schedule schedule{ScheduleKind::kLinear, 0.5, 0.5, 0, 4};
+  const Schedule schedule{ScheduleKind::linear, 0.5, 0.5, 0, 4};
   EXPECT_EQ(schedule.learning_rate_at(1), 0.4375);
   EXPECT_EQ(schedule.learning_rate_at(2), 0.375);
   EXPECT_EQ(schedule.learning_rate_at(3), 0.3125);
@@ -37,12 +37,12 @@ TEST(ScheduleTest, LinearIsAStraightLine) {
 }
 
 TEST(ScheduleTest, ConstantStaysAtThePeak) {
-  const Schedule schedule{ScheduleKind::kConstant, 3e-4, 0.1, 1, 10};
+  const Schedule schedule{ScheduleKind::constant, 3e-4, 0.1, 1, 10};
   for (int64_t step = 1; step <= 12; ++step) EXPECT_EQ(schedule.learning_rate_at(step), 3e-4);
 }
 
 TEST(ScheduleTest, TheLastStepHasTheFinalShareAndLaterOnesKeepIt) {
-  for (const auto kind : {ScheduleKind::kCosine, ScheduleKind::kLinear}) {
+  for (const auto kind : {ScheduleKind::cosine, ScheduleKind::linear}) {
     for (const int64_t warmup : {int64_t{0}, int64_t{1}, int64_t{9}}) {
       const Schedule schedule{kind, 0.5, 0.125, warmup, 10};
       EXPECT_EQ(schedule.learning_rate_at(10), 0.0625) << warmup;
@@ -54,13 +54,13 @@ TEST(ScheduleTest, TheLastStepHasTheFinalShareAndLaterOnesKeepIt) {
 }
 
 TEST(ScheduleTest, ARunOfOnlyWarmUpNeverDividesByZero) {
-  const Schedule schedule{ScheduleKind::kCosine, 0.5, 0.1, 10, 10};
+  const Schedule schedule{ScheduleKind::cosine, 0.5, 0.1, 10, 10};
   EXPECT_EQ(schedule.learning_rate_at(10), 0.5);
   EXPECT_EQ(schedule.learning_rate_at(11), 0.5);
 }
 
 TEST(ScheduleTest, StepsCountFromOne) {
-  const Schedule schedule{ScheduleKind::kCosine, 0.5, 0.1, 0, 10};
+  const Schedule schedule{ScheduleKind::cosine, 0.5, 0.1, 0, 10};
   EXPECT_EQ(error_of([&] { schedule.learning_rate_at(0); }),
             "[schedule] steps count from 1, found step 0.");
 }

@@ -4,25 +4,22 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <optional>
 
 #include "tiny_run.h"
 
 namespace longgen {
 namespace {
 
-/// A model for which the letter Z overflows.
+/// Makes a model for which the letter Z overflows.
+TrainableModel overflowing_model() {
+  const ModelConfig config = parse_model_config(tiny_config().dump(), "config.json");
+  ModelWeights weights = random_weights(config, at::kFloat, 1);
+  make_overflow(weights, 'Z');
+  return {config, weights, at::kFloat};
+}
+
 class Step : public ::testing::Test {
  protected:
-  Step() : config_(parse_model_config(tiny_config().dump(), "config.json")) {
-    masters_ = random_weights(config_, at::kFloat, 1);
-    make_overflow(masters_, 'Z');
-    require_gradients(masters_);
-    moments_ = make_adamw_state(masters_);
-    gradients_ = zeros_like(masters_, at::kFloat);
-    decoder_.emplace(config_, masters_);
-  }
-
   StepResult step(const std::string& letters, double clip_norm) {
     const at::Tensor tokens = at::empty({static_cast<int64_t>(letters.size())}, at::kLong);
     for (size_t i = 0; i < letters.size(); ++i) {
@@ -32,14 +29,13 @@ class Step : public ::testing::Test {
     StepOptions options;
     options.adamw.learning_rate = 0.1;
     options.clip_norm = clip_norm;
-    return train_step({*decoder_, masters_, moments_, gradients_}, {batch}, tokens.numel(), 1,
-                      options);
+    return train_step(model_, {batch}, tokens.numel(), 1, options);
   }
 
   /// Copies of all weights and moments.
   std::vector<at::Tensor> state() const {
     std::vector<at::Tensor> copies;
-    for (const ModelWeights& weights : {masters_, moments_.m, moments_.v}) {
+    for (const ModelWeights& weights : {model_.masters(), model_.moments().m, model_.moments().v}) {
       for (const NamedTensor& named : weights.parameters()) {
         copies.push_back(named.tensor.detach().clone());
       }
@@ -47,10 +43,7 @@ class Step : public ::testing::Test {
     return copies;
   }
 
-  ModelConfig config_;
-  ModelWeights masters_, gradients_;
-  AdamWState moments_;
-  std::optional<Decoder> decoder_;
+  TrainableModel model_ = overflowing_model();
 };
 
 int64_t num_changed(const std::vector<at::Tensor>& before, const std::vector<at::Tensor>& after) {

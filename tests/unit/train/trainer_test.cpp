@@ -4,13 +4,16 @@
 #include <limits>
 
 #include "longgen/train/batches.h"
-#include "recipe_test_support.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
 #include "tiny_run.h"
 
 namespace longgen {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+const std::vector<std::string> kOneStep = {"train.steps=1", "train.warmup_steps=0"};
 
 class Trainer : public FolderTest {
  protected:
@@ -25,6 +28,17 @@ class Trainer : public FolderTest {
   }
   std::string error(const std::vector<std::string>& overrides) {
     return error_of([&] { run(overrides); });
+  }
+  /// Sets a field of the model's config.json.
+  void change_config(const std::string& field, const Json& value) {
+    Json json = parse_json(read_file(dir_ / "model/config.json"), "config.json");
+    json[field] = value;
+    write_file(dir_ / "model/config.json", json.dump());
+  }
+  /// Makes the model one for which the letter Z overflows.
+  void overflow_at_z() {
+    write_tiny_model(dir_ / "model", tiny_config(), 1,
+                     [](ModelWeights& weights) { make_overflow(weights, 'Z'); });
   }
   std::vector<NamedTensor> trained() {
     return load_model(dir_ / "run" / "model").weights().parameters();
@@ -68,7 +82,7 @@ TEST_F(Trainer, WritesEveryStepsNumbers) {
 }
 
 TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
-  run({"train.steps=1", "train.warmup_steps=0"});
+  run(kOneStep);
   const Recipe recipe = tiny_recipe(dir_);
   const TokenDataset dataset = TokenDataset::open(dir_ / "data", "train");
   const Packing packing(dataset, {.length = 160});
@@ -76,7 +90,7 @@ TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
   const Decoder decoder(load_model_config(dir_ / "run" / "model"),
                         load_model(dir_ / "model").weights());
   const double loss =
-      loss_of(decoder, make_batch(samples, DocumentMask::kDocuments), 100) / num_targets(samples);
+      loss_of(decoder, make_batch(samples, DocumentMask::documents), 100) / num_targets(samples);
   EXPECT_NEAR(metric(dir_ / "run", "loss")[0].get<double>(), loss, 1e-6 * loss);
 }
 
@@ -185,17 +199,15 @@ int64_t steps_of_an_epoch(const fs::path& dir) {
 
 TEST_F(Trainer, AStepThatIsNotFiniteIsSkippedAndTheRunGoesOn) {
   // The letter Z is in one document alone.
-  write_tiny_model(dir_ / "model", tiny_config(), 1,
-                   [](ModelWeights& weights) { make_overflow(weights, 'Z'); });
+  overflow_at_z();
   std::vector<std::string> texts = documents(30, 30);
   texts[7][10] = 'Z';
   write_dataset(dir_ / "data", dir_ / "model", texts);
   // Without a learning rate the overflow stays that letter's alone.
   const std::vector<std::string> recipe = {"train.steps=" + std::to_string(steps_of_an_epoch(dir_)),
                                            "train.learning_rate=0"};
-  ::testing::internal::CaptureStderr();
-  const TrainSummary summary = run(recipe);
-  const std::string warnings = ::testing::internal::GetCapturedStderr();
+  TrainSummary summary;
+  const std::string warnings = stderr_of([&] { summary = run(recipe); });
   EXPECT_EQ(summary.skipped_steps, 1);
   EXPECT_TRUE(summary.finished);
   EXPECT_TRUE(contains(warnings, "not finite, so this step changes nothing"));
@@ -207,15 +219,14 @@ TEST_F(Trainer, AStepThatIsNotFiniteIsSkippedAndTheRunGoesOn) {
 
 TEST_F(Trainer, AfterTooManySkippedStepsInARowTheRunStops) {
   // Every second document has a Z, and so has nearly every step.
-  write_tiny_model(dir_ / "model", tiny_config(), 1,
-                   [](ModelWeights& weights) { make_overflow(weights, 'Z'); });
+  overflow_at_z();
   std::vector<std::string> texts = documents(60, 30);
   for (size_t i = 0; i < texts.size(); i += 2) texts[i][0] = 'Z';
   write_dataset(dir_ / "data", dir_ / "model", texts);
-  ::testing::internal::CaptureStderr();
-  const std::string text =
-      error({"train.steps=50", "train.learning_rate=0", "train.max_skipped_steps=3"});
-  ::testing::internal::GetCapturedStderr();
+  std::string text;
+  stderr_of([&] {
+    text = error({"train.steps=50", "train.learning_rate=0", "train.max_skipped_steps=3"});
+  });
   EXPECT_TRUE(contains(text, "--set train.max_skipped_steps=3: steps "));
   EXPECT_TRUE(contains(text, "changed nothing, so the run stops; no model is written."));
   EXPECT_FALSE(fs::exists(dir_ / "run" / "model"));
@@ -229,9 +240,8 @@ TEST_F(Trainer, WhereNoStepIsFiniteNothingIsWritten) {
     write_tiny_model(dir_ / "model", tiny_config(), 1, [](ModelWeights& weights) {
       weights.layers[1].linear(TensorRole::kDown).weight.fill_(3e38F);
     });
-    ::testing::internal::CaptureStderr();
-    const std::string text = error({precision, "train.steps=2", "save.every=1"});
-    ::testing::internal::GetCapturedStderr();
+    std::string text;
+    stderr_of([&] { text = error({precision, "train.steps=2", "save.every=1"}); });
     EXPECT_EQ(text,
               "test.toml: train.max_skipped_steps: steps 1 to 2 gave a loss or a gradient that is "
               "not finite and changed nothing, so the run stops; no model is written.\n"
@@ -258,7 +268,7 @@ TEST_F(Trainer, AModelOfWeightsThatAreNotFiniteIsRefused) {
 
 TEST_F(Trainer, WeightsThatBecameNaNAreNotWritten) {
   // No recipe can say so: what was read in no step has 0 / (0 + eps) then.
-  Recipe recipe = tiny_recipe(dir_, {"train.steps=1", "train.warmup_steps=0"});
+  Recipe recipe = tiny_recipe(dir_, kOneStep);
   recipe.train.eps = 0;
   for (const bool saves : {false, true}) {
     recipe.train.steps = saves ? 2 : 1;
@@ -297,7 +307,7 @@ TEST_F(Trainer, Bf16LearnsToo) {
 TEST_F(Trainer, TheModelKeepsItsStoredType) {
   const Decoder decoder = load_model(dir_ / "model");
   save_model(dir_ / "model", decoder.config(), decoder.weights(), at::kBFloat16);
-  run({"train.steps=1", "train.warmup_steps=0"});
+  run(kOneStep);
   EXPECT_LT(fs::file_size(dir_ / "run/model/model.safetensors"),
             fs::file_size(dir_ / "model/model.safetensors") + 4096);
   EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("torch_dtype"), "bfloat16");
@@ -305,19 +315,15 @@ TEST_F(Trainer, TheModelKeepsItsStoredType) {
 
 TEST_F(Trainer, TheStoredTypeIsThatOfTheTensors) {
   // fp32 tensors under a config.json that says something else, as editors of directories leave it.
-  Json json = parse_json(read_file(dir_ / "model/config.json"), "config.json");
-  json["torch_dtype"] = "float16";
-  write_file(dir_ / "model/config.json", json.dump());
-  run({"train.steps=1", "train.warmup_steps=0"});
+  change_config("torch_dtype", "float16");
+  run(kOneStep);
   EXPECT_EQ(stored_types(dir_ / "run/model").names(), "F32");
   EXPECT_EQ(load_model_config(dir_ / "run/model").raw.at("torch_dtype"), "float32");
 }
 
 TEST_F(Trainer, AHeadWithOtherNumbersIsTrained) {
-  Json json = parse_json(read_file(dir_ / "model/config.json"), "config.json");
-  json["tie_word_embeddings"] = true;
-  write_file(dir_ / "model/config.json", json.dump());
-  run({"train.steps=1", "train.warmup_steps=0"});
+  change_config("tie_word_embeddings", true);
+  run(kOneStep);
   const Decoder trained = load_model(dir_ / "run/model");
   EXPECT_FALSE(trained.config().tied_embeddings);
   EXPECT_EQ(trained.config().raw.at("tie_word_embeddings"), false);
@@ -325,7 +331,7 @@ TEST_F(Trainer, AHeadWithOtherNumbersIsTrained) {
 }
 
 TEST_F(Trainer, WithoutAMaskDocumentsSeeThoseBeforeThem) {
-  const double masked = run({"train.steps=1", "train.warmup_steps=0"}).first_loss;
+  const double masked = run(kOneStep).first_loss;
   const TrainSummary open = run({"train.steps=6", "data.mask=none"});
   EXPECT_NE(open.first_loss, masked);
   EXPECT_LT(open.last_loss, open.first_loss);
@@ -343,7 +349,7 @@ TEST_F(Trainer, MeasuresTheHeldOutLoss) {
   const Decoder decoder = load_model(dir_ / "run" / "model");
   const std::vector<Sample> samples = {packing.sample(0), packing.sample(1), packing.sample(2)};
   const double expected =
-      loss_of(decoder, make_batch(samples, DocumentMask::kDocuments), 100) / num_targets(samples);
+      loss_of(decoder, make_batch(samples, DocumentMask::documents), 100) / num_targets(samples);
   EXPECT_NEAR(metric(dir_ / "run", "eval_loss")[0].get<double>(), expected, 1e-5 * expected);
 }
 

@@ -1,0 +1,49 @@
+// train/training_data.h: the samples that a recipe trains and evaluates on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longgen/data/packing.h"
+#include "longgen/data/token_dataset.h"
+#include "longgen/train/backward_pass.h"
+#include "longgen/train/recipe/recipe.h"
+
+namespace longgen {
+
+/// What one optimizer step reads.
+struct StepBatches {
+  std::vector<MicroBatch> batches;
+  int64_t num_targets = 0;  ///< of all batches together, at least 1
+};
+
+/// The dataset at data.path, packed as the recipe says.
+class TrainingData {
+ public:
+  /// Throws Error naming the recipe's key where the dataset is none of the model's tokenizer and
+  /// vocabulary, or too small for one sample.
+  TrainingData(const Recipe& recipe, const ModelConfig& config);
+  TrainingData(const TrainingData&) = delete;
+  TrainingData& operator=(const TrainingData&) = delete;
+
+  const std::string& hash() const { return train_.hash(); }
+  /// The batches of a step, which counts from 1: a function of the step alone. Throws Error where
+  /// they have no token to predict.
+  StepBatches batches(int64_t step) const;
+  /// The mean loss of the held-out part's first eval.sequences samples, for recipes with eval.every
+  /// above 0. NaN where these have no token to predict.
+  double held_out_loss(const Decoder& decoder) const;
+
+ private:
+  void open_held_out();
+
+  const Recipe& recipe_;
+  TokenDataset train_;
+  Packing packing_;
+  std::optional<TokenDataset> held_out_;
+  std::optional<Packing> held_out_packing_;
+};
+
+}  // namespace longgen
