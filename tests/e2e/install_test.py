@@ -40,7 +40,7 @@ class InstallTest(unittest.TestCase):
     def test_what_is_installed(self):
         found = {path.relative_to(self.prefix).as_posix() for path in self.prefix.rglob("*") if path.is_file()}
         headers = {name for name in found if name.startswith("include/")}
-        self.assertEqual(headers, {"include/longgen/longgen.h", "include/longgen/base/check.h"})
+        self.assertEqual(headers, {"include/longgen/longgen.h", "include/longgen/base/error.h"})
         self.assertLessEqual({"bin/longgen", "share/doc/longgen/LICENSE"}, found)
         self.assertFalse([name for name in found if name.endswith(".a")])
 
