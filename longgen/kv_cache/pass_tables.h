@@ -73,9 +73,9 @@ class PassTables {
   Places places_ = {};
 };
 
-/// Tables of pass after pass at one place of the GPU that the pages are on, for CUDA graphs: passes in which every sequence
-/// has one token. Of passes with as many sequences only positions and pages differ, so that one
-/// graph does for them, whichever the sequences are.
+/// Tables of pass after pass at one place of the GPU that the pages are on, for CUDA graphs: passes
+/// in which every sequence has one token. Of passes with as many sequences only positions and pages
+/// differ, so that one graph does for them, whichever the sequences are.
 class FixedPassTables {
  public:
   /// Makes the tables of the pass that the caches have reserved; the pass before must have
