@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "longgen/model/attention_context.h"
+#include "longgen/model/attention_layer.h"
 #include "longgen/model/config.h"
+#include "longgen/model/feed_forward_layer.h"
 #include "longgen/model/weights.h"
-#include "longgen/ops/residual.h"
 #include "longgen/ops/rope.h"
 
 namespace longgen {
@@ -17,6 +19,11 @@ namespace longgen {
 /// Called after each layer of a forward pass with the number of layers done; false ends the pass.
 /// On a GPU a layer is done when its work is queued.
 using OnLayer = std::function<bool(int64_t done_layers)>;
+
+struct DecoderLayer {
+  AttentionLayer attention;
+  FeedForwardLayer feed_forward;
+};
 
 /// A pre-norm decoder with grouped-query attention, RoPE and SwiGLU. It holds the weights and keeps
 /// no state between calls.
@@ -28,7 +35,6 @@ class Decoder {
   const ModelConfig& config() const { return config_; }
   const ModelWeights& weights() const { return weights_; }
   at::ScalarType dtype() const { return weights_.embedding_VE.scalar_type(); }
-
   at::Device device() const { return weights_.embedding_VE.device(); }
 
   /// Takes tokens (T) int64, on the CPU or the device, to the hidden state after the final norm (T,
@@ -41,24 +47,20 @@ class Decoder {
   /// Takes hidden (T, E) to logits (T, V) in fp32.
   at::Tensor logits(const at::Tensor& hidden_TE) const;
 
-  // These are the parts of forward(), for training, which keeps layer inputs and recomputes layers.
+  // These are the parts of forward(), for training, which keeps layer inputs and computes layers
+  // again.
+  /// Takes tokens (T) to their rows of the embedding, (T, E).
   at::Tensor embed(const at::Tensor& tokens_T) const;
+  /// Makes the cosines and sines of the context's positions.
   RopeTable rope(const AttentionContext& context) const;
-  // A layer maps x to sum + feed_forward(normed), where sum = x + attention(x) and normed is the
-  // norm of the sum.
-  at::Tensor attention(int64_t index, const at::Tensor& x_TE, const RopeTable& rope,
-                       AttentionContext& context) const;
-  FeedForward feed_forward_weights(int64_t index) const;
+  const std::vector<DecoderLayer>& layers() const { return layers_; }
+  /// Takes the last layer's result (T, E) to the hidden state (T, E).
   at::Tensor final_norm(const at::Tensor& x_TE) const;
 
  private:
-  NormWeight norm(const at::Tensor& weight_E) const { return {weight_E, config_.norm_eps}; }
-  /// Attends with the heads of q, k and v, (T, (H + 2K) D).
-  at::Tensor attention_of(int64_t index, const at::Tensor& heads, const RopeTable& rope,
-                          AttentionContext& context) const;
-
   ModelConfig config_;
   ModelWeights weights_;
+  std::vector<DecoderLayer> layers_;
 };
 
 }  // namespace longgen

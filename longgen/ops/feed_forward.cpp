@@ -1,17 +1,12 @@
 #include "longgen/ops/feed_forward.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "longgen/base/check.h"
 #include "longgen/ops/gradients.h"
-#include "longgen/ops/linear.h"
 #include "longgen/ops/swiglu.h"
-#include "longgen/ops/tensors.h"
 
 namespace longgen {
 namespace {
@@ -30,35 +25,14 @@ struct Chunk {
   int64_t begin, count;
 };
 
-void linear_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight,
-                const at::Tensor& bias) {
-  if (bias.defined()) {
-    at::addmm_out(out, bias, x, weight.t());
-  } else {
-    at::mm_out(out, x, weight.t());
-  }
-}
-
-/// sum = or += grad^T x, and its bias's gradient: the sum of grad's rows.
-void add_gradients(const at::Tensor& grad_TO, const at::Tensor& x_TI, bool only_chunk,
-                   at::Tensor& sum_OI, at::Tensor* bias_O) {
+/// Puts the gradients of the only chunk of rows to `sums`, or adds those of one of several.
+void add_chunk(const Linear& weights, const at::Tensor& grad_TO, const at::Tensor& x_TI,
+               bool only_chunk, Linear& sums) {
   if (only_chunk) {
-    sum_OI = at::mm(grad_TO.t(), x_TI);
-    if (bias_O != nullptr) *bias_O = grad_TO.sum(0);
-    return;
+    sums = weights.gradients(grad_TO, x_TI);
+  } else {
+    weights.add_gradients(grad_TO, x_TI, sums);
   }
-  const at::ScalarType type = compute_type(x_TI);
-  if (!sum_OI.defined()) {
-    sum_OI = at::zeros({grad_TO.size(1), x_TI.size(1)}, x_TI.options().dtype(type));
-  }
-  add_weight_gradient(grad_TO, x_TI, sum_OI);
-  if (bias_O == nullptr) return;
-  const at::Tensor rows = grad_TO.sum(0, /*keepdim=*/false, type);
-  *bias_O = bias_O->defined() ? bias_O->add_(rows) : rows;
-}
-
-at::Tensor* if_wanted(const at::Tensor& bias, at::Tensor& gradient) {
-  return bias.defined() ? &gradient : nullptr;
 }
 
 }  // namespace
@@ -67,17 +41,17 @@ at::Tensor feed_forward(at::Tensor x_TE, const FeedForward& w, std::vector<at::T
                         int64_t chunk_rows) {
   const int64_t num_rows = x_TE.size(0), num_chunks = count_chunks(x_TE, chunk_rows);
   LG_DCHECK(kept == nullptr || kept->empty());
-  if (num_chunks == 1 || needs_gradient(x_TE, w.gate_up, w.down)) {
-    const at::Tensor gate_up = linear(x_TE, w.gate_up, w.gate_up_bias);
+  if (num_chunks == 1 || needs_gradient(x_TE, w.gate_up.weight, w.down.weight)) {
+    const at::Tensor gate_up = w.gate_up.forward(x_TE);
     x_TE.reset();  // nobody else's in inference
     if (kept != nullptr) kept->push_back(gate_up);
-    return linear(swiglu(gate_up), w.down, w.down_bias);
+    return w.down.forward(swiglu(gate_up));
   }
-  const at::Tensor out_TE = at::empty({num_rows, w.down.size(0)}, x_TE.options());
+  const at::Tensor out_TE = at::empty({num_rows, w.down.weight.size(0)}, x_TE.options());
   for (int64_t i = 0; i < num_chunks; ++i) {
     const Chunk chunk(num_rows, i, num_chunks);
-    const at::Tensor gate_up = linear(chunk.of(x_TE), w.gate_up, w.gate_up_bias);
-    linear_out(chunk.of(out_TE), swiglu(gate_up), w.down, w.down_bias);
+    const at::Tensor gate_up = w.gate_up.forward(chunk.of(x_TE));
+    w.down.forward_into(chunk.of(out_TE), swiglu(gate_up));
     if (kept != nullptr) kept->push_back(gate_up);
   }
   return out_TE;
@@ -95,15 +69,11 @@ FeedForwardGradients feed_forward_backward(const at::Tensor& grad_TE, const at::
   for (int64_t i = 0; i < num_chunks; ++i) {
     const Chunk chunk(num_rows, i, num_chunks);
     const at::Tensor x = chunk.of(x_TE), grad = chunk.of(grad_TE);
-    const at::Tensor gate_up =
-        kept.empty() ? linear(x, w.gate_up, w.gate_up_bias) : kept[static_cast<size_t>(i)];
-    add_gradients(grad, swiglu_forward(gate_up), num_chunks == 1, sums.down,
-                  if_wanted(w.down_bias, sums.down_bias));
-    const at::Tensor grad_gate_up = swiglu_backward(at::mm(grad, w.down), gate_up);
-    add_gradients(grad_gate_up, x, num_chunks == 1, sums.gate_up,
-                  if_wanted(w.gate_up_bias, sums.gate_up_bias));
-    at::Tensor grad_x = chunk.of(result.x_TE);
-    at::mm_out(grad_x, grad_gate_up, w.gate_up);
+    const at::Tensor gate_up = kept.empty() ? w.gate_up.forward(x) : kept[static_cast<size_t>(i)];
+    add_chunk(w.down, grad, swiglu_forward(gate_up), num_chunks == 1, sums.down);
+    const at::Tensor grad_gate_up = swiglu_backward(w.down.backward(grad), gate_up);
+    add_chunk(w.gate_up, grad_gate_up, x, num_chunks == 1, sums.gate_up);
+    w.gate_up.backward_into(chunk.of(result.x_TE), grad_gate_up);
   }
   return result;
 }

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "longgen/ops/linear.h"
+
 namespace longgen {
 
 /// The weights of a feed-forward network, or their gradients.
 struct FeedForward {
-  at::Tensor gate_up, gate_up_bias;  ///< (2F, E), (2F): rows of gate, then up
-  at::Tensor down, down_bias;        ///< (E, F), (E); biases undefined where there are none
+  Linear gate_up;  ///< (2F, E): rows of gate, then up
+  Linear down;     ///< (E, F)
 };
 
 /// How many rows the longest chunk has. At 131,072 tokens of a 7B model the intermediate tensors
@@ -19,10 +21,10 @@ struct FeedForward {
 /// 100 tiles of 128 rows).
 inline constexpr int64_t kFeedForwardRows = 16384;
 
-/// down(swiglu(gate_up(x))): (T, E) -> (T, E). Where autograd records it or T is at most
-/// chunk_rows, in one piece; otherwise in chunks of equal length, one row more or less.
-/// With `kept`, which must be empty, the results of gate_up of the chunks are put there,
-/// for the backward pass.
+/// Takes x (T, E) to down(swiglu(gate_up(x))), (T, E). Where autograd records it or T is at most
+/// chunk_rows, it does so in one piece; otherwise in chunks of equal length, one row more or less.
+/// With `kept`, which must be empty, it puts there what gate_up gave of each chunk, for the
+/// backward pass.
 at::Tensor feed_forward(at::Tensor x_TE, const FeedForward& weights,
                         std::vector<at::Tensor>* kept = nullptr,
                         int64_t chunk_rows = kFeedForwardRows);
@@ -33,9 +35,9 @@ struct FeedForwardGradients {
   /// over several chunks are made in fp32, in the order of the chunks, and stay fp32.
   FeedForward weights;
 };
-/// The gradients of feed_forward() with the same x, weights and chunk_rows. `kept` is what it kept;
-/// if that is empty, gate_up is computed again, which gives the same bits. Autograd does not record
-/// it. fp32 or bf16.
+/// Gives the gradients of feed_forward() with the same x, weights and chunk_rows. `kept` is what it
+/// kept; if that is empty, gate_up is computed again, which gives the same bits. Autograd does not
+/// record it. It takes fp32 and bf16.
 FeedForwardGradients feed_forward_backward(const at::Tensor& grad_TE, const at::Tensor& x_TE,
                                            const FeedForward& weights,
                                            const std::vector<at::Tensor>& kept = {},

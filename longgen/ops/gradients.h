@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "longgen/ops/linear.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
@@ -53,6 +54,15 @@ at::Tensor swiglu_backward(const at::Tensor& grad_TF, const at::Tensor& gate_up_
 /// On the CPU a bf16 product is rounded to bf16, but added in fp32, a slice of rows at a time so
 /// that the product stays small; cuBLAS adds to fp32 itself.
 void add_weight_gradient(const at::Tensor& grad_TO, const at::Tensor& x_TI, at::Tensor& sum_OI);
+
+/// Adds a gradient, which may be undefined, to a sum of them, which may have another dtype.
+inline void add_gradient(const at::Tensor& gradient, at::Tensor sum) {
+  if (gradient.defined()) sum.add_(gradient);
+}
+inline void add_gradient(const Linear& gradient, const Linear& sum) {
+  add_gradient(gradient.weight, sum.weight);
+  add_gradient(gradient.bias, sum.bias);
+}
 
 /// What linear_cross_entropy_forward() gives, on any device and in any dtype.
 struct CrossEntropyResult {

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -67,6 +68,35 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   parallel_rows(num_outputs, width,
                 [&job](int64_t begin, int64_t end) { cpu::row_kernels().linear(job, begin, end); });
   return out;
+}
+
+void Linear::forward_into(at::Tensor out_TO, const at::Tensor& x_TI) const {
+  if (bias.defined()) {
+    at::addmm_out(out_TO, bias, x_TI, weight.t());
+  } else {
+    at::mm_out(out_TO, x_TI, weight.t());
+  }
+}
+
+at::Tensor Linear::backward(const at::Tensor& grad_TO) const { return at::mm(grad_TO, weight); }
+
+void Linear::backward_into(at::Tensor grad_TI, const at::Tensor& grad_TO) const {
+  at::mm_out(grad_TI, grad_TO, weight);
+}
+
+Linear Linear::gradients(const at::Tensor& grad_TO, const at::Tensor& x_TI) const {
+  return {at::mm(grad_TO.t(), x_TI), bias.defined() ? grad_TO.sum(0) : at::Tensor()};
+}
+
+void Linear::add_gradients(const at::Tensor& grad_TO, const at::Tensor& x_TI, Linear& sums) const {
+  const at::ScalarType type = compute_type(x_TI);
+  if (!sums.weight.defined()) {
+    sums.weight = at::zeros({grad_TO.size(1), x_TI.size(1)}, x_TI.options().dtype(type));
+  }
+  add_weight_gradient(grad_TO, x_TI, sums.weight);
+  if (!bias.defined()) return;
+  const at::Tensor rows = grad_TO.sum(0, /*keepdim=*/false, type);
+  sums.bias = sums.bias.defined() ? sums.bias.add_(rows) : rows;
 }
 
 }  // namespace longgen

@@ -5,16 +5,31 @@
 
 namespace longgen {
 
-/// The weight (O, I) of a product and its bias (O), undefined where there is none.
-struct Linear {
-  at::Tensor weight, bias;
-};
-
 /// x weight^T + bias, as at::linear gives it: x (T, I), weight (O, I), bias (O) or undefined. A few
 /// rows on the CPU (decoding) without gradients are computed by kernels of ours, which read the
 /// weights once at the speed of memory, on all threads; ATen's library reads them on one. A GPU has
 /// such a kernel for up to 4 rows of bfloat16 (gpu::are_few_rows()). Everything else is at::linear.
 /// Sums are fp32; two runs are bit-equal whatever the threads.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
+/// A projection of a layer: its weight (O, I), and its bias (O), undefined where there is none; or
+/// the gradients of these. Autograd does not record the functions with `grad_TO`, the gradient of
+/// the result.
+struct Linear {
+  at::Tensor weight, bias;
+
+  /// Takes x (T, I) to (T, O).
+  at::Tensor forward(const at::Tensor& x_TI) const { return linear(x_TI, weight, bias); }
+  /// Does the same without autograd, in memory that there is: rows of a larger tensor.
+  void forward_into(at::Tensor out_TO, const at::Tensor& x_TI) const;
+  /// Gives the gradient of x, (T, I).
+  at::Tensor backward(const at::Tensor& grad_TO) const;
+  void backward_into(at::Tensor grad_TI, const at::Tensor& grad_TO) const;
+  /// Gives the gradients of weight and bias, in their dtype.
+  Linear gradients(const at::Tensor& grad_TO, const at::Tensor& x_TI) const;
+  /// Adds the gradients of some of the rows to `sums`, in fp32 (fp64 for fp64). Undefined tensors
+  /// in `sums` are zeros that are not made yet.
+  void add_gradients(const at::Tensor& grad_TO, const at::Tensor& x_TI, Linear& sums) const;
+};
 
 }  // namespace longgen

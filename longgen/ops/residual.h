@@ -9,12 +9,13 @@
 
 namespace longgen {
 
-/// The sum x + delta of two tensors (T, E) that is not made yet; without delta it is x.
+/// The residual stream: the sum x + delta of two tensors (T, E) that is not made yet, or x where
+/// delta is undefined.
 struct Residual {
   at::Tensor x_TE, delta_TE;
 };
 struct NormWeight {
-  const at::Tensor& weight_E;
+  at::Tensor weight_E;
   double eps;
 };
 
@@ -23,11 +24,10 @@ AddedNorm norm(Residual residual, const NormWeight& norm);
 
 struct NormedLinear {
   at::Tensor sum_TE;
-  at::Tensor out;
+  at::Tensor out;  ///< (T, O)
 };
-/// Makes the sum, and linear(norm(sum), weight, bias); one kernel in decoding on a GPU.
-NormedLinear norm_linear(Residual residual, const NormWeight& norm, const at::Tensor& weight,
-                         const at::Tensor& bias);
+/// Makes the sum, and weights.forward(norm(sum)); one kernel in decoding on a GPU.
+NormedLinear norm_linear(Residual residual, const NormWeight& norm, const Linear& weights);
 
 /// Gives the sum as x, and feed_forward(norm(sum)) as delta.
 Residual norm_feed_forward(Residual residual, const NormWeight& norm, const FeedForward& weights);

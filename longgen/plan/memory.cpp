@@ -51,14 +51,12 @@ int64_t feed_forward_rows(int64_t num_tokens) {
   return std::min(num_tokens, kPlannedFeedForwardRows);
 }
 
-/// Counts the numbers of a decoder layer without gradients, at its two fullest
-/// moments: inside the attention, and inside the feed-forward network, when q, k, v
-/// and the attention's output still exist.
+/// Counts the numbers of a decoder layer without gradients, at its two fullest moments: inside the
+/// attention, and inside the feed-forward network, beside the sum, its norm and the result.
 int64_t forward_numbers(const Widths& w, int64_t num_tokens) {
   const int64_t attention = w.model + w.qkv() + w.normed + (w.q + w.kv) + w.q;
-  const int64_t beside_ffn = 3 * w.model + w.qkv() + w.normed + w.q;
   return std::max(product({num_tokens, attention}),
-                  capped_sum(product({num_tokens, beside_ffn}),
+                  capped_sum(product({num_tokens, 3 * w.model}),
                              product({feed_forward_rows(num_tokens), 3 * w.ffn})));
 }
 

@@ -150,7 +150,8 @@ INSTANTIATE_TEST_SUITE_P(
     Models, ModelGpu,
     ::testing::Values(ModelCase{"full", ""}, ModelCase{"sink", "sink=1,window=2", true},
                       ModelCase{"stride", "sink=1,window=1,stride=2", false, true},
-                      ModelCase{"bias", "sink=1,window=4", false, false, true}),
+                      ModelCase{"bias", "sink=1,window=4", false, false, true},
+                      ModelCase{"qkv_bias", "", false, false, false, true}),
     [](const auto& c) { return std::string(c.param.name); });
 
 using MemoryGpu = GpuTest;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/engine/tiny_decoder.h"
+#include "tests/unit/model/model_kinds.h"
 
 namespace longgen {
 namespace {
@@ -30,6 +31,21 @@ TEST(SessionTest, ChunksAndSingleTokensAreOnePass) {
           << pattern << " in chunks of " << chunk;
       EXPECT_EQ(session.num_tokens(), 400);
     }
+  }
+}
+
+TEST(SessionTest, EveryKindOfModelDecodesAsInOnePass) {
+  const Ids ids = some_ids(200);
+  for (const ModelCase& c : kModelCases) {
+    Json json = tiny_json();
+    json["vocab_size"] = kVocab;
+    json["initializer_range"] = 0.1;
+    const ModelConfig config = config_of(c, json);
+    const Decoder decoder(config, varied_weights(config, at::kFloat));
+    const at::Tensor whole = logits_of(decoder, ids);
+    Session session(decoder, 33);
+    EXPECT_LE(max_abs_diff(cached_logits(session, ids, 150), whole.slice(0, 149)), rounding(whole))
+        << c.name;
   }
 }
 

@@ -18,8 +18,8 @@ Case make_case(at::ScalarType type, bool bias) {
   const auto draw = [type](at::IntArrayRef sizes) { return at::randn(sizes).to(type); };
   Case c = {draw({kRows, kWidth}),
             draw({kRows, kWidth}),
-            {draw({2 * kFfn, kWidth}), {}, draw({kWidth, kFfn}), {}}};
-  if (bias) c.weights.gate_up_bias = draw({2 * kFfn}), c.weights.down_bias = draw({kWidth});
+            {{draw({2 * kFfn, kWidth}), {}}, {draw({kWidth, kFfn}), {}}}};
+  if (bias) c.weights.gate_up.bias = draw({2 * kFfn}), c.weights.down.bias = draw({kWidth});
   return c;
 }
 
@@ -27,14 +27,15 @@ Case in_type(const Case& c, at::ScalarType type) {
   const auto to = [type](const at::Tensor& x) { return x.defined() ? x.to(type) : x; };
   return {to(c.x),
           to(c.grad),
-          {to(c.weights.gate_up), to(c.weights.gate_up_bias), to(c.weights.down),
-           to(c.weights.down_bias)}};
+          {{to(c.weights.gate_up.weight), to(c.weights.gate_up.bias)},
+           {to(c.weights.down.weight), to(c.weights.down.bias)}}};
 }
 
 /// x's gradient and those of the weights that there are.
 std::vector<at::Tensor> tensors_of(const at::Tensor& x, const FeedForward& w) {
   std::vector<at::Tensor> all;
-  for (const at::Tensor& tensor : {x, w.gate_up, w.gate_up_bias, w.down, w.down_bias}) {
+  for (const at::Tensor& tensor :
+       {x, w.gate_up.weight, w.gate_up.bias, w.down.weight, w.down.bias}) {
     if (tensor.defined()) all.push_back(tensor);
   }
   return all;

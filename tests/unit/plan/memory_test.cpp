@@ -95,9 +95,8 @@ TEST(MemoryTest, ServingItemsAreThoseOfTheDecoder) {
   const KvBytes kv = kv_bytes(config, tiny_hybrid(), 1000, kFloat32, 256);
   EXPECT_EQ(plan.bytes("KV cache"), kv.prefill_peak + 4 * kv.decode_peak);
   EXPECT_GT(kv.prefill_peak, kv.decode_peak);
-  // Fullest in the feed-forward network: input, sum, result, and what the attention left.
-  EXPECT_EQ(plan.bytes("prefill workspace"),
-            256 * ((3 * kSum + kQkv + kAttended + kGateUp + kProduct) * 4 + kFloats));
+  // Fullest in the feed-forward network: sum, norm and result, and gate, up and their product.
+  EXPECT_EQ(plan.bytes("prefill workspace"), 256 * ((3 * kSum + kGateUp + kProduct) * 4 + kFloats));
   EXPECT_EQ(plan.bytes("logits"), 5 * 100 * 4);
   EXPECT_EQ(plan.total_bytes(), plan.bytes("weights") + plan.bytes("KV cache") +
                                     plan.bytes("prefill workspace") + plan.bytes("logits"));
@@ -156,11 +155,15 @@ TEST(MemoryTest, OfManyTokensTheFeedForwardNetworkTakesAChunk) {
   wide.num_heads = wide.num_kv_heads = 20;  // H D = K D = 160
   EXPECT_EQ(training_memory(wide, kTokens, kBfloat16, {}).bytes("layer working set"),
             kTokens * ((kNorm + 160 + 2 * 160 + 160 + 24 + 160 + 3 * 160) * 2 + 4 * (8 + 20)));
-  const MemoryPlan prefill = serving_memory(config, tiny_hybrid(), kFloat32,
-                                            {.num_tokens = kTokens, .prefill_chunk = kTokens});
-  EXPECT_EQ(
-      prefill.bytes("prefill workspace"),
-      kTokens * ((3 * kSum + kQkv + kAttended) * 4 + kFloats) + kRows * (kGateUp + kProduct) * 4);
+  const auto prefill = [&](const ModelConfig& model) {
+    return serving_memory(model, tiny_hybrid(), kFloat32,
+                          {.num_tokens = kTokens, .prefill_chunk = kTokens})
+        .bytes("prefill workspace");
+  };
+  EXPECT_EQ(prefill(config), kTokens * ((kSum + kQkv + kRotated + kAttended) * 4 + kFloats));
+  ModelConfig long_rows = config;
+  long_rows.ffn_width = 10'000;
+  EXPECT_EQ(prefill(long_rows), kTokens * (3 * kSum * 4 + kFloats) + kRows * 3 * 10'000 * 4);
 }
 
 TEST(MemoryTest, OffloadedLayerInputsAreOnTheHostButForTwo) {

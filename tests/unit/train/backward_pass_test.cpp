@@ -114,18 +114,8 @@ TEST_P(BackwardPass, PackedDocumentsAreDocumentsOneByOne) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, BackwardPass,
-    ::testing::Values(ModelCase{.name = "full", .sparse = ""},
-                      ModelCase{.name = "full_tied", .sparse = "", .tied = true},
-                      ModelCase{.name = "sink", .sparse = "sink=1,window=1"},
-                      ModelCase{.name = "sink_tied", .sparse = "sink=1,window=1", .tied = true},
-                      ModelCase{.name = "window_bias", .sparse = "sink=0,window=1", .bias = true},
-                      ModelCase{.name = "stride_qk_norm",
-                                .sparse = "sink=0,window=1,stride=2",
-                                .tied = true,
-                                .qk_norm = true}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Models, BackwardPass, ::testing::ValuesIn(kModelCases),
+                         [](const auto& test) { return test.param.name; });
 
 TEST(BackwardPassOnce, AddsToWhatIsThere) {
   const Decoder decoder = make_decoder({.name = "", .sparse = "sink=0,window=1"});
