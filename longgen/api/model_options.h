@@ -19,8 +19,8 @@ struct ModelOptions {
   void check() const;
 };
 
-/// The number of the GPU that a device's name says, counted from 0: cuda is the first. None for cpu,
-/// and for what names no device.
+/// The number of the GPU that a device's name says, counted from 0: cuda is the first. None for
+/// cpu, and for what names no device.
 std::optional<int> gpu_index(const std::string& device);
 
 }  // namespace longgen
