@@ -32,6 +32,9 @@ if(NOT EXISTS ${LONGGEN_TORCH_DIR}/lib/libtorch_cpu.so)
   message(FATAL_ERROR "libtorch not found in '${LONGGEN_TORCH_DIR}': run scripts/build.sh, which installs it "
                       "into .venv/, or set LONGGEN_TORCH_DIR")
 endif()
+# Programs that use the installed library must find the same version.
+file(STRINGS ${LONGGEN_TORCH_DIR}/version.py LONGGEN_TORCH_VERSION REGEX "^__version__")
+string(REGEX REPLACE ".*['\"]([0-9.]+).*" "\\1" LONGGEN_TORCH_VERSION "${LONGGEN_TORCH_VERSION}")
 get_filename_component(site_packages ${LONGGEN_TORCH_DIR} DIRECTORY)
 
 add_library(torch_cpu INTERFACE)

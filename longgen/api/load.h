@@ -13,7 +13,8 @@ namespace longgen {
 /// used, otherwise what is missing, as a sentence.
 std::string missing_for_gpu(int index = 0);
 /// Opens the device that --device names, ready to compute: for a GPU the plug-in is loaded, and it
-/// becomes the current one. Throws Error saying what is missing: there is no quiet fall back to another one.
+/// becomes the current one. Throws Error saying what is missing: there is no quiet fall back to
+/// another one.
 at::Device open_device(const std::string& name);
 
 struct Computation {

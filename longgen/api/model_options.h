@@ -15,10 +15,12 @@ struct ModelOptions {
   /// Gives float32 or bfloat16. auto is bfloat16 on a GPU and on a processor that is faster with it
   /// (bfloat16_is_faster() in base/cpu_features.h), else float32.
   std::string compute_dtype() const;
+  /// Throws Error unless each field has one of its values.
+  void check() const;
 };
 
-/// The number of the GPU that a device's name says, counted from 0: cuda is the first. None for cpu,
-/// and for what names no device.
+/// The number of the GPU that a device's name says, counted from 0: cuda is the first. None for
+/// cpu, and for what names no device.
 std::optional<int> gpu_index(const std::string& device);
 
 }  // namespace longgen

@@ -16,9 +16,9 @@ namespace longgen {
 ///   window  i - j < window_blocks
 ///   stride  stride_blocks > 0 and (j + stride_offsets[kv_head]) % stride_blocks == 0
 /// A full pattern (window_blocks == kFullWindow) sees every s <= t. A family's own sliding window
-/// (Mistral, Qwen2, Gemma) is exact in tokens: t sees s exactly if s <= t and t - s < window_tokens,
-/// so that it cuts blocks at both of its edges.
-/// Positions count from the start of a document. Every question is answered in closed form.
+/// (Mistral, Qwen2, Gemma) is exact in tokens: t sees s exactly if s <= t and t - s <
+/// window_tokens, so that it cuts blocks at both of its edges. Positions count from the start of a
+/// document. Every question is answered in closed form.
 class Pattern {
  public:
   static constexpr int64_t kBlock = 64;

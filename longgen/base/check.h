@@ -1,18 +1,12 @@
-// base/check.h: the one error type of the library, and the check that throws it.
+// base/check.h: the checks that throw Error.
 #pragma once
 
 #include <sstream>
-#include <stdexcept>
 #include <string>
 
-namespace longgen {
+#include "longgen/base/error.h"
 
-/// The Error thrown on every caller mistake and every bad file. what() is a message for the user:
-/// what was expected, what was found, what to do. Only cli/ catches it, prints it and exits.
-class Error : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+namespace longgen {
 
 namespace detail {
 template <typename... Parts>

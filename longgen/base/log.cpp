@@ -5,6 +5,10 @@
 
 #include <atomic>
 #include <cstdio>
+#include <memory>
+#include <mutex>
+
+#include "longgen/base/warning_handler.h"
 
 namespace longgen {
 namespace {
@@ -20,6 +24,14 @@ spdlog::logger& logger() {
 
 std::atomic<bool> line_is_open = false;  // like the logger, of the process: there is one stderr
 
+std::mutex warning_handler_mutex;
+std::shared_ptr<const WarningHandler> warning_handler;
+
+std::shared_ptr<const WarningHandler> current_warning_handler() {
+  const std::lock_guard lock(warning_handler_mutex);
+  return warning_handler;
+}
+
 void erase_open_line() {
   if (line_is_open.exchange(false)) std::fputs("\r\033[K", stderr);
 }
@@ -32,7 +44,14 @@ void log_info(const std::string& message) {
   logger().info("{}", message);
 }
 
+void handle_warnings(WarningHandler handler) {
+  auto shared = handler ? std::make_shared<const WarningHandler>(std::move(handler)) : nullptr;
+  const std::lock_guard lock(warning_handler_mutex);
+  warning_handler.swap(shared);
+}
+
 void log_warning(const std::string& message) {
+  if (const auto handler = current_warning_handler()) return (*handler)(message);
   erase_open_line();
   logger().warn("warning: {}", message);
 }

@@ -10,10 +10,11 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/process.h"
+#include "longgen/base/units.h"
 #include "longgen/bench/machine.h"
-#include "longgen/bench/sequence_batch.h"
 #include "longgen/bench/timing.h"
 #include "longgen/device/gpu_memory.h"
+#include "longgen/engine/engine.h"
 #include "longgen/train/step.h"
 
 namespace longgen {
@@ -45,10 +46,57 @@ void add_rates(const SampleOptions& options, OrderedJson& json) {
   json["copy_bytes_per_s"] = copy_rate(options.device);
 }
 
-void check_finite(const at::Tensor& logits_V) {
-  LG_CHECK(at::isfinite(logits_V).all().item<bool>(),
+void check_finite(const at::Tensor& logits) {
+  LG_CHECK(at::isfinite(logits).all().item<bool>(),
            "[bench model] the logits are not finite: these weights measure nothing.");
 }
+
+/// Sequences that are decoded together, as a server would.
+class SequenceBatch {
+ public:
+  SequenceBatch(const Decoder& decoder, const SampleOptions& options)
+      : engine_(decoder), chunk_(static_cast<size_t>(options.chunk)) {
+    for (int64_t n = 0; n < options.batch; ++n) sequences_.push_back(engine_.add());
+  }
+
+  /// Appends a prompt to sequence n, and gives the logits that follow.
+  at::Tensor append(size_t n, std::span<const int32_t> ids) {
+    BatchResult result;
+    while (!ids.empty()) {
+      const auto chunk = ids.first(std::min(chunk_, ids.size()));
+      ids = ids.subspan(chunk.size());
+      result = step({{sequences_[n], chunk, ids.empty()}});
+    }
+    return result.logits_BV;
+  }
+  /// Appends the token to every sequence in one step.
+  void decode(int32_t token) {
+    std::vector<BatchPart> parts;
+    for (const SequenceId sequence : sequences_) parts.push_back({sequence, {&token, 1}});
+    step(parts);
+  }
+  void clear() {
+    for (SequenceId& sequence : sequences_) {
+      engine_.remove(sequence);
+      sequence = engine_.add();
+    }
+  }
+  const PagePool& pool() const { return engine_.pool(); }
+  int64_t bytes_peak() const { return pool().high_water() * pool().page_bytes(); }
+
+ private:
+  BatchResult step(const std::vector<BatchPart>& parts) {
+    BatchResult result = engine_.step(parts);
+    LG_CHECK(result.end == BatchEnd::done, "[bench model] out of memory: the KV cache holds ",
+             format_bytes(pool().bytes_in_use()),
+             " and cannot grow. Use fewer --tokens or a smaller --batch.");
+    return result;
+  }
+
+  Engine engine_;
+  size_t chunk_;
+  std::vector<SequenceId> sequences_;
+};
 
 /// A batch of `count` tokens in one sequence; each row's target is the next token.
 MicroBatch some_batch(int64_t count, int64_t vocab_size) {
@@ -96,10 +144,10 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     const at::Device device = options.device;
     const Decoder decoder(cut_config(subject, cut),
                           cut_weights(subject, cut, options.dtype, device));
-    SequenceBatch sequences(decoder, options.batch, options.chunk);
+    SequenceBatch sequences(decoder, options);
     const std::vector<int32_t> ids = some_ids(options.tokens, subject.config.vocab_size);
     const auto decode = [&](int64_t count) {
-      for (int64_t i = 0; i < count; ++i) sequences.step(ids[i % options.tokens]);
+      for (int64_t i = 0; i < count; ++i) sequences.decode(ids[i % options.tokens]);
     };
     const size_t warm_up = device.is_cuda() ? ids.size() : std::min<size_t>(ids.size(), 64);
     sequences.append(0, std::span(ids).first(warm_up));
@@ -107,20 +155,20 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     sequences.clear();
 
     reset_gpu_peaks(options.device);
-    at::Tensor logits_V;
+    at::Tensor logits;
     const double prefill = seconds_of(device, [&] {
-      for (int64_t n = 0; n < options.batch; ++n) logits_V = sequences.append(n, ids);
+      for (int64_t n = 0; n < options.batch; ++n) logits = sequences.append(n, ids);
     });
-    check_finite(logits_V);
-    sample["kv_bytes"] = sequences.kv_bytes();
+    check_finite(logits);
+    sample["kv_bytes"] = sequences.pool().bytes_in_use();
     sample["prefill"] =
-        part(options, prefill / static_cast<double>(options.batch), sequences.kv_bytes_peak());
+        part(options, prefill / static_cast<double>(options.batch), sequences.bytes_peak());
 
     reset_gpu_peaks(options.device);
     decode(1);  // on a GPU the first step after a prompt records a graph
     const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
-    sample["decode"] = part(options, steps / static_cast<double>(options.decode_tokens),
-                            sequences.kv_bytes_peak());
+    sample["decode"] =
+        part(options, steps / static_cast<double>(options.decode_tokens), sequences.bytes_peak());
   }
   add_rates(options, sample);
   return sample;

@@ -30,7 +30,8 @@ class GpuGraph {
   virtual void replay() = 0;
 };
 
-/// What the plug-in offers. Its members are references, so that a table with a gap does not compile.
+/// What the plug-in offers. Its members are references, so that a table with a gap does not
+/// compile.
 struct GpuBackend {
   /// Changes whenever this struct, or one that it refers to, does: a plug-in of another build is
   /// refused instead of being called wrongly.

@@ -22,8 +22,8 @@ GpuMemory gpu_memory(c10::Device device);
 void reset_gpu_peaks(c10::Device device);
 
 /// Says in a sentence, without advice, what a caught c10::OutOfMemoryError means: "out of memory on
-/// the GPU: tensors held up to 70.1 GiB of its 79.2 GiB, ...". Of several GPUs it is the one of which
-/// this process holds most.
+/// the GPU: tensors held up to 70.1 GiB of its 79.2 GiB, ...". Of several GPUs it is the one of
+/// which this process holds most.
 std::string out_of_gpu_memory();
 
 }  // namespace longgen

@@ -13,8 +13,8 @@ namespace longgen {
 /// load_gpu_plugin() says. Asks the driver alone, once.
 const std::string& missing_gpu();
 
-/// Where the plug-in is expected: beside liblonggen_ops.so, which it links; in a program without that
-/// library beside the program.
+/// Where the plug-in is expected: beside liblonggen_ops.so, which it links; in a program without
+/// that library beside the program.
 std::filesystem::path gpu_plugin_file();
 
 /// Loads libtorch_cuda.so and liblonggen_cuda.so, which gives the backend and registers the ops of

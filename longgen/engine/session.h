@@ -5,15 +5,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
-#include <vector>
 
-#include "longgen/engine/decode_graph.h"
-#include "longgen/kv_cache/cached_context.h"
-#include "longgen/kv_cache/page_pool.h"
-#include "longgen/kv_cache/sequence_cache.h"
-#include "longgen/model/decoder.h"
+#include "longgen/engine/engine.h"
 
 namespace longgen {
 
@@ -24,12 +18,7 @@ int64_t default_prefill_chunk(at::Device device);
 /// Stands for default_prefill_chunk() where a number of tokens is asked for.
 inline constexpr int64_t kDefaultPrefillChunk = 0;
 
-/// Memory for a KV cache where the decoder is. Throws Error where the decoder is on a GPU whose
-/// kernels do not take its type or head size.
-std::unique_ptr<PageMemory> page_memory(const Decoder& decoder);
-
-/// The tokens of one sequence and their KV cache, on the decoder's device. No
-/// gradients. Not thread-safe.
+/// An engine of one sequence. No gradients. Not thread-safe.
 class Session {
  public:
   /// `chunk`: tokens of a prompt in one forward pass. The decoder must outlive the session.
@@ -52,27 +41,27 @@ class Session {
               const OnProgress& on_progress = {});
 
   /// Forgets all tokens.
-  void clear() { cache_.clear(); }
+  void clear();
 
-  const Decoder& decoder() const { return decoder_; }
-  int64_t num_tokens() const { return cache_.length(); }
-  int64_t kv_bytes() const { return cache_.kv_bytes(); }
+  const Decoder& decoder() const { return engine_.decoder(); }
+  int64_t num_tokens() const { return engine_.num_tokens(sequence_); }
+  int64_t kv_bytes() const { return engine_.sequence(sequence_).kv_bytes(); }
   /// The most bytes that the cache has held.
-  int64_t kv_bytes_peak() const { return pool_.high_water() * pool_.page_bytes(); }
+  int64_t kv_bytes_peak() const {
+    return engine_.pool().high_water() * engine_.pool().page_bytes();
+  }
   /// What the same tokens would hold if every layer were full.
-  int64_t full_kv_bytes() const { return layout_.full_kv_bytes(num_tokens()); }
+  int64_t full_kv_bytes() const { return engine_.layout().full_kv_bytes(num_tokens()); }
 
  private:
-  at::Tensor append_by_graph(int32_t token);
+  /// Appends the tokens chunk by chunk; undefined logits where on_progress ended it.
+  at::Tensor append(std::span<const int32_t> tokens, const OnHidden& visit, bool wants_logits,
+                    const OnProgress& on_progress);
   [[noreturn]] void fail_out_of_memory() const;
 
-  const Decoder& decoder_;
+  Engine engine_;
+  SequenceId sequence_;
   int64_t chunk_;
-  KvLayout layout_;
-  PagePool pool_;
-  SequenceCache cache_;
-  CachedContext context_;
-  std::unique_ptr<DecodeGraph> graph_;  // on a GPU, from the first single token on
 };
 
 }  // namespace longgen

@@ -13,12 +13,11 @@ namespace {
 
 /// Returns the reply, or nothing if `goes_on`, which is asked with the number of tokens of the
 /// prompt that are read, has said no.
-std::optional<NeedleReply> ask(const Decoder& decoder, const Tokenizer& tokenizer,
-                               const NeedleTask& task, const NeedleRunOptions& options,
-                               NeedleReply reply,
+std::optional<NeedleReply> ask(Session& session, const Tokenizer& tokenizer, const NeedleTask& task,
+                               const NeedleRunOptions& options, NeedleReply reply,
                                const std::function<bool(int64_t done_tokens)>& goes_on) {
   const NeedleSample sample = task.sample(reply.length_tokens, reply.depth_percent, reply.index);
-  Session session(decoder, options.chunk);
+  session.clear();
   GenerateOptions generation;
   generation.vocab_size = tokenizer.vocab_size();
   generation.sampling.temperature = 0;
@@ -52,6 +51,7 @@ int64_t NeedleRunOptions::total_tokens() const {
 
 NeedleResult run_needle(const Decoder& decoder, const Tokenizer& tokenizer, const NeedleTask& task,
                         const NeedleRunOptions& options) {
+  Session session(decoder, options.chunk);
   NeedleResult result;
   int64_t done = 0;
   std::string note;
@@ -64,7 +64,7 @@ NeedleResult run_needle(const Decoder& decoder, const Tokenizer& tokenizer, cons
         place.length_tokens = length;
         place.depth_percent = depth;
         place.index = i;
-        const auto reply = ask(decoder, tokenizer, task, options, place, goes_on);
+        const auto reply = ask(session, tokenizer, task, options, place, goes_on);
         if (!reply) return result;
         result.replies.push_back(*reply);
         ++cell.num_samples;

@@ -12,12 +12,12 @@ PositionBuckets measure_perplexity(const Decoder& decoder,
                                    const PerplexityOptions& options) {
   PositionBuckets buckets(options.edges);
   const auto longest = static_cast<size_t>(options.edges.back());
+  Session session(decoder, options.chunk);
   int64_t done = 0;
   bool goes_on = true;
   for (const std::vector<int32_t>& document : documents) {
     const auto ids = std::span(document).first(std::min(document.size(), longest));
     if (ids.empty()) continue;
-    Session session(decoder, options.chunk);
     const auto on_progress = [&](int64_t tokens) {
       goes_on = options.on_progress(done + tokens);
       return goes_on;

@@ -99,8 +99,8 @@ void read_sizes(const GgufFile& file, const std::string& prefix, ModelConfig& co
   config.tied_embeddings = file.find(gguf_name(TensorRole::kHead)) == nullptr;
 }
 
-/// Whether every layer has a bias beside each of the matrices. Throws Error where some are there and
-/// others not: no model directory can say that.
+/// Whether every layer has a bias beside each of the matrices. Throws Error where some are there
+/// and others not: no model directory can say that.
 bool has_biases(const GgufFile& file, ModelConfig config, const std::vector<TensorRole>& roles,
                 const std::string& field) {
   config.qkv_bias = config.output_bias = config.mlp_bias = true;  // asks for every name

@@ -33,8 +33,8 @@ void GpuPagedAttention::begin(const CachePass& pass) {
   tables_ = PassTables::make(pass.parts, /*pinned=*/true).to(pass.pool().device());
 }
 
-/// Is the pass the first chunks of its sequences, and worth a kernel made for many rows? It need not
-/// read its own keys back from the pages.
+/// Is the pass the first chunks of its sequences, and worth a kernel made for many rows? It need
+/// not read its own keys back from the pages.
 bool GpuPagedAttention::begins_sequences(const CachePass& pass) const {
   return tables_.max_tokens() > GpuCache::kFewTokens &&
          std::all_of(pass.sequences.begin(), pass.sequences.end(),

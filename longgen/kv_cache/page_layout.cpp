@@ -125,9 +125,9 @@ int64_t KvLayout::pages_peak(int64_t begin, int64_t end, int64_t chunk) const {
   LG_CHECK(begin <= end && chunk >= 1, "[kv cache] tokens ", begin, " to ", end, " in chunks of ",
            chunk, " are not a range.");
   // Pages in pass k, over tokens [a, b): the blocks before b without the dead ones before a. A pass
-  // over as many tokens that begins some whole blocks later has as many blocks more before b, and at
-  // most as many more dead ones. Passes begin at the same place in a block every 64 / gcd(chunk, 64)
-  // chunks. So the peak is in the last such period, or in the shorter chunk after it.
+  // over as many tokens that begins some whole blocks later has as many blocks more before b, and
+  // at most as many more dead ones. Passes begin at the same place in a block every 64 / gcd(chunk,
+  // 64) chunks. So the peak is in the last such period, or in the shorter chunk after it.
   chunk = std::min(chunk, KvLayout::kMaxTokens);
   const int64_t num_chunks = ceil_div(end - begin, chunk);
   const int64_t first = std::max<int64_t>(0, num_chunks - 1 - kBlock / std::gcd(chunk, kBlock));

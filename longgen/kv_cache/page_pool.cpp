@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 
 #include "longgen/base/check.h"
@@ -29,6 +30,9 @@ class HostMemory : public PageMemory {
     madvise(slab.get(), rounded, MADV_HUGEPAGE);  // a wish; the system may refuse
     slabs_.push_back(std::move(slab));
     return static_cast<std::byte*>(slabs_.back().get());
+  }
+  void copy(std::byte* to, const std::byte* from, int64_t bytes) const override {
+    std::memcpy(to, from, bytes);
   }
   c10::Device device() const override { return c10::kCPU; }
 
@@ -66,8 +70,8 @@ bool PagePool::grow_to(int64_t num_pages) {
     if (slab == nullptr) return false;
     slabs_.push_back(slab);
     num_pages_ += count;
-    given_out_.resize(num_pages_);
-    free_.reserve(num_pages_);  // so that free() never needs memory
+    num_owners_.resize(num_pages_);
+    free_.reserve(num_pages_);  // so that release() never needs memory
   }
   return true;
 }
@@ -84,15 +88,20 @@ bool PagePool::allocate(int64_t count, std::vector<PageId>& pages) {
     free_.pop_back();
   }
   for (int64_t i = 0; i < fresh; ++i) pages.push_back(static_cast<PageId>(next_unused_++));
-  for (auto page = pages.end() - count; page != pages.end(); ++page) given_out_[*page] = true;
+  for (auto page = pages.end() - count; page != pages.end(); ++page) num_owners_[*page] = 1;
   pages_in_use_ += count;
   high_water_ = std::max(high_water_, pages_in_use_);
   return true;
 }
 
-void PagePool::free(PageId page) {
-  LG_DCHECK(page >= 0 && page < next_unused_ && given_out_[page]);
-  given_out_[page] = false;
+void PagePool::share(PageId page) {
+  LG_DCHECK(page >= 0 && page < next_unused_ && num_owners_[page] > 0);
+  ++num_owners_[page];
+}
+
+void PagePool::release(PageId page) {
+  LG_DCHECK(page >= 0 && page < next_unused_ && num_owners_[page] > 0);
+  if (--num_owners_[page] > 0) return;
   free_.push_back(page);
   --pages_in_use_;
 }

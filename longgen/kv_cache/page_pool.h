@@ -21,6 +21,8 @@ class PageMemory {
   /// The next `bytes` bytes, 64-byte aligned; null if there are no more, and nothing has changed.
   /// On a GPU they follow the ones added before.
   virtual std::byte* add(int64_t bytes) = 0;
+  /// Copies bytes that were added, on a GPU when the current stream gets to it.
+  virtual void copy(std::byte* to, const std::byte* from, int64_t bytes) const = 0;
   virtual c10::Device device() const = 0;
 };
 
@@ -29,8 +31,9 @@ class PageMemory {
 std::unique_ptr<PageMemory> host_memory();
 
 /// Pages are cut out of large slabs, which are taken from the system when needed and kept until the
-/// pool goes. A page that nobody has written to costs no memory yet. A freed page is the next one
-/// to be given out, while the processor's caches may still hold it. Not thread-safe.
+/// pool goes. A page that nobody has written to costs no memory yet. Several owners may share a
+/// page: it is free when the last one has released it, and is then the next one to be given out,
+/// while the processor's caches may still hold it. Not thread-safe.
 class PagePool {
  public:
   /// max_bytes limits the pages that exist at any time (a part of a page does not count). Throws
@@ -38,11 +41,18 @@ class PagePool {
   explicit PagePool(int64_t page_bytes, std::optional<int64_t> max_bytes = std::nullopt,
                     std::unique_ptr<PageMemory> memory = host_memory());
 
-  /// Appends `count` pages to `pages`. False, and nothing has changed, if the pool's limit or the
-  /// system's memory does not allow it.
+  /// Appends `count` pages, with one owner each, to `pages`. False, and nothing has changed, if the
+  /// pool's limit or the system's memory does not allow it.
   bool allocate(int64_t count, std::vector<PageId>& pages);
-  /// Gives a page back. It must have come from allocate(), and is given back once.
-  void free(PageId page);
+  /// Gives a page that somebody owns one more owner.
+  void share(PageId page);
+  /// Takes one owner from a page; without any it is free. Error (ours) if it has none.
+  void release(PageId page);
+  bool is_shared(PageId page) const { return num_owners_[page] > 1; }
+  /// Copies what stands in a page to another one.
+  void copy(PageId to, PageId from) const {
+    memory_->copy(address(to), address(from), page_bytes_);
+  }
 
   /// 64-byte aligned. In the memory of the system at least kReadableAfter bytes behind every page
   /// may be read: the kernels read whole vectors, past the last value of a row. What lies there
@@ -54,13 +64,15 @@ class PagePool {
   c10::Device device() const { return memory_->device(); }
 
   int64_t page_bytes() const { return page_bytes_; }
-  /// Pages given out now, and the most there ever were.
+  /// Pages given out now, each counted once whatever its owners, and the most there ever were.
   int64_t pages_in_use() const { return pages_in_use_; }
   int64_t high_water() const { return high_water_; }
   int64_t bytes_in_use() const { return pages_in_use_ * page_bytes_; }
   /// Pages that can still be given out if the system has the memory; a very large number
   /// without a limit.
   int64_t pages_left() const { return max_pages_ - pages_in_use_; }
+  /// A number that it has never given before, above 0.
+  int64_t new_version() { return ++version_; }
 
  private:
   bool grow_to(int64_t num_pages);
@@ -71,11 +83,11 @@ class PagePool {
   PageId page_mask_ = 0;
   std::unique_ptr<PageMemory> memory_;
   std::vector<std::byte*> slabs_;
-  int64_t num_pages_ = 0;        // that exist in slabs
-  int64_t next_unused_ = 0;      // pages from here on were never given out
-  std::vector<PageId> free_;     // the last is given out next
-  std::vector<bool> given_out_;  // of each page; finds a page that is freed twice
-  int64_t pages_in_use_ = 0, high_water_ = 0;
+  int64_t num_pages_ = 0;            // that exist in slabs
+  int64_t next_unused_ = 0;          // pages from here on were never given out
+  std::vector<PageId> free_;         // the last is given out next
+  std::vector<int32_t> num_owners_;  // of each page
+  int64_t pages_in_use_ = 0, high_water_ = 0, version_ = 0;
 };
 
 }  // namespace longgen

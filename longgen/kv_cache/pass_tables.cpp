@@ -166,12 +166,9 @@ bool FixedPassTables::update(const std::vector<PassPart>& parts) {
     upload(on_host_.places_.run_pages);
     return true;
   }
+  page_changes_.clear();  // of no tables, if memory runs out here
   on_host_ = PassTables::make(parts, /*pinned=*/true);
-  page_changes_ = std::move(changes);
-  const bool fits = on_gpu_.memory_.defined() && on_gpu_.num_runs_ == on_host_.num_runs_ &&
-                    on_gpu_.num_tiles_ == on_host_.num_tiles_ &&
-                    on_gpu_.num_sequences_ == on_host_.num_sequences_ &&
-                    on_host_.num_values() <= on_gpu_.memory_.numel();
+  const bool fits = on_gpu_.memory_.defined() && on_host_.num_values() <= on_gpu_.memory_.numel();
   // Recording a graph anew takes longer than hundreds of steps, so that there is room to grow.
   const int64_t room = std::max(2 * on_host_.num_values(), kFixedValues);
   const at::Device device = parts.front().cache->pool().device();
@@ -179,6 +176,7 @@ bool FixedPassTables::update(const std::vector<PassPart>& parts) {
       fits ? on_gpu_.memory_ : at::empty({room}, at::TensorOptions(device).dtype(at::kInt));
   on_gpu_ = on_host_.at(memory);
   upload(on_host_.num_values());
+  page_changes_ = std::move(changes);
   return fits;
 }
 

@@ -73,13 +73,14 @@ class PassTables {
   Places places_ = {};
 };
 
-/// Tables of pass after pass at one place of the GPU that the pages are on, for a CUDA graph: passes with the same number
-/// of sequences and of tokens, in which only positions and pages change.
+/// Tables of pass after pass at one place of the GPU that the pages are on, for CUDA graphs: passes
+/// in which every sequence has one token. Of passes with as many sequences only positions and pages
+/// differ, so that one graph does for them, whichever the sequences are.
 class FixedPassTables {
  public:
   /// Makes the tables of the pass that the caches have reserved; the pass before must have
-  /// ended, on the GPU too. False if the tables had to move: what was recorded with the earlier
-  /// ones is void.
+  /// ended, on the GPU too. False if the tables had to move: every graph recorded with the
+  /// earlier ones is void.
   bool update(const std::vector<PassPart>& parts);
   const PassTables& tables() const { return on_gpu_; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "longgen/base/check.h"
 
@@ -21,7 +22,7 @@ SequenceCache::SequenceCache(const KvLayout& layout, PagePool& pool)
            ". Make the pool with the layout's page_bytes().");
 }
 
-SequenceCache::~SequenceCache() { free_from(0); }
+SequenceCache::~SequenceCache() { clear(); }
 
 template <typename Visit>
 void SequenceCache::for_each_table(const Visit& visit) {
@@ -32,6 +33,48 @@ void SequenceCache::for_each_table(const Visit& visit) {
   }
 }
 
+bool SequenceCache::fork_from(const SequenceCache& other, int64_t num_tokens) {
+  LG_CHECK(&layout_ == &other.layout_ && &pool_ == &other.pool_,
+           "[kv cache] sequences that share pages must have one layout and one pool.");
+  LG_CHECK(length_ == 0 && reserved_ == 0 && other.reserved_ == 0,
+           "[kv cache] only an empty sequence can be forked from another, and both only between "
+           "passes; found ",
+           length_, " tokens, and ", reserved_, " and ", other.reserved_, " reserved ones.");
+  LG_CHECK(num_tokens >= 0 && num_tokens <= other.length_, "[kv cache] cannot fork at ", num_tokens,
+           " of ", other.length_, " tokens.");
+  const int64_t end = num_blocks(num_tokens);
+  std::vector<Table> tables = other.tables_;
+  int64_t num_pages = 0;
+  for (Table& table : tables) {
+    table.pages.resize(end);
+    table.oldest_in_window = std::min(table.oldest_in_window, end);
+    num_pages += end - std::count(table.pages.begin(), table.pages.end(), kNoPage);
+  }
+  if (num_pages != layout_.pages_held(num_tokens)) return false;
+  tables_ = std::move(tables);
+  for_each_table([&](int64_t, int64_t, const Table& table) {
+    for (const PageId page : table.pages) {
+      if (page != kNoPage) pool_.share(page);
+    }
+  });
+  length_ = num_tokens;
+  num_pages_ = num_pages;
+  note_change();
+  return true;
+}
+
+bool SequenceCache::writes_to_shared(const Table& table, int64_t num_tokens) const {
+  return num_tokens > 0 && length_ % Pattern::kBlock != 0 && table.pages.back() != kNoPage &&
+         pool_.is_shared(table.pages.back());
+}
+
+int64_t SequenceCache::pages_needed(int64_t num_tokens) const {
+  const auto num_copies = std::count_if(tables_.begin(), tables_.end(), [&](const Table& table) {
+    return writes_to_shared(table, num_tokens);
+  });
+  return layout_.pages_in_pass(length_, length_ + num_tokens) - num_pages_ + num_copies;
+}
+
 bool SequenceCache::reserve(int64_t num_tokens) {
   LG_CHECK(reserved_ == 0, "[kv cache] ", reserved_,
            " tokens are reserved already. Commit or cancel them first.");
@@ -39,22 +82,27 @@ bool SequenceCache::reserve(int64_t num_tokens) {
            "[kv cache] cannot add ", num_tokens, " tokens to a sequence of ", length_,
            ": between 0 and ", KvLayout::kMaxTokens, " in all.");
   const int64_t first = num_blocks(length_), end = num_blocks(length_ + num_tokens);
-  const int64_t needed = layout_.pages_in_pass(length_, length_ + num_tokens) - num_pages_;
   for_each_table([&](int64_t, int64_t, Table& table) {
     // Grows in steps of half its size: exact reservations would copy the table for every block.
     if (static_cast<size_t>(end) > table.pages.capacity()) table.pages.reserve(end + end / 2);
   });
   std::vector<PageId> pages;
-  if (!pool_.allocate(needed, pages)) return false;
+  if (!pool_.allocate(pages_needed(num_tokens), pages)) return false;
   auto next = pages.begin();
+  bool changes = end > first;
   for_each_table([&](int64_t group, int64_t kv_head, Table& table) {
+    if (writes_to_shared(table, num_tokens)) {
+      table.before_copy = std::exchange(table.pages.back(), *next++);
+      pool_.copy(table.pages.back(), table.before_copy);
+      changes = true;
+    }
     for (int64_t j = first; j < end; ++j) {
       const bool stored = layout_.stored(group, kv_head, j) && next != pages.end();
       table.pages.push_back(stored ? *next++ : kNoPage);
+      num_pages_ += stored ? 1 : 0;
     }
   });
-  num_pages_ += needed;
-  page_changes_ += end - first;
+  if (changes) note_change();
   reserved_ = num_tokens;
   LG_DCHECK(next == pages.end());
   return true;
@@ -63,11 +111,13 @@ bool SequenceCache::reserve(int64_t num_tokens) {
 void SequenceCache::commit() {
   length_ += reserved_;
   reserved_ = 0;
-  for_each_table(
-      [&](int64_t group, int64_t kv_head, Table& table) { free_dead(group, kv_head, table); });
+  for_each_table([&](int64_t group, int64_t kv_head, Table& table) {
+    if (table.before_copy != kNoPage) pool_.release(std::exchange(table.before_copy, kNoPage));
+    release_dead(group, kv_head, table);
+  });
 }
 
-void SequenceCache::free_dead(int64_t group, int64_t kv_head, Table& table) {
+void SequenceCache::release_dead(int64_t group, int64_t kv_head, Table& table) {
   const Pattern& pattern = layout_.pattern(group);
   if (pattern.is_full()) return;
   const auto end = static_cast<int64_t>(table.pages.size());
@@ -76,34 +126,41 @@ void SequenceCache::free_dead(int64_t group, int64_t kv_head, Table& table) {
     // Blocks that live for the window only die in order: after one that lives, all of them do.
     if (!lives_on && pattern.live(j, kv_head, length_)) return;
     if (lives_on || table.pages[j] == kNoPage) continue;
-    pool_.free(table.pages[j]);
-    table.pages[j] = kNoPage;
+    pool_.release(std::exchange(table.pages[j], kNoPage));
     --num_pages_;
-    ++page_changes_;
+    note_change();
   }
 }
 
-void SequenceCache::free_from(int64_t first_block) {
+void SequenceCache::release_from(int64_t first_block) {
+  bool changes = false;
   for_each_table([&](int64_t, int64_t, Table& table) {
     while (static_cast<int64_t>(table.pages.size()) > first_block) {
       if (table.pages.back() != kNoPage) {
-        pool_.free(table.pages.back());
+        pool_.release(table.pages.back());
         --num_pages_;
-        ++page_changes_;
+        changes = true;
       }
       table.pages.pop_back();
     }
     table.oldest_in_window = std::min(table.oldest_in_window, first_block);
+    if (table.before_copy != kNoPage) {
+      // The copy was the last page that is left, or has gone with the others.
+      if (first_block > 0) std::swap(table.pages.back(), table.before_copy);
+      pool_.release(std::exchange(table.before_copy, kNoPage));
+      changes = true;
+    }
   });
+  if (changes) note_change();
   reserved_ = 0;
 }
 
 void SequenceCache::cancel() {
-  if (reserved_ > 0) free_from(num_blocks(length_));
+  if (reserved_ > 0) release_from(num_blocks(length_));
 }
 
 void SequenceCache::clear() {
-  free_from(0);
+  release_from(0);
   length_ = 0;
 }
 

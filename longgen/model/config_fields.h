@@ -12,7 +12,8 @@ namespace longgen {
 /// multiplier of 1) is accepted. `config` holds what was read.
 void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config);
 
-/// The layers whose queries see the last `tokens` keys only; none and 0 where no layer has a window.
+/// The layers whose queries see the last `tokens` keys only; none and 0 where no layer has a
+/// window.
 struct SlidingWindows {
   std::vector<int64_t> layers;
   int64_t tokens = 0;

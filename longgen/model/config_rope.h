@@ -8,8 +8,9 @@ namespace longgen {
 
 /// Reads rope_theta and rope_scaling (transformers 4), or rope_parameters (5), into rope; of a
 /// family whose layers with a window have a RoPE of their own that one into window_rope, too, from
-/// rope_local_base_freq or rope_parameters.sliding_attention. The context is read already. Throws Error naming the field: on kinds that longgen does not have, on fields without a
-/// meaning in their kind, and where two places of one file disagree.
+/// rope_local_base_freq or rope_parameters.sliding_attention. The context is read already. Throws
+/// Error naming the field: on kinds that longgen does not have, on fields without a meaning in
+/// their kind, and where two places of one file disagree.
 void read_ropes(const JsonObject& json, const Family& family, ModelConfig& config);
 
 /// Sets rope_theta, rope_scaling and what the family has besides, which both versions read, and

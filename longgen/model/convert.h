@@ -36,12 +36,12 @@ struct HybridOptions {
   RopePurpose purpose = RopePurpose::kInference;
 };
 
-/// Makes the config of the same model as a hybrid. Which layers are full, sparse or keep a window of
-/// the family's own is parse_layer_plan()'s; a window as long as the context is none, unless its
-/// layers have a RoPE of their own, which they keep as it is. Bases and yarn factors are counted from the
-/// model as it was before its first conversion, so that converting twice is the same as converting
-/// once. Throws Error on a plan or pattern that cannot be read, where a scaled RoPE cannot be
-/// scaled again, and on contexts, bases and factors beyond config_limits.h.
+/// Makes the config of the same model as a hybrid. Which layers are full, sparse or keep a window
+/// of the family's own is parse_layer_plan()'s; a window as long as the context is none, unless its
+/// layers have a RoPE of their own, which they keep as it is. Bases and yarn factors are counted
+/// from the model as it was before its first conversion, so that converting twice is the same as
+/// converting once. Throws Error on a plan or pattern that cannot be read, where a scaled RoPE
+/// cannot be scaled again, and on contexts, bases and factors beyond config_limits.h.
 ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options);
 
 /// Returns "base 100,000 -> 400,000", "yarn, factor 4" or "unchanged, base 10,000".

@@ -10,9 +10,9 @@
 
 namespace longgen {
 
-/// The layers of a model in classes, each of one pattern. Every plan has two of them, whether a layer
-/// is in them or not: full attention, and the sparse pattern of a hybrid. Others follow in the order
-/// in which they were given: the sliding window that a family has of its own.
+/// The layers of a model in classes, each of one pattern. Every plan has two of them, whether a
+/// layer is in them or not: full attention, and the sparse pattern of a hybrid. Others follow in
+/// the order in which they were given: the sliding window that a family has of its own.
 class LayerPlan {
  public:
   static constexpr int64_t kFull = 0, kSparse = 1;  ///< classes that every plan has
@@ -55,8 +55,8 @@ class LayerPlan {
   LayerPlan with_windows(const std::vector<int64_t>& layers, int64_t window_tokens) const;
   /// Gives this plan for a context: a window that is as long makes its layers full.
   LayerPlan for_context(int64_t context) const;
-  /// Do all layers see the same, and is the sparse pattern the same? The order of classes is none of
-  /// the meaning.
+  /// Do all layers see the same, and is the sparse pattern the same? The order of classes is none
+  /// of the meaning.
   bool operator==(const LayerPlan& other) const;
 
  private:

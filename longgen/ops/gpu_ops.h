@@ -1,6 +1,6 @@
-// ops/gpu_ops.h: the ops on CUDA tensors, as the GPU plug-in gives them (ops/cuda/binding.cpp). They
-// check no shapes, and autograd does not record them: their callers, the ops of this folder, see to
-// both.
+// ops/gpu_ops.h: the ops on CUDA tensors, as the GPU plug-in gives them (ops/cuda/binding.cpp).
+// They check no shapes, and autograd does not record them: their callers, the ops of this folder,
+// see to both.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -82,8 +82,8 @@ struct Ops {
   at::Tensor (&sum_losses)(const at::Tensor& losses_T, const at::Tensor& targets_T,
                            int64_t num_classes);
 
-  /// The sum of squares of all tensors (fp32 or bf16, contiguous) in double, in a fixed order. Waits
-  /// for it.
+  /// The sum of squares of all tensors (fp32 or bf16, contiguous) in double, in a fixed order.
+  /// Waits for it.
   double (&sum_of_squares)(const std::vector<at::Tensor>& tensors);
   /// Does what update() in train/optimizer.cpp does, with `key` for its random numbers. All tensors
   /// are fp32 or all are bf16.

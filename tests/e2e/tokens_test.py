@@ -59,7 +59,7 @@ class TokensTest(CliCase):
         plain, _ = self.score({"text": "a<pad>"})
         self.assertEqual(json.loads(plain)["ids"], list(b"a<pad>"), "ordinary text without --special")
         message, _ = self.error("score", self.model, "--special", *CPU, stdin='{"text": "a<pad>"}')
-        self.assertEqual(message, f"[session] token {VOCAB} is not in the model's vocabulary of {VOCAB}. A tokenizer "
+        self.assertEqual(message, f"[engine] token {VOCAB} is not in the model's vocabulary of {VOCAB}. A tokenizer "
                                   "may have tokens that its model has not (an added <pad>): leave them out.")
         message, _ = self.error("score", self.model, *CPU, stdin=json.dumps({"ids": [VOCAB]}))
         self.assertIn(f"field ids: expected a list of integers from 0 to {VOCAB - 1}", message)

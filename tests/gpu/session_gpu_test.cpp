@@ -1,10 +1,11 @@
-// The cached context, sessions and decode graphs on a GPU.
+// The cached context, engines, sessions and decode graphs on a GPU.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <memory>
 #include <random>
 
+#include "longgen/engine/engine.h"
 #include "longgen/engine/score.h"
 #include "longgen/engine/session.h"
 #include "tests/gpu/gpu_test.h"
@@ -189,33 +190,138 @@ TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
   }
 }
 
-TEST_F(SessionGpuTest, AGraphOfTwoSequencesIsLikeEager) {
-  const Decoders model("sink=1,window=2,stride=3");
-  const torch::NoGradGuard no_grad;
-  const KvLayout layout(model.config, 2);
-  PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
-  SequenceCache first(layout, pool), second(layout, pool), third(layout, pool),
-      fourth(layout, pool);
-  CachedContext context;
-  const auto eager = [&](std::vector<PassPart> parts, const torch::Tensor& tokens) {
-    LG_CHECK(context.begin(std::move(parts)), "the pool is full");
-    const torch::Tensor hidden = model.gpu.forward(on_gpu(tokens), context);
-    context.commit();
-    return model.gpu.logits(hidden).cpu();
-  };
-  const auto ids = torch::tensor(some_ids(150)).to(torch::kLong);
-  eager({{&first, 100}, {&second, 50}}, ids);
-  eager({{&third, 100}, {&fourth, 50}}, ids);
-  DecodeGraph graph(model.gpu, {&first, &second});
-  for (int32_t i = 0; i < 150; ++i) {
-    const std::vector<int32_t> tokens = {i % 131, (7 * i + 5) % 131};
-    const auto by_graph = graph.step(tokens);
-    ASSERT_TRUE(by_graph.has_value());
-    ASSERT_TRUE(
-        by_graph->equal(eager({{&third, 1}, {&fourth, 1}}, torch::tensor(tokens).to(torch::kLong))))
-        << "step " << i;
+/// The same steps in an engine and, without graphs, on caches of their own.
+class EngineAndEager {
+ public:
+  explicit EngineAndEager(const Decoders& model)
+      : decoder_(model.gpu),
+        engine_(model.gpu),
+        layout_(model.config, 2),
+        pool_(layout_.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt)) {}
+
+  void add() {
+    sequences_.push_back({engine_.add(), std::make_unique<SequenceCache>(layout_, pool_)});
   }
-  EXPECT_EQ(second.length(), 200);
+  void remove(size_t n) {
+    engine_.remove(sequences_[n].id);
+    sequences_.erase(sequences_.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+  void fork(size_t n) {
+    const int64_t length = engine_.num_tokens(sequences_[n].id);
+    const auto id = engine_.fork(sequences_[n].id, length);
+    LG_CHECK(id.has_value(), "a fork at the length is always possible");
+    sequences_.push_back({*id, std::make_unique<SequenceCache>(layout_, pool_)});
+    LG_CHECK(sequences_.back().cache->fork_from(*sequences_[n].cache, length), "as above");
+  }
+  size_t num_sequences() const { return sequences_.size(); }
+  Engine& engine() { return engine_; }
+
+  /// Appends tokens[n] to sequence n of the first ones; whether the logits are equal to the bit.
+  bool step(const std::vector<std::vector<int32_t>>& tokens, bool on_device = false) {
+    std::vector<BatchPart> parts;
+    std::vector<PassPart> pass;
+    std::vector<int32_t> all;
+    std::vector<int64_t> last;
+    for (size_t n = 0; n < tokens.size(); ++n) {
+      parts.push_back({sequences_[n].id, tokens[n]});
+      pass.push_back({sequences_[n].cache.get(), static_cast<int64_t>(tokens[n].size())});
+      all.insert(all.end(), tokens[n].begin(), tokens[n].end());
+      last.push_back(static_cast<int64_t>(all.size()) - 1);
+    }
+    const BatchResult result = engine_.step(parts, {.logits_on_device = on_device});
+    LG_CHECK(context_.begin(std::move(pass)), "the pool is full");
+    const torch::Tensor hidden =
+        decoder_.forward(on_gpu(torch::tensor(all).to(torch::kLong)), context_);
+    const torch::Tensor rows = hidden.index_select(0, on_gpu(torch::tensor(last)));
+    const torch::Tensor eager = decoder_.logits(rows).cpu();
+    context_.commit();
+    return result.logits_BV.is_cuda() == on_device && result.logits_BV.cpu().equal(eager);
+  }
+
+ private:
+  struct Sequence {
+    SequenceId id;
+    std::unique_ptr<SequenceCache> cache;
+  };
+  const Decoder& decoder_;
+  Engine engine_;
+  KvLayout layout_;
+  PagePool pool_;
+  CachedContext context_;
+  std::vector<Sequence> sequences_;
+};
+
+// Prompts, mixed passes and single tokens of sequences that come, fork and go.
+TEST_F(SessionGpuTest, AnEngineIsLikeEager) {
+  const torch::NoGradGuard no_grad;
+  for (const char* pattern : {"sink=1,window=2,stride=3", "sink"}) {
+    const Decoders model(pattern);
+    EngineAndEager both(model);
+    std::mt19937_64 random(6);
+    const auto ids = [&](uint64_t count) {
+      std::vector<int32_t> result;
+      for (uint64_t i = 0; i < count; ++i) result.push_back(static_cast<int32_t>(random() % 131));
+      return result;
+    };
+    for (int round = 0; round < 12; ++round) {
+      while (both.num_sequences() < static_cast<size_t>(1 + round % 6)) both.add();
+      std::vector<std::vector<int32_t>> tokens;
+      for (size_t n = 0; n < both.num_sequences(); ++n) {
+        tokens.push_back(ids(random() % 2 == 0 ? 1 : 1 + random() % 200));
+      }
+      ASSERT_TRUE(both.step(tokens)) << pattern << ", round " << round;
+      // From one block into the next.
+      for (int i = 0; i < 70; ++i) {
+        for (auto& one : tokens) one = ids(1);
+        ASSERT_TRUE(both.step(tokens, /*on_device=*/i % 3 == 0))
+            << pattern << ", round " << round << ", token " << i;
+      }
+      if (round % 3 == 1) both.fork(0);
+      if (round % 4 == 3) both.remove(both.num_sequences() / 2);
+    }
+  }
+}
+
+// A forked sequence on the GPU writes to a copy of the page that both have.
+TEST_F(SessionGpuTest, ForksKeepTheirOwnTokens) {
+  const Decoders model("sink=1,window=2,stride=3");
+  Engine engine(model.gpu, {.isolate_sequences = true});
+  const auto ids = some_ids(250);
+  const std::vector<int32_t> one = {7}, other = {90};
+  const SequenceId a = engine.add();
+  engine.step({{a, ids}});
+  const SequenceId b = engine.fork(a, 250).value();
+  torch::Tensor last_a, last_b;
+  for (int i = 0; i < 70; ++i) {
+    const BatchResult result = engine.step({{a, one}, {b, other}});
+    last_a = result.logits_BV[0];
+    last_b = result.logits_BV[1];
+  }
+  for (const auto& [token, logits] : {std::pair(one, last_a), std::pair(other, last_b)}) {
+    Session session(model.gpu);
+    torch::Tensor alone = session.append(ids);
+    for (int i = 0; i < 70; ++i) alone = session.append(token);
+    EXPECT_TRUE(logits.equal(alone)) << token[0];
+  }
+  engine.remove(a);
+  engine.remove(b);
+  EXPECT_EQ(engine.pool().pages_in_use(), 0);
+}
+
+TEST_F(SessionGpuTest, AFullPoolLeavesAnEngineAsItWas) {
+  const Decoders model("sink");
+  const KvLayout layout(model.config, 2);
+  Engine engine(model.gpu, {.max_kv_bytes = layout.pages_held(128) * layout.page_bytes()});
+  const SequenceId a = engine.add(), b = engine.add();
+  const auto ids = some_ids(64);
+  ASSERT_EQ(engine.step({{a, ids}, {b, ids}}).end, BatchEnd::done);
+  const std::vector<int32_t> next = {3};
+  const BatchResult full = engine.step({{a, next}, {b, next}});  // a step of a graph
+  EXPECT_EQ(full.end, BatchEnd::out_of_pages);
+  EXPECT_EQ(full.without_pages, a);
+  EXPECT_EQ(engine.num_tokens(a), 64);
+  engine.remove(b);
+  EXPECT_EQ(engine.step({{a, next}}).end, BatchEnd::done);
 }
 
 TEST_F(SessionGpuTest, ScoresAreThoseOfTheCpu) {

@@ -19,9 +19,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // A bf16 block is converted to fp32 once for a tile with more rows than this; with fewer, while
 // it is read.
 constexpr int64_t kFewRows = 12;
-// Where there are too few tiles to keep the threads busy (decoding), the keys of a tile are split
-// into parts of this many blocks, whose results are merged in order. Fixed numbers: the result must
-// not depend on the machine.
+// Where a sequence has too few tiles to keep the threads busy (decoding), the keys of a tile are
+// split into parts of this many blocks, whose results are merged in order. Fixed numbers, and a
+// choice for each sequence: its result must depend neither on the machine nor on its neighbours.
 constexpr int64_t kBlocksPerPart = 16;
 constexpr int64_t kManyTiles = 32;
 // Of the parts that are computed before they are merged. How many they are changes no bit.
@@ -106,10 +106,21 @@ struct Plan {
   int64_t max_rows = 0;
 };
 
+/// Are tiles of the sequence split into parts? With no more blocks than one part has, a tile is the
+/// same either way.
+bool is_split(const Sequence& sequence, int64_t num_kv_heads) {
+  if (sequence.num_rows == 0 || sequence.num_key_blocks() <= kBlocksPerPart) return false;
+  const int64_t num_query_blocks =
+      sequence.num_key_blocks() - sequence.first_position / Pattern::kBlock;
+  return num_query_blocks * num_kv_heads < kManyTiles;
+}
+
+/// The work on the sequences that are split, or on the others.
 Plan make_plan(const std::vector<Sequence>& sequences, const Pattern& pattern, int64_t num_kv_heads,
-               int64_t group) {
+               int64_t group, bool in_parts) {
   Plan plan;
   for (size_t s = 0; s < sequences.size(); ++s) {
+    if (is_split(sequences[s], num_kv_heads) != in_parts) continue;
     for (int64_t head = 0; head < num_kv_heads; ++head) {
       const auto tiles = make_tiles(sequences[s], static_cast<int64_t>(s), head, group);
       plan.tiles.insert(plan.tiles.end(), tiles.begin(), tiles.end());
@@ -117,7 +128,7 @@ Plan make_plan(const std::vector<Sequence>& sequences, const Pattern& pattern, i
   }
   for (const Tile& tile : plan.tiles)
     plan.max_rows = std::max(plan.max_rows, tile.num_tokens * group);
-  if (static_cast<int64_t>(plan.tiles.size()) >= kManyTiles) return plan;
+  if (!in_parts) return plan;
   for (size_t t = 0; t < plan.tiles.size(); ++t) {
     plan.visible.push_back(blocks_seen(plan.tiles[t], pattern));
     const auto count = static_cast<int64_t>(plan.visible.back().size());
@@ -260,18 +271,21 @@ void attend_forward(const at::Tensor& q_THD, const std::vector<Sequence>& sequen
                     const KeyBlockSource& source, const at::Tensor& out_THD,
                     const at::Tensor& lse_HT) {
   const int64_t group = q_THD.size(1) / num_kv_heads;
-  const Call call = {.q_THD = q_THD,
-                     .pattern = pattern,
-                     .source = source,
-                     .scale = scale,
-                     .out_THD = out_THD,
-                     .lse_HT = lse_HT,
-                     .shape = {q_THD.size(1), group, q_THD.size(2), padded(q_THD.size(2))},
-                     .plan = make_plan(sequences, pattern, num_kv_heads, group)};
-  if (call.plan.parts.empty()) {
-    attend_whole_tiles(call);
-  } else {
-    attend_in_parts(call);
+  for (const bool in_parts : {false, true}) {
+    const Call call = {.q_THD = q_THD,
+                       .pattern = pattern,
+                       .source = source,
+                       .scale = scale,
+                       .out_THD = out_THD,
+                       .lse_HT = lse_HT,
+                       .shape = {q_THD.size(1), group, q_THD.size(2), padded(q_THD.size(2))},
+                       .plan = make_plan(sequences, pattern, num_kv_heads, group, in_parts)};
+    if (call.plan.tiles.empty()) continue;
+    if (in_parts) {
+      attend_in_parts(call);
+    } else {
+      attend_whole_tiles(call);
+    }
   }
 }
 

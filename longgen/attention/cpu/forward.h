@@ -11,7 +11,7 @@ namespace longgen::cpu {
 
 /// Attends the rows of q_THD (D contiguous; fp32 or bf16), which `sequences` divides, to the blocks
 /// of `source`. Writes out_THD (same dtype, contiguous) and, if defined, lse_HT (fp32, contiguous).
-/// The result does not depend on the number of threads.
+/// The result of a sequence depends neither on the number of threads nor on the other sequences.
 void attend_forward(const at::Tensor& q_THD, const std::vector<Sequence>& sequences,
                     const Pattern& pattern, int64_t num_kv_heads, double scale,
                     const KeyBlockSource& source, const at::Tensor& out_THD,

@@ -2,6 +2,7 @@
 
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -132,6 +133,13 @@ std::byte* DeviceMemory::add(int64_t bytes) {
   std::byte* const start = reinterpret_cast<std::byte*>(base_) + used_;
   used_ = end;
   return start;
+}
+
+void DeviceMemory::copy(std::byte* to, const std::byte* from, int64_t bytes) const {
+  const c10::cuda::CUDAGuard guard(device_);
+  const cudaError_t error =
+      cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, c10::cuda::getCurrentCUDAStream());
+  LG_CHECK(error == cudaSuccess, "[kv cache] copy of a page: ", cudaGetErrorString(error), ".");
 }
 
 }  // namespace longgen::cuda

@@ -24,6 +24,7 @@ class DeviceMemory : public PageMemory {
   DeviceMemory& operator=(const DeviceMemory&) = delete;
 
   std::byte* add(int64_t bytes) override;
+  void copy(std::byte* to, const std::byte* from, int64_t bytes) const override;
   c10::Device device() const override { return device_; }
 
  private:

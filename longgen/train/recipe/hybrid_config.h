@@ -6,8 +6,8 @@
 
 namespace longgen {
 
-/// Reads the config.json at model.path and makes it that of a hybrid, as the recipe's [architecture]
-/// says. Throws Error naming the file, or the recipe's key where the two do not fit.
+/// Reads the config.json at model.path and makes it that of a hybrid, as the recipe's
+/// [architecture] says. Throws Error naming the file, or the recipe's key where the two do not fit.
 ModelConfig hybrid_config(const Recipe& recipe);
 
 }  // namespace longgen

@@ -1,5 +1,5 @@
-// train/recipe/recipe_fields.h: the one list of a recipe's keys, with their types, ranges and names.
-// Reading, writing, hashing and the documentation's test all walk through it.
+// train/recipe/recipe_fields.h: the one list of a recipe's keys, with their types, ranges and
+// names. Reading, writing, hashing and the documentation's test all walk through it.
 #pragma once
 
 #include <array>

@@ -17,7 +17,8 @@ inline int64_t blocks_of(int64_t num_tokens) {
 
 /// Whether a token at num_tokens or later will see the block. By the definition: asks for the next
 /// query blocks one by one. `horizon` of them are enough where it exceeds the window. A window in
-/// tokens cuts blocks: each key of the block is asked whether the next token that could see it does.
+/// tokens cuts blocks: each key of the block is asked whether the next token that could see it
+/// does.
 inline bool seen_later(const Pattern& pattern, int64_t key_block, int64_t kv_head,
                        int64_t num_tokens, int64_t horizon) {
   if (pattern.is_window()) {

@@ -36,8 +36,8 @@ TEST(PagePool, FreedPagesComeBackFirst) {
   PagePool pool(4096);
   std::vector<PageId> pages, again;
   ASSERT_TRUE(pool.allocate(10, pages));
-  pool.free(pages[3]);
-  pool.free(pages[7]);
+  pool.release(pages[3]);
+  pool.release(pages[7]);
   EXPECT_EQ(pool.pages_in_use(), 8);
   ASSERT_TRUE(pool.allocate(3, again));
   EXPECT_EQ(again[0], pages[7]);  // the one freed last
@@ -46,9 +46,46 @@ TEST(PagePool, FreedPagesComeBackFirst) {
   EXPECT_EQ(pool.pages_in_use(), 11);
   EXPECT_EQ(pool.bytes_in_use(), 11 * 4096);
   EXPECT_EQ(pool.high_water(), 11);
-  for (PageId page : again) pool.free(page);
+  for (PageId page : again) pool.release(page);
   EXPECT_EQ(pool.pages_in_use(), 8);
   EXPECT_EQ(pool.high_water(), 11);
+}
+
+TEST(PagePool, ASharedPageIsFreeWhenItsLastOwnerReleasesIt) {
+  PagePool pool(4096, 2 * 4096);
+  std::vector<PageId> pages;
+  ASSERT_TRUE(pool.allocate(2, pages));
+  EXPECT_FALSE(pool.is_shared(pages[0]));
+  pool.share(pages[0]);
+  pool.share(pages[0]);
+  EXPECT_TRUE(pool.is_shared(pages[0]));
+  EXPECT_FALSE(pool.is_shared(pages[1]));
+  EXPECT_EQ(pool.pages_in_use(), 2);  // each page once
+  for (const bool still_shared : {true, false}) {
+    pool.release(pages[0]);
+    EXPECT_EQ(pool.is_shared(pages[0]), still_shared);
+    EXPECT_EQ(pool.pages_left(), 0);
+  }
+  pool.release(pages[0]);
+  EXPECT_EQ(pool.pages_left(), 1);
+  EXPECT_THROW(pool.release(pages[0]), Error);
+  EXPECT_THROW(pool.share(pages[0]), Error);
+}
+
+TEST(PagePool, CopiesWholePages) {
+  PagePool pool(4096);
+  std::vector<PageId> pages;
+  ASSERT_TRUE(pool.allocate(3, pages));
+  for (const PageId page : pages) std::memset(pool.address(page), 1 + page, 4096);
+  pool.copy(pages[2], pages[0]);
+  EXPECT_EQ(std::memcmp(pool.address(pages[2]), pool.address(pages[0]), 4096), 0);
+  EXPECT_EQ(std::to_integer<int>(pool.address(pages[1])[4095]), 1 + pages[1]);
+}
+
+TEST(PagePool, VersionsAreNew) {
+  PagePool pool(4096);
+  EXPECT_EQ(pool.new_version(), 1);
+  EXPECT_EQ(pool.new_version(), 2);
 }
 
 TEST(PagePool, LimitIsAnAnswerAndChangesNothing) {
@@ -61,7 +98,7 @@ TEST(PagePool, LimitIsAnAnswerAndChangesNothing) {
   EXPECT_EQ(pool.pages_left(), 0);
   EXPECT_FALSE(pool.allocate(1, pages));
   EXPECT_TRUE(pool.allocate(0, pages));
-  pool.free(pages.front());
+  pool.release(pages.front());
   EXPECT_TRUE(pool.allocate(1, pages));
   EXPECT_EQ(std::set<PageId>(pages.begin() + 1, pages.end()).size(), 10u);
 }
@@ -83,6 +120,9 @@ class OneRange : public PageMemory {
     if (used_ + bytes > static_cast<int64_t>(range_.size())) return nullptr;
     used_ += bytes;
     return range_.data() + used_ - bytes;
+  }
+  void copy(std::byte* to, const std::byte* from, int64_t bytes) const override {
+    std::memcpy(to, from, bytes);
   }
   c10::Device device() const override { return {c10::kCUDA, 1}; }
 
@@ -116,10 +156,10 @@ TEST(PagePool, Errors) {
   PagePool pool(4096);
   std::vector<PageId> pages;
   ASSERT_TRUE(pool.allocate(2, pages));
-  pool.free(pages[0]);
-  EXPECT_THROW(pool.free(pages[0]), Error);  // twice
-  EXPECT_THROW(pool.free(2), Error);         // never given out
-  EXPECT_THROW(pool.free(-1), Error);
+  pool.release(pages[0]);
+  EXPECT_THROW(pool.release(pages[0]), Error);  // twice
+  EXPECT_THROW(pool.release(2), Error);         // never given out
+  EXPECT_THROW(pool.release(-1), Error);
   EXPECT_EQ(pool.pages_in_use(), 1);
 }
 

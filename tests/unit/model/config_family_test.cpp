@@ -69,7 +69,7 @@ TEST(Phi3Config, PartsOfHeadsAreRefusedByName) {
 TEST(Phi3Config, TheWindowIsOfAllLayers) {
   const ModelConfig config = parse_again(parse(tiny("phi3", 2, {{"sliding_window", 100}})));
   EXPECT_EQ(config.layers.window_layers(), (std::vector<int64_t>{0, 1}));
-  EXPECT_EQ(config.layers.window_tokens(), 100);
+  EXPECT_EQ(config.pattern(config.layers.window_layers().at(0)), Pattern::window(100));
   EXPECT_TRUE(parse(tiny("phi3", 2, {{"sliding_window", nullptr}})).layers.is_all_full());
   EXPECT_TRUE(parse(tiny("phi3", 2, {{"sliding_window", 512}})).layers.is_all_full());
 }
@@ -94,11 +94,11 @@ TEST(Gemma3Config, ReadsWhatTransformersAssumes) {
   EXPECT_EQ(config.rope.base, 1e6);
   EXPECT_EQ(config.window_rope, RopeConfig{.base = 1e4});
   EXPECT_EQ(config.embedding_scale, std::sqrt(96.0));
-  EXPECT_EQ(config.activation, ModelConfig::Activation::gelu_tanh);
+  EXPECT_EQ(config.activation, Activation::kGeluTanh);
   EXPECT_TRUE(config.tied_embeddings && config.qk_norm && config.post_norms);
   EXPECT_TRUE(config.norms_add_one);
   EXPECT_EQ(config.layers.full_layers(), (std::vector<int64_t>{5, 11}));
-  EXPECT_EQ(config.layers.window_tokens(), 4096);
+  EXPECT_EQ(config.pattern(config.layers.window_layers().at(0)), Pattern::window(4096));
 }
 
 TEST(Gemma3Config, LayersWithAWindow) {
@@ -111,7 +111,7 @@ TEST(Gemma3Config, LayersWithAWindow) {
       tiny("gemma3_text", 2,
            {{"layer_types", {"full_attention", "sliding_attention"}}, {"sliding_window", 64}})));
   EXPECT_EQ(named.layers.window_layers(), (std::vector<int64_t>{1}));
-  EXPECT_EQ(named.layers.window_tokens(), 64);
+  EXPECT_EQ(named.pattern(named.layers.window_layers().at(0)), Pattern::window(64));
   const ModelConfig full = parse_again(
       parse(tiny("gemma3_text", 2, {{"layer_types", {"full_attention", "full_attention"}}})));
   EXPECT_TRUE(full.layers.is_all_full());
