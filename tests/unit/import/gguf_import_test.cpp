@@ -243,7 +243,7 @@ TEST(GgufConfig, EveryLayerOfPhi3HasTheWindow) {
   EXPECT_EQ(phi3(16).family, "phi3");
   EXPECT_TRUE(phi3(16).fused_projections);
   EXPECT_EQ(phi3(16).layers.window_layers(), (std::vector<int64_t>{0}));
-  EXPECT_EQ(phi3(16).layers.window_tokens(), 16);
+  EXPECT_EQ(phi3(16).pattern(0), Pattern::window(16));
   EXPECT_TRUE(phi3(0).layers.is_all_full());
   EXPECT_TRUE(phi3(64).layers.is_all_full());
 }
@@ -260,7 +260,7 @@ TEST(GgufConfig, WhatGemma3DoesNotSay) {
   EXPECT_EQ(config.rope.base, 1e6);
   EXPECT_EQ(config.window_rope, RopeConfig{.base = 1e4});
   EXPECT_EQ(config.layers.window_layers(), (std::vector<int64_t>{0}));
-  EXPECT_EQ(config.layers.window_tokens(), 16);
+  EXPECT_EQ(config.pattern(0), Pattern::window(16));
   EXPECT_TRUE(config.post_norms && config.tied_embeddings && config.norms_add_one);
 }
 

@@ -469,13 +469,14 @@ def test_gemma(folder):
     ids = torch.tensor(tokenizer(text).input_ids)
     assert ids.tolist() == reference(text).input_ids
     assert len(ids) > 600, len(ids)  # more than the window of 512
-    for command in ("logits", "decoded"):
-        ours = logits_of(imported, ids, folder, command)
-        with torch.no_grad():
-            expected = theirs(ids[None]).logits[0]
-        error = (ours - expected).abs().max().item()
-        differing = (ours.argmax(-1) != expected.argmax(-1)).sum().item()
-        print(f"{command} against transformers on its own GGUF reader: error {error:.1e}, {differing} other argmax")
+    with torch.no_grad():
+        expected = theirs(ids[None]).logits[0]
+    for command, count in (("logits", len(ids)), ("decoded", 200)):
+        ours = logits_of(imported, ids[:count], folder, command)
+        error = (ours - expected[:count]).abs().max().item()
+        differing = (ours.argmax(-1) != expected[:count].argmax(-1)).sum().item()
+        print(f"{command} of {count} tokens against transformers on its own GGUF reader: error {error:.1e}, "
+              f"{differing} other argmax")
         assert error <= REAL_TOLERANCE and differing == 0
     prompt = tokenizer("The capital of France is").input_ids
     with torch.no_grad():
