@@ -21,6 +21,7 @@ transformers.logging.disable_progress_bar()
 TOOL = sys.argv[1]
 TINY_TOLERANCE = 2e-4  # absolute, fp32 logits
 REAL_TOLERANCE = 2e-3
+RELATIVE_TOLERANCE = 3e-4  # of a token's logits: fp32 sums in another order, through 18 layers
 
 SIZES = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
              num_key_value_heads=2, vocab_size=199, max_position_embeddings=512,
@@ -415,7 +416,8 @@ def test_gguf(folder):
         ids = random_ids(300)
         with torch.no_grad():
             expected = model(ids[None]).logits[0]
-            reopened = AutoModelForCausalLM.from_pretrained(imported).eval()(ids[None]).logits[0]
+            # transformers puts Phi-3's own padding where config.json has none, beyond a tiny vocabulary.
+            reopened = AutoModelForCausalLM.from_pretrained(imported, pad_token_id=0).eval()(ids[None]).logits[0]
         error = (logits_of(imported, ids, folder) - expected).abs().max().item()
         assert error <= TINY_TOLERANCE, f"{name}: error {error}"
         error = (reopened - expected).abs().max().item()
@@ -473,11 +475,11 @@ def test_gemma(folder):
         expected = theirs(ids[None]).logits[0]
     for command, count in (("logits", len(ids)), ("decoded", 200)):
         ours = logits_of(imported, ids[:count], folder, command)
-        error = (ours - expected[:count]).abs().max().item()
+        distance = (ours - expected[:count]).norm(dim=-1) / expected[:count].norm(dim=-1)
         differing = (ours.argmax(-1) != expected[:count].argmax(-1)).sum().item()
-        print(f"{command} of {count} tokens against transformers on its own GGUF reader: error {error:.1e}, "
-              f"{differing} other argmax")
-        assert error <= REAL_TOLERANCE and differing == 0
+        print(f"{command} of {count} tokens against transformers on its own GGUF reader: relative distance at most "
+              f"{distance.max():.1e}, mean {distance.mean():.1e}, {differing} other argmax")
+        assert distance.max() <= RELATIVE_TOLERANCE and differing == 0
     prompt = tokenizer("The capital of France is").input_ids
     with torch.no_grad():
         greedy = theirs.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)[0].tolist()
