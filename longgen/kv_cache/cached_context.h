@@ -50,8 +50,8 @@ class CachedContext : public AttentionContext {
 
   const at::Tensor& positions_T() const override { return pass_.positions_T; }
   /// q (T, H, D), k and v (T, K, D), fp32 or bf16 as the layout's bytes per value say, where the
-  /// pool is, rows contiguous; T is the number of new tokens. The layer's pattern must be that of the
-  /// cache's layout. Throws Error on other shapes. May be called again for the same layer.
+  /// pool is, rows contiguous; T is the number of new tokens. The layer's pattern must be that of
+  /// the cache's layout. Throws Error on other shapes. May be called again for the same layer.
   at::Tensor attend(const LayerAttention& layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD) override;
   at::Tensor prepare_and_attend(const LayerAttention& layer, const at::Tensor& heads_TAD,

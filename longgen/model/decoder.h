@@ -25,8 +25,8 @@ struct DecoderLayer {
   FeedForwardLayer feed_forward;
 };
 
-/// A pre-norm decoder with grouped-query attention, RoPE and a gated feed-forward network. It holds the weights and keeps
-/// no state between calls.
+/// A pre-norm decoder with grouped-query attention, RoPE and a gated feed-forward network. It holds
+/// the weights and keeps no state between calls.
 class Decoder {
  public:
   /// Throws Error where weights and config do not fit, and where a GPU cannot run the model.

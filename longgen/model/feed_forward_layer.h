@@ -25,9 +25,9 @@ struct FeedForwardRecord {
   std::vector<at::Tensor> gate_up;
 };
 
-/// A gated feed-forward network behind an RMS norm and, in some families, before another. It holds the layer's weights, which are not
-/// copied, and no state. Nothing of it needs a graph: tensors go as soon as they are read, and many
-/// rows go through the network in chunks.
+/// A gated feed-forward network behind an RMS norm and, in some families, before another. It holds
+/// the layer's weights, which are not copied, and no state. Nothing of it needs a graph: tensors go
+/// as soon as they are read, and many rows go through the network in chunks.
 class FeedForwardLayer {
  public:
   FeedForwardLayer(const ModelConfig& config, const LayerWeights& weights);

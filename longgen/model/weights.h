@@ -59,8 +59,8 @@ struct ModelWeights {
 /// Makes uninitialised tensors of a model's shapes.
 ModelWeights allocate_weights(const ModelConfig& config, at::ScalarType dtype,
                               at::Device device = at::kCPU);
-/// Draws normal numbers with init_std; norms multiply by 1, biases are 0. The result is a function of the seed
-/// and the kind of device, on which the numbers are drawn.
+/// Draws normal numbers with init_std; norms multiply by 1, biases are 0. The result is a function
+/// of the seed and the kind of device, on which the numbers are drawn.
 ModelWeights random_weights(const ModelConfig& config, at::ScalarType dtype, uint64_t seed,
                             at::Device device = at::kCPU);
 /// Makes zeros of the same shapes: gradients, optimizer states. Tied tensors stay tied.

@@ -13,8 +13,8 @@ namespace longgen {
 
 /// The weights of a feed-forward network, or their gradients.
 struct FeedForward {
-  Linear gate_up;  ///< (2F, E): rows of gate, then up
-  Linear down;     ///< (E, F)
+  Linear gate_up;                             ///< (2F, E): rows of gate, then up
+  Linear down;                                ///< (E, F)
   Activation activation = Activation::kSilu;  ///< of the gate
 };
 

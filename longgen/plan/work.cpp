@@ -1,5 +1,7 @@
 #include "longgen/plan/work.h"
 
+#include <algorithm>
+
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/model/tensors.h"
@@ -11,10 +13,16 @@ namespace {
 constexpr double kMaxParameters = 1e15;
 
 void check_countable(const ModelConfig& config) {
-  double about = 0;
-  for (const TensorInfo& tensor : all_tensors()) {
-    about += static_cast<double>(tensor.copies(config)) *
-             static_cast<double>(tensor.shape(config).num_elements());
+  const auto real = [](int64_t value) { return static_cast<double>(value); };
+  // The rows of all heads are a product themselves: the list is asked only where that has 63 bits.
+  double about = (real(config.num_heads) + 2 * real(config.num_kv_heads)) * real(config.head_size);
+  if (about < kMaxParameters) {
+    about = 0;
+    for (const TensorInfo& tensor : all_tensors()) {
+      const TensorShape shape = tensor.shape(config);
+      about += real(tensor.copies(config)) * real(shape.num_rows()) *
+               real(std::max<int64_t>(1, shape.num_columns));
+    }
   }
   LG_CHECK(about < kMaxParameters, "[plan] model: about ", format_si(about),
            " parameters; expected less than ", format_si(kMaxParameters), ". Check config.json.");

@@ -17,8 +17,8 @@ struct ModelCase {
   bool qk_norm = false;   // as Qwen3
   bool bias = false;      // of every projection that the family can give one
   bool qkv_bias = false;  // of q, k and v alone, as Qwen2
-  // As Gemma 3: norms after attention and feed-forward, 1 + weight, GELU, scaled embedding and scores,
-  // a window and a RoPE of its own in the first and the last layer.
+  // As Gemma 3: norms after attention and feed-forward, 1 + weight, GELU, scaled embedding and
+  // scores, a window and a RoPE of its own in the first and the last layer.
   bool gemma = false;
 };
 inline void PrintTo(const ModelCase& c, std::ostream* out) { *out << c.name; }

@@ -99,7 +99,8 @@ void save_copy(const std::string& directory, const std::string& out) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  LG_CHECK(arguments.size() == 4, "usage: logits|logits-bfloat16|decoded|gradients|save|import IN OUT");
+  LG_CHECK(arguments.size() == 4,
+           "usage: logits|logits-bfloat16|decoded|gradients|save|import IN OUT");
   const std::string& command = arguments[1];
   if (command == "logits") write_logits(arguments[2], arguments[3], at::kFloat);
   if (command == "logits-bfloat16") write_logits(arguments[2], arguments[3], at::kBFloat16);

@@ -16,9 +16,9 @@
 namespace longgen {
 namespace {
 
-constexpr TrainOptions kNew = {.show_progress = false};
-constexpr TrainOptions kResume = {.resume = true, .show_progress = false};
-constexpr TrainOptions kForce = {.replace = true, .show_progress = false};
+const TrainOptions kNew = {.show_progress = false};
+const TrainOptions kResume = {.resume = true, .show_progress = false};
+const TrainOptions kForce = {.replace = true, .show_progress = false};
 
 class Resume : public FolderTest {
  protected:
