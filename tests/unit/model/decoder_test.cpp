@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "longgen/model/gpu_limits.h"
 #include "longgen/model/model_directory.h"
 #include "tests/unit/model/test_support.h"
 
@@ -71,6 +72,24 @@ TEST(Decoder, Bf16IsCloseToFp32) {
       max_difference(logits(tiny_decoder(hybrid("sink"), at::kBFloat16), tokens), exact);
   EXPECT_LT(error, 0.05 * exact.abs().max().item<double>());
   EXPECT_GT(error, 0);
+}
+
+TEST(Decoder, AGpuRefusesAModelWithAllThatItsKernelsLack) {
+  Json json = with("model_type", "gemma3_text");
+  json["hidden_activation"] = "gelu_pytorch_tanh";
+  json["head_dim"] = 256;
+  const ModelConfig gemma = parse(json);
+  EXPECT_ERROR(check_runs_on(at::Device(at::kCUDA, 1), gemma),
+               "[model] the kernels for GPUs lack what this model of the family gemma3_text needs: "
+               "heads of 256 (they have 64 and 128), sliding windows of the family's own, norms "
+               "that multiply by 1 + weight, the activation gelu_pytorch_tanh. Use --device cpu.");
+  check_runs_on(at::kCPU, gemma);
+  json = with("head_dim", 128);
+  check_runs_on(at::Device(at::kCUDA, 1), parse(json));
+  json["model_type"] = "mistral";
+  json["sliding_window"] = 100;
+  EXPECT_ERROR(check_runs_on(at::Device(at::kCUDA, 1), parse(json)),
+               "mistral needs: sliding windows of the family's own. Use --device cpu.");
 }
 
 class ModelDirectory : public FolderTest {};

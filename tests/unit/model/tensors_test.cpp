@@ -134,6 +134,27 @@ TEST(Tensors, FusedProjectionsAreOneTensorInFiles) {
   EXPECT_EQ(lines_of(config), expected);
 }
 
+TEST(Tensors, OfGemma3TheNormAfterAttentionHasTheNameOfLlamasSecond) {
+  ModelConfig config = config_of("llama");
+  config.post_norms = config.tied_embeddings = true;
+  const Lines expected = {
+      "model.embed_tokens.weight | token_embd.weight 131 96",
+      "model.layers.0.input_layernorm.weight | blk.0.attn_norm.weight 96",
+      "model.layers.0.self_attn.q_proj.weight | blk.0.attn_q.weight 96 96",
+      "model.layers.0.self_attn.k_proj.weight | blk.0.attn_k.weight 32 96",
+      "model.layers.0.self_attn.v_proj.weight | blk.0.attn_v.weight 32 96",
+      "model.layers.0.self_attn.o_proj.weight | blk.0.attn_output.weight 96 96",
+      "model.layers.0.post_attention_layernorm.weight | blk.0.post_attention_norm.weight 96",
+      "model.layers.0.pre_feedforward_layernorm.weight | blk.0.ffn_norm.weight 96",
+      "model.layers.0.mlp.gate_proj.weight | blk.0.ffn_gate.weight 80 96",
+      "model.layers.0.mlp.up_proj.weight | blk.0.ffn_up.weight 80 96",
+      "model.layers.0.mlp.down_proj.weight | blk.0.ffn_down.weight 96 80",
+      "model.layers.0.post_feedforward_layernorm.weight | blk.0.post_ffw_norm.weight 96",
+      "model.norm.weight | output_norm.weight 96",
+  };
+  EXPECT_EQ(lines_of(config), expected);
+}
+
 TEST(Tensors, PartsFollowEachOtherInTheTensorHere) {
   Json json = tiny_json(2);
   json["attention_bias"] = true;
@@ -165,7 +186,8 @@ TEST(Tensors, HaveNamesOfTheirOwnInCheckpointsAndOnlyMatricesDecay) {
   EXPECT_EQ(names, (std::set<std::string>{
                        "embedding", "final_norm", "head", "layers.3.attention_norm", "layers.3.qkv",
                        "layers.3.q_norm", "layers.3.k_norm", "layers.3.output", "layers.3.ffn_norm",
-                       "layers.3.gate_up", "layers.3.down"}));
+                       "layers.3.gate_up", "layers.3.down", "layers.3.attention_post_norm",
+                       "layers.3.ffn_post_norm"}));
 }
 
 }  // namespace
