@@ -16,21 +16,28 @@ std::string base_text(double base) {
   return whole ? format_count(static_cast<int64_t>(base)) : fmt::format("{}", base);
 }
 
-std::string rope_text(const ModelConfig& config) {
-  const RopeConfig& rope = config.rope;
-  std::string text = "base " + base_text(rope.base);
-  if (config.original_rope_base > 0 && config.original_rope_base != rope.base) {
-    text += " (originally " + base_text(config.original_rope_base) + ")";
-  }
+std::string scaling_text(const RopeConfig& rope) {
   switch (rope.scaling) {
     case RopeConfig::Scaling::none:
-      return text;
+      return "";
     case RopeConfig::Scaling::linear:
-      return text + fmt::format(", linear scaling by {}", rope.factor);
+      return fmt::format(", linear scaling by {}", rope.factor);
     case RopeConfig::Scaling::llama3:
     case RopeConfig::Scaling::yarn:
-      return text + fmt::format(", {} scaling by {} from {}", rope_scaling_name(rope.scaling),
-                                rope.factor, format_count(rope.original_context));
+      return fmt::format(", {} scaling by {} from {}", rope_scaling_name(rope.scaling), rope.factor,
+                         format_count(rope.original_context));
+  }
+  return "";
+}
+
+std::string rope_text(const ModelConfig& config) {
+  std::string text = "base " + base_text(config.rope.base);
+  if (config.original_rope_base > 0 && config.original_rope_base != config.rope.base) {
+    text += " (originally " + base_text(config.original_rope_base) + ")";
+  }
+  text += scaling_text(config.rope);
+  if (config.window_rope) {
+    text += "; base " + base_text(config.window_rope->base) + " in layers with a window";
   }
   return text;
 }

@@ -17,6 +17,12 @@ std::string rope_scaling_name(RopeConfig::Scaling scaling) {
 }
 
 OrderedJson model_to_json(const ModelConfig& config) {
+  OrderedJson rope = {{"base", config.rope.base},
+                      {"original_base", config.original_rope_base},
+                      {"scaling", rope_scaling_name(config.rope.scaling)},
+                      {"factor", config.rope.factor},
+                      {"original_context", config.rope.original_context}};
+  if (config.window_rope) rope["window_base"] = config.window_rope->base;
   return {{"family", config.family},
           {"num_layers", config.num_layers},
           {"width", config.width},
@@ -28,12 +34,7 @@ OrderedJson model_to_json(const ModelConfig& config) {
           {"tied_embeddings", config.tied_embeddings},
           {"context", config.context},
           {"original_context", config.original_context},
-          {"rope",
-           {{"base", config.rope.base},
-            {"original_base", config.original_rope_base},
-            {"scaling", rope_scaling_name(config.rope.scaling)},
-            {"factor", config.rope.factor},
-            {"original_context", config.rope.original_context}}}};
+          {"rope", std::move(rope)}};
 }
 
 OrderedJson parameters_to_json(const ParameterCounts& counts) {

@@ -7,6 +7,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/plan/presets.h"
+#include "longgen/plan/report_json.h"
 
 namespace longgen {
 namespace {
@@ -95,6 +96,11 @@ TEST(DescribeTest, RopeScalingIsNamed) {
     return text.substr(begin, text.find('\n', begin) - begin);
   };
   EXPECT_EQ(rope(), "base 500,000, llama3 scaling by 8 from 8,192");
+  config.window_rope = RopeConfig{.base = 1e4};
+  EXPECT_EQ(rope(),
+            "base 500,000, llama3 scaling by 8 from 8,192; base 10,000 in layers with a window");
+  EXPECT_EQ(model_to_json(config)["rope"]["window_base"], 1e4);
+  config.window_rope = std::nullopt;
   config.rope.scaling = RopeConfig::Scaling::yarn;
   EXPECT_EQ(rope(), "base 500,000, yarn scaling by 8 from 8,192");
   config.rope.scaling = RopeConfig::Scaling::linear;
