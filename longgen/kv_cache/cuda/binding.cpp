@@ -100,7 +100,8 @@ class CudaCache : public GpuCache {
       return x.is_cuda() && x.scalar_type() == at::kBFloat16 &&
              x.sizes() == at::IntArrayRef({head_size});
     };
-    const auto& [table, q_norm, k_norm, norm_eps] = preparation;
+    const RopeTable& table = preparation.table;
+    const at::Tensor &q_norm = preparation.q_norm_D, &k_norm = preparation.k_norm_D;
     const bool has_norm = q_norm.defined() || k_norm.defined();
     LG_CHECK(heads_TAD.size(1) == num_heads + 2 * tables.num_kv_heads() && is_table(table.cos_TR) &&
                  is_table(table.sin_TR) && (!has_norm || (is_norm(q_norm) && is_norm(k_norm))),
@@ -117,7 +118,7 @@ class CudaCache : public GpuCache {
                                         table.sin_TR.const_data_ptr<float>(),
                                         has_norm ? q_weight.const_data_ptr() : nullptr,
                                         has_norm ? k_weight.const_data_ptr() : nullptr,
-                                        static_cast<float>(norm_eps),
+                                        static_cast<float>(preparation.norm_eps),
                                         q.data_ptr(),
                                         static_cast<int>(num_heads),
                                         paged_runs(pages, tables, head_size)};
