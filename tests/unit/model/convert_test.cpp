@@ -141,7 +141,7 @@ TEST(Convert, Gemma3KeepsItsWindowsAndTheirRope) {
                                       .with_windows({0, 1, 3, 4, 6, 7, 9, 10}, 64);
   EXPECT_EQ(hybrid.layers, three_classes);
   EXPECT_EQ(hybrid.window_rope, model.window_rope);
-  EXPECT_DOUBLE_EQ(hybrid.rope.base, 1e6 * 16);  // four times the context
+  EXPECT_DOUBLE_EQ(hybrid.rope.base, model.rope.base * 16);  // four times the context
   EXPECT_EQ(hybrid.rope.scaling, RopeConfig::Scaling::linear);
   EXPECT_EQ(hybrid.rope.factor, 8);
   // Its layers turn by the window's RoPE where a shorter context ends before the window, too.
