@@ -82,7 +82,7 @@ class Bench {
       CachedContext context;
       LG_CHECK(context.begin({{&cache_, tokens}}), "pool is full");
       for (int64_t layer = 0; layer < 30; ++layer) {
-        context.attend(layer, x.q, x.k, x.v, plan_.pattern(layer, 3));
+        context.attend({layer, plan_.pattern(layer, 3)}, x.q, x.k, x.v);
       }
     });
   }
@@ -148,7 +148,7 @@ void check_numbers(torch::ScalarType type) {
       CachedContext context;
       LG_CHECK(context.begin({{&cache, count}}), "pool is full");
       const auto rows = [&](const torch::Tensor& t) { return t.narrow(0, cache.length(), count); };
-      out = context.attend(0, rows(x.q), rows(x.k), rows(x.v), pattern);
+      out = context.attend({0, pattern}, rows(x.q), rows(x.k), rows(x.v));
       context.commit();
     }
     const auto expected = longgen::attend(x.q.narrow(0, 2099, 1), x.k, x.v, pattern).out_THD;

@@ -312,8 +312,8 @@ TEST(CachedContext, ExhaustedPoolAndFailedPassesLeaveTheSequenceAsItWas) {
     ASSERT_TRUE(abandoned.begin({{&cache, 100}}));
     EXPECT_GT(pool.pages_in_use(), in_use);
     const Qkv wrong = random_layers(model, 100, 7)[0];  // overwrites rows behind the sequence's end
-    (void)abandoned.attend(0, wrong.q_THD, wrong.k_SKD, wrong.v_SKD, model.pattern(0));
-    EXPECT_THROW(abandoned.attend(1, wrong.q_THD, wrong.q_THD, wrong.v_SKD, model.pattern(1)),
+    (void)abandoned.attend({0, model.pattern(0)}, wrong.q_THD, wrong.k_SKD, wrong.v_SKD);
+    EXPECT_THROW((abandoned.attend({1, model.pattern(1)}, wrong.q_THD, wrong.q_THD, wrong.v_SKD)),
                  Error);
   }
   EXPECT_EQ(pool.pages_in_use(), in_use);

@@ -303,7 +303,7 @@ TEST(SequenceCache, ForkedSequencesKeepTheirOwnTokens) {
   const auto below = [&](uint64_t end) { return static_cast<int64_t>(random() % end); };
   int64_t num_forks = 0, num_refused = 0, num_full = 0, num_copies = 0;
   for (const std::string& sparse : sparse_patterns()) {
-    const LayerPlan plan = plan_of({1}, sparse);
+    const LayerPlan plan = plan_of(3, {1}, sparse);
     const KvLayout layout(plan, {3, 2, 16, 4});
     PagePool pool(layout.page_bytes(), kMostPages * layout.page_bytes());
     std::vector<Written> sequences;
@@ -372,7 +372,7 @@ TEST(SequenceCache, ForkedSequencesKeepTheirOwnTokens) {
 }
 
 TEST(SequenceCache, AForkAtABlockTakesNoPageAndNeedsNoCopy) {
-  const KvLayout layout(plan_of({1}, "sink=1,window=2,stride=0"), {3, 2, 16, 4});
+  const KvLayout layout(plan_of(3, {1}, "sink=1,window=2,stride=0"), {3, 2, 16, 4});
   PagePool pool(layout.page_bytes());
   SequenceCache first(layout, pool), second(layout, pool);
   append(first, 640);
@@ -388,7 +388,7 @@ TEST(SequenceCache, AForkAtABlockTakesNoPageAndNeedsNoCopy) {
 }
 
 TEST(SequenceCache, NoTwoSequencesHaveTheSameNumberOfChanges) {
-  const KvLayout layout(plan_of({1}, "sink"), {3, 2, 16, 4});
+  const KvLayout layout(plan_of(3, {1}, "sink"), {3, 2, 16, 4});
   PagePool pool(layout.page_bytes());
   SequenceCache first(layout, pool), second(layout, pool);
   append(first, 100);
