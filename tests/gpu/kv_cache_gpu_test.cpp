@@ -50,7 +50,7 @@ void fill_with_nan(PagedLayer& layer, int64_t num_pages) {
   std::vector<PageId> pages;
   LG_CHECK(layer.pool().allocate(num_pages, pages), "no memory for the test");
   layer.memory(num_pages).fill_(NAN);
-  for (const PageId page : pages) layer.pool().free(page);
+  for (const PageId page : pages) layer.pool().release(page);
 }
 
 /// The outputs of one pass over the new tokens of all sequences; the earlier ones come in chunks.
