@@ -19,6 +19,7 @@
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/kv_cache/cached_context.h"
+#include "longgen/kv_cache/page_scalar.h"
 
 namespace {
 
@@ -58,7 +59,7 @@ class Bench {
   Bench(const LayerPlan& plan, torch::ScalarType type)
       : plan_(plan),
         type_(type),
-        layout_(plan, {30, 3, 64, type == torch::kFloat ? 4 : 2}),
+        layout_(plan, {30, 3, 64, page_type(type)}),
         pool_(layout_.page_bytes()),
         cache_(layout_, pool_) {}
 
@@ -139,7 +140,7 @@ void check_numbers(torch::ScalarType type) {
   const Qkv x = random_qkv(2100, type);
   for (const LayerPlan& plan :
        {LayerPlan::all_full(1), LayerPlan::hybrid(1, {}, Pattern::parse("sink"))}) {
-    const KvLayout layout(plan, {1, 3, 64, type == torch::kFloat ? 4 : 2});
+    const KvLayout layout(plan, {1, 3, 64, page_type(type)});
     PagePool pool(layout.page_bytes());
     SequenceCache cache(layout, pool);
     const Pattern pattern = plan.pattern(0, 3);

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "longgen/base/check.h"
+#include "longgen/kv_cache/page_scalar.h"
 
 namespace longgen {
 namespace {
@@ -75,7 +76,7 @@ bool is_graph_step(std::span<const BatchPart> parts, const BatchOptions& step,
 Engine::Engine(const Decoder& decoder, const EngineOptions& options)
     : decoder_(decoder),
       options_(options),
-      layout_(decoder.config(), static_cast<int64_t>(c10::elementSize(decoder.dtype()))),
+      layout_(decoder.config(), page_type(decoder.dtype())),
       pool_(layout_.page_bytes(), options.max_kv_bytes,
             page_memory(decoder, options.max_kv_bytes)) {
   if (is_on_gpu(decoder)) graphs_ = std::make_unique<DecodeGraphs>(decoder);

@@ -7,6 +7,7 @@
 
 #include "longgen/attention/operator.h"
 #include "longgen/base/check.h"
+#include "longgen/kv_cache/page_scalar.h"
 
 namespace longgen {
 
@@ -79,7 +80,7 @@ void CachedContext::check_inputs(const LayerAttention& layer, const at::Tensor& 
   const KvShape& shape = layout.shape();
   LG_CHECK(layer.index >= 0 && layer.index < shape.num_layers, "[cached context] layer ",
            layer.index, " of a model with layers 0 to ", shape.num_layers - 1, ".");
-  const at::ScalarType type = shape.bytes_per_value == 2 ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType type = scalar_type(shape.page_type);
   const int64_t num_rows = pass_.positions_T.size(0);
   const at::Device device = pass_.pool().device();
   const auto fits = [&](const at::Tensor& x) {

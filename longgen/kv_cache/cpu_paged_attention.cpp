@@ -19,7 +19,7 @@ constexpr int64_t kFewTokens = 32;
 PageBlock page_block(const SequenceCache& cache, int64_t layer, int64_t kv_head,
                      int64_t key_block) {
   const KvShape& shape = cache.layout().shape();
-  return {cache.block(layer, kv_head, key_block), shape.head_size, shape.bytes_per_value == 2};
+  return {cache.block(layer, kv_head, key_block), shape.head_size, shape.page_type};
 }
 
 /// The blocks of one layer.

@@ -24,10 +24,8 @@ void check_shape(const LayerPlan& plan, const KvShape& shape) {
   check("num_layers", shape.num_layers, 1 << 16);
   check("num_kv_heads", shape.num_kv_heads, 1 << 16);
   check("head_size", shape.head_size, 1 << 16);
-  LG_CHECK(shape.bytes_per_value == 2 || shape.bytes_per_value == 4,
-           "[kv cache] keys and values are kept in 2 or 4 bytes, found ", shape.bytes_per_value,
-           ". Use bfloat16 or float32.");
-  const int64_t layer_bytes = 2 * shape.num_kv_heads * shape.head_size * shape.bytes_per_value;
+  const int64_t layer_bytes =
+      2 * shape.num_kv_heads * shape.head_size * page_format(shape.page_type).value_bytes;
   LG_CHECK(layer_bytes < kMaxTokenBytes / shape.num_layers, "[kv cache] ", shape.num_layers,
            " layers of ", shape.num_kv_heads, " KV heads of ", shape.head_size,
            " would take 1 GiB or more for each token. Check config.json.");
@@ -86,9 +84,9 @@ KvLayout::KvLayout(const LayerPlan& plan, const KvShape& shape) : shape_(shape) 
   }
 }
 
-KvLayout::KvLayout(const ModelConfig& config, int64_t bytes_per_value)
+KvLayout::KvLayout(const ModelConfig& config, PageType page_type)
     : KvLayout(config.layers,
-               {config.num_layers, config.num_kv_heads, config.head_size, bytes_per_value}) {}
+               {config.num_layers, config.num_kv_heads, config.head_size, page_type}) {}
 
 template <typename Count>
 int64_t KvLayout::sum_pages(const Count& count) const {

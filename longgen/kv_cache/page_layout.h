@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "longgen/attention/pattern.h"
+#include "longgen/kv_cache/page_format.h"
 #include "longgen/model/config.h"
 
 namespace longgen {
@@ -15,7 +16,7 @@ struct KvShape {
   int64_t num_layers;
   int64_t num_kv_heads;
   int64_t head_size;
-  int64_t bytes_per_value;  ///< 4 for fp32, 2 for bf16
+  PageType page_type;
 };
 
 /// Layers stand in groups of G, each of one class (LayerPlan): all full, all sparse, or all with a
@@ -37,7 +38,7 @@ class KvLayout {
   /// Throws Error on sizes that are not positive or absurd (1 GiB a token and more), and on a plan
   /// of another number of layers.
   KvLayout(const LayerPlan& plan, const KvShape& shape);
-  KvLayout(const ModelConfig& config, int64_t bytes_per_value);
+  KvLayout(const ModelConfig& config, PageType page_type);
 
   /// Where K and V of a layer lie: in the pages of `group`, at `index` of G.
   struct Slot {
@@ -52,10 +53,9 @@ class KvLayout {
   /// What the layers of a group see, with a stride offset for each KV head.
   const Pattern& pattern(int64_t group) const { return classes_[class_of_group_[group]].pattern; }
 
-  /// K and V of one block of one KV head of one layer: 2 * 64 * head size values.
-  /// Nothing is padded.
+  /// The size in bytes of K and V of one block of one KV head of one layer.
   int64_t block_bytes() const {
-    return 2 * Pattern::kBlock * shape_.head_size * shape_.bytes_per_value;
+    return page_format(shape_.page_type).block_bytes(shape_.head_size);
   }
   int64_t page_bytes() const { return layers_per_group_ * block_bytes(); }
 

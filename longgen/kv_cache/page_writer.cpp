@@ -26,14 +26,15 @@ void write_as(const PageBlock& block, int64_t first_token, int64_t num_rows, cpu
 }  // namespace
 
 cpu::KeyBlock PageBlock::key_block() const {
-  const int64_t value_bytes = is_bf16 ? 2 : 4;
+  const int64_t value_bytes = page_format(type).value_bytes;
+  const bool is_bf16 = type == PageType::kBfloat16;
   return {{memory, kBlock, is_bf16},
           {memory + kBlock * head_size * value_bytes, head_size, is_bf16}};
 }
 
 void PageBlock::write(int64_t first_token, int64_t num_rows, cpu::RowsIn k, cpu::RowsIn v) const {
   // Values are copied bit by bit: a bf16 is a 16-bit number here.
-  if (is_bf16) {
+  if (type == PageType::kBfloat16) {
     write_as<uint16_t>(*this, first_token, num_rows, k, v);
   } else {
     write_as<uint32_t>(*this, first_token, num_rows, k, v);

@@ -5,18 +5,19 @@
 #include <cstdint>
 
 #include "longgen/attention/cpu/sequences.h"
+#include "longgen/kv_cache/page_format.h"
 
 namespace longgen {
 
-/// K and V of one block of one KV head of one layer, KvLayout::block_bytes() long, in the dtype of
-/// the model (fp32 or bf16), as the CPU kernels read them:
+/// K and V of one block of one KV head of one layer, KvLayout::block_bytes() long, as the CPU
+/// kernels read them:
 ///   K  (D, 64)  transposed: a column is a key
 ///   V  (64, D)  rows without padding
 /// What lies in the columns and rows of tokens that are not written yet is undefined.
 struct PageBlock {
   std::byte* memory;
   int64_t head_size;
-  bool is_bf16;
+  PageType type;
 
   cpu::KeyBlock key_block() const;
   /// Writes num_rows tokens from the first rows of k and v, whose rows have head_size values of the

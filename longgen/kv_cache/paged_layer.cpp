@@ -19,7 +19,7 @@ PagedLayer::PagedLayer(const LayerShape& shape, int64_t num_sequences, at::Devic
                        std::optional<int64_t> max_bytes)
     : shape_(shape),
       pattern_(Pattern::parse(shape.pattern).for_heads(shape.num_kv_heads)),
-      layout_(plan_of(pattern_), {1, shape.num_kv_heads, shape.head_size, 2}),
+      layout_(plan_of(pattern_), {1, shape.num_kv_heads, shape.head_size, PageType::kBfloat16}),
       pool_(layout_.page_bytes(), max_bytes, gpu_cache().new_memory(device, max_bytes)) {
   for (int64_t n = 0; n < num_sequences; ++n) {
     caches_.push_back(std::make_unique<SequenceCache>(layout_, pool_));

@@ -96,7 +96,7 @@ double ModelDescription::kept_share() const {
 
 ModelDescription describe_model(const std::string& model, const ModelConfig& config,
                                 int64_t num_tokens, NumberFormat format) {
-  const KvLayout layout(config, bytes_per_number(format));
+  const KvLayout layout(config, page_type(format));
   ModelDescription description;
   description.model = model;
   description.config = config;

@@ -147,8 +147,8 @@ int64_t MemoryPlan::bytes(const std::string& name) const {
 
 KvBytes kv_bytes(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
                  NumberFormat format, int64_t prefill_chunk) {
-  const KvLayout layout(layers, KvShape{config.num_layers, config.num_kv_heads, config.head_size,
-                                        bytes_per_number(format)});
+  const KvLayout layout(
+      layers, KvShape{config.num_layers, config.num_kv_heads, config.head_size, page_type(format)});
   const auto bytes = [&](int64_t pages) { return product({pages, layout.page_bytes()}); };
   return {.held = bytes(layout.pages_held(num_tokens)),
           .decode_peak = bytes(layout.pages_peak(0, num_tokens, 1)),

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "longgen/base/choice.h"
+#include "longgen/kv_cache/page_format.h"
 
 namespace longgen {
 
@@ -17,6 +18,10 @@ inline constexpr Choice<NumberFormat, 2> kNumberFormats{
 /// Returns the bytes of one number.
 inline int64_t bytes_per_number(NumberFormat format) {
   return format == NumberFormat::float32 ? 4 : 2;
+}
+/// Returns the type of pages that hold such numbers.
+inline PageType page_type(NumberFormat format) {
+  return format == NumberFormat::float32 ? PageType::kFloat32 : PageType::kBfloat16;
 }
 /// Gives "float32" or "bfloat16", as --dtype takes it.
 inline std::string number_format_name(NumberFormat format) { return kNumberFormats.name(format); }

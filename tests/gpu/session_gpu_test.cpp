@@ -74,7 +74,7 @@ Qkv random_layer(int64_t num_tokens, int64_t seed) {
 TEST_F(SessionGpuTest, ContextIsLikeWholeSequences) {
   constexpr int64_t kTokens = 900;
   const LayerPlan plan = LayerPlan::hybrid(3, {0}, Pattern::parse("sink=1,window=2,stride=3"));
-  const KvLayout layout(plan, {3, 2, 64, 2});
+  const KvLayout layout(plan, {3, 2, 64, PageType::kBfloat16});
   PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
   std::vector<std::unique_ptr<SequenceCache>> caches;
   std::vector<std::vector<Qkv>> layers(3);  // of each sequence
@@ -146,7 +146,7 @@ TEST_F(SessionGpuTest, DecodingIsLikeTheFullForward) {
 
 TEST_F(SessionGpuTest, BytesAreThosePlanned) {
   const Decoders model("sink=1,window=2,stride=3");
-  const KvLayout layout(model.config, 2);
+  const KvLayout layout(model.config, PageType::kBfloat16);
   Session session(model.gpu, 100);
   const auto ids = some_ids(700);
   session.append(std::span(ids).first(333));
@@ -169,7 +169,7 @@ TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
   for (const size_t prompt : {100, 7, 192}) {
     session.clear();
     const torch::Tensor by_graph = cached_logits(session, ids, prompt);
-    const KvLayout layout(model.config, 2);
+    const KvLayout layout(model.config, PageType::kBfloat16);
     PagePool pool(layout.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
     SequenceCache cache(layout, pool);
     CachedContext context;
@@ -196,7 +196,7 @@ class EngineAndEager {
   explicit EngineAndEager(const Decoders& model)
       : decoder_(model.gpu),
         engine_(model.gpu),
-        layout_(model.config, 2),
+        layout_(model.config, PageType::kBfloat16),
         pool_(layout_.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt)) {}
 
   void add() {
@@ -310,7 +310,7 @@ TEST_F(SessionGpuTest, ForksKeepTheirOwnTokens) {
 
 TEST_F(SessionGpuTest, AFullPoolLeavesAnEngineAsItWas) {
   const Decoders model("sink");
-  const KvLayout layout(model.config, 2);
+  const KvLayout layout(model.config, PageType::kBfloat16);
   Engine engine(model.gpu, {.max_kv_bytes = layout.pages_held(128) * layout.page_bytes()});
   const SequenceId a = engine.add(), b = engine.add();
   const auto ids = some_ids(64);

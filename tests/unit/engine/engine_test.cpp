@@ -141,7 +141,7 @@ TEST(EngineTest, LogitsAndHiddenStatesAreThoseAskedFor) {
 TEST(EngineTest, SequencesThatComeForkAndGoAreAsIfAlone) {
   for (const char* pattern : {"sink=1,window=2,stride=3", "sink=1,window=1"}) {
     const TinyDecoder model(pattern);
-    const KvLayout layout(model.config, 4);
+    const KvLayout layout(model.config, PageType::kFloat32);
     Engine engine(model.decoder,
                   {.max_kv_bytes = 90 * layout.page_bytes(), .isolate_sequences = true});
     std::vector<std::pair<SequenceId, Chunks>> sequences;
@@ -201,7 +201,7 @@ TEST(EngineTest, SequencesThatComeForkAndGoAreAsIfAlone) {
 
 TEST(EngineTest, AFullPoolIsAnAnswerThatSaysWho) {
   const TinyDecoder model("sink");
-  const KvLayout layout(model.config, 4);
+  const KvLayout layout(model.config, PageType::kFloat32);
   Engine engine(model.decoder, {.max_kv_bytes = layout.pages_held(300) * layout.page_bytes()});
   const SequenceId a = engine.add(), b = engine.add(), c = engine.add();
   const Ids ids = some_ids(400);
@@ -278,7 +278,7 @@ TEST(EngineTest, AForkTakesNoPagesUntilItWrites) {
 
 TEST(EngineTest, ErrorsSayWhatIsWrongAndChangeNothing) {
   const TinyDecoder model;
-  const KvLayout layout(model.config, 4);
+  const KvLayout layout(model.config, PageType::kFloat32);
   EXPECT_ERROR(Engine(model.decoder, {.max_kv_bytes = layout.page_bytes() - 1}),
                "Allow it more memory");
   Engine engine(model.decoder);

@@ -105,7 +105,7 @@ TEST(SessionTest, AClearedSessionIsANewOne) {
 
 TEST(SessionTest, BytesAreThosePlanned) {
   const TinyDecoder model;
-  const KvLayout layout(model.config, 4);
+  const KvLayout layout(model.config, PageType::kFloat32);
   Session session(model.decoder, 100);
   const Ids ids = some_ids(700);
   session.append(std::span(ids).first(333));

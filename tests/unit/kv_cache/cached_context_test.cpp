@@ -1,5 +1,6 @@
 // Attention over the paged cache against attention over whole sequences.
 #include "longgen/kv_cache/cached_context.h"
+#include "longgen/kv_cache/page_scalar.h"
 
 #include <gtest/gtest.h>
 
@@ -23,9 +24,7 @@ struct Model {
   LayerPlan plan;
   torch::ScalarType type = torch::kFloat;
 
-  KvShape shape() const {
-    return {num_layers, num_kv_heads, head_size, type == torch::kFloat ? 4 : 2};
-  }
+  KvShape shape() const { return {num_layers, num_kv_heads, head_size, page_type(type)}; }
   Pattern pattern(int64_t layer) const { return plan.pattern(layer, num_kv_heads); }
 };
 
@@ -406,6 +405,16 @@ TEST(CachedContext, ErrorsSayWhatIsWrong) {
   EXPECT_TRUE(mismatch({x.q_THD, x.k_SKD, x.v_SKD.narrow(1, 0, 2)}));
   EXPECT_TRUE(mismatch({x.q_THD, x.k_SKD.transpose(0, 2).contiguous().transpose(0, 2), x.v_SKD}));
   EXPECT_TRUE(mismatch({x.q_THD.flatten(1), x.k_SKD, x.v_SKD}));
+}
+
+TEST(PageScalar, PagesHoldWhatModelsCompute) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    EXPECT_EQ(scalar_type(page_type(dtype)), dtype);
+    EXPECT_EQ(page_format(page_type(dtype)).value_bytes,
+              static_cast<int64_t>(c10::elementSize(dtype)));
+  }
+  EXPECT_EQ(error_of([] { page_type(at::kHalf); }),
+            "[kv cache] pages hold float32 or bfloat16, found Half.");
 }
 
 }  // namespace

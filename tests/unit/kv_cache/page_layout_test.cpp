@@ -21,7 +21,7 @@ std::vector<int64_t> first_layers(int64_t count) {
 KvLayout layout_of(int64_t num_layers, int64_t num_full, const std::string& sparse = "sink",
                    int64_t num_kv_heads = 3) {
   return KvLayout(plan_of(num_layers, first_layers(num_full), sparse),
-                  {num_layers, num_kv_heads, 64, 4});
+                  {num_layers, num_kv_heads, 64, PageType::kFloat32});
 }
 
 TEST(PageLayout, GroupsByTheRule) {
@@ -95,7 +95,7 @@ TEST(PageLayout, EveryLayerHasASlotOfItsOwnInItsClass) {
   for (const auto& full : std::vector<std::vector<int64_t>>{
            {5, 6, 7, 8, 9, 10}, {0, 16}, {}, {3, 16}, first_layers(17)}) {
     const LayerPlan plan = plan_of(17, full, "blocksparse");
-    const KvLayout layout(plan, {17, 2, 32, 2});
+    const KvLayout layout(plan, {17, 2, 32, PageType::kBfloat16});
     std::set<std::pair<int64_t, int64_t>> taken;
     for (int64_t layer = 0; layer < 17; ++layer) {
       const KvLayout::Slot slot = layout.slot(layer);
@@ -122,7 +122,8 @@ TEST(PageLayout, PagesAreThoseThatCountingFinds) {
 
 // Without a window, a block is stored only where it is a sink or on the stride.
 TEST(PageLayout, PatternsWithoutWindow) {
-  const KvLayout layout(LayerPlan::hybrid(1, {}, Pattern::sparse(1, 0, 4)), {1, 2, 16, 4});
+  const KvLayout layout(LayerPlan::hybrid(1, {}, Pattern::sparse(1, 0, 4)),
+                        {1, 2, 16, PageType::kFloat32});
   for (int64_t tokens : {0, 1, 64, 65, 255, 256, 257, 1000}) {
     EXPECT_EQ(layout.pages_held(tokens), count_pages(layout, tokens, tokens)) << tokens;
     EXPECT_EQ(layout.pages_in_pass(0, tokens), layout.pages_held(tokens)) << tokens;
@@ -178,7 +179,7 @@ TEST(PageLayout, ThreeClassesArePaddedByAtMostOneSixteenthAtEveryLength) {
       for (int64_t num_sparse = 0; num_sparse <= 20; num_sparse += num_sparse < 6 ? 1 : 7) {
         for (int64_t num_windows = 1; num_windows <= 34; num_windows += 3) {
           const LayerPlan plan = plan_of_counts(num_full, num_sparse, num_windows, window);
-          const KvLayout layout(plan, {plan.num_layers(), 1, 64, 2});
+          const KvLayout layout(plan, {plan.num_layers(), 1, 64, PageType::kBfloat16});
           for (const int64_t tokens : {1, 64, 300, 1025, 4500, 131072, 1 << 30}) {
             const int64_t needed = needed_bytes(layout, plan, tokens);
             EXPECT_GE(layout.kv_bytes(tokens), needed);
@@ -204,7 +205,7 @@ TEST(PageLayout, GroupsOfThreeClasses) {
                          {10, 10, 10, 10, 3},
                          {10, 0, 20, 10, 3}}) {
     const LayerPlan plan = plan_of_counts(c.num_full, c.num_sparse, c.num_windows, 512);
-    const KvLayout layout(plan, {plan.num_layers(), 1, 64, 2});
+    const KvLayout layout(plan, {plan.num_layers(), 1, 64, PageType::kBfloat16});
     EXPECT_EQ(layout.layers_per_group(), c.layers_per_group)
         << c.num_full << " " << c.num_sparse << " " << c.num_windows;
     EXPECT_EQ(layout.num_groups(), c.num_groups)
@@ -222,7 +223,7 @@ TEST(PageLayout, FiveClasses) {
   const LayerPlan plan = three_classes("sink=1,window=2,stride=5", 100)
                              .with_windows({2}, 640)
                              .with_pattern({5}, Pattern::sparse(2, 4));
-  const KvLayout layout(plan, {6, 2, 64, 4});
+  const KvLayout layout(plan, {6, 2, 64, PageType::kFloat32});
   EXPECT_EQ(layout.num_groups(), 6);
   for (int64_t layer = 0; layer < 6; ++layer) {
     EXPECT_EQ(layout.pattern(layout.slot(layer).group), plan.pattern(layer, 2));
@@ -237,7 +238,7 @@ TEST(PageLayout, PagesOfThreeClassesAreThoseThatCountingFinds) {
   std::mt19937_64 random(8);
   for (const int64_t window : {1, 5, 63, 64, 65, 100, 512, 1000}) {
     const LayerPlan plan = three_classes("sink=1,window=2,stride=5", window);
-    const KvLayout layout(plan, {6, 2, 64, 4});
+    const KvLayout layout(plan, {6, 2, 64, PageType::kFloat32});
     for (int64_t tokens = 0; tokens < 1500; tokens += tokens % 64 < 3 ? 1 : 29) {
       ASSERT_EQ(layout.pages_held(tokens), count_pages(layout, tokens, tokens))
           << window << ", " << tokens;
@@ -258,7 +259,7 @@ TEST(PageLayout, PagesOfThreeClassesAreThoseThatCountingFinds) {
 
 TEST(PageLayout, SmolLm2) {
   const LayerPlan hybrid = plan_of(30, parse_full_layers("middle:1/3", 30), "sink");
-  const KvLayout layout(hybrid, {30, 3, 64, 4});
+  const KvLayout layout(hybrid, {30, 3, 64, PageType::kFloat32});
   EXPECT_EQ(layout.page_bytes(), 10 * 32768);
   EXPECT_EQ(layout.full_kv_bytes(16384), int64_t{30} * 3 * 256 * 32768);
   // At the start of block 256: all 256 blocks of the full layers, a sink and 15 window blocks (the
@@ -282,7 +283,7 @@ TEST(PageLayout, ClosedFormsDoNotDependOnTheLength) {
 }
 
 TEST(PageLayout, LargestModelDoesNotOverflow) {
-  const KvLayout layout(LayerPlan::all_full(126), {126, 128, 8192, 4});
+  const KvLayout layout(LayerPlan::all_full(126), {126, 128, 8192, PageType::kFloat32});
   EXPECT_EQ(layout.full_kv_bytes(KvLayout::kMaxTokens),
             KvLayout::kMaxTokens * 126 * 128 * 8192 * 2 * 4);
   EXPECT_EQ(layout.kv_bytes(KvLayout::kMaxTokens), layout.full_kv_bytes(KvLayout::kMaxTokens));
@@ -291,25 +292,20 @@ TEST(PageLayout, LargestModelDoesNotOverflow) {
 TEST(PageLayout, ErrorsSayWhatIsWrong) {
   const LayerPlan full = LayerPlan::all_full(2);
   EXPECT_EQ(error_of([&] {
-              KvLayout(full, {2, 0, 64, 4});
+              KvLayout(full, {2, 0, 64, PageType::kFloat32});
             }),
             "[kv cache] num_kv_heads must be between 1 and 65536, found 0. Check config.json.");
   EXPECT_EQ(
       error_of([&] {
-        KvLayout(full, {2, 1, 64, 3});
-      }),
-      "[kv cache] keys and values are kept in 2 or 4 bytes, found 3. Use bfloat16 or float32.");
-  EXPECT_EQ(
-      error_of([&] {
-        KvLayout(full, {2, 65536, 65536, 4});
+        KvLayout(full, {2, 65536, 65536, PageType::kFloat32});
       }),
       "[kv cache] 2 layers of 65536 KV heads of 65536 would take 1 GiB or more for each token. "
       "Check config.json.");
   EXPECT_EQ(error_of([&] {
-              KvLayout(full, {1, 1, 64, 4});
+              KvLayout(full, {1, 1, 64, PageType::kFloat32});
             }),
             "[kv cache] the plan has 2 layers, the model 1.");
-  const KvLayout layout(full, {2, 1, 64, 4});
+  const KvLayout layout(full, {2, 1, 64, PageType::kFloat32});
   EXPECT_EQ(error_of([&] { layout.pages_held(-1); }),
             "[kv cache] a number of tokens must be between 0 and 4294967296, found -1.");
   EXPECT_EQ(error_of([&] { layout.kv_bytes(KvLayout::kMaxTokens + 1); }),

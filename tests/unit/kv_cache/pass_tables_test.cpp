@@ -116,7 +116,7 @@ TEST(PassTables, ListWhatTheCachesHold) {
   for (const std::string& sparse : sparse_patterns()) {
     if (Pattern::parse(sparse).is_window()) continue;  // the tables' readers, on a GPU, have none
     const LayerPlan plan = plan_of(6, {1, 2}, sparse);
-    const KvLayout layout(plan, {6, kHeads, 16, 2});
+    const KvLayout layout(plan, {6, kHeads, 16, PageType::kBfloat16});
     PagePool pool(layout.page_bytes());
     std::vector<std::unique_ptr<SequenceCache>> caches;
     for (int n = 0; n < 4; ++n) caches.push_back(std::make_unique<SequenceCache>(layout, pool));
@@ -144,7 +144,7 @@ TEST(PassTables, ListWhatTheCachesHold) {
 }
 
 TEST(PassTables, PagesOfASequenceChangeOnlyWhenItSaysSo) {
-  const KvLayout layout(plan_of(2, {0}, "sink=0,window=2"), {2, kHeads, 16, 2});
+  const KvLayout layout(plan_of(2, {0}, "sink=0,window=2"), {2, kHeads, 16, PageType::kBfloat16});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   int64_t changes = cache.page_changes();

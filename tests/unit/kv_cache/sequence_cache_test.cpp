@@ -45,7 +45,7 @@ TEST(SequenceCache, HoldsWhatTheLayoutPredicts) {
   for (const std::string& sparse : sparse_patterns()) {
     for (const auto& full : std::vector<std::vector<int64_t>>{{}, {1, 2}, {0, 1, 2, 3, 4, 5}}) {
       const LayerPlan plan = plan_of(6, full, sparse);
-      const KvLayout layout(plan, {6, 3, 16, 2});
+      const KvLayout layout(plan, {6, 3, 16, PageType::kBfloat16});
       PagePool pool(layout.page_bytes());
       SequenceCache cache(layout, pool);
       while (cache.length() < 2500) {
@@ -68,7 +68,7 @@ TEST(SequenceCache, HoldsWhatTheLayoutPredicts) {
 
 TEST(SequenceCache, HoldsWhatTheLayoutPredictsAtEveryLength) {
   const LayerPlan plan = plan_of(3, {1}, "sink=1,window=2,stride=3");
-  const KvLayout layout(plan, {3, 2, 16, 4});
+  const KvLayout layout(plan, {3, 2, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   for (int64_t length = 1; length <= 1300; ++length) {
@@ -83,7 +83,7 @@ TEST(SequenceCache, ThreeClassesHoldWhatTheLayoutPredicts) {
   std::mt19937_64 random(12);
   for (const int64_t window_tokens : {1, 5, 63, 64, 65, 100, 129, 512}) {
     const LayerPlan plan = three_classes("sink=1,window=2,stride=3", window_tokens);
-    const KvLayout layout(plan, {6, 2, 16, 4});
+    const KvLayout layout(plan, {6, 2, 16, PageType::kFloat32});
     PagePool pool(layout.page_bytes());
     SequenceCache cache(layout, pool);
     while (cache.length() < 1500) {
@@ -100,7 +100,7 @@ TEST(SequenceCache, ThreeClassesHoldWhatTheLayoutPredicts) {
 }
 
 TEST(SequenceCache, AWindowKeepsTheBlocksOfItsTokensOnly) {
-  const KvLayout layout(plan_of(2, {}, "window_tokens=64"), {2, 1, 16, 4});
+  const KvLayout layout(plan_of(2, {}, "window_tokens=64"), {2, 1, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   for (int64_t length = 1; length <= 400; ++length) {
@@ -112,7 +112,7 @@ TEST(SequenceCache, AWindowKeepsTheBlocksOfItsTokensOnly) {
 }
 
 TEST(SequenceCache, FreedPagesAreUsedAgain) {
-  const KvLayout layout(plan_of(4, {}, "sink"), {4, 2, 16, 4});
+  const KvLayout layout(plan_of(4, {}, "sink"), {4, 2, 16, PageType::kFloat32});
   for (int64_t chunk : {1, 64, 100, 1000}) {
     PagePool pool(layout.page_bytes());
     SequenceCache cache(layout, pool);
@@ -125,7 +125,7 @@ TEST(SequenceCache, FreedPagesAreUsedAgain) {
 TEST(SequenceCache, PagesOfOneSequenceDoNotOverlap) {
   const LayerPlan plan =
       plan_of(17, {5, 6, 7, 8, 9, 10}, "sink=1,window=2,stride=0");  // padded: 11 of 12
-  const KvLayout layout(plan, {17, 2, 16, 4});
+  const KvLayout layout(plan, {17, 2, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   append(cache, 300);
@@ -146,7 +146,7 @@ TEST(SequenceCache, PagesOfOneSequenceDoNotOverlap) {
 
 TEST(SequenceCache, ExhaustionAndCancelLeaveItAsItWas) {
   const LayerPlan plan = plan_of(3, {1}, "sink=1,window=2,stride=0");
-  const KvLayout layout(plan, {3, 2, 16, 4});
+  const KvLayout layout(plan, {3, 2, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes(), 60 * layout.page_bytes());
   auto other = std::make_unique<SequenceCache>(layout, pool);
   SequenceCache cache(layout, pool);
@@ -177,7 +177,7 @@ TEST(SequenceCache, ExhaustionAndCancelLeaveItAsItWas) {
 
 TEST(SequenceCache, ManySequencesShareOnePool) {
   const LayerPlan plan = plan_of(6, {2, 3}, "blocksparse");
-  const KvLayout layout(plan, {6, 4, 16, 2});
+  const KvLayout layout(plan, {6, 4, 16, PageType::kBfloat16});
   PagePool pool(layout.page_bytes());
   std::mt19937_64 random(3);
   std::vector<std::unique_ptr<SequenceCache>> caches;
@@ -205,7 +205,7 @@ TEST(SequenceCache, ManySequencesShareOnePool) {
 
 TEST(SequenceCache, ClearStartsAnew) {
   const LayerPlan plan = plan_of(2, {}, "sink=1,window=2,stride=0");
-  const KvLayout layout(plan, {2, 1, 16, 4});
+  const KvLayout layout(plan, {2, 1, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   append(cache, 1000);
@@ -220,7 +220,7 @@ TEST(SequenceCache, ClearStartsAnew) {
 }
 
 TEST(SequenceCache, MillionTokens) {
-  const KvLayout layout(plan_of(2, {}, "sink"), {2, 1, 16, 2});
+  const KvLayout layout(plan_of(2, {}, "sink"), {2, 1, 16, PageType::kBfloat16});
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   while (cache.length() < 1 << 20) append(cache, 8192);
@@ -304,7 +304,7 @@ TEST(SequenceCache, ForkedSequencesKeepTheirOwnTokens) {
   int64_t num_forks = 0, num_refused = 0, num_full = 0, num_copies = 0;
   for (const std::string& sparse : sparse_patterns()) {
     const LayerPlan plan = plan_of(3, {1}, sparse);
-    const KvLayout layout(plan, {3, 2, 16, 4});
+    const KvLayout layout(plan, {3, 2, 16, PageType::kFloat32});
     PagePool pool(layout.page_bytes(), kMostPages * layout.page_bytes());
     std::vector<Written> sequences;
     for (int step = 0; step < 400; ++step) {
@@ -372,7 +372,8 @@ TEST(SequenceCache, ForkedSequencesKeepTheirOwnTokens) {
 }
 
 TEST(SequenceCache, AForkAtABlockTakesNoPageAndNeedsNoCopy) {
-  const KvLayout layout(plan_of(3, {1}, "sink=1,window=2,stride=0"), {3, 2, 16, 4});
+  const KvLayout layout(plan_of(3, {1}, "sink=1,window=2,stride=0"),
+                        {3, 2, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache first(layout, pool), second(layout, pool);
   append(first, 640);
@@ -388,7 +389,7 @@ TEST(SequenceCache, AForkAtABlockTakesNoPageAndNeedsNoCopy) {
 }
 
 TEST(SequenceCache, NoTwoSequencesHaveTheSameNumberOfChanges) {
-  const KvLayout layout(plan_of(3, {1}, "sink"), {3, 2, 16, 4});
+  const KvLayout layout(plan_of(3, {1}, "sink"), {3, 2, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache first(layout, pool), second(layout, pool);
   append(first, 100);
@@ -403,7 +404,7 @@ TEST(SequenceCache, NoTwoSequencesHaveTheSameNumberOfChanges) {
 }
 
 TEST(SequenceCache, ErrorsOfForks) {
-  const KvLayout layout(LayerPlan::all_full(1), {1, 1, 16, 4}), same = layout;
+  const KvLayout layout(LayerPlan::all_full(1), {1, 1, 16, PageType::kFloat32}), same = layout;
   PagePool pool(layout.page_bytes());
   SequenceCache from(layout, pool), to(layout, pool), stranger(same, pool);
   append(from, 10);
@@ -421,7 +422,7 @@ TEST(SequenceCache, ErrorsOfForks) {
 }
 
 TEST(SequenceCache, Errors) {
-  const KvLayout layout(LayerPlan::all_full(1), {1, 1, 16, 4});
+  const KvLayout layout(LayerPlan::all_full(1), {1, 1, 16, PageType::kFloat32});
   PagePool wrong(layout.page_bytes() * 2), pool(layout.page_bytes());
   EXPECT_EQ(error_of([&] { SequenceCache cache(layout, wrong); }),
             "[kv cache] the pool has pages of 16384 bytes, the model needs pages of 8192. Make the "

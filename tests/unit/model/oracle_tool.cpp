@@ -44,7 +44,7 @@ void write_decoded_logits(const std::string& directory, const std::string& out) 
   const Decoder decoder = load_model(directory);
   const c10::AutoGradMode no_grad(false);
   const at::Tensor ids = read_ids();
-  const KvLayout layout(decoder.config(), /*bytes_per_value=*/4);
+  const KvLayout layout(decoder.config(), PageType::kFloat32);
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
   std::vector<at::Tensor> logits;

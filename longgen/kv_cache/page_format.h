@@ -1,0 +1,28 @@
+// kv_cache/page_format.h: the types of pages, one row each. Without torch.
+#pragma once
+
+#include <cstdint>
+
+#include "longgen/attention/pattern.h"
+
+namespace longgen {
+
+/// The numbers that a page's keys and values are.
+enum class PageType { kFloat32, kBfloat16 };
+
+/// What memory a page of a type takes. How its bytes are arranged is the business of the kernels
+/// that read it: PageBlock (page_writer.h) on the CPU, cuda/page_format.h on a GPU.
+struct PageFormat {
+  PageType type;
+  int64_t value_bytes;
+
+  /// Returns the size in bytes of K and V of one block (Pattern::kBlock tokens) of one KV head of
+  /// one layer. Nothing is padded.
+  int64_t block_bytes(int64_t head_size) const {
+    return 2 * Pattern::kBlock * head_size * value_bytes;
+  }
+};
+
+const PageFormat& page_format(PageType type);
+
+}  // namespace longgen
