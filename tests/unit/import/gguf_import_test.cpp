@@ -160,16 +160,16 @@ TEST(GgufConfig, KeysOfOtherArithmeticAreRefusedByName) {
       config_with({{"expert_count", 8U}}),
       "m.gguf: key llama.expert_count: expected 0, which changes nothing, found 8. longgen "
       "would run the model without it, and wrongly.");
-  for (const auto& [key, value] : Keys{{"attention.scale", 0.5},
-                                       {"logit_scale", 0.0625},
-                                       {"attn_logit_softcapping", 50.0},
-                                       {"final_logit_softcapping", 30.0},
-                                       {"attention.clamp_kqv", 8.0},
-                                       {"attention.max_alibi_bias", 8.0},
-                                       {"residual_scale", 0.22},
-                                       {"embedding_scale", 12.0},
-                                       {"attention.value_length", 4U}}) {
-    EXPECT_ERROR(config_with({{key, value}}), "m.gguf: key llama." + key + ": expected ");
+  for (const auto& one : Keys{{"attention.scale", 0.5},
+                              {"logit_scale", 0.0625},
+                              {"attn_logit_softcapping", 50.0},
+                              {"final_logit_softcapping", 30.0},
+                              {"attention.clamp_kqv", 8.0},
+                              {"attention.max_alibi_bias", 8.0},
+                              {"residual_scale", 0.22},
+                              {"embedding_scale", 12.0},
+                              {"attention.value_length", 4U}}) {
+    EXPECT_ERROR(config_with({one}), "m.gguf: key llama." + one.first + ": expected ");
   }
   const Keys harmless = {{"expert_count", 0U}, {"attention.scale", 0.70710678},  // heads of 2
                          {"logit_scale", 1.0}, {"residual_scale", 0.0},

@@ -235,8 +235,9 @@ TEST(Config, FieldsOfOtherArithmeticAreRefusedByName) {
       {"is_encoder_decoder", true},
       {"position_embedding_type", "alibi"},
   };
-  for (const auto& [field, value] : refused) {
-    EXPECT_ERROR(parse(with(field, value)), "c.json: field " + std::string(field) + ": expected ");
+  for (const auto& one : refused) {
+    EXPECT_ERROR(parse(with(one.first, one.second)),
+                 "c.json: field " + std::string(one.first) + ": expected ");
   }
   EXPECT_ERROR(
       parse(with("logit_scale", 0.0625)),
