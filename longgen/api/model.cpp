@@ -8,19 +8,15 @@ namespace {
 
 ModelFacts facts_of(const LoadedModel& model) {
   const ModelConfig& config = model.decoder.config();
-  ModelFacts facts{.family = config.family,
-                   .num_layers = config.num_layers,
-                   .full_layers = {},
-                   .is_hybrid = config.is_hybrid(),
-                   .width = config.width,
-                   .num_parameters = config.num_parameters(),
-                   .vocab_size = model.tokenizer.vocab_size(),
-                   .context = config.context,
-                   .original_context = config.original_context};
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    if (config.layers.is_full(layer)) facts.full_layers.push_back(layer);
-  }
-  return facts;
+  return {.family = config.family,
+          .num_layers = config.num_layers,
+          .full_layers = config.layers.full_layers(),
+          .is_hybrid = config.is_hybrid(),
+          .width = config.width,
+          .num_parameters = config.num_parameters(),
+          .vocab_size = model.tokenizer.vocab_size(),
+          .context = config.context,
+          .original_context = config.original_context};
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ void Engine::remove(SequenceId id) {
   sequences_.erase(id);
 }
 
-const SequenceCache& Engine::sequence(SequenceId id) const {
+SequenceCache& Engine::cache(SequenceId id) const {
   const auto found = sequences_.find(id);
   LG_CHECK(found != sequences_.end(), "[engine] there is no sequence ", id,
            ": it was removed, or never added.");
@@ -122,14 +122,13 @@ std::vector<PassPart> Engine::pass_of(std::span<const BatchPart> parts) const {
   std::vector<PassPart> pass;
   std::set<SequenceId> seen;
   for (const BatchPart& part : parts) {
-    const auto found = sequences_.find(part.sequence);
-    (void)sequence(part.sequence);
+    SequenceCache& its_cache = cache(part.sequence);
     LG_CHECK(seen.insert(part.sequence).second, "[engine] sequence ", part.sequence,
              " stands in a step twice. Give its tokens in one part.");
     LG_CHECK(!part.tokens.empty(), "[engine] no tokens for sequence ", part.sequence,
              "; leave it out of the step.");
     check_tokens(part.tokens);
-    pass.push_back({found->second.get(), static_cast<int64_t>(part.tokens.size())});
+    pass.push_back({&its_cache, static_cast<int64_t>(part.tokens.size())});
   }
   return pass;
 }

@@ -136,7 +136,7 @@ class Engine {
   void check_tokens(std::span<const int32_t> tokens) const;
 
   /// The number of tokens, and pages, of a sequence.
-  const SequenceCache& sequence(SequenceId sequence) const;
+  const SequenceCache& sequence(SequenceId sequence) const { return cache(sequence); }
   int64_t num_tokens(SequenceId id) const { return sequence(id).length(); }
   int64_t num_sequences() const { return static_cast<int64_t>(sequences_.size()); }
   const Decoder& decoder() const { return decoder_; }
@@ -145,6 +145,7 @@ class Engine {
   const PagePool& pool() const { return pool_; }
 
  private:
+  SequenceCache& cache(SequenceId sequence) const;
   std::vector<PassPart> pass_of(std::span<const BatchPart> parts) const;
   BatchResult step_by_graph(std::span<const BatchPart> parts, const std::vector<PassPart>& pass,
                             const BatchOptions& options);
