@@ -409,8 +409,7 @@ def write_gguf(model, path, kv_heads_by_layer=False):
 def test_gguf(folder):
     names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
              "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3",
-             "phi3-mha-window-tied", "gemma", "gemma-mqa-untied-bias", "gemma3-seven-layers",
-             "gemma3-seven-scaled"]
+             "phi3-mha-window-tied", "gemma", "gemma3-seven-layers", "gemma3-seven-scaled"]
     FAMILIES["gemma3-seven-scaled"] = ("gemma3_text", dict(
         head_dim=64, query_pre_attn_scalar=64, num_hidden_layers=7, sliding_window=5,
         rope_parameters=GEMMA_ROPES))
