@@ -162,7 +162,6 @@ ModelConfig gguf_config(const GgufFile& file) {
   read_sizes(file, prefix, config);
   refuse_other_gguf_arithmetic(file, prefix, config);
   read_biases(file, family, config);
-  config.qk_norm = family.has_qk_norm;
   read_windows(file, family, config);
   if (family.default_query_scalar > 0) config.query_scalar = query_scalar(config);
   read_gguf_ropes(file, family, config);

@@ -145,6 +145,7 @@ std::vector<OtherArithmetic> other_arithmetic(const ModelConfig& config) {
       {"embedding_multiplier", 1},
       {"final_logit_softcap", 0},
       {"final_logit_softcapping", 0},
+      {"hidden_activation", activation_names(config.activation).front()},
       {"is_causal", true},
       {"is_encoder_decoder", false},
       {"kv_lora_rank", nullptr},
@@ -258,7 +259,8 @@ std::vector<bool> read_layer_types(const JsonObject& json, const ModelConfig& co
 void refuse_other_arithmetic(const JsonObject& json, const ModelConfig& config) {
   check_architectures(json, config.family);
   const Family& family = find_family(config.family, json.where("model_type"));
-  const std::vector<std::string> expected = activation_names(family.activation);
+  std::vector<std::string> expected = activation_names(family.activation);
+  if (*family.activation_alias != '\0') expected.push_back(family.activation_alias);
   const std::string activation = json.string(family.activation_field, expected.front());
   LG_CHECK(is_among(activation, expected), json.where(family.activation_field), ": expected \"",
            expected.front(), "\", found \"", activation,

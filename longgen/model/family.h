@@ -43,6 +43,7 @@ struct Family {
   bool default_tied = false;
   const char* activation_field = "hidden_act";
   Activation activation = Activation::kSilu;  ///< the only one
+  const char* activation_alias = "";          ///< what older files of the family call it besides
   bool has_post_norms = false;
   bool norms_add_one = false;
   bool scales_embedding = false;     ///< by sqrt(hidden_size)

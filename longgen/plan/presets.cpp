@@ -1,8 +1,8 @@
 #include "longgen/plan/presets.h"
 
 #include "longgen/base/check.h"
+#include "longgen/base/json.h"
 #include "longgen/base/nearest_name.h"
-#include "longgen/model/family.h"
 
 namespace longgen {
 namespace {
@@ -40,28 +40,23 @@ constexpr Shape kShapes[] = {
 };
 
 ModelConfig config_of(const Shape& shape) {
-  ModelConfig config;
-  config.family = shape.family;
-  config.num_layers = shape.num_layers;
-  config.width = shape.width;
-  config.ffn_width = shape.ffn_width;
-  config.vocab_size = shape.vocab_size;
-  config.num_heads = shape.num_heads;
-  config.num_kv_heads = shape.num_kv_heads;
-  config.head_size = shape.head_size;
-  config.context = config.original_context = shape.context;
-  config.norm_eps = shape.norm_eps;
-  config.init_std = shape.init_std;
-  config.tied_embeddings = shape.tied_embeddings;
-  const Family& family = find_family(config.family, shape.name);
-  config.qkv_bias = family.qkv_bias.otherwise;
-  config.qk_norm = family.has_qk_norm;
-  config.rope.base = config.original_rope_base = shape.rope_base;
-  config.bos_id = shape.bos_id;
-  config.eos_ids = {shape.eos_id};
-  config.layers = LayerPlan::all_full(shape.num_layers);
-  config.raw = Json::object();
-  return config;
+  const Json config = {{"model_type", shape.family},
+                       {"num_hidden_layers", shape.num_layers},
+                       {"hidden_size", shape.width},
+                       {"intermediate_size", shape.ffn_width},
+                       {"vocab_size", shape.vocab_size},
+                       {"num_attention_heads", shape.num_heads},
+                       {"num_key_value_heads", shape.num_kv_heads},
+                       {"head_dim", shape.head_size},
+                       {"max_position_embeddings", shape.context},
+                       {"rope_theta", shape.rope_base},
+                       {"rms_norm_eps", shape.norm_eps},
+                       {"initializer_range", shape.init_std},
+                       {"tie_word_embeddings", shape.tied_embeddings},
+                       {"sliding_window", nullptr},
+                       {"bos_token_id", shape.bos_id},
+                       {"eos_token_id", shape.eos_id}};
+  return parse_model_config(dump_json(config), shape.name);
 }
 
 }  // namespace

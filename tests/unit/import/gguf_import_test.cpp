@@ -276,7 +276,8 @@ TEST_F(GgufImport, NamesWhatIsWrong) {
   const std::string data(64, '\0');
   EXPECT_ERROR(
       import_file(tiny_gguf("mamba").file()),
-      "key general.architecture: expected llama, qwen2, qwen3, phi3 or gemma3, found \"mamba\"");
+      "key general.architecture: expected llama, qwen2, qwen3, phi3, gemma or gemma3, found "
+      "\"mamba\"");
   EXPECT_ERROR(import_file(tiny_gguf().file()), "tensor token_embd.weight is missing");
   EXPECT_ERROR(import_file(with_embedding().file(data)),
                "tensor blk.0.attn_norm.weight is missing");

@@ -1,4 +1,4 @@
-// config.json of the families whose files or layers are not Llama's: Phi-3, Gemma 3.
+// config.json of the families whose files or layers are not Llama's: Phi-3, Gemma 1 and 3.
 #include <cmath>
 
 #include "longgen/model/config_fields.h"
@@ -79,6 +79,38 @@ TEST(Phi3Config, OtherScalingsAreRefusedByName) {
                "transformers takes every scaling of a phi3 model for longrope.");
   EXPECT_ERROR(parse(tiny("phi3", 2, {{"rope_scaling", {{"type", "longrope"}}}})),
                "Its frequencies change with the length of the text");
+}
+
+TEST(GemmaConfig, ReadsWhatTransformersAssumes) {
+  Json json = tiny("gemma", 2, {{"num_attention_heads", 16}});
+  json.erase("max_position_embeddings");
+  json.erase("num_key_value_heads");
+  const ModelConfig config = parse_again(parse(json));
+  EXPECT_EQ(config.context, 8192);
+  EXPECT_EQ(config.num_kv_heads, 16);
+  EXPECT_EQ(config.head_size, 256);
+  EXPECT_EQ(config.norm_eps, 1e-6);
+  EXPECT_EQ(config.rope.base, 1e4);
+  EXPECT_EQ(config.embedding_scale, std::sqrt(96.0));
+  EXPECT_EQ(config.activation, Activation::kGeluTanh);
+  EXPECT_TRUE(config.tied_embeddings && config.norms_add_one);
+  EXPECT_FALSE(config.qkv_bias || config.output_bias || config.qk_norm || config.post_norms);
+  EXPECT_FALSE(config.query_scalar || config.window_rope);
+}
+
+TEST(GemmaConfig, ItsOlderFilesCallTheActivationGelu) {
+  const ModelConfig config = parse_again(parse(
+      tiny("gemma", 2, {{"hidden_act", "gelu"}, {"hidden_activation", "gelu_pytorch_tanh"}})));
+  EXPECT_EQ(config.activation, Activation::kGeluTanh);
+  EXPECT_TRUE(unknown_fields(config).empty());
+  EXPECT_EQ(parse_json(dump_model_config(config), "written")["hidden_act"], "gelu_pytorch_tanh");
+  EXPECT_ERROR(parse(tiny("gemma", 2, {{"hidden_act", "silu"}})),
+               "field hidden_act: expected \"gelu_pytorch_tanh\", found \"silu\"");
+  EXPECT_ERROR(parse(tiny("gemma", 2, {{"hidden_activation", "gelu"}})),
+               "field hidden_activation: expected \"gelu_pytorch_tanh\", which changes nothing, "
+               "found \"gelu\"");
+  EXPECT_ERROR(parse(tiny("llama", 2, {{"hidden_act", "gelu"}})),
+               "field hidden_act: expected \"silu\", found \"gelu\"");
 }
 
 TEST(Gemma3Config, ReadsWhatTransformersAssumes) {

@@ -166,6 +166,9 @@ TEST(Config, DefaultsAreThoseOfTheFamily) {
   EXPECT_EQ(without("seed_oss", "max_position_embeddings").context, 524288);
   EXPECT_EQ(without("seed_oss", "num_key_value_heads").num_kv_heads, 8);
   EXPECT_EQ(without("seed_oss", "head_dim").head_size, 128);
+  EXPECT_EQ(without("gemma", "max_position_embeddings").context, 8192);
+  EXPECT_EQ(without("gemma", "num_key_value_heads").num_kv_heads, 16);
+  EXPECT_EQ(without("gemma", "head_dim").head_size, 256);
   EXPECT_EQ(without("llama", "num_key_value_heads").num_kv_heads, 32);
   EXPECT_EQ(without("mistral", "num_key_value_heads").num_kv_heads, 8);
   EXPECT_EQ(without("qwen2", "num_key_value_heads").num_kv_heads, 32);
@@ -194,14 +197,15 @@ TEST(Config, BiasesAreThoseThatTheFamilyReads) {
   EXPECT_EQ(biases("seed_oss", {{"attention_bias", false}, {"attention_out_bias", true}}),
             std::tuple(false, true, false));
   EXPECT_EQ(biases("seed_oss", {{"mlp_bias", true}}), std::tuple(true, false, true));
+  EXPECT_EQ(biases("gemma", both), std::tuple(true, true, false));
 }
 
 TEST(Config, FamiliesAreListedWhereOneIsNotKnown) {
   EXPECT_ERROR(
       parse(with("model_type", "gpt2")),
-      "c.json: field model_type: expected llama, mistral, qwen2, qwen3, seed_oss, phi3 or gemma3_text, found "
-      "\"gpt2\". longgen has no other family (Llama 2 to 3.2 and SmolLM2 are llama, Qwen2.5 "
-      "is qwen2, Phi-4 is phi3).");
+      "c.json: field model_type: expected llama, mistral, qwen2, qwen3, seed_oss, phi3, gemma or "
+      "gemma3_text, found \"gpt2\". longgen has no other family (Llama 2 to 3.2 and SmolLM2 are "
+      "llama, Qwen2.5 is qwen2, Phi-4 is phi3, CodeGemma is gemma).");
 }
 
 TEST(Config, FieldsOfOtherArithmeticAreRefusedByName) {

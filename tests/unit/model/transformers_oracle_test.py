@@ -58,6 +58,9 @@ FAMILIES = {
     "seed_oss": ("seed_oss", dict(head_dim=16)),
     "seed_oss-biases": ("seed_oss", dict(head_dim=32, attention_bias=False, attention_out_bias=True,
                                          mlp_bias=True)),
+    "gemma": ("gemma", dict(head_dim=32)),
+    "gemma-mqa-untied-bias": ("gemma", dict(head_dim=48, num_key_value_heads=1, tie_word_embeddings=False,
+                                            attention_bias=True)),
     "gemma3": ("gemma3_text", GEMMA),
     "gemma3-mqa-scaled-5": ("gemma3_text", GEMMA | dict(
         num_key_value_heads=1, query_pre_attn_scalar=32, sliding_window=5, rope_parameters=GEMMA_ROPES)),
@@ -66,6 +69,7 @@ FAMILIES = {
     "gemma3-long-window": ("gemma3_text", GEMMA | dict(sliding_window=4096)),
     "gemma3-seven-layers": ("gemma3_text", dict(head_dim=256, num_hidden_layers=7, sliding_window=64)),
 }
+NORMS_ADD_ONE = ("gemma", "gemma3_text")  # multiply by 1 + weight; their GGUF files hold 1 + weight
 
 
 TOKENIZER = json.dumps({
@@ -89,7 +93,7 @@ def tiny_model(name):
     with torch.no_grad():  # fresh models have zero biases and unit norms, which would hide mistakes
         for key, tensor in model.named_parameters():
             tensor.normal_(0, 0.3 if tensor.dim() == 1 else 0.15)
-            if "norm" in key and kind != "gemma3_text":  # whose norms multiply by 1 + weight
+            if "norm" in key and kind not in NORMS_ADD_ONE:
                 tensor.add_(1)
     return model
 
@@ -181,6 +185,12 @@ SPELLINGS = {
         use_sliding_window=True, sliding_window=512, max_window_layers=1, layer_types=None)),
     "rms_norm_eps by default": ("llama", {}, dict(rms_norm_eps=None)),
     "qwen3 with head_dim by default": ("qwen3", dict(head_dim=128), dict(head_dim=None)),
+    "gemma with what it assumes": ("gemma", dict(
+        num_attention_heads=16, num_key_value_heads=16, head_dim=256), dict(
+        head_dim=None, num_key_value_heads=None, rms_norm_eps=None, rope_parameters=None,
+        tie_word_embeddings=None, hidden_act=None, attention_bias=None)),
+    "gemma's older name of its GELU": ("gemma", dict(head_dim=32), dict(
+        hidden_act="gelu", hidden_activation="gelu_pytorch_tanh")),
     "gemma3 as transformers 4 writes it": ("gemma3_text", GEMMA | dict(
         layer_types=["sliding_attention", "full_attention"] * 2), dict(
         rope_parameters=None, layer_types=None, rope_theta=50000.0, rope_local_base_freq=300.0,
@@ -320,7 +330,7 @@ GGUF_NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
               "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
               "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
               "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
-GGUF_NAMES_OF_GEMMA = GGUF_NAMES | {
+GGUF_NAMES_OF_GEMMA3 = GGUF_NAMES | {
     "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm"}
 GGUF_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
@@ -330,8 +340,8 @@ def write_gguf(model, path, kv_heads_by_layer=False):
     """The model as the converter of llama.cpp writes it: q and k permuted in architecture llama."""
     config, kind = model.config, model.config.model_type
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    is_gemma = kind == "gemma3_text"
-    writer = gguf.GGUFWriter(str(path), "gemma3" if is_gemma else kind)
+    is_gemma3 = kind == "gemma3_text"
+    writer = gguf.GGUFWriter(str(path), "gemma3" if is_gemma3 else kind)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -344,7 +354,7 @@ def write_gguf(model, path, kv_heads_by_layer=False):
     if kind in ("phi3", "gemma3_text") and config.sliding_window:
         writer.add_sliding_window(config.sliding_window)
     rope = config.rope_parameters
-    if is_gemma:
+    if is_gemma3:
         if rope["sliding_attention"]["rope_theta"] != 10000:
             writer.add_float32("gemma3.rope.freq_base_swa", rope["sliding_attention"]["rope_theta"])
         rope = rope["full_attention"]
@@ -383,11 +393,11 @@ def write_gguf(model, path, kv_heads_by_layer=False):
             target = GGUF_TOP[name]
         else:
             _, _, layer, part = name.split(".", 3)
-            target = f"blk.{layer}.{(GGUF_NAMES_OF_GEMMA if is_gemma else GGUF_NAMES)[part]}"
+            target = f"blk.{layer}.{(GGUF_NAMES_OF_GEMMA3 if is_gemma3 else GGUF_NAMES)[part]}"
             if kind == "llama" and part in ("self_attn.q_proj", "self_attn.k_proj"):
                 heads = tensor.shape[0] // head
                 tensor = tensor.view(heads, 2, head // 2, -1).transpose(1, 2).reshape(tensor.shape)
-        if is_gemma and target.endswith("norm"):
+        if kind in NORMS_ADD_ONE and target.endswith("norm"):
             tensor = tensor + 1
         writer.add_tensor(f"{target}.{end}", tensor.contiguous().numpy())
     writer.write_header_to_file()
@@ -399,7 +409,7 @@ def write_gguf(model, path, kv_heads_by_layer=False):
 def test_gguf(folder):
     names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
              "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3",
-             "phi3-mha-window-tied", "gemma3-seven-layers", "gemma3-seven-scaled"]
+             "phi3-mha-window-tied", "gemma", "gemma3-seven-layers", "gemma3-seven-scaled"]
     FAMILIES["gemma3-seven-scaled"] = ("gemma3_text", dict(
         head_dim=64, query_pre_attn_scalar=64, num_hidden_layers=7, sliding_window=5,
         rope_parameters=GEMMA_ROPES))
