@@ -22,7 +22,7 @@ function(longgen_library name)
   endif()
 endfunction()
 
-# longgen_test(NAME SOURCES... DEPS...): a GoogleTest program; each of its cases is one ctest entry.
+# longgen_test(NAME SOURCES... DEPS...): a GoogleTest program, which is one ctest entry.
 function(longgen_test name)
   cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPS" ${ARGN})
   if(arg_TORCH AND NOT LONGGEN_TORCH)
