@@ -19,6 +19,7 @@
 #include "longgen/cli/training_options.h"
 #include "longgen/device/gpu_memory.h"
 #include "longgen/engine/session.h"
+#include "longgen/model/measured_plan.h"
 
 namespace longgen {
 namespace {
@@ -27,7 +28,7 @@ constexpr const char* kServing = "serving";
 constexpr const char* kTraining = "training";
 
 struct ModelCommand {
-  std::string model;
+  std::string model, layers, sparse;
   ModelOptions model_options;
   std::vector<std::string> compare = {"model"}, measure = {"prefill", "decode"};
   int64_t tokens = 2048, decode_tokens = 32, rounds = 3, chunk = kDefaultPrefillChunk, batch = 1;
@@ -43,8 +44,18 @@ struct ModelCommand {
   }
 };
 
+/// Gives the model, as the hybrid that --layers and --sparse make of it where they are given.
+ModelSubject subject_of(const ModelCommand& command) {
+  ModelSubject subject = find_subject(command.model);
+  if (!command.layers.empty()) {
+    const std::string sparse = command.sparse.empty() ? "sink" : command.sparse;
+    subject.config.layers = parse_layer_plan(command.layers, sparse, subject.config);
+  }
+  return subject;
+}
+
 int sample(const ModelCommand& command) {
-  const ModelSubject subject = find_subject(command.model);
+  const ModelSubject subject = subject_of(command);
   const Computation computation = open_computation(command.model_options);
   const TrainingOptions training = command.training.parse();
   const SampleOptions options = {
@@ -68,21 +79,29 @@ int sample(const ModelCommand& command) {
 
 std::vector<std::string> sample_arguments(const ModelCommand& command, const std::string& sample,
                                           const std::string& variant, const std::string& cut) {
-  return {this_program(),    "bench",
-          "model",           command.model,
-          "--sample",        sample,
-          "--variant",       variant,
-          "--cut",           cut,
-          "--tokens",        std::to_string(command.tokens),
-          "--decode-tokens", std::to_string(command.decode_tokens),
-          "--chunk",         std::to_string(command.chunk),
-          "--batch",         std::to_string(command.batch),
-          "--recompute",     command.training.recompute,
-          "--states",        command.training.states,
-          "--offload",       command.training.offload,
-          "--device",        command.model_options.device,
-          "--dtype",         command.model_options.compute_dtype(),
-          "--threads",       std::to_string(command.model_options.threads)};
+  std::vector<std::string> arguments = {
+      this_program(),    "bench",
+      "model",           command.model,
+      "--sample",        sample,
+      "--variant",       variant,
+      "--cut",           cut,
+      "--tokens",        std::to_string(command.tokens),
+      "--decode-tokens", std::to_string(command.decode_tokens),
+      "--chunk",         std::to_string(command.chunk),
+      "--batch",         std::to_string(command.batch),
+      "--recompute",     command.training.recompute,
+      "--states",        command.training.states,
+      "--offload",       command.training.offload,
+      "--device",        command.model_options.device,
+      "--dtype",         command.model_options.compute_dtype(),
+      "--threads",       std::to_string(command.model_options.threads)};
+  if (!command.layers.empty()) {
+    arguments.insert(arguments.end(), {"--layers", command.layers});
+  }
+  if (!command.sparse.empty()) {
+    arguments.insert(arguments.end(), {"--sparse", command.sparse});
+  }
+  return arguments;
 }
 
 /// Measures all parts of a cut that are asked for, each in a process. A part that cannot be
@@ -201,6 +220,8 @@ void check(const ModelCommand& command) {
   LG_CHECK(parse_number_format(command.training.states) == NumberFormat::float32 ||
                command.model_options.compute_dtype() == "bfloat16",
            "--states bfloat16: needs --dtype bfloat16.");
+  LG_CHECK(command.sparse.empty() || !command.layers.empty(),
+           "--sparse says what layers outside --layers see: give --layers too.");
   LG_CHECK(training.offload == Offloading::none || command.on_gpu(),
            "--offload: layer inputs can be offloaded from a GPU only.");
   if (!command.plan_device.empty()) find_device(command.plan_device);
@@ -235,7 +256,7 @@ void check_memory(const ModelCommand& command, const MeasuredWork& work, at::Dev
 
 int bench(ModelCommand& command) {
   if (!command.sample.empty()) return sample(command);
-  const ModelSubject subject = find_subject(command.model);
+  const ModelSubject subject = subject_of(command);
   check(command);
   const at::Device device = open_computation(command.model_options).device;
   if (command.chunk == kDefaultPrefillChunk) command.chunk = default_prefill_chunk(device);
@@ -275,6 +296,12 @@ void add_bench_model(CommandSet& commands, CLI::App* bench_app) {
   add_count_option(app, "--batch", command->batch, 1, "sequences decoded together (default 1)");
   add_choices_option(app, "--compare", command->compare, {"model", "full", "hybrid"},
                      "variants of the model: model (as it is), full, hybrid (default model)");
+  app->add_option("--layers", command->layers,
+                  "measure the model as the hybrid with these full layers, as in convert")
+      ->option_text("PLAN");
+  app->add_option("--sparse", command->sparse,
+                  "with --layers: pattern of the other layers (default sink)")
+      ->option_text("PATTERN");
   add_count_option(app, "--rounds", command->rounds, 1,
                    "measurements of each variant, of which the median counts (default 3)");
   add_prefill_chunk_option(app, command->chunk);

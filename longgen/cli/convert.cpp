@@ -10,15 +10,17 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/cli/shell_quote.h"
 #include "longgen/import/import.h"
 #include "longgen/model/config_fields.h"
+#include "longgen/model/measured_plan.h"
 #include "longgen/plan/describe.h"
 
 namespace longgen {
 namespace {
 
 struct ConvertCommand {
-  std::string model, output, rope_base = "auto", rope_scaling;
+  std::string model, output, layers, rope_base = "auto", rope_scaling;
   HybridOptions options;
   bool replace = false, json = false;
 };
@@ -57,12 +59,27 @@ void warn_of_context(const ModelConfig& before, const ModelConfig& after) {
   }
 }
 
+/// Says what is known better than the default, and where a measured plan does not quite fit.
+void advise_on_layers(const ConvertCommand& command, const ModelConfig& before) {
+  if (command.layers.empty() && !before.is_hybrid()) {
+    log_info(
+        "the middle third of the layers stays full, the paper's rule; measuring this model chooses "
+        "better: longgen measure " +
+        shell_quote(command.model) +
+        " --text FILE --out DIR, then convert with --layers measured:DIR/plan.json");
+  }
+  const std::string note = other_sparse_note(command.options.layers, command.options.sparse);
+  if (!note.empty()) log_warning(note);
+}
+
 int convert(ConvertCommand& command) {
   command.options.rope = rope_change(command);
+  if (!command.layers.empty()) command.options.layers = command.layers;
   const ModelConfig before = load_model_config(command.model);
   warn_of_unknown_fields(before, command.model + "/config.json");
   const ModelConfig after = make_hybrid(before, command.options);
   warn_of_context(before, after);
+  advise_on_layers(command, before);
   // Whatever cannot be done with the result is told before anything is written.
   const ModelDescription description = describe_model(command.output, after);
   rewrite_config(command.model, command.output, after, command.replace);
@@ -90,9 +107,9 @@ void add_convert(CommandSet& commands) {
   app->add_option("MODEL", command->model, "model directory")->required();
   app->add_option("OUT", command->output, "the model directory to create")->required();
   HybridOptions& options = command->options;
-  app->add_option("--layers", options.layers,
-                  "layers that keep full attention: middle:A/B, every:N, first:N, last:N, all, or "
-                  "a list such as 10-19,25 (default middle:1/3)")
+  app->add_option("--layers", command->layers,
+                  "layers that keep full attention: measured:FILE (longgen measure), middle:A/B, "
+                  "every:N, first:N, last:N, all, or a list such as 10-19,25 (default middle:1/3)")
       ->option_text("PLAN");
   app->add_option("--sparse", options.sparse,
                   "what the other layers see: sink, blocksparse, or sink=S,window=W,stride=N in "

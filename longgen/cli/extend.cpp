@@ -12,6 +12,7 @@
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"
+#include "longgen/train/recipe/hybrid_config.h"
 #include "longgen/train/trainer.h"
 
 namespace longgen {
@@ -79,7 +80,7 @@ OrderedJson to_json(const TrainSummary& summary, const ExtendCommand& command) {
 }
 
 int extend(ExtendCommand& command) {
-  const Recipe recipe = load_recipe(command.recipe, command.overrides);
+  const Recipe recipe = with_listed_layers(load_recipe(command.recipe, command.overrides));
   LG_CHECK(!(command.options.resume && command.options.replace),
            "--resume goes on with a run, --force begins anew: give one of them.");
   command.options.show_progress = !command.quiet;

@@ -4,11 +4,13 @@
 #include <memory>
 
 #include "longgen/base/check.h"
+#include "longgen/base/log.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/training_options.h"
 #include "longgen/engine/session.h"
+#include "longgen/model/measured_plan.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/plan/presets.h"
 
@@ -27,7 +29,9 @@ struct PlanCommand {
 LayerPlan hybrid_layers(const PlanCommand& command, const ModelConfig& config) {
   if (command.layers.empty() && config.is_hybrid()) return config.layers;
   const std::string layers = command.layers.empty() ? "middle:1/3" : command.layers;
-  return parse_layer_plan(layers, command.sparse, config.layers);
+  const std::string note = other_sparse_note(layers, command.sparse);
+  if (!note.empty()) log_warning(note);
+  return parse_layer_plan(layers, command.sparse, config);
 }
 
 int plan(PlanCommand& command) {

@@ -6,6 +6,7 @@
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/model/config_limits.h"
+#include "longgen/model/measured_plan.h"
 #include "longgen/model/rope_frequencies.h"
 
 namespace longgen {
@@ -79,7 +80,7 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
   ModelConfig hybrid = model;
   check_context(options.context);
   if (options.context > 0) hybrid.context = options.context;
-  hybrid.layers = parse_layer_plan(options.layers, options.sparse, model.layers);
+  hybrid.layers = parse_layer_plan(options.layers, options.sparse, model);
   if (model.window_rope) {
     LG_CHECK(hybrid.layers.window_layers() == model.layers.window_layers(),
              "[convert] every layer of this model has a window and a RoPE of its own, and keeps "

@@ -15,7 +15,8 @@ namespace {
 
 [[noreturn]] void bad_plan(std::string_view text, const std::string& found) {
   LG_FAIL("[layers] '", text, "': ", found,
-          ". Expected middle:A/B, every:N, first:N, last:N, all, or a list such as 10-19,25.");
+          ". Expected middle:A/B, every:N, first:N, last:N, all, measured:FILE, or a list such as "
+          "10-19,25.");
 }
 
 std::optional<int64_t> whole_number(std::string_view text) {
