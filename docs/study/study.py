@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Runs the study of docs/study/README.md: plans, arms of training, evaluations, tables.
+
+    study.py FOLDER [STAGE...] [--arms LIST] [--seeds LIST] [--device cuda] [--longgen PROGRAM]
+
+FOLDER holds what the study is about: model/ (what `longgen import` wrote), data/ (a dataset that `longgen prepare` wrote), dev.txt and
+test.txt (long documents that are in no training data) and evals/ (docs/suites.md). Everything else is written there. Stages, in
+this order: plans, train, perplexity, retrieval, short, table. What is done already is not done again.
+
+Arms are chosen on dev.txt (--text dev, the default); test.txt is for the final table, once.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+STAGES = ("plans", "train", "perplexity", "retrieval", "short", "table")
+CONTEXTS = {
+    # context: steps and sequences a step; all see 20.97 million tokens
+    "32K": {"train.steps": 320, "train.batch_size": 2, "train.accumulation": 2},
+    "128K": {"train.steps": 160, "train.batch_size": 1, "train.accumulation": 1},
+}
+DISTILLED = {"train.teacher": "self", "train.distill_share": 0.5}
+
+# An arm: layers that stay full (a name of `longgen convert --layers`, or "plan:N", the measured plan of N layers), and what else
+# its recipe says.
+ARMS = {
+    "full": {"layers": "all"},
+    "paper": {"layers": "middle:1/3"},
+    "paper-stride": {"layers": "middle:1/3", "architecture.sparse": "blocksparse"},
+    "ten": {"layers": "plan:10"},
+    "ten-stride": {"layers": "plan:10", "architecture.sparse": "blocksparse"},
+    "six": {"layers": "plan:6"},
+    "six-stride": {"layers": "plan:6", "architecture.sparse": "blocksparse"},
+    "four": {"layers": "plan:4"},
+    "four-stride": {"layers": "plan:4", "architecture.sparse": "blocksparse"},
+    "six-self": {"layers": "plan:6", **DISTILLED},
+    "six-teacher": {"layers": "plan:6", "train.distill_share": 0.5, "teacher": "full"},
+    "six-stride-teacher": {
+        "layers": "plan:6",
+        "architecture.sparse": "blocksparse",
+        "train.distill_share": 0.5,
+        "teacher": "full",
+    },
+    "six-rope": {"layers": "plan:6", "architecture.sparse_rope": "original"},
+    "six-window32": {"layers": "plan:6", "architecture.sparse": "sink=1,window=32,stride=0"},
+}
+RETRIEVAL = "niah_single_1,niah_single_2,niah_single_3,niah_multikey_1,niah_multivalue,niah_multiquery"
+
+
+class Study:
+    def __init__(self, options):
+        self.options = options
+        self.folder = pathlib.Path(options.folder)
+        self.runs = self.folder / "runs"
+
+    def longgen(self, *arguments, device=True):
+        command = [self.options.longgen, *map(str, arguments)]
+        if device:
+            command += ["--device", self.options.device]
+        print("$", *command, flush=True)
+        subprocess.run(command, check=True)
+
+    def plan(self, layers):
+        return self.folder / f"plan{layers}"
+
+    def run_folder(self, arm, seed):
+        return self.runs / f"{arm}-{self.options.context}-seed{seed}"
+
+    def model_of(self, arm, seed):
+        return self.run_folder(arm, seed) / "model"
+
+    def models(self):
+        """Full attention first, because others are compared with it."""
+        pairs = [(arm, seed) for arm in self.options.arms for seed in self.options.seeds]
+        return [pair for pair in sorted(pairs, key=lambda pair: pair[0] != "full")
+                if self.model_of(*pair).exists()]
+
+    def plans(self):
+        for layers in (4, 6, 10):
+            if not (self.plan(layers) / "plan.json").exists():
+                self.longgen("measure", self.folder / "model", "--text", self.folder / "dev.txt", "--full", layers,
+                             "--sequences", 32, "--out", self.plan(layers), "--quiet")
+
+    def settings(self, arm, seed):
+        settings = {
+            "model.path": self.folder / "model",
+            "model.output": self.run_folder(arm, seed),
+            "data.path": self.folder / "data",
+            "data.seed": seed,
+            "train.seed": seed,
+            "architecture.context": self.options.context,
+            "data.sequence_length": self.options.context,
+            "train.warmup_steps": 10,
+            "eval.every": 0,
+            "save.every": 0,
+            **CONTEXTS[self.options.context],
+        }
+        for key, value in ARMS[arm].items():
+            if key == "layers":
+                kind, _, count = value.partition(":")
+                settings["architecture.layers"] = f"measured:{self.plan(count)}" if kind == "plan" else value
+            elif key == "teacher":
+                settings["train.teacher"] = self.model_of(value, seed)
+            else:
+                settings[key] = value
+        return settings
+
+    def train(self):
+        recipe = REPOSITORY / "recipes" / "smollm2-135m_32k_h200.toml"
+        for arm in self.options.arms:
+            for seed in self.options.seeds:
+                if self.model_of(arm, seed).exists():
+                    continue
+                values = [f"--set={key}={value}" for key, value in self.settings(arm, seed).items()]
+                begin = time.time()
+                self.longgen("extend", recipe, *values, "--resume", "--quiet")
+                print(f"{arm}, seed {seed}: {time.time() - begin:.0f} s", flush=True)
+
+    def perplexity(self):
+        models = [self.model_of(*pair) for pair in self.models()]
+        self.longgen("eval", "perplexity", *models, "--text", self.folder / f"{self.options.text}.txt", "--length",
+                     self.options.context, "--out", self.folder / f"perplexity-{self.options.text}-{self.options.context}")
+
+    def suite(self, name, *options):
+        models = [self.model_of(*pair) for pair in self.models()]
+        self.longgen("eval", "suite", *models, *options, "--items", self.folder / "evals", "--out",
+                     self.folder / f"{name}-{self.options.text}-{self.options.context}", "--quiet")
+
+    def retrieval(self):
+        lengths = {"32K": "4K,8K,16K,32K", "128K": "32K,64K,128K"}[self.options.context]
+        # Other samples for choosing than for the final table.
+        seed = 42 if self.options.text == "test" else 7
+        self.suite("retrieval", "--tasks", RETRIEVAL, "--lengths", lengths, "--samples", self.options.samples, "--seed", seed,
+                   "--text", self.folder / f"{self.options.text}.txt")
+
+    def short(self):
+        self.suite("short", "--tasks", "short", "--samples", self.options.samples)
+
+    def table(self):
+        for path in sorted(self.runs.glob("*/metrics.jsonl")):
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            rates = sorted(line["tokens_per_s"] for line in lines if line.get("tokens_per_s"))
+            if rates:
+                print(f"{path.parent.name}: {rates[len(rates) // 2]:,.0f} tokens/s, last loss {lines[-1].get('loss')}")
+
+
+def listed(choices):
+    def parse(text):
+        names = text.split(",")
+        for name in names:
+            if name not in choices:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(choices)}")
+        return names
+    return parse
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], default=[])
+    parser.add_argument("--arms", type=listed(ARMS), default=list(ARMS))
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
+    parser.add_argument("--context", choices=CONTEXTS, default="32K")
+    parser.add_argument("--text", choices=("dev", "test"), default="dev")
+    parser.add_argument("--samples", type=int, default=40, help="of each task and length")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--longgen", default=str(REPOSITORY / "build" / "release" / "longgen"))
+    study = Study(parser.parse_args())
+    try:
+        for stage in study.options.stages or STAGES:
+            getattr(study, stage)()
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
+
+
+if __name__ == "__main__":
+    main()
