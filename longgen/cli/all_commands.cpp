@@ -5,6 +5,7 @@ namespace longgen {
 void add_all_commands(CommandSet& commands) {
   // Within a group the help shows the commands in this order.
   add_import(commands);
+  add_measure(commands);
   add_convert(commands);
   add_info(commands);
   add_prepare(commands);

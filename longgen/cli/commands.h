@@ -73,6 +73,7 @@ void add_help(CommandSet& commands);
 void add_import(CommandSet& commands);
 void add_info(CommandSet& commands);
 void add_man(CommandSet& commands);
+void add_measure(CommandSet& commands);
 void add_plan(CommandSet& commands);
 void add_prepare(CommandSet& commands);
 void add_score(CommandSet& commands);

@@ -1,0 +1,127 @@
+#include "longgen/measure/layer_choice.h"
+
+#include <algorithm>
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+// Of the joint choice, of which the cost grows with the square of its layers.
+constexpr int64_t kMostTogether = 24;
+
+LayerSet without(LayerSet layers, int64_t layer) {
+  layers.erase(std::remove(layers.begin(), layers.end(), layer), layers.end());
+  return layers;
+}
+
+/// Lists the candidates, the one first whose loss alone is the largest; of equal ones the lower.
+std::vector<int64_t> by_effect(const LayerChoice& choice) {
+  const LossShares shares = choice.shares();
+  std::vector<LayerEffect> effects = choice.effects;
+  std::stable_sort(effects.begin(), effects.end(), [&](const auto& a, const auto& b) {
+    return shares.lost(a.alone) > shares.lost(b.alone);
+  });
+  std::vector<int64_t> layers;
+  for (const LayerEffect& effect : effects) layers.push_back(effect.layer);
+  return layers;
+}
+
+LayerSet first_of(const std::vector<int64_t>& layers, int64_t count) {
+  LayerSet set(layers.begin(), layers.begin() + count);
+  std::sort(set.begin(), set.end());
+  return set;
+}
+
+/// Takes layers away one by one, and fills choice.order from its end.
+void eliminate(VariantSource& source, LayerSet layers, VariantValues values, LayerChoice& choice) {
+  const LossShares shares = choice.shares();
+  std::vector<ChoiceStep> taken;  // in the order in which they go, with what there was before
+  while (layers.size() > 1) {
+    std::vector<VariantValues> fewer = source.values_with(layers, layers);
+    const auto least = std::min_element(
+        fewer.begin(), fewer.end(),
+        [&](const auto& a, const auto& b) { return shares.lost(a) < shares.lost(b); });
+    const int64_t layer = layers[least - fewer.begin()];
+    taken.push_back({layer, std::move(values)});
+    values = std::move(*least);
+    layers = without(std::move(layers), layer);
+  }
+  if (!layers.empty()) taken.push_back({layers.front(), std::move(values)});
+  choice.order.assign(taken.rbegin(), taken.rend());
+}
+
+/// Gives the fewest layers of the order that are within the bound; all of them where none is.
+int64_t fewest_within(const LayerChoice& choice, double bound) {
+  for (size_t i = 0; i < choice.order.size(); ++i) {
+    if (perplexity_over(choice.order[i].values, choice.full) <= bound) {
+      return static_cast<int64_t>(i) + 1;
+    }
+  }
+  return static_cast<int64_t>(choice.order.size());
+}
+
+}  // namespace
+
+LossShares::LossShares(const VariantValues& full, const VariantValues& sparse)
+    : text_gap_(sparse.far_kl()),
+      full_answers_(full.logprob_of_answers()),
+      answers_gap_(full_answers_ - sparse.logprob_of_answers()) {}
+
+double LossShares::text(const VariantValues& variant) const {
+  return text_gap_ > 0 ? variant.far_kl() / text_gap_ : 0;
+}
+
+double LossShares::answers(const VariantValues& variant) const {
+  return std::max(0.0, (full_answers_ - variant.logprob_of_answers()) / answers_gap_);
+}
+
+double LossShares::lost(const VariantValues& variant) const {
+  return answers_count() ? (text(variant) + answers(variant)) / 2 : text(variant);
+}
+
+LayerSet LayerChoice::full_layers() const {
+  LayerSet layers;
+  for (int64_t i = 0; i < num_full; ++i) layers.push_back(order[static_cast<size_t>(i)].layer);
+  std::sort(layers.begin(), layers.end());
+  return layers;
+}
+
+int64_t num_tried_together(int64_t num_candidates, int64_t num_full) {
+  const int64_t two_fifths = std::min((2 * num_candidates + 4) / 5, kMostTogether);
+  return std::min(num_candidates, std::max(num_full, two_fifths));
+}
+
+int64_t num_variants_to_measure(int64_t num_candidates, int64_t num_full) {
+  const int64_t together = num_tried_together(num_candidates, num_full);
+  const int64_t eliminations = together * (together + 1) / 2 - 1;
+  return 2 + num_candidates + 1 + eliminations;
+}
+
+LayerChoice choose_layers(VariantSource& source, const LayerSet& candidates,
+                          const ChoiceOptions& options) {
+  const auto num_candidates = static_cast<int64_t>(candidates.size());
+  LG_CHECK(num_candidates >= 1, "[measure] the model has no layer to choose.");
+  LG_CHECK(options.within || (options.num_full >= 1 && options.num_full <= num_candidates),
+           "[measure] full layers: expected from 1 to ", num_candidates, ", found ",
+           options.num_full, ".");
+  LayerChoice choice;
+  choice.full = source.values_of(candidates);
+  choice.sparse = source.values_of({});
+  std::vector<VariantValues> alone = source.values_with(candidates, candidates);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    choice.effects.push_back({candidates[i], std::move(alone[i])});
+  }
+  const std::vector<int64_t> ranked = by_effect(choice);
+  int64_t count = num_tried_together(num_candidates, options.within ? 1 : options.num_full);
+  VariantValues together = source.values_of(first_of(ranked, count));
+  while (options.within && count < num_candidates &&
+         perplexity_over(together, choice.full) > *options.within) {
+    together = source.values_of(first_of(ranked, ++count));
+  }
+  eliminate(source, first_of(ranked, count), std::move(together), choice);
+  choice.num_full = options.within ? fewest_within(choice, *options.within) : options.num_full;
+  return choice;
+}
+
+}  // namespace longgen

@@ -1,0 +1,129 @@
+#include "longgen/measure/measured_variants.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "longgen/base/check.h"
+#include "longgen/measure/layer_walk.h"
+#include "longgen/measure/row_scorer.h"
+
+namespace longgen {
+namespace {
+
+/// Gives the set with the layer added, or taken away where it was there.
+LayerSet with_toggled(LayerSet layers, int64_t layer) {
+  const auto place = std::lower_bound(layers.begin(), layers.end(), layer);
+  if (place != layers.end() && *place == layer) {
+    layers.erase(place);
+  } else {
+    layers.insert(place, layer);
+  }
+  return layers;
+}
+
+}  // namespace
+
+/// What runs variants, made when the first one is asked for that the journal does not know.
+struct MeasuredVariants::Machine {
+  explicit Machine(const MeasuredVariantsOptions& options)
+      : decoder(options.load()),
+        head(decoder),
+        walk(decoder, options.candidates, options.sparse,
+             static_cast<int64_t>(options.samples.front().ids.size())) {
+    const auto length = static_cast<int64_t>(options.samples.front().ids.size());
+    const int64_t num_kv_heads = decoder.config().num_kv_heads;
+    const Pattern sparse = options.sparse.for_heads(num_kv_heads);
+    for (const MeasureSample& sample : options.samples) {
+      scorers.emplace_back(
+          head, sample, far_text_edges(first_far_position(sparse, num_kv_heads, length), length));
+    }
+  }
+
+  Decoder decoder;
+  FloatHead head;
+  LayerWalk walk;
+  std::vector<RowScorer> scorers;  // of each sample
+};
+
+MeasuredVariants::MeasuredVariants(MeasuredVariantsOptions options, MeasureJournal& journal)
+    : options_(std::move(options)), journal_(journal) {
+  LG_CHECK(!options_.samples.empty(), "[measure] expected at least one sample, found none.");
+}
+
+MeasuredVariants::~MeasuredVariants() = default;
+
+MeasuredVariants::Machine& MeasuredVariants::machine() {
+  if (!machine_) machine_ = std::make_unique<Machine>(options_);
+  return *machine_;
+}
+
+void MeasuredVariants::check_stop() const {
+  LG_CHECK(options_.stop == nullptr || !*options_.stop,
+           "[measure] stopped. What was measured is in ", journal_.path().string(),
+           "; the same command goes on from there.");
+}
+
+void MeasuredVariants::walk(int64_t sample, const LayerSet& full,
+                            const std::vector<int64_t>& toggled, bool itself) {
+  Machine& machine = this->machine();
+  RowScorer& scorer = machine.scorers[static_cast<size_t>(sample)];
+  const auto visit = [&](int64_t layer, const at::Tensor& hidden_TE) {
+    const LayerSet of = layer == LayerWalk::kNoLayer ? full : with_toggled(full, layer);
+    if (of == options_.candidates) scorer.set_reference(hidden_TE);
+    if (journal_.find(sample, of) != nullptr) return true;
+    const VariantValues values = scorer.score(hidden_TE);
+    LG_CHECK(std::isfinite(values.far_nll() + values.far_kl() + values.answer_logprob),
+             "[measure] the model gives numbers that are not finite with ",
+             format_layers(of, machine.decoder.config().num_layers),
+             " full: are its weights damaged?");
+    journal_.add(sample, of, values);
+    options_.on_progress(++done_);
+    return true;
+  };
+  machine.walk.run(options_.samples[static_cast<size_t>(sample)].ids, full, toggled, itself, visit,
+                   [&] { return options_.stop == nullptr || !*options_.stop; });
+  check_stop();
+}
+
+void MeasuredVariants::measure(int64_t sample, const LayerSet& full,
+                               const std::vector<int64_t>& toggled, bool itself) {
+  std::vector<int64_t> missing;
+  for (const int64_t layer : toggled) {
+    if (journal_.find(sample, with_toggled(full, layer)) == nullptr) missing.push_back(layer);
+  }
+  std::sort(missing.begin(), missing.end());
+  const bool needs_itself = itself && journal_.find(sample, full) == nullptr;
+  done_ += static_cast<int64_t>(toggled.size() - missing.size()) + (itself && !needs_itself);
+  options_.on_progress(done_);
+  check_stop();
+  if (missing.empty() && !needs_itself) return;
+  // What a variant loses is counted from the full model, whose hidden states no file keeps.
+  const bool is_reference = needs_itself && full == options_.candidates;
+  if (!is_reference && !machine().scorers[static_cast<size_t>(sample)].has_reference()) {
+    walk(sample, options_.candidates, {}, true);
+  }
+  walk(sample, full, missing, needs_itself);
+}
+
+VariantValues MeasuredVariants::values_of(const LayerSet& full) {
+  VariantValues sum;
+  for (int64_t sample = 0; sample < num_samples(); ++sample) {
+    measure(sample, full, {}, true);
+    sum += *journal_.find(sample, full);
+  }
+  return sum;
+}
+
+std::vector<VariantValues> MeasuredVariants::values_with(const LayerSet& full,
+                                                         const std::vector<int64_t>& toggled) {
+  std::vector<VariantValues> sums(toggled.size());
+  for (int64_t sample = 0; sample < num_samples(); ++sample) {
+    measure(sample, full, toggled, false);
+    for (size_t i = 0; i < toggled.size(); ++i) {
+      sums[i] += *journal_.find(sample, with_toggled(full, toggled[i]));
+    }
+  }
+  return sums;
+}
+
+}  // namespace longgen

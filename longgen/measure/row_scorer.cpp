@@ -1,0 +1,120 @@
+#include "longgen/measure/row_scorer.h"
+
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/gather.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+
+#include "longgen/base/check.h"
+
+namespace longgen {
+namespace {
+
+// How many rows of logits exist at once: 256 of a vocabulary of 150,000 are 146 MiB.
+constexpr int64_t kChunkRows = 256;
+
+/// Chooses `count` of the list at even distances; all where it is not longer.
+std::vector<int64_t> evenly(const std::vector<int64_t>& list, int64_t count) {
+  const auto size = static_cast<int64_t>(list.size());
+  if (size <= count) return list;
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < count; ++i) chosen.push_back(list[(2 * i + 1) * size / (2 * count)]);
+  return chosen;
+}
+
+at::Tensor to_tensor(const std::vector<int64_t>& values, at::Device device) {
+  return at::from_blob(const_cast<int64_t*>(values.data()), {static_cast<int64_t>(values.size())},
+                       at::kLong)
+      .clone()
+      .to(device);
+}
+
+}  // namespace
+
+FloatHead::FloatHead(const Decoder& decoder) : head_VE_(decoder.weights().head_VE.to(at::kFloat)) {}
+
+at::Tensor FloatHead::logprobs(const at::Tensor& hidden_RE) const {
+  return at::log_softmax(at::linear(hidden_RE.to(at::kFloat), head_VE_), 1);
+}
+
+at::Device FloatHead::device() const { return head_VE_.device(); }
+
+RowScorer::RowScorer(const FloatHead& head, const MeasureSample& sample, std::vector<int64_t> edges)
+    : head_(head), sample_(sample), edges_(std::move(edges)) {
+  const std::vector<int64_t> text = evenly(sample.far_text, kMostTextRows);
+  positions_ = evenly(text, kMostKlRows);
+  num_kl_ = static_cast<int64_t>(positions_.size());
+  std::set_difference(text.begin(), text.end(), positions_.begin(), positions_.begin() + num_kl_,
+                      std::back_inserter(positions_));
+  num_text_ = static_cast<int64_t>(positions_.size());
+  for (const TokenRange& answer : sample.answers) {
+    for (int64_t at = answer.begin; at < answer.end; ++at) positions_.push_back(at);
+  }
+  std::vector<int64_t> rows, targets;
+  for (const int64_t position : positions_) {
+    rows.push_back(position - 1);
+    targets.push_back(sample.ids.at(static_cast<size_t>(position)));
+  }
+  rows_R_ = to_tensor(rows, head.device());
+  targets_R_ = to_tensor(targets, head.device());
+}
+
+void RowScorer::set_reference(const at::Tensor& hidden_TE) {
+  reference_RE_ = hidden_TE.index_select(0, rows_R_.narrow(0, 0, num_kl_));
+}
+
+VariantValues RowScorer::score(const at::Tensor& hidden_TE) const {
+  LG_DCHECK(has_reference());
+  const auto num_rows = static_cast<int64_t>(positions_.size());
+  std::vector<at::Tensor> parts;  // (3, rows): log-probability, whether it is the largest, KL
+  for (int64_t first = 0; first < num_rows;) {
+    const bool with_kl = first < num_kl_;  // no chunk has both kinds
+    const int64_t count = std::min(kChunkRows, (with_kl ? num_kl_ : num_rows) - first);
+    const at::Tensor targets_R = targets_R_.narrow(0, first, count);
+    const at::Tensor logprobs_RV =
+        head_.logprobs(hidden_TE.index_select(0, rows_R_.narrow(0, first, count)));
+    const at::Tensor logprobs_R = logprobs_RV.gather(1, targets_R.unsqueeze(1)).squeeze(1);
+    const at::Tensor right_R = logprobs_RV.argmax(1).eq(targets_R).to(at::kFloat);
+    at::Tensor kl_R = at::zeros_like(logprobs_R);
+    if (with_kl) {
+      const at::Tensor full_RV = head_.logprobs(reference_RE_.narrow(0, first, count));
+      kl_R = full_RV.exp().mul_(full_RV.sub(logprobs_RV)).sum(1);
+    }
+    parts.push_back(at::stack({logprobs_R, right_R, kl_R}));
+    first += count;
+  }
+  const at::Tensor all = at::cat(parts, 1).cpu().contiguous();
+  const auto* const logprobs = all.const_data_ptr<float>();
+  const auto *const right = logprobs + num_rows, *const kl = right + num_rows;
+  VariantValues values;
+  values.ranges.resize(edges_.size() - 1);
+  for (int64_t i = 0; i < num_text_; ++i) {
+    const auto above = std::upper_bound(edges_.begin(), edges_.end(), positions_[i]);
+    FarTextSums& range = values.ranges.at(above - edges_.begin() - 1);
+    ++range.num_tokens;
+    range.nll -= logprobs[i];
+    range.num_kl_tokens += i < num_kl_ ? 1 : 0;
+    range.kl += kl[i];
+  }
+  int64_t at = num_text_;
+  for (const TokenRange& answer : sample_.answers) {
+    bool all_right = true;
+    for (int64_t t = answer.begin; t < answer.end; ++t, ++at) {
+      values.answer_logprob += logprobs[at];
+      all_right = all_right && right[at] > 0;
+    }
+    values.num_right += all_right ? 1 : 0;
+  }
+  values.num_answers = static_cast<int64_t>(sample_.answers.size());
+  values.num_answer_tokens = num_rows - num_text_;
+  return values;
+}
+
+}  // namespace longgen

@@ -1,0 +1,57 @@
+// measure/row_scorer.h: what is read off the hidden states of a variant.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "longgen/measure/sample.h"
+#include "longgen/measure/variant_values.h"
+#include "longgen/model/decoder.h"
+
+namespace longgen {
+
+/// The output layer with which variants are scored: in float32, because differences between
+/// variants are smaller than the steps between bfloat16 logits.
+class FloatHead {
+ public:
+  /// Copies the decoder's output layer if that is not in float32.
+  explicit FloatHead(const Decoder& decoder);
+  /// Gives logarithms of probabilities (R, V) after hidden states (R, E).
+  at::Tensor logprobs(const at::Tensor& hidden_RE) const;
+  at::Device device() const;
+
+ private:
+  at::Tensor head_VE_;
+};
+
+/// Scores variants on one sample. Of the far text it takes kMostTextRows positions at even
+/// distances, of which every few also have their KL taken; answers are taken whole. Logits exist
+/// for some rows at a time only.
+class RowScorer {
+ public:
+  static constexpr int64_t kMostTextRows = 2048, kMostKlRows = 1024;
+
+  /// `edges` are far_text_edges(). Both references must outlive the scorer.
+  RowScorer(const FloatHead& head, const MeasureSample& sample, std::vector<int64_t> edges);
+
+  /// Keeps what the full model's hidden states (T, E) say; score() needs it.
+  void set_reference(const at::Tensor& hidden_TE);
+  bool has_reference() const { return reference_RE_.defined(); }
+  /// Gives a variant's values from its hidden states (T, E).
+  VariantValues score(const at::Tensor& hidden_TE) const;
+
+ private:
+  const FloatHead& head_;
+  const MeasureSample& sample_;
+  std::vector<int64_t> edges_;
+  /// Positions that are predicted: first num_kl_ of far text with KL, then other far text, then
+  /// answers; those of far text ascend in each part.
+  std::vector<int64_t> positions_;
+  int64_t num_kl_ = 0, num_text_ = 0;
+  at::Tensor rows_R_, targets_R_;  // on the device; row t predicts position t + 1
+  at::Tensor reference_RE_;        // (num_kl, E)
+};
+
+}  // namespace longgen

@@ -1,0 +1,141 @@
+#include "longgen/measure/layer_choice.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/unit/error_text.h"
+#include "tests/unit/measure/test_support.h"
+
+namespace longgen {
+namespace {
+
+bool holds(const LayerSet& layers, int64_t layer) {
+  return std::binary_search(layers.begin(), layers.end(), layer);
+}
+
+/// A model of 10 layers. Each sparse one adds its weight to the KL of far text, and as much to its
+/// loss. Answers are found while layers 3 and 7 are both full.
+class MadeUpModel : public VariantSource {
+ public:
+  VariantValues values_of(const LayerSet& full) override {
+    seen_.insert(full);
+    double kl = 0;
+    for (int64_t layer = 0; layer < 10; ++layer) {
+      if (!holds(full, layer)) kl += weights_[layer];
+    }
+    const bool finds = holds(full, 3) && holds(full, 7);
+    return values_with_means(3 + kl, kl, finds || !answers_ ? -0.1 : -2.1);
+  }
+  std::vector<VariantValues> values_with(const LayerSet& full,
+                                         const std::vector<int64_t>& toggled) override {
+    std::vector<VariantValues> values;
+    for (const int64_t layer : toggled) {
+      LayerSet of = full;
+      if (holds(full, layer)) {
+        of.erase(std::find(of.begin(), of.end(), layer));
+      } else {
+        of.insert(std::upper_bound(of.begin(), of.end(), layer), layer);
+      }
+      values.push_back(values_of(of));
+    }
+    return values;
+  }
+
+  std::vector<double> weights_ = {.01, .02, .03, .001, .05, .06, .002, .003, .08, .004};
+  bool answers_ = true;
+  std::set<LayerSet> seen_;
+};
+
+const LayerSet kAll = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+
+std::vector<int64_t> order_of(const LayerChoice& choice) {
+  std::vector<int64_t> layers;
+  for (const ChoiceStep& step : choice.order) layers.push_back(step.layer);
+  return layers;
+}
+
+TEST(LayerChoice, KeepsLayersThatOnlyWorkTogether) {
+  MadeUpModel model;
+  const LayerChoice choice = choose_layers(model, kAll, {.num_full = 3, .within = {}});
+  // Of the four that lose most alone, 3, 7, 8 and 5, the two that answer stay to the end.
+  EXPECT_EQ(choice.full_layers(), (LayerSet{3, 7, 8}));
+  EXPECT_EQ(choice.order.size(), 4u);
+  EXPECT_EQ(order_of(choice)[2], 8);
+  EXPECT_EQ(order_of(choice)[3], 5);
+  EXPECT_TRUE(choice.shares().answers_count());
+}
+
+TEST(LayerChoice, EveryStepHasTheJointModelsValues) {
+  MadeUpModel model;
+  const LayerChoice choice = choose_layers(model, kAll, {.num_full = 6, .within = {}});
+  ASSERT_EQ(choice.order.size(), 6u);
+  LayerSet full;
+  for (const ChoiceStep& step : choice.order) {
+    full.insert(std::upper_bound(full.begin(), full.end(), step.layer), step.layer);
+    EXPECT_EQ(step.values, model.values_of(full));
+  }
+  EXPECT_EQ(choice.full, model.values_of(kAll));
+  EXPECT_EQ(choice.sparse, model.values_of({}));
+  EXPECT_EQ(choice.effects[8].alone, model.values_of({0, 1, 2, 3, 4, 5, 6, 7, 9}));
+}
+
+TEST(LayerChoice, FollowsTheTextWhereNobodyAnswers) {
+  MadeUpModel model;
+  model.answers_ = false;
+  const LayerChoice choice = choose_layers(model, kAll, {.num_full = 2, .within = {}});
+  EXPECT_FALSE(choice.shares().answers_count());
+  EXPECT_EQ(order_of(choice), (std::vector<int64_t>{8, 5, 4, 2}));
+}
+
+TEST(LayerChoice, MeasuresAsMuchAsItSays) {
+  for (const int64_t num_full : {1, 4, 7, 10}) {
+    MadeUpModel model;
+    choose_layers(model, kAll, {.num_full = num_full, .within = {}});
+    // The set of all candidates that are tried together is all there are where num_full is 10, and
+    // taking one away from it is what the first pass did.
+    const int64_t twice = num_full == 10 ? 11 : 0;
+    EXPECT_EQ(static_cast<int64_t>(model.seen_.size()),
+              num_variants_to_measure(10, num_full) - twice - (num_full == 10 ? 0 : 0));
+  }
+  EXPECT_EQ(num_tried_together(30, 6), 12);
+  EXPECT_EQ(num_tried_together(30, 15), 15);
+  EXPECT_EQ(num_tried_together(80, 16), 24);
+  EXPECT_EQ(num_variants_to_measure(30, 6), 2 + 30 + 1 + 77);
+}
+
+TEST(LayerChoice, WithinABound) {
+  MadeUpModel model;
+  const auto chosen = [&](double bound) {
+    return choose_layers(model, kAll, {.num_full = 0, .within = bound}).full_layers();
+  };
+  // Sparse without 3, 7, 8, 5: the others' weights add up to .117, and e^.117 - 1 is .1241.
+  EXPECT_EQ(chosen(.125), (LayerSet{3, 5, 7, 8}));
+  EXPECT_EQ(chosen(.20), (LayerSet{3, 7, 8}));
+  // More than the first four are needed: 4 and 2 come to them.
+  EXPECT_EQ(chosen(.04), (LayerSet{2, 3, 4, 5, 7, 8}));
+  EXPECT_EQ(chosen(1e-9), kAll);
+}
+
+TEST(LayerChoice, RefusesNumbersThatTheModelHasNot) {
+  MadeUpModel model;
+  EXPECT_ERROR(choose_layers(model, kAll, {.num_full = 11, .within = {}}),
+               "full layers: expected from 1 to 10, found 11");
+  EXPECT_ERROR(choose_layers(model, {}, {.num_full = 1, .within = {}}), "no layer to choose");
+}
+
+TEST(LossShares, AreNothingForTheFullModelAndOneForTheSparseOne) {
+  const VariantValues full = values_with_means(3, 0, -0.5),
+                      sparse = values_with_means(3.4, .2, -2.5);
+  const LossShares shares(full, sparse);
+  EXPECT_DOUBLE_EQ(shares.lost(full), 0);
+  EXPECT_DOUBLE_EQ(shares.lost(sparse), 1);
+  EXPECT_DOUBLE_EQ(shares.lost(values_with_means(3.1, .05, -1.5)), (0.25 + 0.5) / 2);
+  EXPECT_DOUBLE_EQ(shares.answers(values_with_means(3, 0, -0.1)), 0);  // better than full
+  EXPECT_NEAR(perplexity_over(sparse, full), std::expm1(.4), 1e-12);
+}
+
+}  // namespace
+}  // namespace longgen

@@ -1,0 +1,78 @@
+#include "longgen/measure/report.h"
+
+#include "tests/unit/error_text.h"
+#include "tests/unit/folder_test.h"
+#include "tests/unit/measure/test_support.h"
+
+namespace longgen {
+namespace {
+
+/// Layers 0 to 2 of 3; layer 1 alone answers.
+MeasureReport made_up_report() {
+  MeasureReport report;
+  report.num_layers = 3;
+  report.edges = {64, 128, 200};
+  report.sparse = "sink=1,window=1,stride=0";
+  report.settings = {{"length", 200}};
+  report.choice.full = values_with_means(3, 0, -0.5);
+  report.choice.sparse = values_with_means(3.4, 0.2, -2.5);
+  report.choice.effects = {{0, values_with_means(3.01, 0.02, -0.5)},
+                           {1, values_with_means(3.1, 0.1, -2.5)},
+                           {2, values_with_means(3, 0, -0.6)}};
+  report.choice.order = {{1, values_with_means(3.02, 0.04, -0.7)},
+                         {0, values_with_means(3.01, 0.01, -0.6)}};
+  report.choice.num_full = 1;
+  return report;
+}
+
+TEST(MeasureReport, TheTablesSayWhatIsLost) {
+  const std::string text = to_text(made_up_report());
+  EXPECT_TRUE(contains(text,
+                       "layer  perplexity      KL  answers   right   lost\n"
+                       "1         +10.52%  0.1000    2.000  1 of 4  75.0%\n"
+                       "0          +1.01%  0.0200    0.000  4 of 4   5.0%\n"
+                       "2          +0.00%  0.0000    0.100  4 of 4   2.5%\n"))
+      << text;
+  EXPECT_TRUE(contains(text,
+                       "full layers  perplexity      KL  answers   right    lost\n"
+                       "none            +49.18%  0.2000    2.000  1 of 4  100.0%\n"
+                       "* 1, with 1      +2.02%  0.0400    0.200  4 of 4   15.0%\n"
+                       "2, with 0        +1.01%  0.0100    0.100  4 of 4    5.0%\n"
+                       "all              +0.00%  0.0000    0.000  4 of 4    0.0%\n"
+                       "\nplan (*): 1 (1 of 3)\n"))
+      << text;
+}
+
+TEST(MeasureReport, JsonHoldsPositionsToo) {
+  const OrderedJson json = to_json(made_up_report());
+  EXPECT_EQ(json["full_layers"], OrderedJson({1}));
+  EXPECT_EQ(json["layers"][1]["chosen"], true);
+  EXPECT_NEAR(json["layers"][1]["kl"].get<double>(), 0.1, 1e-12);
+  const OrderedJson& position = json["all_sparse"]["positions"][1];
+  EXPECT_EQ(position["begin"], 128);
+  EXPECT_EQ(position["end"], 200);
+  EXPECT_EQ(position["tokens"], 60);
+  EXPECT_NEAR(position["nll_over_full"].get<double>(), 0.4, 1e-12);
+  EXPECT_NEAR(json["order"][0]["lost"].get<double>(), 0.15, 1e-12);
+}
+
+class MeasureFiles : public FolderTest {};
+
+TEST_F(MeasureFiles, AreAllThere) {
+  const MeasureReport report = made_up_report();
+  MeasuredPlan plan;
+  plan.sizes = plan_sizes({});
+  plan.full_layers = {1};
+  write_measurement(report, plan, dir_);
+  EXPECT_EQ(read_file(dir_ / "layers.csv"),
+            "layer,chosen,perplexity_over_full,kl,answers_lost,right,answers,lost\n"
+            "0,0,0.0100502,0.02,0,4,4,0.05\n"
+            "1,1,0.105171,0.1,2,1,4,0.75\n"
+            "2,0,0,0,0.1,4,4,0.025\n");
+  for (const char* name : {"plan.json", "measurement.json", "measure.gp", "measure.dat"}) {
+    EXPECT_TRUE(fs::exists(dir_ / name)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace longgen
