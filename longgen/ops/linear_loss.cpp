@@ -67,6 +67,38 @@ void add_chunk_gradients(const RowChunk& chunk, const at::Tensor& grad_TV,
   add_weight_gradient(grad_TV, x_TE, result.grad_weight_VE);
 }
 
+LinearLossResult empty_gradients(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
+                                 bool need_hidden, bool need_weight) {
+  LinearLossResult result;
+  if (need_hidden) result.grad_hidden_TE = at::empty(hidden_TE.sizes(), hidden_TE.options());
+  if (need_weight) {
+    result.grad_weight_VE =
+        at::zeros(weight_VE.sizes(), weight_VE.options().dtype(compute_type(weight_VE)));
+  }
+  return result;
+}
+
+/// What each row has for itself.
+struct RowLosses {
+  at::Tensor targets_T, losses_T;
+  at::Tensor divergences_T;  // undefined without a teacher
+};
+
+/// Fills the result's scalars; row weights change the rows.
+void sum_up(const RowLosses& rows, const LinearLoss& loss, at::ScalarType type, int64_t num_classes,
+            LinearLossResult& result) {
+  const auto sum = [&](const at::Tensor& of_rows_T) {
+    if (loss.row_weights_T.defined()) of_rows_T.mul_(loss.row_weights_T);
+    return sum_losses(of_rows_T, rows.targets_T, num_classes);
+  };
+  const at::Tensor cross_entropy = sum(rows.losses_T);
+  result.cross_entropy = result.loss = cross_entropy.to(type);
+  if (!rows.divergences_T.defined()) return;
+  const at::Tensor divergence = sum(rows.divergences_T);
+  result.divergence = divergence.to(type);
+  result.loss = cross_entropy.mul(1 - loss.share).add(divergence, loss.share).to(type);
+}
+
 }  // namespace
 
 void check_linear_loss(const char* op, const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
@@ -151,42 +183,26 @@ at::Tensor sum_losses(const at::Tensor& losses_T, const at::Tensor& targets_T,
 LinearLossResult linear_loss_forward(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
                                      const LinearLoss& loss, bool need_hidden, bool need_weight) {
   const at::NoGradGuard no_grad;
-  const at::Tensor targets_T = loss.targets_T.contiguous();
-  const at::Tensor losses_T = empty_losses(hidden_TE);
+  RowLosses rows = {loss.targets_T.contiguous(), empty_losses(hidden_TE), {}};
   const DistillationTeacher& teacher = loss.teacher;
-  const bool distils = teacher.hidden_TE.defined();
-  const at::Tensor divergences_T = distils ? empty_losses(hidden_TE) : at::Tensor();
-  LinearLossResult result;
-  if (need_hidden) result.grad_hidden_TE = at::empty(hidden_TE.sizes(), hidden_TE.options());
-  if (need_weight) {
-    result.grad_weight_VE =
-        at::zeros(weight_VE.sizes(), weight_VE.options().dtype(compute_type(weight_VE)));
-  }
+  const bool distils = teacher.hidden_TE.defined(), make_gradient = need_hidden || need_weight;
+  if (distils) rows.divergences_T = empty_losses(hidden_TE);
+  LinearLossResult result = empty_gradients(hidden_TE, weight_VE, need_hidden, need_weight);
   const std::vector<RowChunk> chunks = chunks_of(hidden_TE, loss.chunk_rows);
   ChunkLogits logits(hidden_TE, weight_VE, chunks);
   std::optional<ChunkLogits> teacher_logits;
   if (distils) teacher_logits.emplace(teacher.hidden_TE, teacher.weight_VE, chunks);
   for (const RowChunk& chunk : chunks) {
-    const at::Tensor logits_TV = logits.of(chunk), targets = chunk.of(targets_T);
+    const at::Tensor logits_TV = logits.of(chunk), targets = chunk.of(rows.targets_T);
     if (distils) {
       chunk_distillation(logits_TV, teacher_logits->of(chunk), loss.share, targets,
-                         chunk.of(losses_T), chunk.of(divergences_T), need_hidden || need_weight);
+                         chunk.of(rows.losses_T), chunk.of(rows.divergences_T), make_gradient);
     } else {
-      chunk_cross_entropy(logits_TV, targets, chunk.of(losses_T), need_hidden || need_weight);
+      chunk_cross_entropy(logits_TV, targets, chunk.of(rows.losses_T), make_gradient);
     }
     add_chunk_gradients(chunk, logits_TV, hidden_TE, weight_VE, loss.row_weights_T, result);
   }
-  const auto sum = [&](const at::Tensor& of_rows_T) {
-    if (loss.row_weights_T.defined()) of_rows_T.mul_(loss.row_weights_T);
-    return sum_losses(of_rows_T, targets_T, weight_VE.size(0));
-  };
-  const at::ScalarType type = compute_type(hidden_TE);
-  const at::Tensor cross_entropy = sum(losses_T);
-  result.cross_entropy = result.loss = cross_entropy.to(type);
-  if (!distils) return result;
-  const at::Tensor divergence = sum(divergences_T);
-  result.divergence = divergence.to(type);
-  result.loss = cross_entropy.mul(1 - loss.share).add(divergence, loss.share).to(type);
+  sum_up(rows, loss, compute_type(hidden_TE), weight_VE.size(0), result);
   return result;
 }
 
