@@ -18,13 +18,16 @@ ModelConfig hybrid_config(const Recipe& recipe) {
         [&] { return parse_layer_plan(wanted.layers, "sink", model.layers); });
   named("architecture.sparse",
         [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model.layers); });
-  return named("architecture.rope", [&] {
-    return make_hybrid(model, {.layers = wanted.layers,
-                               .sparse = wanted.sparse,
-                               .context = wanted.context,
-                               .rope = wanted.rope,
-                               .purpose = RopePurpose::kTraining});
-  });
+  HybridOptions options = {.layers = wanted.layers,
+                           .sparse = wanted.sparse,
+                           .context = wanted.context,
+                           .rope = wanted.rope,
+                           .purpose = RopePurpose::kTraining};
+  const ModelConfig hybrid =
+      named("architecture.rope", [&] { return make_hybrid(model, options); });
+  if (wanted.sparse_rope == SparseRope::extended) return hybrid;
+  options.sparse_rope = wanted.sparse_rope;
+  return named("architecture.sparse_rope", [&] { return make_hybrid(model, options); });
 }
 
 }  // namespace longgen
