@@ -20,7 +20,7 @@ namespace longgen {
 namespace {
 
 struct ConvertCommand {
-  std::string model, output, layers, rope_base = "auto", rope_scaling;
+  std::string model, output, layers, rope_base = "auto", rope_scaling, sparse_rope = "extended";
   HybridOptions options;
   bool replace = false, json = false;
 };
@@ -74,6 +74,7 @@ void advise_on_layers(const ConvertCommand& command, const ModelConfig& before) 
 
 int convert(ConvertCommand& command) {
   command.options.rope = rope_change(command);
+  command.options.sparse_rope = kSparseRopes.parse(command.sparse_rope, "--sparse-rope");
   if (!command.layers.empty()) command.options.layers = command.layers;
   const ModelConfig before = load_model_config(command.model);
   warn_of_unknown_fields(before, command.model + "/config.json");
@@ -83,7 +84,7 @@ int convert(ConvertCommand& command) {
   // Whatever cannot be done with the result is told before anything is written.
   const ModelDescription description = describe_model(command.output, after);
   rewrite_config(command.model, command.output, after, command.replace);
-  const std::string rope = describe_rope_change(before.rope, after.rope);
+  const std::string rope = describe_rope_change(before, after);
   Output output;
   if (command.json) {
     OrderedJson json = to_json(description);
@@ -122,6 +123,9 @@ void add_convert(CommandSet& commands) {
       ->option_text("B|auto|keep");
   add_choice_option(app, "--rope-scaling", command->rope_scaling, {"yarn"},
                     "yarn: scale RoPE by it instead");
+  add_choice_option(app, "--sparse-rope", command->sparse_rope, kSparseRopes.names(),
+                    "RoPE of sparse layers: extended as in full ones, or the original one (default "
+                    "extended)");
   app->add_flag("--force", command->replace, "replace OUT if it exists");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return convert(*command); });

@@ -18,8 +18,9 @@ namespace longgen {
 namespace {
 
 struct PlanCommand {
-  std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink";
+  std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink", teacher;
   TrainingMemory training;
+  bool far_weight = false;
   int64_t memory_bytes = 0;
   PlanRequest request;
   bool json = false;
@@ -34,6 +35,17 @@ LayerPlan hybrid_layers(const PlanCommand& command, const ModelConfig& config) {
   return parse_layer_plan(layers, command.sparse, config);
 }
 
+/// Gives what --teacher and --far-weight ask for.
+ObjectiveLoad objective(const PlanCommand& command, const ModelConfig& config) {
+  ObjectiveLoad load = {.teacher = nullptr, .far_weight = command.far_weight};
+  if (command.teacher.empty()) return load;
+  load.teacher_is_self = command.teacher == "self";
+  ModelConfig teacher = load.teacher_is_self ? config : preset_or_directory(command.teacher);
+  if (load.teacher_is_self) teacher.layers = teacher.layers.without_sparse();
+  load.teacher = std::make_shared<const ModelConfig>(std::move(teacher));
+  return load;
+}
+
 int plan(PlanCommand& command) {
   PlanRequest& request = command.request;
   request.model = command.model;
@@ -44,6 +56,7 @@ int plan(PlanCommand& command) {
   if (command.memory_bytes > 0) request.device.memory_bytes = command.memory_bytes;
   request.format = parse_number_format(command.dtype);
   request.training = command.training.parse();
+  request.training.objective = objective(command, request.config);
   const at::Device device = request.device.is_cpu() ? at::kCPU : at::kCUDA;
   request.training.chunk_rows = default_loss_chunk_rows(device);
   if (request.prefill_chunk == kDefaultPrefillChunk) {
@@ -84,6 +97,11 @@ void add_plan(CommandSet& commands) {
                    "sequences served at once (default 1)");
   add_prefill_chunk_option(app, request.prefill_chunk);
   add_training_memory_options(app, command->training);
+  app->add_option("--teacher", command->teacher,
+                  "training learns from this model, too: self, a directory or a preset")
+      ->option_text("MODEL");
+  app->add_flag("--far-weight", command->far_weight,
+                "training weighs tokens by what far context gives");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return plan(*command); });
 }

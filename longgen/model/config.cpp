@@ -108,6 +108,9 @@ void read_layers(const JsonObject& json, ModelConfig& config) {
   config.original_context = hybrid.integer("original_context", 1, kMaxContext, config.context);
   config.original_rope_base =
       hybrid.number("original_rope_base", kMinRopeBase, kMaxRopeBase, config.rope.base);
+  if (hybrid.has("sparse_rope")) {
+    config.sparse_rope = read_rope(hybrid.object("sparse_rope"), config.context);
+  }
   const std::vector<int64_t> full = hybrid.integers("full_layers", 0, config.num_layers - 1);
   LG_CHECK(std::adjacent_find(full.begin(), full.end(), std::greater_equal<>()) == full.end(),
            hybrid.where("full_layers"), ": expected ascending layers, each once.");
@@ -137,10 +140,12 @@ Json dump_hybrid(const ModelConfig& config, const LayerPlan& layers) {
                   {"window_blocks", sparse.window_blocks()},
                   {"stride_blocks", sparse.stride_blocks()}};
   if (!sparse.stride_offsets().empty()) pattern["stride_offsets"] = sparse.stride_offsets();
-  return {{"full_layers", layers.full_layers()},
-          {"pattern", std::move(pattern)},
-          {"original_context", config.original_context},
-          {"original_rope_base", config.original_rope_base}};
+  Json hybrid = {{"full_layers", layers.full_layers()},
+                 {"pattern", std::move(pattern)},
+                 {"original_context", config.original_context},
+                 {"original_rope_base", config.original_rope_base}};
+  if (config.sparse_rope) hybrid["sparse_rope"] = write_rope(*config.sparse_rope);
+  return hybrid;
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ struct ModelConfig {
   std::optional<int64_t> query_scalar = {};  ///< scores are divided by its root, not head_size's
   RopeConfig rope = {};
   std::optional<RopeConfig> window_rope = {};  ///< of layers with a window, if they have their own
+  std::optional<RopeConfig> sparse_rope = {};  ///< of sparse layers, if they have their own
   std::optional<int64_t> bos_id = {};
   std::vector<int64_t> eos_ids = {};
 

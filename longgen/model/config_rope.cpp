@@ -208,6 +208,31 @@ void read_two_ropes(const JsonObject& json, const Family& family, ModelConfig& c
       "RoPE of layers without a window alone.");
 }
 
+/// Writes the scaling, null where there is none.
+Json scaling_object(const RopeConfig& rope) {
+  switch (rope.scaling) {
+    case RopeConfig::Scaling::none:
+      break;
+    case RopeConfig::Scaling::linear:
+      return {{"rope_type", "linear"}, {"factor", rope.factor}};
+    case RopeConfig::Scaling::llama3:
+      return {{"rope_type", "llama3"},
+              {"factor", rope.factor},
+              {"low_freq_factor", rope.low_freq_factor},
+              {"high_freq_factor", rope.high_freq_factor},
+              {"original_max_position_embeddings", rope.original_context}};
+    case RopeConfig::Scaling::yarn:
+      return {{"rope_type", "yarn"},
+              {"factor", rope.factor},
+              {"beta_fast", rope.beta_fast},
+              {"beta_slow", rope.beta_slow},
+              {"truncate", rope.truncate},
+              {"attention_factor", rope.attention_factor},
+              {"original_max_position_embeddings", rope.original_context}};
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void read_ropes(const JsonObject& json, const Family& family, ModelConfig& config) {
@@ -218,40 +243,28 @@ void read_ropes(const JsonObject& json, const Family& family, ModelConfig& confi
   config.rope = parse_rope(json, places, family, config.context);
 }
 
+RopeConfig read_rope(const JsonObject& json, int64_t context) {
+  return parse_scaling(json, json, json.number("rope_theta", kMinRopeBase, kMaxRopeBase), context);
+}
+
+Json write_rope(const RopeConfig& rope) {
+  Json json = scaling_object(rope);
+  if (json.is_null()) json = {{"rope_type", "default"}};
+  json["rope_theta"] = rope.base;
+  return json;
+}
+
 void write_ropes(const ModelConfig& model, Json& config) {
   for (const char* other : {"rope_parameters", "original_max_position_embeddings", "rope_base",
                             "rotary_base", "rotary_emb_base"}) {
     config.erase(other);
   }
-  const RopeConfig& rope = model.rope;
   if (model.window_rope) config["rope_local_base_freq"] = model.window_rope->base;
-  config["rope_theta"] = rope.base;
+  config["rope_theta"] = model.rope.base;
   Json& scaling = config["rope_scaling"];
-  scaling = nullptr;
-  switch (rope.scaling) {
-    case RopeConfig::Scaling::none:
-      return;
-    case RopeConfig::Scaling::linear:
-      scaling = {{"rope_type", "linear"}, {"factor", rope.factor}};
-      break;
-    case RopeConfig::Scaling::llama3:
-      scaling = {{"rope_type", "llama3"},
-                 {"factor", rope.factor},
-                 {"low_freq_factor", rope.low_freq_factor},
-                 {"high_freq_factor", rope.high_freq_factor},
-                 {"original_max_position_embeddings", rope.original_context}};
-      break;
-    case RopeConfig::Scaling::yarn:
-      scaling = {{"rope_type", "yarn"},
-                 {"factor", rope.factor},
-                 {"beta_fast", rope.beta_fast},
-                 {"beta_slow", rope.beta_slow},
-                 {"truncate", rope.truncate},
-                 {"attention_factor", rope.attention_factor},
-                 {"original_max_position_embeddings", rope.original_context}};
-      break;
-  }
-  scaling["type"] = scaling["rope_type"];  // what transformers before 4.45 reads
+  scaling = scaling_object(model.rope);
+  // This is what transformers before 4.45 reads.
+  if (!scaling.is_null()) scaling["type"] = scaling["rope_type"];
 }
 
 }  // namespace longgen

@@ -13,6 +13,11 @@ namespace longgen {
 /// their kind, and where two places of one file disagree.
 void read_ropes(const JsonObject& json, const Family& family, ModelConfig& config);
 
+/// Reads and writes one RoPE as an object of its own: rope_theta, rope_type and what the type has
+/// besides. read_rope() throws Error as read_ropes() does.
+RopeConfig read_rope(const JsonObject& json, int64_t context);
+Json write_rope(const RopeConfig& rope);
+
 /// Sets rope_theta, rope_scaling and what the family has besides, which both versions read, and
 /// removes the other places that hold the same numbers.
 void write_ropes(const ModelConfig& model, Json& config);

@@ -74,6 +74,36 @@ void check_rope(const ModelConfig& hybrid) {
            ", and the largest is ", kMaxRopeFactor, ". Give a shorter context, or a base.");
 }
 
+/// Gives the RoPE of the model as it was before its first conversion.
+RopeConfig original_rope(const ModelConfig& model) {
+  if (model.sparse_rope) return *model.sparse_rope;
+  RopeConfig rope = model.rope;
+  rope.base = model.original_rope_base;
+  if (rope.scaling != RopeConfig::Scaling::yarn || model.context == model.original_context) {
+    return rope;
+  }
+  // A conversion let yarn grow from what the model had, which was none where it began at the
+  // original context.
+  if (rope.original_context == model.original_context) return {.base = rope.base};
+  rope.factor =
+      static_cast<double>(model.original_context) / static_cast<double>(rope.original_context);
+  rope.attention_factor = yarn_attention_factor(rope.factor);
+  return rope;
+}
+
+void set_sparse_rope(const ModelConfig& model, SparseRope choice, ModelConfig& hybrid) {
+  hybrid.sparse_rope.reset();
+  if (choice == SparseRope::extended) return;
+  LG_CHECK(hybrid.is_hybrid(),
+           "[convert] sparse RoPE original: expected sparse layers, found none.");
+  const RopeConfig original = original_rope(model);
+  if (original != hybrid.rope) hybrid.sparse_rope = original;
+}
+
+std::string base_text(const RopeConfig& rope) {
+  return format_count(static_cast<int64_t>(std::llround(rope.base)));
+}
+
 }  // namespace
 
 ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) {
@@ -103,19 +133,23 @@ ModelConfig make_hybrid(const ModelConfig& model, const HybridOptions& options) 
       break;
   }
   check_rope(hybrid);
+  set_sparse_rope(model, options.sparse_rope, hybrid);
   return hybrid;
 }
 
 std::string describe_rope_change(const RopeConfig& before, const RopeConfig& after) {
-  const auto base = [](const RopeConfig& rope) {
-    return format_count(static_cast<int64_t>(std::llround(rope.base)));
-  };
-  if (after == before) return "unchanged, base " + base(after);
+  if (after == before) return "unchanged, base " + base_text(after);
   if (after.scaling == RopeConfig::Scaling::yarn) {
     std::string factor = detail::concat(after.factor);
-    return "yarn, factor " + factor + ", base " + base(after);
+    return "yarn, factor " + factor + ", base " + base_text(after);
   }
-  return "base " + base(before) + " -> " + base(after);
+  return "base " + base_text(before) + " -> " + base_text(after);
+}
+
+std::string describe_rope_change(const ModelConfig& before, const ModelConfig& after) {
+  const std::string change = describe_rope_change(before.rope, after.rope);
+  if (!after.sparse_rope) return change;
+  return change + "; base " + base_text(*after.sparse_rope) + " in sparse layers";
 }
 
 }  // namespace longgen

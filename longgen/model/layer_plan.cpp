@@ -135,6 +135,14 @@ LayerPlan LayerPlan::with_windows(const std::vector<int64_t>& layers, int64_t wi
   return layers.empty() ? *this : with_pattern(layers, Pattern::window(window_tokens));
 }
 
+LayerPlan LayerPlan::without_sparse() const {
+  LayerPlan plan = *this;
+  for (int64_t& index : plan.class_of_layer_) {
+    if (!pattern_of_class(index).is_window()) index = kFull;
+  }
+  return plan;
+}
+
 LayerPlan LayerPlan::for_context(int64_t context) const {
   LayerPlan plan = *this;
   for (int64_t index = 0; index < num_classes(); ++index) {

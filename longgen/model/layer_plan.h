@@ -53,6 +53,8 @@ class LayerPlan {
   LayerPlan with_pattern(const std::vector<int64_t>& layers, const Pattern& pattern) const;
   /// The same with a window in tokens; without layers nothing changes, whatever its length.
   LayerPlan with_windows(const std::vector<int64_t>& layers, int64_t window_tokens) const;
+  /// Gives this plan with every layer full but those that have a window.
+  LayerPlan without_sparse() const;
   /// Gives this plan for a context: a window that is as long makes its layers full.
   LayerPlan for_context(int64_t context) const;
   /// Do all layers see the same, and is the sparse pattern the same? The order of classes is none

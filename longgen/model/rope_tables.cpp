@@ -10,7 +10,8 @@ RopeTables make_rope_tables(const at::Tensor& positions_T, const ModelConfig& co
                            rope.attention_factor);
   };
   const RopeTable table = make(config.rope);
-  return {table, config.window_rope ? make(*config.window_rope) : table};
+  return {table, config.window_rope ? make(*config.window_rope) : table,
+          config.sparse_rope ? make(*config.sparse_rope) : table};
 }
 
 }  // namespace longgen

@@ -9,13 +9,14 @@
 
 namespace longgen {
 
-/// In some families layers with a window of the family's own turn by other angles than all others.
-/// Where they do not, both tables are one.
+/// In some families layers with a window of the family's own turn by other angles than all others,
+/// and in some hybrids sparse layers do. Where they do not, the tables are one.
 struct RopeTables {
-  RopeTable table, of_windows;
+  RopeTable table, of_windows, of_sparse;
 
   const RopeTable& of(const Pattern& pattern) const {
-    return pattern.is_window() ? of_windows : table;
+    if (pattern.is_window()) return of_windows;
+    return pattern.is_full() ? table : of_sparse;
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/ops/gradients.h"
+#include "longgen/ops/linear_loss.h"
 
 namespace longgen {
 namespace {
@@ -127,22 +128,26 @@ class GluFunction : public torch::autograd::Function<GluFunction> {
   }
 };
 
-class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossEntropyFunction> {
+class LinearLossFunction : public torch::autograd::Function<LinearLossFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_TE,
-                            const at::Tensor& weight_VE, const at::Tensor& targets_T,
-                            int64_t chunk_rows) {
+  /// Gives the loss and, apart, what it is made of, which has no gradients.
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden_TE,
+                               const at::Tensor& weight_VE, const LinearLoss& loss) {
     const at::AutoDispatchBelowADInplaceOrView below;
-    const CrossEntropyResult result =
-        linear_cross_entropy_forward(hidden_TE, weight_VE, targets_T, chunk_rows,
-                                     hidden_TE.requires_grad(), weight_VE.requires_grad());
+    const LinearLossResult result = linear_loss_forward(
+        hidden_TE, weight_VE, loss, hidden_TE.requires_grad(), weight_VE.requires_grad());
     context->save_for_backward({result.grad_hidden_TE, result.grad_weight_VE});
     context->saved_data["type"] = hidden_TE.scalar_type();
-    return result.loss;
+    const bool distils = result.divergence.defined();
+    context->saved_data["distils"] = distils;
+    if (!distils) return {result.loss};
+    context->mark_non_differentiable({result.cross_entropy, result.divergence});
+    return {result.loss, result.cross_entropy, result.divergence};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
-    check_first_derivative("linear_cross_entropy");
+    check_first_derivative(context->saved_data["distils"].toBool() ? "linear_distillation"
+                                                                   : "linear_cross_entropy");
     const variable_list saved = context->get_saved_variables();
     const at::ScalarType type = context->saved_data["type"].toScalarType();
     // The gradient of the weight can be gigabytes: without retain_graph it is nobody else's.
@@ -152,7 +157,7 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
       at::Tensor grad = saved[i];
       return (keep ? grad.mul(grads[0]) : grad.mul_(grads[0])).to(type);
     };
-    return {scaled(0), scaled(1), at::Tensor(), at::Tensor()};
+    return {scaled(0), scaled(1), at::Tensor()};
   }
 };
 
@@ -184,10 +189,11 @@ at::Tensor differentiable_glu(const at::Tensor& gate_up_TC, Activation activatio
   return GluFunction::apply(gate_up_TC, activation);
 }
 
-at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
-                                               const at::Tensor& weight_VE,
-                                               const at::Tensor& targets_T, int64_t chunk_rows) {
-  return LinearCrossEntropyFunction::apply(hidden_TE, weight_VE, targets_T, chunk_rows);
+DistillationLoss differentiable_linear_loss(const at::Tensor& hidden_TE,
+                                            const at::Tensor& weight_VE, const LinearLoss& loss) {
+  const variable_list results = LinearLossFunction::apply(hidden_TE, weight_VE, loss);
+  if (results.size() == 1) return {results[0], results[0].detach(), {}};
+  return {results[0], results[1], results[2]};
 }
 
 }  // namespace longgen

@@ -77,6 +77,11 @@ struct Ops {
   /// target that is no class counts as none.
   void (&cross_entropy)(const at::Tensor& logits_TV, const at::Tensor& targets_T,
                         const at::Tensor& losses_T, bool make_gradient);
+  /// The same beside a teacher's logits (T, V), with the divergences (T) fp64 of the student from
+  /// it; the gradient is that of (1 - share) loss + share divergence.
+  void (&distillation)(const at::Tensor& logits_TV, const at::Tensor& teacher_TV, double share,
+                       const at::Tensor& targets_T, const at::Tensor& losses_T,
+                       const at::Tensor& divergences_T, bool make_gradient);
   /// Gives two numbers in fp64: the sum in a fixed order, and the first row whose target is neither
   /// kNoTarget nor a class, or -1.
   at::Tensor (&sum_losses)(const at::Tensor& losses_T, const at::Tensor& targets_T,

@@ -10,7 +10,7 @@
 
 #include "longgen/ops/activation.h"
 #include "longgen/ops/linear.h"
-#include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/ops/linear_distillation.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 
@@ -65,16 +65,16 @@ inline void add_gradient(const Linear& gradient, const Linear& sum) {
   add_gradient(gradient.bias, sum.bias);
 }
 
-/// What linear_cross_entropy_forward() gives, on any device and in any dtype.
-struct CrossEntropyResult {
-  at::Tensor loss;
+struct LinearLoss;  // linear_loss.h
+/// What linear_loss_forward() gives, on any device and in any dtype.
+struct LinearLossResult {
+  at::Tensor loss, cross_entropy;
+  at::Tensor divergence;      ///< undefined without a teacher
   at::Tensor grad_hidden_TE;  ///< undefined where not asked for
   at::Tensor grad_weight_VE;  ///< fp32 for bf16 weights
 };
-CrossEntropyResult linear_cross_entropy_forward(const at::Tensor& hidden_TE,
-                                                const at::Tensor& weight_VE,
-                                                const at::Tensor& targets_T, int64_t chunk_rows,
-                                                bool need_hidden, bool need_weight);
+LinearLossResult linear_loss_forward(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
+                                     const LinearLoss& loss, bool need_hidden, bool need_weight);
 
 // The ops as autograd records them.
 at::Tensor differentiable_rms_norm(const at::Tensor& x, const NormWeight& norm);
@@ -84,8 +84,7 @@ at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
 RotatedHeads differentiable_split_rotated(const at::Tensor& qkv_TAD, int64_t num_heads,
                                           const RopeTable& table);
 at::Tensor differentiable_glu(const at::Tensor& gate_up_TC, Activation activation);
-at::Tensor differentiable_linear_cross_entropy(const at::Tensor& hidden_TE,
-                                               const at::Tensor& weight_VE,
-                                               const at::Tensor& targets_T, int64_t chunk_rows);
+DistillationLoss differentiable_linear_loss(const at::Tensor& hidden_TE,
+                                            const at::Tensor& weight_VE, const LinearLoss& loss);
 
 }  // namespace longgen

@@ -16,10 +16,12 @@ int64_t default_loss_chunk_rows(at::Device device);
 inline constexpr int64_t kChunkRowsOfDevice = 0;
 
 /// The sum over rows of -log softmax(hidden weight^T)[target]; divide by the number of targets for
-/// a mean. Differentiable (once) in hidden and weight.
+/// a mean. Differentiable (once) in hidden and weight. With row weights, of which none may be
+/// negative, every row counts as often as its weight says.
 ///   hidden    (T, E)  fp32, bf16 or fp64
 ///   weight    (V, E)  same dtype and device
 ///   targets   (T)     int64: 0 to V - 1, or kNoTarget
+///   row_weights (T)   fp32; undefined: all are 1
 ///   returns   a scalar, fp32 (fp64 for fp64)
 /// Logits exist for at most chunk_rows rows at a time, never (T, V); the chunks are equally long.
 /// kChunkRowsOfDevice: default_loss_chunk_rows().
@@ -31,7 +33,8 @@ inline constexpr int64_t kChunkRowsOfDevice = 0;
 /// than 12 rows, and MKL's and oneDNN's on processors with AMX).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden_TE, const at::Tensor& weight_VE,
                                 const at::Tensor& targets_T,
-                                int64_t chunk_rows = kChunkRowsOfDevice);
+                                int64_t chunk_rows = kChunkRowsOfDevice,
+                                const at::Tensor& row_weights_T = {});
 
 /// Log-probabilities of the targets, (T) fp32 (fp64 for fp64), chunk by chunk; 0 where there is no
 /// target. Inputs and errors as above. No gradient.

@@ -39,6 +39,10 @@ std::string rope_text(const ModelConfig& config) {
   if (config.window_rope) {
     text += "; base " + base_text(config.window_rope->base) + " in layers with a window";
   }
+  if (config.sparse_rope) {
+    text += "; base " + base_text(config.sparse_rope->base) + scaling_text(*config.sparse_rope) +
+            " in sparse layers";
+  }
   return text;
 }
 

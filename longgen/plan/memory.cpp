@@ -45,7 +45,7 @@ struct Widths {
 
 /// A token has cosines and sines of its position, and a log-sum-exp of every head.
 int64_t float_bytes_per_token(const ModelConfig& config) {
-  const int64_t tables = config.window_rope ? 2 : 1;
+  const int64_t tables = 1 + (config.window_rope ? 1 : 0) + (config.sparse_rope ? 1 : 0);
   return kFloatBytes * (tables * config.head_size + config.num_heads);
 }
 
@@ -108,6 +108,12 @@ int64_t parameter_bytes(const ModelConfig& config, NumberFormat format) {
   return product({parameter_counts(config).total(), bytes_per_number(format)});
 }
 
+/// Counts a decoder layer without gradients, with the tables and log-sum-exps of its tokens.
+int64_t forward_bytes(const ModelConfig& config, int64_t num_tokens, int64_t bytes) {
+  return capped_sum(product({forward_numbers(Widths(config), num_tokens), bytes}),
+                    product({num_tokens, float_bytes_per_token(config)}));
+}
+
 void add_kept_activations(const ModelConfig& config, int64_t num_tokens, int64_t bytes,
                           const TrainingOptions& options, MemoryPlan& plan) {
   const Widths w(config);
@@ -145,6 +151,11 @@ int64_t MemoryPlan::bytes(const std::string& name) const {
   LG_FAIL("[plan] no memory item \"", name, "\".");
 }
 
+bool MemoryPlan::has(const std::string& name) const {
+  return std::any_of(items.begin(), items.end(),
+                     [&](const MemoryItem& item) { return item.name == name; });
+}
+
 KvBytes kv_bytes(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
                  NumberFormat format, int64_t prefill_chunk) {
   const KvLayout layout(
@@ -160,8 +171,7 @@ MemoryPlan serving_memory(const ModelConfig& config, const LayerPlan& layers, Nu
   const int64_t bytes = bytes_per_number(format);
   const int64_t chunk = std::min(load.prefill_chunk, load.num_tokens);
   const KvBytes kv = kv_bytes(config, layers, load.num_tokens, format, chunk);
-  const int64_t workspace = capped_sum(product({forward_numbers(Widths(config), chunk), bytes}),
-                                       product({chunk, float_bytes_per_token(config)}));
+  const int64_t workspace = forward_bytes(config, chunk, bytes);
   MemoryPlan plan;
   plan.items = {
       {"weights", parameter_bytes(config, format)},
@@ -187,13 +197,23 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
   const int64_t numbers = backward_numbers(w, num_tokens, options.recompute != Recomputation::none);
   const int64_t copies = options.on_cpu ? cpu_attention_bytes(config, num_tokens) : 0;
   const int64_t floats = product({num_tokens, float_bytes_per_token(config)});
-  plan.items.push_back(
-      {"layer working set", capped_sum(product({numbers, bytes}), capped_sum(floats, copies))});
+  const ModelConfig* teacher = options.objective.teacher.get();
+  // A teacher's forward pass stands where no layer of the model does.
+  const int64_t working_set =
+      std::max(capped_sum(product({numbers, bytes}), capped_sum(floats, copies)),
+               teacher != nullptr ? forward_bytes(*teacher, num_tokens, bytes) : 0);
+  plan.items.push_back({"layer working set", working_set});
   // Logits, which become their gradients in place, and the output head's own gradient in fp32,
   // made while the loss is.
   const int64_t rows = std::min(options.chunk_rows, num_tokens);
-  plan.items.push_back({"loss", capped_sum(product({rows, config.vocab_size, bytes}),
+  const int64_t num_logits = teacher != nullptr ? 2 : 1;
+  plan.items.push_back({"loss", capped_sum(product({num_logits, rows, config.vocab_size, bytes}),
                                            product({config.vocab_size, w.model, kFloatBytes}))});
+  if (teacher != nullptr) {
+    const int64_t own = options.objective.teacher_is_self ? 0 : parameter_bytes(*teacher, format);
+    plan.items.push_back(
+        {"teacher", capped_sum(own, product({num_tokens, teacher->width, bytes}))});
+  }
   if (options.on_cpu) plan.items.push_back({"program", program_bytes(config)});
   return plan;
 }

@@ -25,6 +25,7 @@ struct MemoryPlan {
   int64_t total_bytes() const;
   /// Returns the bytes of the item with this name. Throws Error where there is none.
   int64_t bytes(const std::string& name) const;
+  bool has(const std::string& name) const;
   bool operator==(const MemoryPlan&) const = default;
 };
 
@@ -70,6 +71,7 @@ struct TrainingOptions {
   NumberFormat optimizer = NumberFormat::float32;  ///< Adam's m and v
   int64_t chunk_rows = 512;  ///< tokens whose logits exist at once, see linear_cross_entropy()
   bool on_cpu = false;       ///< counts the program too, and what the CPU's attention copies
+  ObjectiveLoad objective = {};
   /// Sets masters, gradients and optimizer at once, as train.states of a recipe does.
   void set_states(NumberFormat format) { masters = gradients = optimizer = format; }
   bool operator==(const TrainingOptions&) const = default;
@@ -78,8 +80,9 @@ struct TrainingOptions {
 /// Counts one step over one sequence of num_tokens. Items: "weights", "masters", "gradients", "Adam
 /// m", "Adam v", what the recompute mode keeps ("layer inputs", "attention outputs",
 /// "activations"), "layer working set" (one layer computed again, and its gradients), "loss" (one
-/// chunk of logits, and the gradient of the output head), and on the CPU "program". The layer plan
-/// makes no difference: sparse and full layers keep the same tensors.
+/// chunk of logits, also of a teacher, and the gradient of the output head), with a teacher
+/// "teacher" (its weights, where they are its own, and its hidden state), and on the CPU "program".
+/// The layer plan makes no difference: sparse and full layers keep the same tensors.
 MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
                            const TrainingOptions& options);
 

@@ -46,6 +46,11 @@ void check_request(const PlanRequest& request) {
   check_range("prefill chunk", request.prefill_chunk, 1, kMaxChunk);
   check_range("loss chunk rows", request.training.chunk_rows, 1, kMaxChunk);
   check_range("device memory in bytes", request.device.memory_bytes, 1, kMaxItemBytes);
+  const ModelConfig* teacher = request.training.objective.teacher.get();
+  LG_CHECK(teacher == nullptr || teacher->vocab_size == request.config.vocab_size,
+           "[plan] teacher: expected a vocabulary of ", format_count(request.config.vocab_size),
+           " tokens, that of the model, found ",
+           format_count(teacher == nullptr ? 0 : teacher->vocab_size), ".");
   LG_CHECK(
       request.training.masters == NumberFormat::float32 || request.format == NumberFormat::bfloat16,
       "[plan] masters in bfloat16 under float32 weights would lose what the weights hold. "
@@ -122,12 +127,20 @@ void estimate_times(const PlanRequest& request, ArchitecturePlan& plan) {
   const auto update =
       static_cast<double>(update_bytes(request.config, request.format, request.training));
   plan.training_seconds = clock.forward(plan.training.forward) +
+                          clock.forward(plan.training.objective) +
                           clock.forward(plan.training.recompute) +
                           clock.backward(plan.training.backward) + clock.transfer(update);
   plan.decode_seconds =
       std::max(clock.transfer(weights + sequences * static_cast<double>(plan.decode_read.kv)),
                sequences * clock.forward(plan.decode)) +
       request.device.step_seconds_per_layer * static_cast<double>(request.config.num_layers);
+}
+
+/// A model in which every layer is full has nothing to learn from itself.
+ObjectiveLoad objective_of(const PlanRequest& request, const LayerPlan& layers) {
+  ObjectiveLoad load = request.training.objective;
+  if (load.teacher_is_self && layers.is_all_full()) load.teacher = nullptr;
+  return load;
 }
 
 void fit_memory(const PlanRequest& request, int64_t usable, ArchitecturePlan& plan) {
@@ -141,6 +154,7 @@ void fit_memory(const PlanRequest& request, int64_t usable, ArchitecturePlan& pl
   };
   TrainingOptions options = request.training;
   options.on_cpu = request.device.is_cpu();
+  options.objective = objective_of(request, plan.layers);
   const auto training = [&](int64_t tokens) {
     return training_memory(config, tokens, request.format, options);
   };
@@ -164,7 +178,8 @@ ArchitecturePlan plan_architecture(const PlanRequest& request, const LayerPlan& 
   plan.layers = layers;
   plan.kv = kv_bytes(config, layers, context, request.format, request.prefill_chunk);
   plan.prefill = forward_flops(config, layers, 0, context, 1);
-  plan.training = training_flops(config, layers, context, request.training.recompute);
+  plan.training = training_flops(config, layers, context, request.training.recompute,
+                                 objective_of(request, layers));
   plan.decode = forward_flops(config, layers, context - 1, context, 1);
   plan.decode_read = decode_bytes(config, layers, context, request.format);
   fit_memory(request, usable, plan);

@@ -38,7 +38,9 @@ struct PlanRequest {
   NumberFormat format = NumberFormat::bfloat16;
   int64_t num_sequences = 1;    ///< served at once; a training step has one sequence
   int64_t prefill_chunk = 512;  ///< as `longgen generate --chunk`
-  TrainingOptions training;     ///< its on_cpu is not read: the device says it
+  /// Its on_cpu is not read: the device says it. A teacher that is the model itself teaches the
+  /// hybrid alone.
+  TrainingOptions training;
   Efficiency efficiency;
 };
 

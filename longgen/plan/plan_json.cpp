@@ -42,6 +42,7 @@ OrderedJson architecture_to_json(const ArchitecturePlan& plan) {
             {"training_forward", flops_to_json(plan.training.forward)},
             {"training_backward", flops_to_json(plan.training.backward)},
             {"training_recompute", flops_to_json(plan.training.recompute)},
+            {"training_objective", flops_to_json(plan.training.objective)},
             {"training_step", plan.training.total()},
             {"decode_token", flops_to_json(plan.decode)}}},
           {"decode_weight_bytes", plan.decode_read.weights},
@@ -84,6 +85,9 @@ OrderedJson assumptions_to_json(const PlanRequest& request) {
           {"masters", number_format_name(training.masters)},
           {"gradients", number_format_name(training.gradients)},
           {"optimizer", number_format_name(training.optimizer)},
+          {"teacher", training.objective.teacher != nullptr},
+          {"teacher_is_self", training.objective.teacher_is_self},
+          {"far_weight", training.objective.far_weight},
           {"loss_chunk_rows", training.chunk_rows}};
 }
 

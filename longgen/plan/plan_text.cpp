@@ -64,9 +64,11 @@ std::string bytes_of(double bytes) {
 }
 
 void add_memory(const Plan& plan, const MemoryPlan ArchitecturePlan::*memory, Report& report) {
-  for (const MemoryItem& item : (plan.full.*memory).items) {
+  const ArchitecturePlan& most = plan.hybrid ? *plan.hybrid : plan.full;
+  for (const MemoryItem& item : (most.*memory).items) {
     report.quantity("  " + item.name, bytes_of, [&](const ArchitecturePlan& side) {
-      return static_cast<double>((side.*memory).bytes(item.name));
+      const MemoryPlan& of_side = side.*memory;
+      return of_side.has(item.name) ? static_cast<double>(of_side.bytes(item.name)) : 0;
     });
   }
   report.quantity("  total", bytes_of, [memory](const ArchitecturePlan& side) {
@@ -90,6 +92,10 @@ void add_training(const Plan& plan, Report& report) {
   std::string title =
       "training, one sequence a step, recompute " + kRecomputations.name(training.recompute);
   if (training.masters == NumberFormat::bfloat16) title += ", states bfloat16";
+  if (training.objective.teacher != nullptr) {
+    title += training.objective.teacher_is_self ? ", its own teacher" : ", with a teacher";
+  }
+  if (training.objective.far_weight) title += ", far weights";
   report.heading(title);
   add_memory(plan, &ArchitecturePlan::training_memory, report);
   if (training.offload == Offloading::layer_inputs) {

@@ -23,6 +23,7 @@ OrderedJson model_to_json(const ModelConfig& config) {
                       {"factor", config.rope.factor},
                       {"original_context", config.rope.original_context}};
   if (config.window_rope) rope["window_base"] = config.window_rope->base;
+  if (config.sparse_rope) rope["sparse_base"] = config.sparse_rope->base;
   return {{"family", config.family},
           {"num_layers", config.num_layers},
           {"width", config.width},

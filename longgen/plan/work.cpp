@@ -94,9 +94,32 @@ Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t 
   return flops;
 }
 
+Flops objective_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
+                      const ObjectiveLoad& load) {
+  Flops flops;
+  const auto add = [&](const Flops& more) {
+    flops.linear += more.linear;
+    flops.full_attention += more.full_attention;
+    flops.sparse_attention += more.sparse_attention;
+  };
+  if (load.teacher != nullptr) {
+    add(forward_flops(*load.teacher, load.teacher->layers, 0, num_tokens, num_tokens));
+  }
+  if (!load.far_weight) return flops;
+  const Pattern& sparse = layers.sparse();
+  LayerPlan near = LayerPlan::hybrid(config.num_layers, {},
+                                     Pattern::sparse(sparse.sink_blocks(), sparse.window_blocks()));
+  for (const int64_t layer : layers.window_layers()) {
+    near = near.with_pattern({layer}, layers.pattern_of_class(layers.class_of(layer)));
+  }
+  add(forward_flops(config, near, 0, num_tokens, 2 * num_tokens));
+  return flops;
+}
+
 TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
-                             Recomputation mode) {
+                             Recomputation mode, const ObjectiveLoad& load) {
   TrainingFlops step;
+  step.objective = objective_flops(config, layers, num_tokens, load);
   step.forward = forward_flops(config, layers, 0, num_tokens, num_tokens);
   step.backward = {2 * step.forward.linear, 2.5 * step.forward.full_attention,
                    2.5 * step.forward.sparse_attention};

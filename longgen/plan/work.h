@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "longgen/model/config.h"
@@ -42,6 +43,20 @@ struct Flops {
 Flops forward_flops(const ModelConfig& config, const LayerPlan& layers, int64_t begin, int64_t end,
                     int64_t logit_rows);
 
+/// What a training step runs forward beside the model itself (docs/recipes.md).
+struct ObjectiveLoad {
+  /// A teacher, whose own layer plan counts; null: none. Where it is the model itself with every
+  /// layer full, it has no weights of its own.
+  std::shared_ptr<const ModelConfig> teacher;
+  bool teacher_is_self = false;
+  bool far_weight = false;  ///< a pass in which no layer sees far
+  bool operator==(const ObjectiveLoad&) const = default;
+};
+/// The operations of these over one sequence, with logits of every token: of the teacher once, for
+/// far weights of the near pass and of the model's own.
+Flops objective_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
+                      const ObjectiveLoad& load);
+
 /// The operations of a training step over one sequence of num_tokens, with a loss at every token.
 struct TrainingFlops {
   Flops forward;
@@ -49,12 +64,15 @@ struct TrainingFlops {
   /// The output head is never computed again, because its chunk makes its gradients; nor are the
   /// products with the down matrices, whose results no gradient needs.
   Flops recompute;
+  Flops objective = {};  ///< objective_flops()
 
-  double total() const { return forward.total() + backward.total() + recompute.total(); }
+  double total() const {
+    return forward.total() + backward.total() + recompute.total() + objective.total();
+  }
   bool operator==(const TrainingFlops&) const = default;
 };
 TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
-                             Recomputation mode);
+                             Recomputation mode, const ObjectiveLoad& load = {});
 
 /// The bytes read from memory by one decode step, in which each sequence
 /// makes its last token of num_tokens.

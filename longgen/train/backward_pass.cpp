@@ -32,28 +32,34 @@ void add_embedding_gradient(const at::Tensor& grad_TE, const at::Tensor& tokens_
   if (!wide_VE.is_same(sum_VE)) sum_VE.copy_(wide_VE);
 }
 
+MicroBatch on_device(const MicroBatch& batch, at::Device device) {
+  MicroBatch moved = {batch.tokens_T.to(device), batch.targets_T.to(device), batch.doc_starts};
+  if (batch.weights_T.defined()) moved.weights_T = batch.weights_T.to(device);
+  return moved;
+}
+
 class Pass {
  public:
   Pass(const Decoder& decoder, const MicroBatch& batch, const BackwardOptions& options,
        ModelWeights& gradients)
       : decoder_(decoder),
-        tokens_T_(batch.tokens_T.to(decoder.device())),
-        targets_T_(batch.targets_T.to(decoder.device())),
+        batch_(on_device(batch, decoder.device())),
         options_(options),
         gradients_(gradients),
         context_(batch.tokens_T.size(0), batch.doc_starts, decoder.config().num_layers,
                  options.recompute == Recomputation::layers_keep_attention),
         ropes_(decoder.ropes(context_)) {}
 
-  double run() {
+  LossSums run() {
     at::Tensor grad_TE;
-    const double loss = loss_and_gradient(forward_layers(), grad_TE);
+    const LossSums sums = loss_and_gradient(forward_layers(), grad_TE);
     for (int64_t i = last_layer(); i >= 0; --i) {
       grad_TE = backward_layer(i, std::move(grad_TE));
       report(backward_work());
     }
-    add_embedding_gradient(decoder_.embed_backward(grad_TE), tokens_T_, gradients_.embedding_VE);
-    return loss;
+    add_embedding_gradient(decoder_.embed_backward(grad_TE), batch_.tokens_T,
+                           gradients_.embedding_VE);
+    return sums;
   }
 
  private:
@@ -63,7 +69,7 @@ class Pass {
     at::Tensor x;
     {
       const at::NoGradGuard no_grad;
-      x = decoder_.embed(tokens_T_);
+      x = decoder_.embed(batch_.tokens_T);
     }
     for (int64_t i = 0; i <= last_layer(); ++i) {
       x = forward_layer(i, x);
@@ -78,7 +84,9 @@ class Pass {
 
   void report(double work) {
     done_work_ += work;
-    const double total = (1 + backward_work()) * static_cast<double>(last_layer() + 1);
+    const double total =
+        (1 + backward_work()) * static_cast<double>(last_layer() + 1) +
+        static_cast<double>(options_.objective.num_extra_layers(decoder_.config()));
     if (options_.on_progress) options_.on_progress(done_work_ / total);
   }
 
@@ -107,18 +115,22 @@ class Pass {
         layer(index).attention.forward(x_TE, ropes_, context_, run.attention));
   }
 
-  double loss_and_gradient(const at::Tensor& last_TE, at::Tensor& grad_TE) {
+  LossSums loss_and_gradient(const at::Tensor& last_TE, at::Tensor& grad_TE) {
     const at::AutoGradMode mode(true);
     const at::Tensor x = last_TE.detach().requires_grad_(true);
     const ModelWeights& weights = decoder_.weights();
-    const at::Tensor loss = linear_cross_entropy(decoder_.final_norm(x), weights.head_VE,
-                                                 targets_T_, options_.loss_chunk_rows);
-    const auto found = torch::autograd::grad({loss}, {x, weights.final_norm_E, weights.head_VE},
-                                             {at::full_like(loss, options_.loss_scale)});
-    grad_TE = found[0];
-    add_gradient(found[1], gradients_.final_norm_E);
-    add_gradient(found[2], gradients_.head_VE);
-    return loss.item<double>();
+    const TokenLoss found = token_loss(options_.objective, decoder_, batch_, decoder_.final_norm(x),
+                                       options_.loss_chunk_rows, [this](int64_t) {
+                                         report(1);
+                                         return true;
+                                       });
+    const auto grads =
+        torch::autograd::grad({found.loss}, {x, weights.final_norm_E, weights.head_VE},
+                              {at::full_like(found.loss, options_.loss_scale)});
+    grad_TE = grads[0];
+    add_gradient(grads[1], gradients_.final_norm_E);
+    add_gradient(grads[2], gradients_.head_VE);
+    return found.sums();
   }
 
   /// Gives the input of a layer that is computed again. Where inputs are offloaded, that of the
@@ -148,7 +160,7 @@ class Pass {
   const DecoderLayer& layer(int64_t index) const { return decoder_.layers()[index]; }
 
   const Decoder& decoder_;
-  at::Tensor tokens_T_, targets_T_;
+  const MicroBatch batch_;
   const BackwardOptions& options_;
   ModelWeights& gradients_;
   TrainingContext context_;
@@ -159,18 +171,17 @@ class Pass {
 
 }  // namespace
 
-double backward_pass(const Decoder& decoder, const MicroBatch& batch,
-                     const BackwardOptions& options, ModelWeights& gradients) {
+LossSums backward_pass(const Decoder& decoder, const MicroBatch& batch,
+                       const BackwardOptions& options, ModelWeights& gradients) {
   return Pass(decoder, batch, options, gradients).run();
 }
 
-double loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chunk_rows) {
+LossSums loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chunk_rows) {
   const at::NoGradGuard no_grad;
   BatchContext context(batch.tokens_T.size(0), batch.doc_starts);
-  const at::Tensor hidden_TE = decoder.forward(batch.tokens_T, context);
-  return linear_cross_entropy(hidden_TE, decoder.weights().head_VE,
-                              batch.targets_T.to(decoder.device()), loss_chunk_rows)
-      .item<double>();
+  const MicroBatch there = on_device(batch, decoder.device());
+  return token_loss({}, decoder, there, decoder.forward(there.tokens_T, context), loss_chunk_rows)
+      .sums();
 }
 
 void require_gradients(const ModelWeights& weights) {

@@ -9,21 +9,16 @@
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/plan/activations.h"
 #include "longgen/train/layer_offload.h"
+#include "longgen/train/micro_batch.h"
+#include "longgen/train/objective/objective.h"
 
 namespace longgen {
 
-/// Packed sequences: rows of all of them one after the other. On the CPU; moved to the decoder's
-/// device once a pass.
-struct MicroBatch {
-  at::Tensor tokens_T;    ///< int64
-  at::Tensor targets_T;   ///< int64, kNoTarget where there is none
-  at::Tensor doc_starts;  ///< int64, rows where a sequence or document begins
-};
-
 struct BackwardOptions {
+  Objective objective = {};
   Recomputation recompute = Recomputation::layers;
   int64_t loss_chunk_rows = kChunkRowsOfDevice;
-  /// The gradients are those of loss_scale * (sum of the losses of all targets).
+  /// The gradients are those of loss_scale * (sum of the weighted losses of all targets).
   double loss_scale = 1;
   /// The inputs of all layers but the last wait here. Null keeps them on the decoder's device. It
   /// is for GPUs only, and not for Recomputation::none.
@@ -34,14 +29,14 @@ struct BackwardOptions {
 };
 
 /// Adds the gradients of every parameter to `gradients` (fp32, or bf16 with every sum rounded to
-/// it; shaped as the decoder's weights, which must require gradients) and returns the sum of the
+/// it; shaped as the decoder's weights, which must require gradients) and returns the sums of the
 /// losses. Memory grows with T by one (T, E) tensor a layer (kLayers), with no graph of more than
 /// one layer at a time. The three ways of recomputing give the same bits, and so does offloading.
-double backward_pass(const Decoder& decoder, const MicroBatch& batch,
-                     const BackwardOptions& options, ModelWeights& gradients);
+LossSums backward_pass(const Decoder& decoder, const MicroBatch& batch,
+                       const BackwardOptions& options, ModelWeights& gradients);
 
-/// The sum of the losses alone.
-double loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chunk_rows);
+/// The cross-entropy and the weights alone.
+LossSums loss_of(const Decoder& decoder, const MicroBatch& batch, int64_t loss_chunk_rows);
 
 /// Marks every tensor as one that gradients are wanted of.
 void require_gradients(const ModelWeights& weights);

@@ -85,13 +85,13 @@ void check_same_run(const fs::path& folder, const Recipe& recipe, const RunState
 }  // namespace
 
 void write_state(const fs::path& file, const RunState& state) {
-  write_file(file, dump_json(OrderedJson{{"step", state.step},
-                                         {"tokens", state.tokens},
-                                         {"skipped_in_a_row", state.skipped_in_a_row},
-                                         {"model_hash", state.model_hash},
-                                         {"dataset_hash", state.dataset_hash}},
-                             2) +
-                       "\n");
+  OrderedJson json = {{"step", state.step},
+                      {"tokens", state.tokens},
+                      {"skipped_in_a_row", state.skipped_in_a_row},
+                      {"model_hash", state.model_hash},
+                      {"dataset_hash", state.dataset_hash}};
+  if (!state.teacher_hash.empty()) json["teacher_hash"] = state.teacher_hash;
+  write_file(file, dump_json(json, 2) + "\n");
 }
 
 RunState read_state(const fs::path& file) {
@@ -103,6 +103,7 @@ RunState read_state(const fs::path& file) {
   state.skipped_in_a_row = json.integer("skipped_in_a_row", 0, state.step, 0);
   state.model_hash = json.string("model_hash");
   state.dataset_hash = json.string("dataset_hash");
+  if (json.has("teacher_hash")) state.teacher_hash = json.string("teacher_hash");
   return state;
 }
 
@@ -117,6 +118,11 @@ std::string run_differences(const Recipe& saved_recipe, const RunState& saved, c
   }
   if (saved.dataset_hash != expected.dataset_hash) {
     differences += "  the dataset at data.path has changed\n";
+  }
+  // Without a teacher before or now, the recipe says so.
+  if (saved.teacher_hash != expected.teacher_hash && !saved.teacher_hash.empty() &&
+      !expected.teacher_hash.empty()) {
+    differences += "  the files of train.teacher have changed\n";
   }
   return differences;
 }

@@ -18,6 +18,7 @@ struct RunState {
   int64_t skipped_in_a_row = 0;  ///< of these steps the last ones, which changed nothing
   std::string model_hash;        ///< of the model that the run began with
   std::string dataset_hash;
+  std::string teacher_hash = {};  ///< of a teacher that is another model; "" where there is none
 };
 
 /// A small JSON file. Throws Error naming the file where it cannot be written, or read.

@@ -63,6 +63,9 @@ void remove_temporaries(const fs::path& folder) {
 RunDirectory::RunDirectory(const Recipe& recipe) : path_(recipe.model.output) {
   check_apart(recipe, "model.path", recipe.model.path);
   check_apart(recipe, "data.path", recipe.data.path);
+  if (recipe.train.has_teacher_directory()) {
+    check_apart(recipe, "train.teacher", recipe.train.teacher);
+  }
   std::error_code error;
   fs::create_directories(path_, error);
   LG_CHECK(!error, recipe.where("model.output"), ": ", path_.string(),

@@ -10,8 +10,8 @@ namespace longgen {
 /// destroyed, or the process is killed.
 class RunDirectory {
  public:
-  /// Throws Error when it lies within the model or the data that the run begins with, or they in
-  /// what the run replaces; when another run is at work in it; where it cannot be created.
+  /// Throws Error when it lies within the model, the data or the teacher that the run begins with,
+  /// or they in what the run replaces; when another run is at work in it; where it cannot be created.
   explicit RunDirectory(const Recipe& recipe);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;

@@ -28,7 +28,11 @@ void SavedRun::expect_finished_run() const {
 }
 
 RunState SavedRun::inputs() const {
-  return {.model_hash = hash_directory(recipe_.model.path), .dataset_hash = dataset_hash_};
+  RunState state = {.model_hash = hash_directory(recipe_.model.path),
+                    .dataset_hash = dataset_hash_};
+  const Recipe::Train& train = recipe_.train;
+  if (train.has_teacher_directory()) state.teacher_hash = hash_directory(train.teacher);
+  return state;
 }
 
 std::optional<Checkpoint> SavedRun::load_last(const RunState& expected, at::Device device) {

@@ -23,7 +23,8 @@ class SavedRun {
   /// data would give.
   void expect_finished_run() const;
 
-  /// The state before the first step. Reads all files of the model, for their hash.
+  /// The state before the first step. Reads all files of the model, for their hash, and
+  /// of a teacher.
   RunState inputs() const;
   /// Gives what CheckpointStore::load_last() does.
   std::optional<Checkpoint> load_last(const RunState& expected, at::Device device);

@@ -12,6 +12,7 @@
 #include "longgen/base/units.h"
 #include "longgen/device/gpu_memory.h"
 #include "longgen/model/convert.h"
+#include "longgen/train/objective/alignment.h"
 #include "longgen/train/recipe/hybrid_config.h"
 #include "longgen/train/run_monitor.h"
 #include "longgen/train/saved_run.h"
@@ -54,6 +55,8 @@ class Trainer {
         config_(hybrid_config(recipe)),
         data_(recipe, config_),
         saved_(recipe, data_.hash()) {
+    check_teacher(recipe, config_);
+    check_alignment(recipe, config_);
     summary_.total_steps = recipe.total_steps();
   }
 
@@ -65,7 +68,7 @@ class Trainer {
     const auto begin = Clock::now();
     const int64_t first_step = state_.step;
     while (state_.step < summary_.total_steps && !stopped()) {
-      step(/*is_first=*/state_.step == first_step);
+      step();
       expect_progress(recipe_, state_, saved_);
       // A checkpoint in the middle of skipped steps would only push a better one out.
       const bool is_good = state_.skipped_in_a_row == 0;
@@ -122,6 +125,7 @@ class Trainer {
     state_ = last->state;
     model_.emplace(config_, std::move(last->masters), std::move(last->moments),
                    scalar_type(recipe_.train.precision));
+    open_teachers();
     log_info(detail::concat("resumed after step ", state_.step));
     return true;
   }
@@ -134,49 +138,74 @@ class Trainer {
     expect_finite(config_, model_->masters(),
                   recipe_.where("model.path") + ": " + recipe_.model.path,
                   "Nothing can be trained from these: import or convert the model anew.");
+    open_teachers();
     saved_.directory().clear();
   }
 
+  /// Opens what is learnt from beside the data.
+  void open_teachers() {
+    if (state_.step < recipe_.train.align_steps) {
+      origin_.emplace(open_origin(recipe_, model_->decoder()));
+    }
+    if (recipe_.train.distils()) teacher_.emplace(open_teacher(recipe_, model_->decoder()));
+  }
+
   void announce() const {
-    log_info(detail::concat(
-        "layers ", format_layers(config_.layers.full_layers(), config_.num_layers),
-        " full, context ", format_count(config_.context), ", ",
-        describe_rope_change(load_model_config(recipe_.model.path).rope, config_.rope), "; ",
-        format_count(summary_.total_steps, "step"), " of ",
-        format_count(recipe_.tokens_per_step(), "token")));
+    log_info(detail::concat("layers ",
+                            format_layers(config_.layers.full_layers(), config_.num_layers),
+                            " full, context ", format_count(config_.context), ", ",
+                            describe_rope_change(load_model_config(recipe_.model.path), config_),
+                            "; ", format_count(summary_.total_steps, "step"), " of ",
+                            format_count(recipe_.tokens_per_step(), "token")));
   }
 
   /// Takes one optimizer step and tells of it.
-  void step(bool is_first) {
+  void step() {
     const auto begin = Clock::now();
     const StepBatches samples = data_.batches(state_.step + 1);
     ++state_.step;
     state_.tokens += recipe_.tokens_per_step();
+    if (state_.step > recipe_.train.align_steps) origin_.reset();
     const double rate = recipe_.schedule().learning_rate_at(state_.step);
     const StepResult result =
         train_step(*model_, samples.batches, samples.num_targets, state_.step, step_options(rate));
+    LG_CHECK(result.weights > 0, recipe_.where("data.path"), ": the samples of step ", state_.step,
+             " have no token that counts: all with a next one are marked as not to be learnt, or "
+             "have train.answer_weight = 0.");
     if (!result.applied) warn_of_skipped_step(state_.step, result);
     summary_.skipped_steps += !result.applied;
     state_.skipped_in_a_row = result.applied ? 0 : state_.skipped_in_a_row + 1;
-    if (is_first) summary_.first_loss = result.loss;
-    summary_.last_loss = result.loss;
+    note_loss(result.loss);
     monitor_->set_loss(result.loss);
     log_step(result, rate, seconds_since(begin));
     monitor_->update(state_.step, 1);
   }
 
+  /// Keeps the first and the last loss; alignment's is of another kind.
+  void note_loss(double loss) {
+    if (origin_) return;
+    if (!has_loss_) summary_.first_loss = loss;
+    has_loss_ = true;
+    summary_.last_loss = loss;
+  }
+
   StepOptions step_options(double learning_rate) {
     const Recipe::Train& train = recipe_.train;
-    return {.backward = {.recompute = train.recompute,
+    return {.backward = {.objective = {.teacher = teacher_ ? &*teacher_ : nullptr,
+                                       .distill_share = train.distill_share,
+                                       .far_weight = train.far_weight},
+                         .recompute = train.recompute,
                          .loss_chunk_rows = train.loss_chunk_rows,
                          .offload = offload_ ? &*offload_ : nullptr},
             .adamw = {.learning_rate = learning_rate,
                       .beta1 = train.beta1,
                       .beta2 = train.beta2,
                       .eps = train.eps,
-                      .weight_decay = train.weight_decay,
+                      // Weights that alignment gives no gradients stay as they are.
+                      .weight_decay = origin_ ? 0 : train.weight_decay,
                       .seed = static_cast<uint64_t>(train.seed)},
             .clip_norm = train.clip_norm,
+            .align_to = origin_ ? &*origin_ : nullptr,
             .on_progress = [this](double share) { monitor_->update(state_.step, share); }};
   }
 
@@ -192,6 +221,11 @@ class Trainer {
                          .tokens_per_s = static_cast<double>(recipe_.tokens_per_step()) / seconds,
                          .seconds = seconds,
                          .memory_bytes = monitor_->held_bytes()};
+    if (origin_) {
+      record.aligns = true;
+    } else if (teacher_) {
+      record.distill_loss = result.distill_loss;
+    }
     if (evaluates) record.eval_loss = data_.held_out_loss(model_->decoder());
     monitor_->write(record);
   }
@@ -222,9 +256,12 @@ class Trainer {
   SavedRun saved_;
   RunState state_;
   std::optional<TrainableModel> model_;
+  std::optional<Decoder> origin_;  // while sparse layers are aligned with it
+  std::optional<Teacher> teacher_;
   std::optional<LayerOffload> offload_;
   std::optional<RunMonitor> monitor_;
   TrainSummary summary_;
+  bool has_loss_ = false;
 };
 
 }  // namespace

@@ -50,15 +50,13 @@ StepBatches TrainingData::batches(int64_t step) const {
 }
 
 double TrainingData::held_out_loss(const Decoder& decoder) const {
-  double sum = 0;
-  int64_t targets = 0;
+  LossSums sums;
   for (int64_t i = 0; i < recipe_.eval.sequences; ++i) {
     const Sample sample = held_out_packing_->sample(i);
-    sum += loss_of(decoder, make_batch(std::span(&sample, 1), recipe_.data.mask),
-                   recipe_.train.loss_chunk_rows);
-    targets += num_targets(std::span(&sample, 1));
+    sums.add(loss_of(decoder, make_batch(std::span(&sample, 1), recipe_.data.mask),
+                     recipe_.train.loss_chunk_rows));
   }
-  return targets > 0 ? sum / static_cast<double>(targets) : NAN;
+  return sums.weights > 0 ? sums.cross_entropy / sums.weights : NAN;
 }
 
 }  // namespace longgen

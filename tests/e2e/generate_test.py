@@ -62,6 +62,16 @@ class Context(GenerateCase):
         _, err = self.run_program("generate", self.dir / "hybrid", "--prompt", "x" * 600, "--max-tokens", 1)
         self.assertIn("600 tokens, more than the model's context of 512, 256 before it was extended.", err)
 
+    def test_sparse_layers_that_keep_the_original_rope(self):
+        out, _ = self.run_program("convert", self.dir / "model", self.dir / "hybrid", "--context", 512, "--sparse-rope",
+                                  "original", "--sparse", "sink=1,window=1")
+        self.assertIn("; base 10,000 in sparse layers\n", out)
+        base = json.loads((self.dir / "hybrid/config.json").read_text())["longgen"]["sparse_rope"]
+        self.assertEqual(base, {"rope_theta": 10000.0, "rope_type": "default"})
+        texts = {self.run_program("generate", self.dir / "hybrid", "--prompt", "word " * 60, "--max-tokens", 8,
+                                  "--temperature", 0, "--ignore-eos", "--chunk", chunk)[0] for chunk in (16, 300)}
+        self.assertEqual(len(texts), 1, "the cache turns as one pass over the whole text does")
+
 
 class Vocabulary(GenerateCase):
     """A model whose embedding has more rows than its tokenizer has tokens."""

@@ -2,6 +2,7 @@
 #include "longgen/ops/glu.h"
 #include "longgen/ops/gpu_ops.h"
 #include "longgen/ops/linear_cross_entropy.h"
+#include "longgen/ops/linear_distillation.h"
 #include "longgen/ops/norm.h"
 #include "longgen/ops/rope.h"
 #include "tests/gpu/gpu_test.h"
@@ -307,6 +308,57 @@ TEST_F(OpsGpu, LinearCrossEntropy) {
       EXPECT_TRUE(same_bits(mine.out, again.out)) << what;
       for (int i = 0; i < 2; ++i) EXPECT_TRUE(same_bits(mine.grads[i], again.grads[i])) << what;
     }
+  }
+}
+
+TEST_F(OpsGpu, Distillation) {
+  for (const LossCase& c : {LossCase{200, 64, 5000, 64}, LossCase{65, 24, 1003, 7}}) {
+    at::manual_seed(c.num_rows);
+    const at::Tensor targets = loss_targets(c), weights = at::rand({c.num_rows}) * 3;
+    const at::Tensor one = at::ones({});
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      const auto numbers = [&](int64_t rows, int64_t columns, double scale) {
+        return (at::randn({rows, columns}) * scale).to(type);
+      };
+      const std::vector<at::Tensor> in = {numbers(c.num_rows, c.width, 1),
+                                          numbers(c.num_classes, c.width, 0.2)};
+      const DistillationTeacher teacher = {numbers(c.num_rows, 16, 1),
+                                           numbers(c.num_classes, 16, 0.4)};
+      const auto run = [&](const at::Device device, const at::ScalarType as) {
+        const auto there = [&](const at::Tensor& x) { return x.to(as).to(device); };
+        const Op loss = [&](const auto& x) {
+          return linear_distillation(x[0], x[1], targets.to(device),
+                                     {there(teacher.hidden_TE), there(teacher.weight_VE)}, 0.3,
+                                     c.chunk_rows, weights.to(device))
+              .loss;
+        };
+        return to_cpu(run_op(loss, {there(in[0]), there(in[1])}, one.to(device)));
+      };
+      const OpResult truth = run(at::kCPU, at::kDouble), cpu = run(at::kCPU, type);
+      const OpResult mine = run(kGpu, type), again = run(kGpu, type);
+      const std::string what = c10::str("T ", c.num_rows, " V ", c.num_classes);
+      expect_within_twice(mine.out, cpu.out, truth.out, at::kFloat, what, truth.out);
+      EXPECT_TRUE(same_bits(mine.out, again.out)) << what;
+      for (int i = 0; i < 2; ++i) {
+        expect_within_twice(mine.grads[i], cpu.grads[i], truth.grads[i], type, what);
+        EXPECT_TRUE(same_bits(mine.grads[i], again.grads[i])) << what;
+      }
+    }
+  }
+}
+
+TEST_F(OpsGpu, FromItselfThereIsNothingToLearn) {
+  at::manual_seed(3);
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor hidden = on_gpu(at::randn({65, 64}).to(type)),
+                     weight = on_gpu(at::randn({5003, 64}).to(type));
+    const at::Tensor targets = on_gpu(at::randint(5003, {65}, at::kLong));
+    at::Tensor student = hidden.clone().requires_grad_();
+    const DistillationLoss loss =
+        linear_distillation(student, weight, targets, {hidden, weight}, 1, 16);
+    loss.loss.backward();
+    EXPECT_EQ(loss.divergence.item<double>(), 0);
+    EXPECT_EQ(max_abs(student.grad()), 0);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "longgen/device/gpu_memory.h"
 #include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
+#include "longgen/train/objective/alignment.h"
 #include "longgen/train/optimizer.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/unit/train/model_cases.h"
@@ -45,7 +46,7 @@ Outcome run(const ModelConfig& config, const ModelWeights& weights, at::ScalarTy
   require_gradients(moved);
   const Decoder decoder(config, moved);
   ModelWeights gradients = zeros_like(moved, at::kFloat);
-  const double loss = backward_pass(decoder, batch, options, gradients);
+  const double loss = backward_pass(decoder, batch, options, gradients).cross_entropy;
   return {loss, converted(gradients, at::kFloat, at::kCPU)};
 }
 
@@ -142,8 +143,8 @@ TEST_P(ModelGpu, ForwardAloneGivesTheLossOfTheTrainingPass) {
   require_gradients(weights);
   const Decoder decoder(config, weights);
   ModelWeights gradients = zeros_like(weights, at::kFloat);
-  const double trained = backward_pass(decoder, make_micro_batch(), {}, gradients);
-  EXPECT_EQ(loss_of(decoder, make_micro_batch(), kChunkRowsOfDevice), trained);
+  const double trained = backward_pass(decoder, make_micro_batch(), {}, gradients).cross_entropy;
+  EXPECT_EQ(loss_of(decoder, make_micro_batch(), kChunkRowsOfDevice).cross_entropy, trained);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -153,6 +154,72 @@ INSTANTIATE_TEST_SUITE_P(
                       ModelCase{"bias", "sink=1,window=4", false, false, true},
                       ModelCase{"qkv_bias", "", false, false, false, true}),
     [](const auto& c) { return std::string(c.param.name); });
+
+using ObjectiveGpu = GpuTest;
+
+TEST_F(ObjectiveGpu, ATeacherAndWeightsAreAsGoodAsThoseOfTheCpuAndTheSameBitsInEveryWay) {
+  const ModelConfig config = config_of({.name = "", .sparse = "sink=1,window=1"}, gpu_config());
+  const ModelWeights weights = bf16_weights(config);
+  MicroBatch batch = make_micro_batch();
+  at::manual_seed(4);
+  batch.weights_T = at::rand({batch.tokens_T.size(0)}) * 3;
+  LayerOffload offload(kGpu);
+  const auto with = [&](at::ScalarType dtype, at::Device device, BackwardOptions options) {
+    const ModelWeights moved = converted(weights, dtype, device);
+    require_gradients(moved);
+    const Decoder decoder(config, moved);
+    const Teacher teacher = Teacher::of(decoder);
+    options.objective = {.teacher = &teacher, .distill_share = 0.5, .far_weight = 3};
+    ModelWeights gradients = zeros_like(moved, at::kFloat);
+    const LossSums sums = backward_pass(decoder, batch, options, gradients);
+    return Outcome{0.5 * (sums.cross_entropy + sums.divergence) / sums.weights,
+                   converted(gradients, at::kFloat, at::kCPU)};
+  };
+  const Outcome truth = with(at::kFloat, at::kCPU, {}), cpu = with(at::kBFloat16, at::kCPU, {});
+  const Outcome gpu = with(at::kBFloat16, kGpu, {});
+  EXPECT_LE(std::abs(gpu.loss - truth.loss),
+            2 * std::abs(cpu.loss - truth.loss) + 0x1p-9 * truth.loss);
+  const auto want = truth.gradients.parameters(), of_cpu = cpu.gradients.parameters(),
+             of_gpu = gpu.gradients.parameters();
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double size = want[i].tensor.to(at::kDouble).norm().item<double>();
+    EXPECT_LE(distance(of_gpu[i].tensor, want[i].tensor),
+              2 * distance(of_cpu[i].tensor, want[i].tensor) + 0x1p-6 * size)
+        << want[i].name;
+  }
+  const Outcome none = with(at::kBFloat16, kGpu, {.recompute = Recomputation::none});
+  expect_bits(gpu, none);
+  expect_bits(with(at::kBFloat16, kGpu, {.offload = &offload}), none);
+}
+
+TEST_F(ObjectiveGpu, AlignmentIsAsGoodAsThatOfTheCpu) {
+  const ModelConfig config = config_of({.name = "", .sparse = "sink=1,window=1"}, gpu_config());
+  const ModelWeights weights = bf16_weights(config);
+  const auto with = [&](at::ScalarType dtype, at::Device device) {
+    const ModelWeights moved = converted(weights, dtype, device);
+    require_gradients(moved);
+    const Decoder student(config, moved);
+    ModelConfig full = config;
+    full.layers = full.layers.without_sparse();
+    const Decoder origin(full, moved);
+    ModelWeights gradients = zeros_like(moved, at::kFloat);
+    const double loss = alignment_pass(student, make_micro_batch(), {origin}, gradients);
+    return Outcome{loss, converted(gradients, at::kFloat, at::kCPU)};
+  };
+  const Outcome truth = with(at::kFloat, at::kCPU), cpu = with(at::kBFloat16, at::kCPU);
+  const Outcome gpu = with(at::kBFloat16, kGpu);
+  EXPECT_LE(std::abs(gpu.loss - truth.loss),
+            2 * std::abs(cpu.loss - truth.loss) + 0x1p-7 * truth.loss);
+  const auto want = truth.gradients.parameters(), of_cpu = cpu.gradients.parameters(),
+             of_gpu = gpu.gradients.parameters();
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double size = want[i].tensor.to(at::kDouble).norm().item<double>();
+    EXPECT_LE(distance(of_gpu[i].tensor, want[i].tensor),
+              2 * distance(of_cpu[i].tensor, want[i].tensor) + 0x1p-6 * size)
+        << want[i].name;
+  }
+  expect_bits(with(at::kBFloat16, kGpu), gpu);
+}
 
 using MemoryGpu = GpuTest;
 

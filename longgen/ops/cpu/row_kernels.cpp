@@ -169,18 +169,16 @@ void glu_backward_as(const GluBackward& job, int64_t begin, int64_t end) {
   }
 }
 
-/// Sum of e^(x - shift). Blocks are added in double: an fp32 sum over 100,000 classes would lose
+/// sum_over(), in blocks that are added in double: an fp32 sum over 100,000 classes would lose
 /// digits of the loss.
-template <typename T>
-double sum_of_exp(const T* x, int64_t n, float shift) {
+template <typename Term>
+double sum_in_blocks(int64_t n, const Term& term) {
   constexpr int64_t kBlock = 4096;
   double total = 0;
   for (int64_t first = 0; first < n; first += kBlock) {
-    const T* block = x + first;
     const int64_t count = n - first < kBlock ? n - first : kBlock;
-    total += static_cast<double>(sum_over(count, [&](int64_t i, auto part) {
-      return exp(load(block + i, part, -__builtin_inff()) - shift);
-    }));
+    total += static_cast<double>(
+        sum_over(count, [&](int64_t i, auto part) { return term(first + i, part); }));
   }
   return total;
 }
@@ -188,6 +186,25 @@ double sum_of_exp(const T* x, int64_t n, float shift) {
 inline float load_one(const float* from) { return *from; }
 inline float load_one(const Bf16* from) {
   return bits_of<float>(static_cast<uint32_t>(*from) << 16);
+}
+
+/// What the softmax of a row divides by: the sum of e^(x - largest).
+struct ExpSum {
+  float largest;
+  double sum;
+  double log_of_sum() const { return __builtin_log(sum); }
+  float scale() const { return static_cast<float>(1.0 / sum); }
+};
+
+template <typename T>
+ExpSum exp_sum(const T* x, int64_t n) {
+  const float low = -__builtin_inff();
+  const float max = largest(reduce(
+      n, all(low), [&](int64_t i, auto part) { return load(x + i, part, low); },
+      [](Floats a, Floats b) { return larger(a, b); }));
+  return {max, sum_in_blocks(n, [&](int64_t i, auto part) {
+            return exp(load(x + i, part, -__builtin_inff()) - max);
+          })};
 }
 
 template <typename T>
@@ -201,19 +218,57 @@ void cross_entropy_as(const CrossEntropy& job, int64_t begin, int64_t end) {
       if (job.make_gradient) std::memset(x, 0, n * sizeof(T));
       continue;
     }
-    const float low = -__builtin_inff();
-    const float max = largest(reduce(
-        n, all(low), [&](int64_t i, auto part) { return load(x + i, part, low); },
-        [](Floats a, Floats b) { return larger(a, b); }));
-    const double sum = sum_of_exp(x, n, max);
-    const float target_logit = load_one(x + target);
-    job.losses[r] = __builtin_log(sum) - (static_cast<double>(target_logit) - max);
+    const ExpSum all_of_row = exp_sum(x, n);
+    const float max = all_of_row.largest, target_logit = load_one(x + target);
+    job.losses[r] = all_of_row.log_of_sum() - (static_cast<double>(target_logit) - max);
     if (!job.make_gradient) continue;
-    const auto scale = static_cast<float>(1.0 / sum);
+    const float scale = all_of_row.scale();
     for_vectors(
         n, [&](int64_t i, auto part) { store(x + i, exp(load(x + i, part) - max) * scale, part); });
     // This is p - 1 without the rounding of p to bf16 between.
     const Floats at_target = exp(all(target_logit - max)) * scale - 1.0f;
+    store(x + target, at_target, Part{1});
+  }
+}
+
+/// With p of the student and q of the teacher: KL = sum of q (log q - log p), and the gradient
+/// p - share q - (1 - share) at the target is exactly 0 where both are one and share is 1.
+template <typename T>
+void distillation_as(const Distillation& job, int64_t begin, int64_t end) {
+  const int64_t n = job.num_classes;
+  for (int64_t r = begin; r < end; ++r) {
+    T* x = static_cast<T*>(job.logits) + r * n;
+    const T* y = static_cast<const T*>(job.teacher_logits) + r * n;
+    const int64_t target = job.targets[r];
+    if (target < 0) {
+      job.losses[r] = job.divergences[r] = 0;
+      if (job.make_gradient) std::memset(x, 0, n * sizeof(T));
+      continue;
+    }
+    const ExpSum student = exp_sum(x, n), teacher = exp_sum(y, n);
+    const float target_logit = load_one(x + target);
+    job.losses[r] = student.log_of_sum() - (static_cast<double>(target_logit) - student.largest);
+    const auto shift = static_cast<float>((student.log_of_sum() - teacher.log_of_sum()) +
+                                          (static_cast<double>(student.largest) - teacher.largest));
+    const double sum = sum_in_blocks(n, [&](int64_t i, auto part) {
+      const Floats v = load(y + i, part, -__builtin_inff());
+      // Beyond the row, and where q is 0, log q is minus infinity and counts nothing.
+      const Floats q = exp(v - teacher.largest), gain = v - load(x + i, part) + shift;
+      return q > 0.0f ? q * gain : Floats{};
+    });
+    job.divergences[r] = sum / teacher.sum;
+    if (!job.make_gradient) continue;
+    const float scale = student.scale(), teacher_scale = teacher.scale();
+    const auto gradient = [&](Floats v, Floats w) {
+      const Floats p = rounded(exp(v - student.largest) * scale);
+      const Floats q = rounded(exp(w - teacher.largest) * teacher_scale);
+      return p - job.share * q;
+    };
+    const float teacher_logit = load_one(y + target);
+    for_vectors(n, [&](int64_t i, auto part) {
+      store(x + i, gradient(load(x + i, part), load(y + i, part)), part);
+    });
+    const Floats at_target = gradient(all(target_logit), all(teacher_logit)) - (1.0f - job.share);
     store(x + target, at_target, Part{1});
   }
 }
@@ -256,6 +311,7 @@ LONGGEN_BY_DTYPE(rms_norm, RmsNorm)
 LONGGEN_BY_DTYPE(rms_norm_backward, RmsNormBackward)
 LONGGEN_BY_DTYPE(rope, Rope)
 LONGGEN_BY_DTYPE(cross_entropy, CrossEntropy)
+LONGGEN_BY_DTYPE(distillation, Distillation)
 LONGGEN_BY_DTYPE(linear, Linear)
 #undef LONGGEN_BY_DTYPE
 
@@ -272,6 +328,7 @@ const RowKernels kRowKernels = {
     .geglu = glu<GeluTanh>,
     .geglu_backward = glu_backward<GeluTanh>,
     .cross_entropy = cross_entropy,
+    .distillation = distillation,
     .linear = linear,
     .exp = exp_array,
 };

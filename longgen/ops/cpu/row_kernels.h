@@ -78,6 +78,21 @@ struct CrossEntropy {
   bool make_gradient;
 };
 
+/// As CrossEntropy, with the softmax of teacher_logits[r] as a second target: divergences[r] is KL
+/// of the teacher to the softmax of logits[r], 0 where the target is negative; the gradient is that
+/// of (1 - share) losses[r] + share divergences[r].
+struct Distillation {
+  bool is_bf16;
+  int64_t num_classes;
+  void* logits;                ///< (rows, num_classes) contiguous
+  const void* teacher_logits;  ///< the same
+  const int64_t* targets;
+  float share;
+  double* losses;
+  double* divergences;
+  bool make_gradient;
+};
+
 /// out (rows, outputs) = x weight^T + bias for few rows of x: each row of weight is read once.
 struct Linear {
   bool is_bf16;
@@ -100,8 +115,9 @@ struct RowKernels {
   void (*geglu)(const Glu& job, int64_t begin, int64_t end);
   void (*geglu_backward)(const GluBackward& job, int64_t begin, int64_t end);
   void (*cross_entropy)(const CrossEntropy& job, int64_t begin, int64_t end);
+  void (*distillation)(const Distillation& job, int64_t begin, int64_t end);
   void (*linear)(const Linear& job, int64_t begin, int64_t end);
-  /// to[i] = e^from[i]: what glu and cross_entropy use, for its test.
+  /// to[i] = e^from[i]: what glu and the losses use, for its test.
   void (*exp)(int64_t count, const float* from, float* to);
 };
 

@@ -34,6 +34,15 @@ inline To bits_of(const From& from) {
 inline Floats all(float value) { return value - Floats{}; }
 inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
+/// A product that is rounded for itself, not fused with what is added to it.
+inline Floats rounded(Floats v) {
+#if __has_builtin(__builtin_assoc_barrier)
+  return __builtin_assoc_barrier(v);
+#else
+  return v;
+#endif
+}
+
 inline Floats widened(Floats v) { return v; }
 inline Floats widened(Halves v) { return bits_of<Floats>(__builtin_convertvector(v, Words) << 16); }
 

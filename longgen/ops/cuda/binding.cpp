@@ -259,6 +259,24 @@ void cross_entropy(const Tensor& logits, const Tensor& targets, const Tensor& lo
   launch(cuda::cross_entropy, job);
 }
 
+void distillation(const Tensor& logits, const Tensor& teacher, double share, const Tensor& targets,
+                  const Tensor& losses, const Tensor& divergences, bool make_gradient) {
+  LG_DCHECK(logits.is_contiguous() && teacher.is_contiguous() && targets.is_contiguous() &&
+            losses.is_contiguous() && divergences.is_contiguous());
+  const Launch launch(logits);
+  const cuda::Distillation job = {.is_bf16 = is_bf16(logits),
+                                  .num_rows = logits.size(0),
+                                  .num_classes = logits.size(1),
+                                  .logits = logits.data_ptr(),
+                                  .teacher_logits = teacher.const_data_ptr(),
+                                  .targets = targets.const_data_ptr<int64_t>(),
+                                  .share = static_cast<float>(share),
+                                  .losses = losses.data_ptr<double>(),
+                                  .divergences = divergences.data_ptr<double>(),
+                                  .make_gradient = make_gradient};
+  launch(cuda::distillation, job);
+}
+
 Tensor sum_losses(const Tensor& losses_in, const Tensor& targets_in, int64_t num_classes) {
   const Launch launch(losses_in);
   const Tensor losses = losses_in.contiguous(), targets = targets_in.contiguous();
@@ -349,6 +367,7 @@ constexpr gpu::Ops kOps = {.rms_norm = rms_norm,
                            .swiglu_backward = swiglu_backward,
                            .few_rows_linear = few_rows_linear,
                            .cross_entropy = cross_entropy,
+                           .distillation = distillation,
                            .sum_losses = sum_losses,
                            .sum_of_squares = sum_of_squares,
                            .adamw = adamw,

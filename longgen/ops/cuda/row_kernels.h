@@ -130,6 +130,23 @@ struct CrossEntropy {
 };
 void cross_entropy(const CrossEntropy& job, cudaStream_t stream);
 
+/// As CrossEntropy, with the softmax of teacher_logits[r] as a second target: divergences[r] is KL
+/// of the teacher to the softmax of logits[r], 0 where the target is no class; the gradient is that
+/// of (1 - share) losses[r] + share divergences[r].
+struct Distillation {
+  bool is_bf16;
+  int64_t num_rows;
+  int64_t num_classes;
+  void* logits;                ///< (num_rows, num_classes) contiguous
+  const void* teacher_logits;  ///< the same
+  const int64_t* targets;
+  float share;
+  double* losses;
+  double* divergences;
+  bool make_gradient;
+};
+void distillation(const Distillation& job, cudaStream_t stream);
+
 /// result[0] = sum of values; result[1] = the first row whose target is neither -1 nor a class, or
 /// -1. targets may be null: none is wrong.
 void sum_in_order(const double* values, int64_t count, const int64_t* targets, int64_t num_classes,

@@ -3,24 +3,30 @@
 namespace longgen {
 namespace {
 
+constexpr StepField kLoss = {"loss", "train/loss"}, kAlignLoss = {"align_loss", "train/align_loss"};
+
 /// Calls visit(field, value) for every number that the record has.
 template <typename Visit>
 void for_each_number(const StepRecord& record, Visit&& visit) {
-  visit(StepField{"loss", "train/loss"}, record.loss);
+  visit(record.aligns ? kAlignLoss : kLoss, record.loss);
   visit(StepField{"learning_rate", "train/learning_rate"}, record.learning_rate);
   visit(StepField{"grad_norm", "train/grad_norm"}, record.grad_norm);
   visit(StepField{"tokens", "train/tokens"}, record.tokens);
   visit(StepField{"tokens_per_s", "train/tokens_per_s"}, record.tokens_per_s);
   visit(StepField{"seconds", "train/seconds"}, record.seconds);
   visit(StepField{"memory_bytes", "train/memory_bytes"}, record.memory_bytes);
+  if (record.distill_loss) {
+    visit(StepField{"distill_loss", "train/distill_loss"}, *record.distill_loss);
+  }
   if (record.eval_loss) visit(StepField{"eval_loss", "eval/loss"}, *record.eval_loss);
 }
 
 }  // namespace
 
 std::vector<StepField> step_fields() {
-  std::vector<StepField> fields;
-  for_each_number({.eval_loss = 0}, [&](StepField field, auto) { fields.push_back(field); });
+  std::vector<StepField> fields = {kAlignLoss};
+  for_each_number({.distill_loss = 0, .eval_loss = 0},
+                  [&](StepField field, auto) { fields.push_back(field); });
   return fields;
 }
 

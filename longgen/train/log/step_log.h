@@ -16,13 +16,15 @@ namespace longgen {
 struct StepRecord {
   int64_t step = 0;
   double loss = 0;
+  bool aligns = false;  ///< the loss is that of alignment
   double learning_rate = 0;
   double grad_norm = 0;
   int64_t tokens = 0;  ///< of the run so far
   double tokens_per_s = 0;
   double seconds = 0;  ///< of this step
   int64_t memory_bytes = 0;
-  std::optional<double> eval_loss = std::nullopt;  ///< where it was measured
+  std::optional<double> distill_loss = std::nullopt;  ///< where there is a teacher
+  std::optional<double> eval_loss = std::nullopt;     ///< where it was measured
 };
 
 /// A number of a step: its field in metrics.jsonl, and its tag in TensorBoard.

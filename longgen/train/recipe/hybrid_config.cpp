@@ -37,13 +37,16 @@ ModelConfig hybrid_config(const Recipe& recipe) {
         [&] { return parse_layer_plan(wanted.layers, "sink", model); });
   named(recipe, "architecture.sparse",
         [&] { return parse_layer_plan(wanted.layers, wanted.sparse, model); });
-  return named(recipe, "architecture.rope", [&] {
-    return make_hybrid(model, {.layers = wanted.layers,
-                               .sparse = wanted.sparse,
-                               .context = wanted.context,
-                               .rope = wanted.rope,
-                               .purpose = RopePurpose::kTraining});
-  });
+  HybridOptions options = {.layers = wanted.layers,
+                           .sparse = wanted.sparse,
+                           .context = wanted.context,
+                           .rope = wanted.rope,
+                           .purpose = RopePurpose::kTraining};
+  const ModelConfig hybrid =
+      named(recipe, "architecture.rope", [&] { return make_hybrid(model, options); });
+  if (wanted.sparse_rope == SparseRope::extended) return hybrid;
+  options.sparse_rope = wanted.sparse_rope;
+  return named(recipe, "architecture.sparse_rope", [&] { return make_hybrid(model, options); });
 }
 
 }  // namespace longgen

@@ -96,7 +96,8 @@ std::string dump_recipe(const Recipe& recipe) {
   std::string text, open_section;
   for_each(recipe, [&](const Key& key, const auto& value, const auto& rule) {
     const bool absent = (key.name == "train.steps" && recipe.train.steps == 0) ||
-                        (key.name == "train.tokens" && recipe.train.tokens == 0);
+                        (key.name == "train.tokens" && recipe.train.tokens == 0) ||
+                        (key.name == "train.teacher" && !recipe.train.distils());
     if (absent) return;
     const size_t dot = key.name.find('.');
     const std::string section(key.name.substr(0, dot));

@@ -36,6 +36,7 @@ struct Recipe {
     std::string sparse = "sink";        ///< for parse_layer_plan(), not checked here
     int64_t context = 0;                ///< tokens
     RopeChange rope;
+    SparseRope sparse_rope = SparseRope::extended;
     bool operator==(const Architecture&) const = default;
   } architecture;
 
@@ -68,9 +69,19 @@ struct Recipe {
     NumberFormat states = NumberFormat::float32;
     Recomputation recompute = Recomputation::layers;
     Offloading offload = Offloading::none;
+    std::string teacher;          ///< "": none; "self", or the directory of a model
+    double distill_share = 0;     ///< of the loss; the teacher's part
+    int64_t align_steps = 0;      ///< of the first stage; 0: there is none
+    double answer_weight = 1;     ///< of tokens that are marked as answers
+    double far_weight = 0;        ///< largest weight of tokens that far context helps; 0: off
     int64_t loss_chunk_rows = 0;  ///< 0: what suits the device (kChunkRowsOfDevice)
     int64_t seed = 0;             ///< of whatever training draws besides the order of the samples
     int64_t threads = 0;          ///< 0: all cores
+
+    bool distils() const { return !teacher.empty(); }
+    bool teacher_is_self() const { return teacher == "self"; }
+    /// Whether the teacher is another model than the one that is trained.
+    bool has_teacher_directory() const { return distils() && !teacher_is_self(); }
     bool operator==(const Train&) const = default;
   } train;
 

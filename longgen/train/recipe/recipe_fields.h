@@ -64,6 +64,8 @@ inline constexpr double kMinEps = 1e-16;
 inline constexpr double kMaxBeta = 0.999999;
 inline constexpr double kMinLearningRate = 1e-12;
 inline constexpr double kMinClipNorm = 1e-6;
+/// A token that counts more often than this alone decides a step.
+inline constexpr double kMaxTokenWeight = 1000;
 
 /// Calls visit(Key, member, rule) for every key in the order of the file. R is Recipe or const
 /// Recipe.
@@ -78,6 +80,7 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"architecture.context"}, r.architecture.context,
         Count{kMinLength, config_limits::kMaxContext});
   visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
+  visit(Key{"architecture.sparse_rope"}, r.architecture.sparse_rope, kSparseRopes);
 
   visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});
   visit(Key{"data.sequence_length"}, r.data.sequence_length, Count{kMinLength, kMaxLength});
@@ -105,6 +108,12 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"train.states"}, r.train.states, kNumberFormats);
   visit(Key{"train.recompute", kFree}, r.train.recompute, kRecomputations);
   visit(Key{"train.offload", kFree}, r.train.offload, kOffloadings);
+  visit(Key{"train.teacher"}, r.train.teacher, Text{});
+  visit(Key{"train.distill_share"}, r.train.distill_share, Number{0, 1});
+  visit(Key{"train.align_steps"}, r.train.align_steps, Count{0, kMaxSteps});
+  visit(Key{"train.answer_weight"}, r.train.answer_weight, Number{0, kMaxTokenWeight});
+  visit(Key{"train.far_weight"}, r.train.far_weight,
+        Number{.low = 0, .high = kMaxTokenWeight, .smallest = 1});
   visit(Key{"train.loss_chunk_rows"}, r.train.loss_chunk_rows, Count{0, kMaxLength});
   visit(Key{"train.seed"}, r.train.seed, Count{0, INT64_MAX});
   visit(Key{"train.threads", kFree}, r.train.threads, Count{0, kMaxThreads});

@@ -17,6 +17,7 @@ namespace {
 using namespace recipe_fields;
 
 constexpr int64_t kMaxBytes = 1 << 20;
+constexpr double kDefaultDistillShare = 0.5;
 
 // toml++ calls itself once for each part of a dotted key, and limits only the nesting of values (to
 // 256): a.a.a... in a line of 64 KiB would overflow the stack. A key cannot go on in the next line.
@@ -191,6 +192,9 @@ void check_steps(Recipe& recipe) {
   LG_CHECK(train.warmup_steps <= total, recipe.where("train.warmup_steps"),
            ": expected at most the total number of steps, ", total, ", found ", train.warmup_steps,
            ".");
+  LG_CHECK(train.align_steps < total, recipe.where("train.align_steps"),
+           ": expected less than the total number of steps, ", total, ", found ", train.align_steps,
+           ".");
 }
 
 void check_decay(const Recipe& recipe) {
@@ -218,6 +222,18 @@ void check_offload(const Recipe& recipe) {
       "\"layer_inputs\".");
 }
 
+void check_teacher_share(Recipe& recipe) {
+  Recipe::Train& train = recipe.train;
+  const bool is_given = recipe.origins.places.contains("train.distill_share");
+  if (train.distils() && !is_given) train.distill_share = kDefaultDistillShare;
+  LG_CHECK(train.distils() || train.distill_share == 0, recipe.where("train.distill_share"),
+           ": expected 0 without a train.teacher, found ", train.distill_share,
+           ". Set train.teacher to \"self\" or to a model's directory, or remove this.");
+  LG_CHECK(!train.distils() || train.distill_share > 0, recipe.where("train.distill_share"),
+           ": expected more than 0 with a train.teacher, found 0: nothing would be learnt from it. "
+           "Remove train.teacher, or give a share.");
+}
+
 }  // namespace
 
 Recipe parse_recipe(std::string_view text, const std::string& source,
@@ -236,6 +252,7 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
   check_decay(recipe);
   check_states(recipe);
   check_offload(recipe);
+  check_teacher_share(recipe);
   return recipe;
 }
 

@@ -47,6 +47,9 @@ TEST(LayerPlan, ClassesOfLayers) {
   EXPECT_EQ(plan.for_context(513), plan);
   EXPECT_EQ(plan.for_context(512), LayerPlan::hybrid(6, {0, 1, 4, 5}, Pattern::sparse(1, 2)));
   EXPECT_EQ(hybrid.with_windows({}, 0), hybrid);
+  EXPECT_EQ(
+      plan.without_sparse(),
+      LayerPlan::hybrid(6, {0, 1, 2, 3, 4, 5}, Pattern::sparse(1, 2)).with_windows({0, 5}, 512));
   // Any number of classes; the order in which they came says nothing.
   const LayerPlan more = plan.with_windows({2}, 100).with_pattern({3}, Pattern::sparse(1, 4));
   EXPECT_EQ(more.num_classes(), 5);
@@ -210,6 +213,50 @@ TEST(Convert, RopeChoices) {
                "is full attention. Expected a sparse pattern");
   EXPECT_ERROR(make_hybrid(model, {.layers = "some"}), "Expected middle:A/B");
   EXPECT_FALSE(make_hybrid(model, {.layers = "all"}).is_hybrid());
+}
+
+TEST(Convert, SparseLayersMayKeepTheOriginalRope) {
+  const ModelConfig model = parse(tiny_json(3));
+  const auto original = [](HybridOptions options) {
+    options.sparse_rope = SparseRope::original;
+    return options;
+  };
+  const ModelConfig hybrid = make_hybrid(model, original({.context = 4096}));
+  EXPECT_EQ(hybrid.sparse_rope, model.rope);
+  EXPECT_GT(hybrid.rope.base, 60000);
+  EXPECT_EQ(describe_rope_change(model, hybrid),
+            describe_rope_change(model.rope, hybrid.rope) + "; base 10,000 in sparse layers");
+  // It stands in config.json, and is still there after another conversion.
+  const std::string text = dump_model_config(hybrid);
+  const ModelConfig back = parse_model_config(text, "again");
+  EXPECT_EQ(back.sparse_rope, hybrid.sparse_rope);
+  EXPECT_EQ(Json::parse(text)["longgen"]["sparse_rope"],
+            (Json{{"rope_type", "default"}, {"rope_theta", 10000.0}}));
+  EXPECT_EQ(make_hybrid(back, original({.context = 8192})).sparse_rope, model.rope);
+  // Otherwise there is none, and config.json is what it was without the option.
+  EXPECT_FALSE(make_hybrid(back, {.context = 4096}).sparse_rope);
+  EXPECT_EQ(dump_model_config(make_hybrid(back, {.context = 4096})),
+            dump_model_config(make_hybrid(model, {.context = 4096})));
+  EXPECT_FALSE(make_hybrid(model, original({.context = 512})).sparse_rope);  // nothing is extended
+  EXPECT_ERROR(make_hybrid(model, original({.layers = "all", .context = 4096})),
+               "[convert] sparse RoPE original: expected sparse layers, found none.");
+}
+
+TEST(Convert, TheOriginalRopeIsFoundBehindEarlierConversions) {
+  const HybridOptions longer = {.context = 4096, .sparse_rope = SparseRope::original};
+  const RopeChange yarn = {.kind = RopeChange::Kind::kYarn};
+  const ModelConfig model = parse(tiny_json(3));
+  const ModelConfig once = make_hybrid(model, {.context = 1024, .rope = yarn});
+  EXPECT_EQ(make_hybrid(once, longer).sparse_rope, model.rope);
+  const ModelConfig native = parse(
+      with("rope_scaling",
+           {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 128}}));
+  EXPECT_EQ(make_hybrid(native, longer).sparse_rope, native.rope);
+  const ModelConfig grown = make_hybrid(native, {.context = 1024});
+  EXPECT_EQ(make_hybrid(grown, longer).sparse_rope, native.rope);
+  const ModelConfig back =
+      parse_model_config(dump_model_config(make_hybrid(native, longer)), "again");
+  EXPECT_EQ(back.sparse_rope, native.rope);
 }
 
 TEST(Convert, NothingThatTheReaderOfConfigJsonRefuses) {

@@ -47,6 +47,23 @@ TEST(Decoder, AWindowOverEverythingIsFullAttention) {
   EXPECT_GT(max_difference(logits(tiny_decoder(hybrid("sink=0,window=1")), tokens), full), 0.01);
 }
 
+TEST(Decoder, SparseLayersMayTurnByARopeOfTheirOwn) {
+  const at::Tensor tokens = ids(300);
+  const auto of = [&](const char* pattern, double full_base, std::optional<double> sparse_base) {
+    ModelConfig config = parse(with("initializer_range", 0.15));
+    config.layers = LayerPlan::hybrid(3, {}, Pattern::parse(pattern)).with_pattern({1}, Pattern());
+    config.rope.base = full_base;
+    if (sparse_base) config.sparse_rope = RopeConfig{.base = *sparse_base};
+    return logits({config, random_weights(config, at::kFloat, 7)}, tokens);
+  };
+  const char* everything = "sink=0,window=5";
+  const at::Tensor both = of(everything, 5e5, 5e5);
+  EXPECT_TRUE(at::equal(both, of(everything, 5e5, {})));
+  const at::Tensor own = of(everything, 5e5, 1e4);
+  EXPECT_GT(max_difference(own, of(everything, 5e5, {})), 0.01);
+  EXPECT_GT(max_difference(own, of(everything, 1e4, {})), 0.01);  // the full layer keeps its base
+}
+
 TEST(Decoder, PackedDocumentsAreDocumentsOneByOne) {
   const at::Tensor tokens = ids(200);
   const Decoder decoder = tiny_decoder(hybrid("sink=1,window=1"));

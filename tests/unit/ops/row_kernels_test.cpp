@@ -198,6 +198,39 @@ TEST_P(RowKernelsTest, CrossEntropyAndItsGradient) {
   }
 }
 
+TEST_P(RowKernelsTest, DistillationAndItsGradient) {
+  constexpr float kShare = 0.25;
+  for (const int64_t n : {1, 3, 17, 65, 4097, 20000}) {
+    const auto x = random(kRows * n, 5), y = random(kRows * n, 5);
+    std::vector<float> logits = x;
+    const std::vector<int64_t> targets = {n - 1, -1, n / 2};
+    std::vector<double> losses(kRows), divergences(kRows);
+    kernels().distillation({false, n, logits.data(), y.data(), targets.data(), kShare,
+                            losses.data(), divergences.data(), true},
+                           0, kRows);
+    for (int64_t r = 0; r < kRows; ++r) {
+      double sum = 0, teacher_sum = 0, divergence = 0;
+      for (int64_t i = r * n; i < r * n + n; ++i) {
+        sum += std::exp(double{x[i]}), teacher_sum += std::exp(double{y[i]});
+      }
+      const bool has_target = targets[r] >= 0;
+      for (int64_t i = 0; i < n && has_target; ++i) {
+        const double p = std::exp(double{x[r * n + i]}) / sum;
+        const double q = std::exp(double{y[r * n + i]}) / teacher_sum;
+        divergence += q * std::log(q / p);
+        const double truth = p - kShare * q - (i == targets[r] ? 1 - kShare : 0);
+        ASSERT_NEAR(logits[r * n + i], truth, (p + q) * 32 * kSpacing + std::abs(truth) * kSpacing)
+            << n << " " << i;
+      }
+      EXPECT_NEAR(losses[r], has_target ? std::log(sum) - x[r * n + targets[r]] : 0, 1e-6) << n;
+      EXPECT_NEAR(divergences[r], divergence, 1e-6 * (1 + divergence)) << n;
+      if (!has_target) {
+        EXPECT_EQ(logits[r * n], 0);
+      }
+    }
+  }
+}
+
 /// 1 times `factor`, as it is stored in bf16.
 float through_bf16_store(const RowKernels& kernels, float factor) {
   const std::vector<c10::BFloat16> x = {1.0F, 0.0F};

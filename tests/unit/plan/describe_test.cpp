@@ -101,6 +101,10 @@ TEST(DescribeTest, RopeScalingIsNamed) {
             "base 500,000, llama3 scaling by 8 from 8,192; base 10,000 in layers with a window");
   EXPECT_EQ(model_to_json(config)["rope"]["window_base"], 1e4);
   config.window_rope = std::nullopt;
+  config.sparse_rope = RopeConfig{.base = 2e4};
+  EXPECT_EQ(rope(), "base 500,000, llama3 scaling by 8 from 8,192; base 20,000 in sparse layers");
+  EXPECT_EQ(model_to_json(config)["rope"]["sparse_base"], 2e4);
+  config.sparse_rope = std::nullopt;
   config.rope.scaling = RopeConfig::Scaling::yarn;
   EXPECT_EQ(rope(), "base 500,000, yarn scaling by 8 from 8,192");
   config.rope.scaling = RopeConfig::Scaling::linear;

@@ -71,6 +71,52 @@ TEST(PlanTest, KvSavingsOfThePaperAt128K) {
   EXPECT_EQ(plan.full.kv.held, int64_t{64} << 30);
 }
 
+TEST(PlanTest, ATeacherCostsAForwardPassAndWhatItHolds) {
+  const PlanRequest without = request_for("llama2-7b", 131072);
+  const Plan plain = make_plan(without);
+  PlanRequest with = without;
+  ModelConfig full = with.config;
+  full.layers = full.layers.without_sparse();
+  with.training.objective = {.teacher = std::make_shared<const ModelConfig>(full),
+                             .teacher_is_self = true};
+  const Plan self = make_plan(with);
+  // A full model has nothing to learn from itself.
+  EXPECT_EQ(self.full.training, plain.full.training);
+  EXPECT_EQ(self.full.training_memory, plain.full.training_memory);
+  const Flops forward = forward_flops(full, full.layers, 0, 131072, 131072);
+  EXPECT_EQ(self.hybrid->training.objective, forward);
+  EXPECT_DOUBLE_EQ(self.hybrid->training.total(), plain.hybrid->training.total() + forward.total());
+  EXPECT_GT(self.hybrid->training_seconds, plain.hybrid->training_seconds);
+  const MemoryPlan &memory = self.hybrid->training_memory, &before = plain.hybrid->training_memory;
+  const int64_t hidden = int64_t{131072} * 4096 * 2, chunk = 512 * int64_t{32000} * 2;
+  EXPECT_EQ(memory.bytes("teacher"), hidden);
+  EXPECT_EQ(memory.bytes("loss"), before.bytes("loss") + chunk);
+  EXPECT_EQ(memory.total_bytes(), before.total_bytes() + hidden + chunk);
+  EXPECT_TRUE(contains(to_text(self), "recompute layers, its own teacher\n"));
+  EXPECT_TRUE(contains(to_text(self), "\n  teacher                           0 B    1.00 GiB"));
+  // Another model brings its weights, and teaches both.
+  with.training.objective.teacher_is_self = false;
+  const Plan other = make_plan(with);
+  EXPECT_EQ(other.hybrid->training_memory.bytes("teacher"), hidden + 2 * plain.parameters.total());
+  EXPECT_EQ(other.full.training.objective, forward);
+  EXPECT_EQ(to_json(other)["full"]["flops"]["training_objective"]["total"], forward.total());
+  with.training.objective.teacher = std::make_shared<const ModelConfig>(preset("llama3-8b"));
+  EXPECT_EQ(error_of([&] { make_plan(with); }),
+            "[plan] teacher: expected a vocabulary of 32,000 tokens, that of the model, found "
+            "128,256.");
+}
+
+TEST(PlanTest, FarWeightsCostAPassThatSeesNothingFar) {
+  PlanRequest request = request_for("llama2-7b", 131072, "blocksparse");
+  request.training.objective.far_weight = true;
+  const Plan plan = make_plan(request);
+  const LayerPlan near = LayerPlan::hybrid(32, {}, Pattern::parse("sink"));
+  const Flops pass = forward_flops(request.config, near, 0, 131072, 2 * 131072);
+  EXPECT_EQ(plan.hybrid->training.objective, pass);
+  EXPECT_EQ(plan.full.training.objective, pass);  // its sparse pattern is the default
+  EXPECT_EQ(pass.full_attention, 0);
+}
+
 TEST(PlanTest, SpeedupsOfThePaperAreWithinTheClosedForms) {
   const Plan plan = make_plan(request_for("llama2-7b", 131072));
   EXPECT_GT(plan.full.prefill.total() / plan.hybrid->prefill.total(), 1.67);

@@ -279,5 +279,27 @@ TEST_F(RecipeFileTest, FilesAreNamedByTheirPath) {
   EXPECT_TRUE(contains(error_of([&] { load_recipe(dir_ / "large.toml"); }), "at most 1048576"));
 }
 
+TEST(RecipeErrorsTest, AlignmentIsNotAllOfARun) {
+  EXPECT_EQ(set_message({"train.align_steps=10"}),
+            "--set train.align_steps=10: expected less than the total number of steps, 10, found "
+            "10.");
+  EXPECT_EQ(set_message({"train.align_steps=9"}), "");
+}
+
+TEST(RecipeErrorsTest, AShareNeedsATeacherAndATeacherAShare) {
+  EXPECT_EQ(message_of("distill_share", "0.5"),
+            "r.toml: line 10: train.distill_share: expected 0 without a train.teacher, found 0.5. "
+            "Set train.teacher to \"self\" or to a model's directory, or remove this.");
+  EXPECT_EQ(set_message({"train.teacher=self", "train.distill_share=0"}),
+            "--set train.distill_share=0: expected more than 0 with a train.teacher, found 0: "
+            "nothing would be learnt from it. Remove train.teacher, or give a share.");
+  EXPECT_EQ(set_message({"train.teacher=self", "train.distill_share=1.5"}),
+            "--set train.distill_share=1.5: expected a number from 0 to 1, found 1.5.");
+  EXPECT_EQ(message_of("teacher", "\"\""),
+            "r.toml: line 10: train.teacher: expected a string, found an empty one.");
+  EXPECT_EQ(message_of("far_weight", "0.5"),
+            "r.toml: line 10: train.far_weight: expected 0 or a number from 1 to 1000, found 0.5.");
+}
+
 }  // namespace
 }  // namespace longgen

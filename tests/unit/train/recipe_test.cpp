@@ -45,7 +45,7 @@ TEST(RecipeTest, DefaultsFillWhatIsNotGiven) {
 TEST(RecipeTest, EveryKeyIsRead) {
   const Recipe recipe = parse_recipe(R"(
     model = { path = "a b", output = "größe" }
-    architecture = { layers = [3, 1, 5], sparse = "sink=2,window=8,stride=4", context = "32K", rope = 5e5 }
+    architecture = { layers = [3, 1, 5], sparse = "sink=2,window=8,stride=4", context = "32K", rope = 5e5, sparse_rope = "original" }
     data = { path = "d", sequence_length = "16k", packing = "whole", mask = "none", seed = 9223372036854775807 }
     [train]
     batch_size = 8
@@ -65,6 +65,11 @@ TEST(RecipeTest, EveryKeyIsRead) {
     states = "bfloat16"
     recompute = "layers_keep_attention"
     offload = "layer_inputs"
+    teacher = "a teacher"
+    distill_share = 0.75
+    align_steps = 6
+    answer_weight = 4
+    far_weight = 5.5
     loss_chunk_rows = 7
     seed = 3
     threads = 2
@@ -81,8 +86,11 @@ TEST(RecipeTest, EveryKeyIsRead) {
                                      "all.toml");
   Recipe want;
   want.model = {"a b", "größe"};
-  want.architecture = {
-      "3,1,5", "sink=2,window=8,stride=4", 32768, {RopeChange::Kind::kBase, 500000}};
+  want.architecture = {"3,1,5",
+                       "sink=2,window=8,stride=4",
+                       32768,
+                       {RopeChange::Kind::kBase, 500000},
+                       SparseRope::original};
   want.data = {"d", 16384, PackingMode::whole, DocumentMask::none, INT64_MAX};
   want.train = {.batch_size = 8,
                 .accumulation = 4,
@@ -101,6 +109,11 @@ TEST(RecipeTest, EveryKeyIsRead) {
                 .states = NumberFormat::bfloat16,
                 .recompute = Recomputation::layers_keep_attention,
                 .offload = Offloading::layer_inputs,
+                .teacher = "a teacher",
+                .distill_share = 0.75,
+                .align_steps = 6,
+                .answer_weight = 4,
+                .far_weight = 5.5,
                 .loss_chunk_rows = 7,
                 .seed = 3,
                 .threads = 2};
@@ -130,6 +143,7 @@ TEST(RecipeTest, DumpReadsBackAsTheSameRecipe) {
            {"architecture.rope=yarn", "train.schedule=constant", "train.recompute=none"},
            {"architecture.rope=keep", "data.packing=whole", "log.tensorboard=false"},
            {"architecture.rope=1234567.891", "train.learning_rate=1.2345678901234567e-12"},
+           {"train.teacher=self", "train.far_weight=5", "architecture.sparse_rope=original"},
            {R"(model.path=quo"te\back)", "model.output=日本 \xF0\x9F\x98\x80", "data.path=# ["},
        }) {
     const Recipe recipe = smallest(overrides);
@@ -138,7 +152,9 @@ TEST(RecipeTest, DumpReadsBackAsTheSameRecipe) {
     EXPECT_EQ(back, recipe) << text;
     EXPECT_EQ(dump_recipe(back), text);
     EXPECT_EQ(recipe_hash(back), recipe_hash(recipe));
-    EXPECT_EQ(back.origins.places.size(), recipe_keys().size() - 1) << "not complete:\n" << text;
+    const size_t num_absent = recipe.train.distils() ? 1 : 2;  // steps or tokens; the teacher
+    EXPECT_EQ(back.origins.places.size(), recipe_keys().size() - num_absent) << "not complete:\n"
+                                                                             << text;
   }
 }
 
@@ -183,6 +199,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                       "log.tensorboard"};
   const std::map<std::string, std::string> other = {{"architecture.context", "8192"},
                                                     {"architecture.rope", "keep"},
+                                                    {"architecture.sparse_rope", "original"},
                                                     {"data.sequence_length", "1024"},
                                                     {"data.packing", "whole"},
                                                     {"data.mask", "none"},
@@ -192,6 +209,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                                     {"train.recompute", "none"},
                                                     {"train.offload", "layer_inputs"},
                                                     {"log.tensorboard", "false"},
+                                                    {"train.far_weight", "5"},
                                                     {"train.tokens", "90000"}};
   std::set<std::string> hashes = {recipe_hash(base)};
   for (const std::string& key : recipe_keys()) {
@@ -200,6 +218,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                           (value == other.end() ? "0.5" : value->second)};
     // These take no 0.5.
     if (key == "train.accumulation") overrides = {"train.batch_size=2", "train.accumulation=2"};
+    if (key == "train.distill_share") overrides = {"train.teacher=self", key + "=0.25"};
     if (key == "train.states") overrides = {"train.precision=bfloat16", "train.states=bfloat16"};
     for (const char* ending : {"steps", "seed", "every", "keep", "sequences", "threads", "_rows"}) {
       if (key.ends_with(ending)) overrides = {key + "=3"};
@@ -290,7 +309,8 @@ TEST(RecipeTest, TheDocumentationHasEveryKeyAndItsDefault) {
   const std::set<std::string> in_words = {
       "model.path",           "model.output",         "data.path",
       "train.steps",          "architecture.context", "train.tokens",
-      "data.sequence_length", "train.warmup_steps"};
+      "data.sequence_length", "train.warmup_steps",   "train.teacher",
+      "train.distill_share"};
   for (const std::string& key : keys) {
     ASSERT_TRUE(rows.contains(key)) << key << " is not in docs/recipes.md";
     const std::vector<std::string>& cells = rows.at(key);

@@ -114,6 +114,38 @@ TEST_F(Resume, FromEveryCheckpointTheWeightsAreTheSame) {
   }
 }
 
+TEST_F(Resume, WithATeacherAndWeightsTheWeightsAreTheSameToo) {
+  write_tiny_model(dir_ / "teacher", tiny_config(), 2);
+  for (const std::string& teacher : {std::string("self"), (dir_ / "teacher").string()}) {
+    const Names recipe = {"train.teacher=" + teacher, "train.distill_share=0.5",
+                          "train.far_weight=4",       "train.accumulation=2",
+                          "train.precision=bfloat16", "architecture.sparse_rope=original",
+                          "data.sequence_length=200", "train.align_steps=3"};
+    const std::string expected = uninterrupted(recipe);
+    run(kForce, recipe);
+    EXPECT_TRUE(weights_file(run_dir()) == expected) << teacher;
+    const auto losses = metric(run_dir(), "distill_loss");
+    EXPECT_EQ(losses.size(), 3u);
+    go_back_to(2);  // within alignment
+    EXPECT_TRUE(run(kResume, recipe).finished);
+    EXPECT_TRUE(weights_file(run_dir()) == expected) << teacher;
+    EXPECT_EQ(metric(run_dir(), "distill_loss"), losses);
+  }
+}
+
+TEST_F(Resume, AnotherTeacherIsAnotherRun) {
+  write_tiny_model(dir_ / "teacher", tiny_config(), 2);
+  const Names recipe = {"train.teacher=" + (dir_ / "teacher").string(), "architecture.context=256"};
+  run(kNew, recipe);
+  go_back_to(4);
+  write_tiny_model(dir_ / "teacher", tiny_config(), 3);
+  EXPECT_TRUE(contains(error(kResume, recipe), "\n  the files of train.teacher have changed\n"));
+  const std::string none = error(kResume, {"architecture.context=256"});
+  EXPECT_TRUE(
+      contains(none, "train.teacher: \"" + (dir_ / "teacher").string() + "\" before, \"\" now\n"));
+  EXPECT_FALSE(contains(none, "the files of train.teacher"));
+}
+
 TEST_F(Resume, AStoppedRunSavesAndGoesOn) {
   const Names recipe = {"train.steps=80", "save.every=0"};
   const std::string expected = uninterrupted(recipe);

@@ -90,8 +90,94 @@ TEST_F(Trainer, TheFirstLossAndGradientAreThoseOfTheFirstSamples) {
   const Decoder decoder(load_model_config(dir_ / "run" / "model"),
                         load_model(dir_ / "model").weights());
   const double loss =
-      loss_of(decoder, make_batch(samples, DocumentMask::documents), 100) / num_targets(samples);
+      loss_of(decoder, make_batch(samples, DocumentMask::documents), 100).cross_entropy /
+      num_targets(samples);
   EXPECT_NEAR(metric(dir_ / "run", "loss")[0].get<double>(), loss, 1e-6 * loss);
+}
+
+TEST_F(Trainer, ATeachersPartStandsApartAndTheHeldOutLossStaysTheCrossEntropy) {
+  write_dataset(dir_ / "data", dir_ / "model", documents(60, 30), 0.3);
+  const std::vector<std::string> still = {"train.steps=1", "train.learning_rate=0", "eval.every=1",
+                                          "train.warmup_steps=0"};
+  run(still);
+  const auto loss = metric(dir_ / "run", "loss"), held_out = metric(dir_ / "run", "eval_loss");
+  EXPECT_TRUE(metric(dir_ / "run", "distill_loss").empty());
+  auto distilled = still;
+  distilled.insert(distilled.end(), {"train.teacher=self", "train.distill_share=1"});
+  run(distilled);
+  EXPECT_EQ(metric(dir_ / "run", "eval_loss"), held_out);
+  EXPECT_NEAR(metric(dir_ / "run", "loss")[0].get<double>(), loss[0].get<double>(), 1e-6);
+  const auto divergence = metric(dir_ / "run", "distill_loss")[0].get<double>();
+  EXPECT_GT(divergence, 0);
+  EXPECT_LT(divergence, loss[0].get<double>());
+}
+
+TEST_F(Trainer, ATeacherBringsTheStudentNearer) {
+  const auto divergences = [&](const char* share) {
+    run({"train.teacher=self", std::string("train.distill_share=") + share, "train.steps=30",
+         "train.learning_rate=0.003"});
+    const auto all = metric(dir_ / "run", "distill_loss");
+    return std::pair(all.front().get<double>(), all.back().get<double>());
+  };
+  const auto with = divergences("1"), hardly = divergences("0.001");
+  EXPECT_EQ(with.first, hardly.first);
+  EXPECT_LT(with.second, hardly.second);
+}
+
+TEST_F(Trainer, TeachersThatCannotTeachAreRefusedWithWhatDiffers) {
+  const fs::path teacher = dir_ / "teacher";
+  const std::string key = "train.teacher=" + teacher.string();
+  EXPECT_TRUE(contains(error({key}), "--set train.teacher="));  // it is not there
+  Json json = tiny_config();
+  json["vocab_size"] = 300;
+  write_tiny_model(teacher, json, 1);
+  EXPECT_TRUE(contains(error({key}),
+                       ": expected a vocabulary of 257 tokens, that of model.path, "
+                       "found 300."));
+  write_tiny_model(teacher, tiny_config(), 1);
+  EXPECT_TRUE(contains(error({key, "data.sequence_length=300"}),
+                       ": expected a context of at least 300 tokens, data.sequence_length, found "
+                       "256. Convert it first"));
+  Json tokenizer = byte_tokenizer();
+  tokenizer["added_tokens"][0]["content"] = "<|stop|>";
+  write_file(teacher / "tokenizer.json", tokenizer.dump());
+  EXPECT_TRUE(contains(error({key}), ": its tokenizer is not that of model.path, " +
+                                         (dir_ / "model").string() +
+                                         ". A teacher speaks of the same tokens."));
+  EXPECT_TRUE(
+      contains(error({"train.teacher=self", "architecture.layers=all"}),
+               "--set train.teacher=self: expected a model with sparse layers, found none"));
+  write_tiny_model(teacher, tiny_config(), 1,
+                   [](ModelWeights& weights) { weights.final_norm_E[3] = kNaN; });
+  EXPECT_TRUE(contains(error({key}), "Nothing can be learnt from these"));
+  EXPECT_TRUE(contains(error({"train.teacher=" + (dir_ / "run" / "model").string()}),
+                       "expected a directory outside of what the run writes"));
+}
+
+TEST_F(Trainer, AlignmentComesFirstAndChangesTheSparseLayersAttentionAlone) {
+  const std::vector<std::string> recipe = {
+      "train.steps=30",          "train.align_steps=29", "train.learning_rate=0.003",
+      "train.schedule=constant", "save.every=29",        "log.every=1"};
+  const TrainSummary summary = run(recipe);
+  const auto losses = metric(dir_ / "run", "align_loss");
+  ASSERT_EQ(losses.size(), 29u);
+  EXPECT_LT(losses[28].get<double>(), 0.9 * losses[0].get<double>());
+  EXPECT_EQ(metric(dir_ / "run", "loss").size(), 1u);
+  EXPECT_EQ(summary.first_loss, summary.last_loss);
+  EXPECT_GT(summary.first_loss, 3);
+  const auto aligned =
+      load_model(dir_ / "run" / "checkpoints" / "step-00000029").weights().parameters();
+  const auto before = original();
+  for (size_t i = 0; i < before.size(); ++i) {
+    const std::string& name = before[i].name;
+    const bool is_sparse = name.starts_with("layers.0.") || name.starts_with("layers.2.");
+    const bool is_attention =
+        name.ends_with(".qkv") || name.ends_with(".output") || name.ends_with(".attention_norm");
+    EXPECT_EQ(at::equal(aligned[i].tensor, before[i].tensor), !(is_sparse && is_attention)) << name;
+  }
+  EXPECT_TRUE(contains(error({"train.align_steps=2", "architecture.layers=all"}),
+                       "--set train.align_steps=2: expected 0 for a model without sparse layers, "
+                       "found 2."));
 }
 
 TEST_F(Trainer, OnAGpuOnlyBfloat16IsTaken) {
@@ -349,7 +435,8 @@ TEST_F(Trainer, MeasuresTheHeldOutLoss) {
   const Decoder decoder = load_model(dir_ / "run" / "model");
   const std::vector<Sample> samples = {packing.sample(0), packing.sample(1), packing.sample(2)};
   const double expected =
-      loss_of(decoder, make_batch(samples, DocumentMask::documents), 100) / num_targets(samples);
+      loss_of(decoder, make_batch(samples, DocumentMask::documents), 100).cross_entropy /
+      num_targets(samples);
   EXPECT_NEAR(metric(dir_ / "run", "eval_loss")[0].get<double>(), expected, 1e-5 * expected);
 }
 
