@@ -14,6 +14,15 @@ std::string rounded(double value, int digits) {
   return text;
 }
 
+std::function<WrappedPrompt(const std::string& prompt)> chat_wrap(const ChatTemplate& format) {
+  return [&format](const std::string& prompt) -> WrappedPrompt {
+    ChatRequest request{.add_generation_prompt = true};
+    request.messages.push_back(chat_message("user", prompt));
+    RenderedChat chat = format.render(request);
+    return {std::move(chat.text), std::move(chat.written)};
+  };
+}
+
 void check_paths(const EvalCommand& command) {
   for (const std::string& model : command.models) expect_model_directory(model);
   if (!command.out.empty()) try_report_folder(command.out);
@@ -42,9 +51,10 @@ void add_eval_options(CLI::App* app, EvalCommand& command) {
 
 void add_eval(CommandSet& commands) {
   CLI::App* const eval =
-      commands.add(CommandGroup::evaluation, "eval", "measure quality: perplexity, needle");
+      commands.add(CommandGroup::evaluation, "eval", "measure quality: perplexity, needle, suite");
   add_eval_perplexity(commands, eval);
   add_eval_needle(commands, eval);
+  add_eval_suite(commands, eval);
 }
 
 }  // namespace longgen

@@ -1,4 +1,4 @@
-// cli/eval.h: what the two commands of `longgen eval` share.
+// cli/eval.h: what the commands of `longgen eval` share.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "longgen/chat/chat_template.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/engine/session.h"
+#include "longgen/eval/needle.h"
 #include "longgen/eval/report.h"
 
 namespace longgen {
@@ -26,6 +28,10 @@ void add_eval_options(CLI::App* app, EvalCommand& command);
 
 void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
 void add_eval_needle(CommandSet& commands, CLI::App* eval);
+void add_eval_suite(CommandSet& commands, CLI::App* eval);
+
+/// Puts a prompt into the user's turn of the format, which must outlive what is returned.
+std::function<WrappedPrompt(const std::string& prompt)> chat_wrap(const ChatTemplate& format);
 
 std::string rounded(double value, int digits);
 /// Checks the paths before anything is loaded. Throws Error on a path that is no model directory

@@ -8,7 +8,6 @@
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
-#include "longgen/chat/chat_template.h"
 #include "longgen/cli/eval.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
@@ -78,12 +77,7 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
   std::optional<ChatTemplate> format;
   if (command.chat) {
     format = ChatTemplate::load(directory);
-    task_options.wrap = [&](const std::string& prompt) -> WrappedPrompt {
-      ChatRequest request{.add_generation_prompt = true};
-      request.messages.push_back(chat_message("user", prompt));
-      RenderedChat chat = format->render(request);
-      return {std::move(chat.text), std::move(chat.written)};
-    };
+    task_options.wrap = chat_wrap(*format);
   }
   NeedleRunOptions options = run_options(command);
   options.stop_tokens =

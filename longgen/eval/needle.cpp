@@ -60,16 +60,6 @@ void draw_key_and_answer(RandomStream& random, NeedleSample& sample) {
   sample.needle = needle_of(sample);
 }
 
-/// Returns the ids that the tokenizer's post-processor puts before a text. What it puts after one
-/// (EOS) has no place in a prompt that is to be continued.
-std::vector<int32_t> ids_before_text(const Tokenizer& tokenizer) {
-  const std::vector<int32_t> plain = tokenizer.encode("a");
-  std::vector<int32_t> ids = tokenizer.encode("a", {.add_special_tokens = true});
-  const auto text = std::search(ids.begin(), ids.end(), plain.begin(), plain.end());
-  ids.erase(text, ids.end());
-  return ids;
-}
-
 /// The first `size` bytes, with what the format wrote of them.
 WrappedPrompt beginning(const WrappedPrompt& prompt, size_t size) {
   WrappedPrompt part{prompt.text.substr(0, size), {}};
@@ -80,6 +70,14 @@ WrappedPrompt beginning(const WrappedPrompt& prompt, size_t size) {
 }
 
 }  // namespace
+
+std::vector<int32_t> ids_before_text(const Tokenizer& tokenizer) {
+  const std::vector<int32_t> plain = tokenizer.encode("a");
+  std::vector<int32_t> ids = tokenizer.encode("a", {.add_special_tokens = true});
+  const auto text = std::search(ids.begin(), ids.end(), plain.begin(), plain.end());
+  ids.erase(text, ids.end());
+  return ids;
+}
 
 /// Sentences of the haystack in order, and the tokens that the first 0, 1, ... of them take.
 struct NeedleTask::Passage {

@@ -88,6 +88,10 @@ class NeedleTask {
   mutable std::vector<int32_t> counts_;  // tokens of each sentence; 0: not counted, -1: left out
 };
 
+/// Returns the ids that the tokenizer's post-processor puts before a text (BOS). What it puts after
+/// one (EOS) has no place in a prompt that is to be continued.
+std::vector<int32_t> ids_before_text(const Tokenizer& tokenizer);
+
 /// Gives RULER's score: the share of the answers that the reply holds, whether in lower or upper
 /// case (of ASCII). Throws Error on no answers and on an empty one, which every reply would hold.
 double score_needle(std::string_view reply, std::span<const std::string> answers);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "longgen/base/json.h"
-#include "longgen/train/log/append_file.h"
+#include "longgen/base/append_file.h"
 
 namespace longgen {
 

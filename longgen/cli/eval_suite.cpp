@@ -1,0 +1,235 @@
+// longgen eval suite: the same items for all models, their scores, and how far models differ.
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "longgen/api/load.h"
+#include "longgen/api/stop_tokens.h"
+#include "longgen/base/check.h"
+#include "longgen/base/folder_lock.h"
+#include "longgen/base/host.h"
+#include "longgen/base/log.h"
+#include "longgen/base/nearest_name.h"
+#include "longgen/base/progress.h"
+#include "longgen/base/units.h"
+#include "longgen/chat/chat_template.h"
+#include "longgen/checkpoint/directory_hash.h"
+#include "longgen/cli/eval.h"
+#include "longgen/cli/interrupt.h"
+#include "longgen/cli/list_options.h"
+#include "longgen/cli/output.h"
+#include "longgen/device/gpu_memory.h"
+#include "longgen/eval/model_names.h"
+#include "longgen/eval/suite/run_task.h"
+#include "longgen/eval/suite/suite_report.h"
+#include "longgen/eval/tasks/short/short_tasks.h"
+#include "longgen/plan/table.h"
+#include "longgen/tokenizer/special_tokens.h"
+
+namespace longgen {
+namespace {
+
+constexpr const char* kUserTask = "jsonl:";
+
+struct SuiteCommand : EvalCommand {
+  std::vector<std::string> tasks;
+  std::string items;
+  int64_t samples = 0, shots = 0, max_kv = 0;
+  uint64_t seed = 42;
+  bool chat = false;
+};
+
+/// Puts groups apart. Throws Error on a name that is no task.
+std::vector<std::string> task_names(const SuiteCommand& command) {
+  std::vector<std::string> names, known = short_task_names();
+  known.insert(known.begin(), kShortGroup);
+  for (const std::string& name : command.tasks) {
+    if (name == kShortGroup) {
+      names.insert(names.end(), short_group().begin(), short_group().end());
+      continue;
+    }
+    LG_CHECK(
+        name.starts_with(kUserTask) || std::find(known.begin(), known.end(), name) != known.end(),
+        "--tasks: expected ", listed_names(known), ", or ", kUserTask, "FILE, found \"", name,
+        "\".", did_you_mean(name, known));
+    names.push_back(name);
+  }
+  return names;
+}
+
+/// The files of the short tasks: DIR/short where it is there, else DIR itself.
+fs::path short_folder(const SuiteCommand& command) {
+  const fs::path folder = fs::path(command.items) / kShortGroup;
+  return fs::is_directory(folder) ? folder : fs::path(command.items);
+}
+
+std::vector<SuiteTask> open_tasks(const SuiteCommand& command) {
+  std::vector<SuiteTask> tasks;
+  std::set<std::string> labels;
+  for (const std::string& name : task_names(command)) {
+    if (name.starts_with(kUserTask)) {
+      tasks.push_back(open_user_task(name.substr(std::string_view(kUserTask).size())));
+    } else {
+      LG_CHECK(!command.items.empty(), "the task ", name,
+               " reads its items from a folder: name it with --items DIR (docs/suites.md says what "
+               "it holds).");
+      tasks.push_back(
+          open_short_task(name, {.folder = short_folder(command), .shots = command.shots}));
+    }
+    tasks.back() = sampled(std::move(tasks.back()), command.samples, command.seed);
+    LG_CHECK(labels.insert(tasks.back().label()).second, "--tasks: ", tasks.back().label(),
+             " is named twice.");
+  }
+  return tasks;
+}
+
+/// Stands for what the model computes: its config, tokenizer and weights.
+std::string model_hash(const std::string& directory) {
+  std::string parts;
+  for (const fs::path& file : list_files(directory)) {
+    const std::string ending = file.extension().string();
+    if (ending != ".json" && ending != ".safetensors" && ending != ".jinja") continue;
+    parts += file.lexically_relative(directory).generic_string() + " " + hash_file(file) + "\n";
+  }
+  return hash_hex(parts);
+}
+
+/// What KV caches may take where --max-kv does not say: a part of what is free, because weights
+/// that are loaded later and activations need room too.
+std::optional<int64_t> kv_bytes(const SuiteCommand& command, const at::Device& device) {
+  if (command.max_kv > 0) return command.max_kv;
+  const int64_t free =
+      device.is_cuda() ? gpu_memory(device).free : machine_memory().available_bytes;
+  if (free <= 0) return std::nullopt;
+  return free / 10 * (device.is_cuda() ? 7 : 5);
+}
+
+PromptFormat prompt_format(const LoadedModel& model, const std::string& directory,
+                           const std::optional<ChatTemplate>& chat) {
+  PromptFormat format{.context_tokens = model.decoder.config().context};
+  if (chat) format.wrap = chat_wrap(*chat);
+  const auto special = read_special_tokens(directory);
+  for (const char* name : {"eos_token", "bos_token"}) {  // the last one that is there
+    const auto token = special.find(name);
+    if (token == special.end()) continue;
+    if (const auto id = model.tokenizer.token_id(token->second)) format.empty_context = id;
+  }
+  return format;
+}
+
+/// The folder of a model's items: DIR/items/NAME.
+fs::path items_folder(const SuiteCommand& command, std::string name) {
+  std::replace(name.begin(), name.end(), '/', '_');
+  return fs::path(command.out) / "items" / name;
+}
+
+/// Runs all tasks on one model and adds what it gave to the results.
+void run_model(const SuiteCommand& command, const std::string& directory, const std::string& name,
+               std::vector<TaskResults>& results) {
+  const LoadedModel model = load_with_tokenizer(directory, command.model_options);
+  std::optional<ChatTemplate> chat;
+  if (command.chat) chat = ChatTemplate::load(directory);
+  const PromptEncoder encoder(model.tokenizer, prompt_format(model, directory, chat));
+  Engine engine(model.decoder, {.max_kv_bytes = kv_bytes(command, model.decoder.device())});
+  const SuiteModel suite_model{
+      engine, model.tokenizer, encoder,
+      find_stop_tokens(model.tokenizer, directory,
+                       chat ? chat->stop_tokens(model.tokenizer) : std::vector<std::string>()),
+      command.chunk > 0 ? command.chunk : default_prefill_chunk(model.decoder.device())};
+  OrderedJson settings = {{"model", model_hash(directory)},
+                          {"dtype", command.model_options.compute_dtype()},
+                          {"chat", command.chat}};
+  int64_t total = 0, done = 0;
+  for (const TaskResults& task : results) total += task.task.num_items;
+  std::optional<Progress> progress;
+  if (!command.quiet) progress.emplace(name, total, "items");
+  make_folder(items_folder(command, name));
+  for (TaskResults& task : results) {
+    OrderedJson of_task = settings;
+    of_task["task"] = task.task.label();
+    of_task.update(task.task.settings);
+    ItemLog log(items_folder(command, name) / (task.task.label() + ".jsonl"), of_task);
+    RunTaskOptions options;
+    options.goes_on = [] { return !interrupted(); };
+    options.on_progress = [&](int64_t items) {
+      if (progress) progress->update(done + items, task.task.label());
+    };
+    TaskRun run = run_task(task.task, suite_model, log, options);
+    done += task.task.num_items;
+    if (run.num_new > 0) {
+      log_info(detail::concat(
+          name, ", ", task.task.label(), ": ", format_count(run.num_new, "item"), ", ",
+          format_count(run.tokens, "token"), " in ", format_duration(run.seconds), ", ",
+          format_si(static_cast<double>(run.tokens) / run.seconds), " tokens/s"));
+    }
+    task.models.push_back(std::move(run.items));
+    if (!run.finished) break;
+  }
+  for (TaskResults& task : results) {  // those that an interrupt left out
+    if (task.models.size() < results.front().models.size()) {
+      task.models.emplace_back(static_cast<size_t>(task.task.num_items));
+    }
+  }
+  if (progress) progress->finish();
+}
+
+OrderedJson settings_json(const SuiteCommand& command) {
+  OrderedJson directories = OrderedJson::array();
+  for (const std::string& directory : command.models) {
+    directories.push_back(report_directory(directory));
+  }
+  return {{"directories", directories}, {"samples", command.samples},
+          {"seed", command.seed},       {"shots", command.shots},
+          {"chat", command.chat},       {"dtype", command.model_options.compute_dtype()}};
+}
+
+int eval_suite(const SuiteCommand& command) {
+  check_paths(command);
+  std::vector<TaskResults> results;
+  for (SuiteTask& task : open_tasks(command)) results.push_back({std::move(task), {}});
+  catch_interrupts();
+  const std::vector<std::string> names = model_names(command.models);
+  std::vector<std::string> measured;
+  OrderedJson json;
+  for (size_t i = 0; i < names.size() && !interrupted(); ++i) {
+    run_model(command, command.models[i], names[i], results);
+    measured.push_back(names[i]);
+    json = suite_json(results, measured, settings_json(command));
+    write_file(fs::path(command.out) / "results.json", dump_json(json, 2) + "\n");
+  }
+  LG_CHECK(!measured.empty(), "stopped before the first item was done.");
+  Output output;
+  output.write(command.json ? dump_json(json) + "\n"
+                            : format_table(suite_table(results, measured)) +
+                                  truncation_text(results, measured));
+  output.flush();
+  log_info("written: " + (fs::path(command.out) / "results.json").string());
+  return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
+}
+
+}  // namespace
+
+void add_eval_suite(CommandSet& commands, CLI::App* eval) {
+  auto command = std::make_shared<SuiteCommand>();
+  CLI::App* const app = commands.add_part(
+      eval, "suite", "tasks that models are judged by: choices and replies, compared in pairs");
+  add_eval_options(app, *command);
+  app->get_option("--out")->required()->description(
+      "folder for the results and each model's items; a run that was stopped goes on there");
+  add_list_option(app, "--tasks", command->tasks,
+                  "short, tasks of it, jsonl:FILE; commas between (docs/suites.md)")
+      ->required();
+  app->add_option("--items", command->items, "folder with the files of the short tasks")
+      ->option_text("DIR");
+  add_count_option(app, "--samples", command->samples, 1,
+                   "items of each task, drawn by the seed (default: all)");
+  add_seed_option(app, command->seed, "of the samples");
+  add_count_option(app, "--shots", command->shots, 0, "solved questions before each of MMLU");
+  app->add_flag("--chat", command->chat, "ask in the model's chat format");
+  add_count_option(app, "--max-kv", command->max_kv, 1,
+                   "bytes that KV caches take at most (default: a part of what is free)");
+  commands.on_run(app, [command] { return eval_suite(*command); });
+}
+
+}  // namespace longgen
