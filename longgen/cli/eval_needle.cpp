@@ -13,9 +13,9 @@
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
-#include "longgen/data/documents.h"
 #include "longgen/eval/model_names.h"
 #include "longgen/eval/needle_run.h"
+#include "longgen/eval/read_haystack.h"
 #include "longgen/plan/table.h"
 
 namespace longgen {
@@ -32,13 +32,7 @@ struct NeedleCommand : EvalCommand {
 
 Haystack make_haystack(const std::string& file) {
   if (file.empty()) return Haystack::noise();
-  std::string text;
-  for_each_document({file}, "text", [&](std::string_view document) {
-    text += document;
-    text += "\n<|endoftext|>\n";
-    return true;
-  });
-  return Haystack::from_text(text, file);
+  return read_haystack({file});
 }
 
 std::string needle_text(const NeedleGrid& grid, const NeedleCommand& command) {
