@@ -2,6 +2,7 @@
 #include "longgen/cli/eval.h"
 
 #include <cstdio>
+#include <utility>
 
 #include "longgen/base/log.h"
 #include "longgen/model/model_path.h"
@@ -14,11 +15,11 @@ std::string rounded(double value, int digits) {
   return text;
 }
 
-std::function<WrappedPrompt(const std::string& prompt)> chat_wrap(const ChatTemplate& format) {
-  return [&format](const std::string& prompt) -> WrappedPrompt {
+PromptWrap chat_wrap(std::shared_ptr<const ChatTemplate> format) {
+  return [format = std::move(format)](const std::string& prompt) -> WrappedPrompt {
     ChatRequest request{.add_generation_prompt = true};
     request.messages.push_back(chat_message("user", prompt));
-    RenderedChat chat = format.render(request);
+    RenderedChat chat = format->render(request);
     return {std::move(chat.text), std::move(chat.written)};
   };
 }

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/engine/session.h"
-#include "longgen/eval/needle.h"
+#include "longgen/eval/prompt_fitter.h"
 #include "longgen/eval/report.h"
 
 namespace longgen {
@@ -30,8 +31,8 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
 void add_eval_needle(CommandSet& commands, CLI::App* eval);
 void add_eval_suite(CommandSet& commands, CLI::App* eval);
 
-/// Puts a prompt into the user's turn of the format, which must outlive what is returned.
-std::function<WrappedPrompt(const std::string& prompt)> chat_wrap(const ChatTemplate& format);
+/// Puts a prompt into the user's turn of the format.
+PromptWrap chat_wrap(std::shared_ptr<const ChatTemplate> format);
 
 std::string rounded(double value, int digits);
 /// Checks the paths before anything is loaded. Throws Error on a path that is no model directory

@@ -12,9 +12,9 @@
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
-#include "longgen/data/documents.h"
 #include "longgen/eval/model_names.h"
 #include "longgen/eval/needle_run.h"
+#include "longgen/eval/read_haystack.h"
 #include "longgen/plan/table.h"
 
 namespace longgen {
@@ -31,13 +31,7 @@ struct NeedleCommand : EvalCommand {
 
 Haystack make_haystack(const std::string& file) {
   if (file.empty()) return Haystack::noise();
-  std::string text;
-  for_each_document({file}, "text", [&](std::string_view document) {
-    text += document;
-    text += "\n<|endoftext|>\n";
-    return true;
-  });
-  return Haystack::from_text(text, file);
+  return read_haystack({file});
 }
 
 std::string needle_text(const NeedleGrid& grid, const NeedleCommand& command) {
@@ -74,10 +68,10 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
                        const std::string& name, const Haystack& haystack) {
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
   NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
-  std::optional<ChatTemplate> format;
+  std::shared_ptr<const ChatTemplate> format;
   if (command.chat) {
-    format = ChatTemplate::load(directory);
-    task_options.wrap = chat_wrap(*format);
+    format = std::make_shared<const ChatTemplate>(ChatTemplate::load(directory));
+    task_options.wrap = chat_wrap(format);
   }
   NeedleRunOptions options = run_options(command);
   options.stop_tokens =

@@ -2,15 +2,12 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <set>
 
 #include "longgen/api/load.h"
 #include "longgen/api/stop_tokens.h"
 #include "longgen/base/check.h"
-#include "longgen/base/folder_lock.h"
 #include "longgen/base/host.h"
 #include "longgen/base/log.h"
-#include "longgen/base/nearest_name.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
 #include "longgen/chat/chat_template.h"
@@ -23,65 +20,41 @@
 #include "longgen/eval/model_names.h"
 #include "longgen/eval/suite/run_task.h"
 #include "longgen/eval/suite/suite_report.h"
-#include "longgen/eval/tasks/short/short_tasks.h"
+#include "longgen/eval/tasks/open_tasks.h"
 #include "longgen/plan/table.h"
 #include "longgen/tokenizer/special_tokens.h"
 
 namespace longgen {
 namespace {
 
-constexpr const char* kUserTask = "jsonl:";
-
 struct SuiteCommand : EvalCommand {
-  std::vector<std::string> tasks;
+  std::vector<std::string> tasks, lengths = {"4K", "8K", "16K"}, texts;
   std::string items;
   int64_t samples = 0, shots = 0, max_kv = 0;
   uint64_t seed = 42;
   bool chat = false;
 };
 
-/// Puts groups apart. Throws Error on a name that is no task.
-std::vector<std::string> task_names(const SuiteCommand& command) {
-  std::vector<std::string> names, known = short_task_names();
-  known.insert(known.begin(), kShortGroup);
-  for (const std::string& name : command.tasks) {
-    if (name == kShortGroup) {
-      names.insert(names.end(), short_group().begin(), short_group().end());
-      continue;
-    }
-    LG_CHECK(
-        name.starts_with(kUserTask) || std::find(known.begin(), known.end(), name) != known.end(),
-        "--tasks: expected ", listed_names(known), ", or ", kUserTask, "FILE, found \"", name,
-        "\".", did_you_mean(name, known));
-    names.push_back(name);
-  }
-  return names;
+std::shared_ptr<const ChatTemplate> load_chat(const std::string& directory) {
+  return std::make_shared<const ChatTemplate>(ChatTemplate::load(directory));
 }
 
-/// The files of the short tasks: DIR/short where it is there, else DIR itself.
-fs::path short_folder(const SuiteCommand& command) {
-  const fs::path folder = fs::path(command.items) / kShortGroup;
-  return fs::is_directory(folder) ? folder : fs::path(command.items);
-}
-
-std::vector<SuiteTask> open_tasks(const SuiteCommand& command) {
-  std::vector<SuiteTask> tasks;
-  std::set<std::string> labels;
-  for (const std::string& name : task_names(command)) {
-    if (name.starts_with(kUserTask)) {
-      tasks.push_back(open_user_task(name.substr(std::string_view(kUserTask).size())));
-    } else {
-      LG_CHECK(!command.items.empty(), "the task ", name,
-               " reads its items from a folder: name it with --items DIR (docs/suites.md says what "
-               "it holds).");
-      tasks.push_back(
-          open_short_task(name, {.folder = short_folder(command), .shots = command.shots}));
-    }
-    tasks.back() = sampled(std::move(tasks.back()), command.samples, command.seed);
-    LG_CHECK(labels.insert(tasks.back().label()).second, "--tasks: ", tasks.back().label(),
-             " is named twice.");
+/// Opens the tasks with the first model's tokenizer and chat format, which all models get then.
+std::vector<TaskResults> open_results(const SuiteCommand& command, const Tokenizer& tokenizer) {
+  OpenTasksOptions options{.names = command.tasks,
+                           .folder = command.items,
+                           .lengths_tokens = {},
+                           .texts = {command.texts.begin(), command.texts.end()},
+                           .samples = command.samples,
+                           .seed = command.seed,
+                           .shots = command.shots};
+  for (const std::string& length : command.lengths) {
+    options.lengths_tokens.push_back(parse_count(length, "--lengths"));
   }
-  return tasks;
+  if (command.chat) options.wrap = chat_wrap(load_chat(command.models.front()));
+  std::vector<TaskResults> results;
+  for (SuiteTask& task : open_tasks(tokenizer, options)) results.push_back({std::move(task), {}});
+  return results;
 }
 
 /// Stands for what the model computes: its config, tokenizer and weights.
@@ -106,9 +79,9 @@ std::optional<int64_t> kv_bytes(const SuiteCommand& command, const at::Device& d
 }
 
 PromptFormat prompt_format(const LoadedModel& model, const std::string& directory,
-                           const std::optional<ChatTemplate>& chat) {
+                           const std::shared_ptr<const ChatTemplate>& chat) {
   PromptFormat format{.context_tokens = model.decoder.config().context};
-  if (chat) format.wrap = chat_wrap(*chat);
+  if (chat) format.wrap = chat_wrap(chat);
   const auto special = read_special_tokens(directory);
   for (const char* name : {"eos_token", "bos_token"}) {  // the last one that is there
     const auto token = special.find(name);
@@ -128,8 +101,8 @@ fs::path items_folder(const SuiteCommand& command, std::string name) {
 void run_model(const SuiteCommand& command, const std::string& directory, const std::string& name,
                std::vector<TaskResults>& results) {
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
-  std::optional<ChatTemplate> chat;
-  if (command.chat) chat = ChatTemplate::load(directory);
+  std::shared_ptr<const ChatTemplate> chat;
+  if (command.chat) chat = load_chat(directory);
   const PromptEncoder encoder(model.tokenizer, prompt_format(model, directory, chat));
   Engine engine(model.decoder, {.max_kv_bytes = kv_bytes(command, model.decoder.device())});
   const SuiteModel suite_model{
@@ -186,8 +159,8 @@ OrderedJson settings_json(const SuiteCommand& command) {
 
 int eval_suite(const SuiteCommand& command) {
   check_paths(command);
-  std::vector<TaskResults> results;
-  for (SuiteTask& task : open_tasks(command)) results.push_back({std::move(task), {}});
+  const Tokenizer tokenizer = open_tokenizer(command.models.front());
+  std::vector<TaskResults> results = open_results(command, tokenizer);
   catch_interrupts();
   const std::vector<std::string> names = model_names(command.models);
   std::vector<std::string> measured;
@@ -218,12 +191,17 @@ void add_eval_suite(CommandSet& commands, CLI::App* eval) {
   app->get_option("--out")->required()->description(
       "folder for the results and each model's items; a run that was stopped goes on there");
   add_list_option(app, "--tasks", command->tasks,
-                  "short, tasks of it, jsonl:FILE; commas between (docs/suites.md)")
+                  "ruler, babilong, short, tasks of them, jsonl:FILE; commas between")
       ->required();
-  app->add_option("--items", command->items, "folder with the files of the short tasks")
+  app->add_option("--items", command->items, "folder with the files of the tasks")
       ->option_text("DIR");
+  add_list_option(app, "--lengths", command->lengths,
+                  "tokens of ruler and babilong, commas between (default 4K,8K,16K)");
+  app->add_option("--text", command->texts,
+                  "files or folders of text that ruler and babilong hide things in")
+      ->option_text("FILE...");
   add_count_option(app, "--samples", command->samples, 1,
-                   "items of each task, drawn by the seed (default: all)");
+                   "items of each task (default: all; of ruler and babilong 20)");
   add_seed_option(app, command->seed, "of the samples");
   add_count_option(app, "--shots", command->shots, 0, "solved questions before each of MMLU");
   app->add_flag("--chat", command->chat, "ask in the model's chat format");

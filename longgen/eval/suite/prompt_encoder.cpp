@@ -47,18 +47,10 @@ bool keep_last(std::vector<int32_t>& ids, int64_t count) {
 }  // namespace
 
 PromptEncoder::PromptEncoder(const Tokenizer& tokenizer, PromptFormat format)
-    : tokenizer_(tokenizer), format_(std::move(format)) {
-  if (!format_.wrap) begin_ids_ = ids_before_text(tokenizer_);  // a chat format writes BOS itself
-}
+    : tokenizer_(tokenizer), format_(std::move(format)), fitter_(tokenizer, format_.wrap) {}
 
 WrappedPrompt PromptEncoder::prompt_of(const std::string& text) const {
   return format_.wrap ? format_.wrap(text) : WrappedPrompt{text, {}};
-}
-
-std::vector<int32_t> PromptEncoder::ids_of(const WrappedPrompt& prompt) const {
-  std::vector<int32_t> ids = tokenizer_.encode(prompt.text, prompt.written);
-  ids.insert(ids.begin(), begin_ids_.begin(), begin_ids_.end());
-  return ids;
 }
 
 EncodedContinuation PromptEncoder::encode(const Continuation& continuation) const {
@@ -75,8 +67,8 @@ EncodedContinuation PromptEncoder::encode(const Continuation& continuation) cons
     const WrappedPrompt context = beginning(whole, context_bytes);
     const bool drops_space = format_.wrap && continuation.text.starts_with(' ');
     whole.text += continuation.text.substr(drops_space ? 1 : 0);
-    result.context = ids_of(context);
-    const std::vector<int32_t> all = ids_of(whole);
+    result.context = fitter_.encode(context);
+    const std::vector<int32_t> all = fitter_.encode(whole);
     const size_t begin = std::min(result.context.size(), all.size());
     result.continuation.assign(all.begin() + static_cast<ptrdiff_t>(begin), all.end());
   }
@@ -94,7 +86,7 @@ EncodedContinuation PromptEncoder::encode(const Continuation& continuation) cons
 EncodedPrompt PromptEncoder::encode(const GenerationItem& item) const {
   WrappedPrompt prompt = prompt_of(item.prompt);
   prompt.text += item.answer_prefix;
-  EncodedPrompt result{ids_of(prompt)};
+  EncodedPrompt result{fitter_.encode(prompt)};
   const int64_t room = format_.context_tokens - item.new_tokens;
   LG_CHECK(room > 0, "[suite] expected fewer new tokens than the model's context of ",
            format_.context_tokens, ", found ", item.new_tokens, ".");

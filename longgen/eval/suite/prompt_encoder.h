@@ -2,12 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "longgen/eval/needle.h"
+#include "longgen/eval/prompt_fitter.h"
 #include "longgen/eval/suite/item.h"
 #include "longgen/tokenizer/tokenizer.h"
 
@@ -27,7 +26,7 @@ struct EncodedPrompt {
 struct PromptFormat {
   /// Puts a text into the user's turn of a chat, up to and including what starts the assistant's.
   /// Empty: texts are plain.
-  std::function<WrappedPrompt(const std::string& prompt)> wrap = {};
+  PromptWrap wrap = {};
   /// What stands for an empty context: BOS, or EOS where a tokenizer has no BOS.
   std::optional<int32_t> empty_context = {};
   int64_t context_tokens = 0;  ///< the model's: context and answer together take at most as many
@@ -53,12 +52,11 @@ class PromptEncoder {
   EncodedPrompt encode(const GenerationItem& item) const;
 
  private:
-  std::vector<int32_t> ids_of(const WrappedPrompt& prompt) const;
   WrappedPrompt prompt_of(const std::string& text) const;
 
   const Tokenizer& tokenizer_;
   PromptFormat format_;
-  std::vector<int32_t> begin_ids_;  // what the tokenizer puts before a text
+  PromptFitter fitter_;
 };
 
 }  // namespace longgen

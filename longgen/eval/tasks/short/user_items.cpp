@@ -5,7 +5,7 @@
 #include "longgen/base/ascii.h"
 #include "longgen/base/check.h"
 #include "longgen/base/choice.h"
-#include "longgen/eval/needle.h"
+#include "longgen/eval/answer_score.h"
 #include "longgen/eval/suite/item_lines.h"
 #include "longgen/eval/tasks/short/file_tasks.h"
 
@@ -48,9 +48,9 @@ ChoiceItem read_choice(const JsonObject& line, size_t number) {
 
 double score_match(Match match, std::string_view reply,
                    const std::vector<std::string>& references) {
-  if (match == Match::all) return score_needle(reply, references);
+  if (match == Match::any) return score_any_answer(reply, references);
+  if (match == Match::all) return score_all_answers(reply, references);
   return std::any_of(references.begin(), references.end(), [&](const std::string& reference) {
-    if (match == Match::any) return score_needle(reply, reference) == 1;
     if (match == Match::number) return score_gsm8k_flexible(reply, reference) == 1;
     return ascii_lower(stripped(std::string(reply))) == ascii_lower(stripped(reference));
   });

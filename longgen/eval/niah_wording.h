@@ -1,0 +1,20 @@
+// eval/niah_wording.h: the sentences of RULER's needles in a haystack. They are the benchmark's
+// definition, word for word, from https://github.com/NVIDIA/RULER, scripts/data/synthetic/niah.py
+// and constants.py (Copyright (c) 2024, NVIDIA CORPORATION, Apache License 2.0).
+#pragma once
+
+#include <string>
+
+#include "longgen/eval/prompt_fitter.h"
+
+namespace longgen {
+
+/// Writes the sentence that holds a value. `kind` is "numbers" or "uuids".
+std::string niah_needle(const std::string& kind, const std::string& key, const std::string& value);
+
+/// Writes the question about `query`, one key or several. RULER words it differently where more
+/// than one value is asked for.
+PromptText niah_prompt(const std::string& kind, bool several_values, const std::string& context,
+                       const std::string& query);
+
+}  // namespace longgen
