@@ -6,6 +6,7 @@
 #include "longgen/api/load.h"
 #include "longgen/api/stop_tokens.h"
 #include "longgen/base/check.h"
+#include "longgen/base/folder_lock.h"
 #include "longgen/base/host.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
@@ -97,54 +98,71 @@ fs::path items_folder(const SuiteCommand& command, std::string name) {
   return fs::path(command.out) / "items" / name;
 }
 
-/// Runs all tasks on one model and adds what it gave to the results.
+/// Finishes one task and says how fast that was. Returns false where it was stopped.
+bool add_run(const SuiteModel& model, const std::string& name, ItemLog& log,
+             const RunTaskOptions& options, TaskResults& task) {
+  TaskRun run = run_task(task.task, model, log, options);
+  if (run.num_new > 0) {
+    log_info(detail::concat(name, ", ", task.task.label(), ": ", format_count(run.num_new, "item"),
+                            ", ", format_count(run.tokens, "token"), " in ",
+                            format_duration(run.seconds), ", ",
+                            format_si(static_cast<double>(run.tokens) / run.seconds), " tokens/s"));
+  }
+  task.models.push_back(std::move(run.items));
+  return run.finished;
+}
+
+/// Runs the tasks one after the other, with the items of each in a file of the folder. `settings`
+/// are those of the model. Tasks that an interrupt leaves out get no items.
+void run_tasks(const SuiteModel& model, const std::string& name, const fs::path& folder,
+               const OrderedJson& settings, bool quiet, std::vector<TaskResults>& results) {
+  int64_t total = 0, done = 0;
+  for (const TaskResults& task : results) total += task.task.num_items;
+  std::optional<Progress> progress;
+  if (!quiet) progress.emplace(name, total, "items");
+  bool goes_on = true;
+  for (TaskResults& task : results) {
+    if (!goes_on) {
+      task.models.emplace_back(static_cast<size_t>(task.task.num_items));
+      continue;
+    }
+    OrderedJson of_task = settings;
+    of_task["task"] = task.task.label();
+    of_task.update(task.task.settings);
+    ItemLog log(folder / (task.task.label() + ".jsonl"), of_task);
+    RunTaskOptions options;
+    options.goes_on = [] { return !interrupted(); };
+    options.on_progress = [&](int64_t items) {
+      if (progress) progress->update(done + items, task.task.label());
+    };
+    goes_on = add_run(model, name, log, options, task);
+    done += task.task.num_items;
+  }
+  if (progress) progress->finish();
+}
+
+/// Adds what one model gives to the results.
 void run_model(const SuiteCommand& command, const std::string& directory, const std::string& name,
                std::vector<TaskResults>& results) {
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
   std::shared_ptr<const ChatTemplate> chat;
   if (command.chat) chat = load_chat(directory);
   const PromptEncoder encoder(model.tokenizer, prompt_format(model, directory, chat));
-  Engine engine(model.decoder, {.max_kv_bytes = kv_bytes(command, model.decoder.device())});
-  const SuiteModel suite_model{
-      engine, model.tokenizer, encoder,
-      find_stop_tokens(model.tokenizer, directory,
-                       chat ? chat->stop_tokens(model.tokenizer) : std::vector<std::string>()),
-      command.chunk > 0 ? command.chunk : default_prefill_chunk(model.decoder.device())};
-  OrderedJson settings = {{"model", model_hash(directory)},
-                          {"dtype", command.model_options.compute_dtype()},
-                          {"chat", command.chat}};
-  int64_t total = 0, done = 0;
-  for (const TaskResults& task : results) total += task.task.num_items;
-  std::optional<Progress> progress;
-  if (!command.quiet) progress.emplace(name, total, "items");
-  make_folder(items_folder(command, name));
-  for (TaskResults& task : results) {
-    OrderedJson of_task = settings;
-    of_task["task"] = task.task.label();
-    of_task.update(task.task.settings);
-    ItemLog log(items_folder(command, name) / (task.task.label() + ".jsonl"), of_task);
-    RunTaskOptions options;
-    options.goes_on = [] { return !interrupted(); };
-    options.on_progress = [&](int64_t items) {
-      if (progress) progress->update(done + items, task.task.label());
-    };
-    TaskRun run = run_task(task.task, suite_model, log, options);
-    done += task.task.num_items;
-    if (run.num_new > 0) {
-      log_info(detail::concat(
-          name, ", ", task.task.label(), ": ", format_count(run.num_new, "item"), ", ",
-          format_count(run.tokens, "token"), " in ", format_duration(run.seconds), ", ",
-          format_si(static_cast<double>(run.tokens) / run.seconds), " tokens/s"));
-    }
-    task.models.push_back(std::move(run.items));
-    if (!run.finished) break;
-  }
-  for (TaskResults& task : results) {  // those that an interrupt left out
-    if (task.models.size() < results.front().models.size()) {
-      task.models.emplace_back(static_cast<size_t>(task.task.num_items));
-    }
-  }
-  if (progress) progress->finish();
+  const at::Device device = model.decoder.device();
+  Engine engine(model.decoder, {.max_kv_bytes = kv_bytes(command, device)});
+  const auto stop_names = chat ? chat->stop_tokens(model.tokenizer) : std::vector<std::string>();
+  const SuiteModel suite_model{engine, model.tokenizer, encoder,
+                               find_stop_tokens(model.tokenizer, directory, stop_names),
+                               command.chunk > 0 ? command.chunk : default_prefill_chunk(device)};
+  const fs::path folder = items_folder(command, name);
+  make_folder(folder);
+  const FolderLock lock(folder);
+  LG_CHECK(!lock.held_by_another(), folder.string(),
+           ": another run writes its items here. Wait for it, or use another --out.");
+  const OrderedJson settings = {{"model", model_hash(directory)},
+                                {"dtype", command.model_options.compute_dtype()},
+                                {"chat", command.chat}};
+  run_tasks(suite_model, name, folder, settings, command.quiet, results);
 }
 
 OrderedJson settings_json(const SuiteCommand& command) {
@@ -165,11 +183,17 @@ int eval_suite(const SuiteCommand& command) {
   const std::vector<std::string> names = model_names(command.models);
   std::vector<std::string> measured;
   OrderedJson json;
+  const fs::path file = fs::path(command.out) / "results.json";
+  std::string problem;
   for (size_t i = 0; i < names.size() && !interrupted(); ++i) {
     run_model(command, command.models[i], names[i], results);
     measured.push_back(names[i]);
     json = suite_json(results, measured, settings_json(command));
-    write_file(fs::path(command.out) / "results.json", dump_json(json, 2) + "\n");
+    try {
+      write_file(file, dump_json(json, 2) + "\n");
+    } catch (const Error& error) {  // results are printed whatever happens to files
+      problem = error.what();
+    }
   }
   LG_CHECK(!measured.empty(), "stopped before the first item was done.");
   Output output;
@@ -177,7 +201,8 @@ int eval_suite(const SuiteCommand& command) {
                             : format_table(suite_table(results, measured)) +
                                   truncation_text(results, measured));
   output.flush();
-  log_info("written: " + (fs::path(command.out) / "results.json").string());
+  LG_CHECK(problem.empty(), problem);
+  log_info("written: " + file.string());
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }
 

@@ -156,7 +156,8 @@ TEST_F(RunTaskTest, AnInterruptedTaskGoesOnWithTheSameResults) {
   const PromptEncoder encoder(tokenizer, {.context_tokens = 10});
   Engine engine(model.decoder);
   const SuiteModel suite_model{engine, tokenizer, encoder, {}, 2};
-  ItemLog whole_log(dir_ / "whole", {}), log(dir_ / "parts", {});
+  ItemLog whole_log(dir_ / "whole", OrderedJson::object()),
+      log(dir_ / "parts", OrderedJson::object());
   const TaskRun whole = run_task(task(), suite_model, whole_log);
   EXPECT_TRUE(whole.finished);
   EXPECT_EQ(whole.num_new, 9);
@@ -167,7 +168,7 @@ TEST_F(RunTaskTest, AnInterruptedTaskGoesOnWithTheSameResults) {
   EXPECT_FALSE(part.finished);
   EXPECT_GE(part.num_new, 3);
   EXPECT_LT(part.num_new, 9);
-  ItemLog again(dir_ / "parts", {});
+  ItemLog again(dir_ / "parts", OrderedJson::object());
   const TaskRun rest = run_task(task(), suite_model, again);
   EXPECT_TRUE(rest.finished);
   EXPECT_EQ(rest.num_new, 9 - part.num_new);
@@ -187,7 +188,7 @@ TEST_F(RunTaskTest, ErrorsNameTaskAndItem) {
   const PromptEncoder encoder(tokenizer, {.context_tokens = 100});
   Engine engine(model.decoder);
   const SuiteModel suite_model{engine, tokenizer, encoder, {}, 64};
-  ItemLog log(dir_ / "log", {});
+  ItemLog log(dir_ / "log", OrderedJson::object());
   SuiteTask joined = task();
   joined.choice = [](int64_t number) {
     return ChoiceItem{std::to_string(number), {{"ab", "c"}}, 0};  // "abc" is one token

@@ -1,7 +1,7 @@
 """`longgen eval suite`: results of two models, a run that goes on, what is refused. Texts and log-likelihoods are held
-against lm-eval by suite_oracle_test.py.
+against lm-eval by eval_suite_oracle_test.py.
 
-    suite_test.py PROGRAM
+    eval_suite_test.py PROGRAM
 """
 
 import json
@@ -96,6 +96,22 @@ class SuiteTest(CliCase):
         self.assertNotEqual(json.loads(self.items("full", "piqa")[1])["loglikelihoods"],
                             json.loads(plain[0][1])["loglikelihoods"])
         self.assertIn("\"chat\":true", self.items("full", "own")[0])
+
+    def test_long_tasks_at_each_length(self):
+        for model in self.models:
+            write_tiny_llama(model, context=5000)
+        arguments = ["eval", "suite", *self.models, "--tasks", "vt", "--samples", 2, "--items", self.dir, "--quiet"]
+        lengths = ["--lengths", "4K,6K", "--out", self.out]
+        out, _ = self.run_program(*arguments, *lengths, "--json")
+        results = json.loads(out)
+        self.assertEqual([(row["task"], row["length"]) for row in results["rows"]], [("vt-4K", 4096), ("vt-6K", 6144)])
+        self.assertEqual([task["truncated"]["full"] for task in results["tasks"]], [0, 2])
+        both = [[json.loads(line) for line in self.items(model, "vt-4K")[1:]] for model in ("full", "hybrid")]
+        self.assertEqual(*([item["references"] for item in items] for items in both))
+        message, _ = self.error(*arguments, *lengths, "--seed", 7)
+        self.assertIn("vt-4K.jsonl: its items were made with seed 42, and this run has 7", message)
+        message, _ = self.error(*arguments, "--lengths", "100", "--out", self.dir / "other")
+        self.assertIn("length: expected at least", message)
 
     def test_what_is_wrong_is_told_before_a_model_is_loaded(self):
         base = ["eval", "suite", self.models[0], "--out", self.out]
