@@ -8,7 +8,7 @@
 #include "longgen/base/check.h"
 #include "longgen/base/random.h"
 #include "longgen/eval/needle_words.h"
-#include "longgen/eval/niah_wording.h"
+#include "longgen/eval/niah.h"
 
 namespace longgen {
 namespace {
@@ -18,17 +18,9 @@ constexpr int kMaxDraws = 100;
 
 constexpr const char* kKind = "numbers";
 
-int64_t count_of(std::string_view text, std::string_view part) {
-  int64_t count = 0;
-  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
-}
-
 /// Whether only the needle, the question and the answer's beginning name the key.
 bool is_unambiguous(const NeedleSample& sample) {
-  return count_of(sample.text, sample.answer) == 1 && count_of(sample.text, sample.key) == 3;
+  return count_in(sample.text, sample.answer) == 1 && count_in(sample.text, sample.key) == 3;
 }
 
 template <size_t N>
@@ -40,7 +32,7 @@ void draw_key_and_answer(RandomStream& random, NeedleSample& sample) {
   sample.key = pick(kNeedleAdjectives, random);
   sample.key += '-';
   sample.key += pick(kNeedleNouns, random);
-  sample.answer = std::to_string(1'000'000 + random.below(9'000'000));
+  sample.answer = draw_niah_number(random);
   sample.needle = niah_needle(kKind, sample.key, sample.answer);
 }
 

@@ -7,6 +7,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/eval/answer_score.h"
+#include "longgen/eval/tasks/ruler_item.h"
 #include "longgen/eval/tasks/ruler_words.h"
 
 namespace longgen {
@@ -101,18 +102,12 @@ class CommonWordsTask : public LongTask {
       order = shuffled(others_.size(), key);
       fitted = fill(others_, order, length_tokens, key);
     }
-    GenerationItem item;
-    item.id = sample_id(length_tokens, index);
-    item.prompt = std::move(fitted.text.prompt);
-    item.answer_prefix = kAnswerPrefix;
+    std::vector<std::string> common;
     for (int64_t i = 0; i < kNumCommon; ++i) {
-      item.references.push_back(words->word(order[static_cast<size_t>(i)]));
+      common.push_back(words->word(order[static_cast<size_t>(i)]));
     }
-    item.new_tokens = kNewTokens;
-    item.score = [answers = item.references](std::string_view reply) {
-      return score_all_answers(reply, answers);
-    };
-    return item;
+    return ruler_item(sample_id(length_tokens, index), std::move(fitted.text), std::move(common),
+                      kNewTokens, score_all_answers);
   }
 
  private:

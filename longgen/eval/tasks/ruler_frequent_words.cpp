@@ -7,6 +7,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/eval/answer_score.h"
+#include "longgen/eval/tasks/ruler_item.h"
 #include "longgen/eval/tasks/ruler_words.h"
 
 namespace longgen {
@@ -120,16 +121,9 @@ class FrequentWordsTask : public LongTask {
              "[fwe] length: expected enough tokens for the most frequent words to be told from the "
              "others, found ",
              length_tokens, ". Choose a longer length.");
-    GenerationItem item;
-    item.id = sample_id(length_tokens, index);
-    item.prompt = std::move(fitted.text.prompt);
-    item.answer_prefix = std::move(fitted.text.answer_prefix);
-    item.references.assign(vocabulary.begin() + 1, vocabulary.begin() + 1 + kNumAsked);
-    item.new_tokens = kNewTokens;
-    item.score = [answers = item.references](std::string_view reply) {
-      return score_all_answers(reply, answers);
-    };
-    return item;
+    return ruler_item(sample_id(length_tokens, index), std::move(fitted.text),
+                      {vocabulary.begin() + 1, vocabulary.begin() + 1 + kNumAsked}, kNewTokens,
+                      score_all_answers);
   }
 
  private:

@@ -6,7 +6,8 @@
 
 #include "longgen/base/check.h"
 #include "longgen/eval/answer_score.h"
-#include "longgen/eval/niah_wording.h"
+#include "longgen/eval/niah.h"
+#include "longgen/eval/tasks/ruler_item.h"
 
 namespace longgen {
 namespace {
@@ -19,12 +20,6 @@ constexpr int kMaxDraws = 100;
 /// Returns depth i of RULER's 40, evenly spaced from 0 to 100 and rounded to whole percents.
 int64_t depth_percent(int64_t i) { return (200 * i + kNumDepths - 1) / (2 * (kNumDepths - 1)); }
 
-int64_t count_of(const std::string& text, const std::string& part) {
-  int64_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 /// Makes a version 4 UUID (RFC 9562).
 std::string draw_uuid(RandomStream& random) {
   const uint64_t high = (random.next() & ~uint64_t{0xF000}) | 0x4000;
@@ -35,10 +30,6 @@ std::string draw_uuid(RandomStream& random) {
                 static_cast<unsigned>(high & 0xFFFF), static_cast<unsigned>(low >> 48),
                 static_cast<unsigned long long>(low & 0xFFFFFFFFFFFF));
   return text.data();
-}
-
-std::string draw_number(RandomStream& random) {
-  return std::to_string(1'000'000 + random.below(9'000'000));
 }
 
 /// What is hidden and asked for in a sample.
@@ -78,16 +69,8 @@ class NiahTask : public LongTask {
       const Needles needles = draw_needles(random);
       PromptText text = fill(needles, length_tokens, random.next());
       if (!is_unambiguous(needles, text.prompt)) continue;
-      GenerationItem item;
-      item.id = sample_id(length_tokens, index);
-      item.prompt = std::move(text.prompt);
-      item.answer_prefix = std::move(text.answer_prefix);
-      item.references = needles.answers;
-      item.new_tokens = kNewTokens;
-      item.score = [answers = needles.answers](std::string_view reply) {
-        return score_all_answers(reply, answers);
-      };
-      return item;
+      return ruler_item(sample_id(length_tokens, index), std::move(text), needles.answers,
+                        kNewTokens, score_all_answers);
     }
     LG_FAIL("[", name(),
             "] expected a text without the needles' keys and values, found them in it "
@@ -103,7 +86,7 @@ class NiahTask : public LongTask {
   }
 
   std::string draw_value(RandomStream& random) const {
-    return settings_.uuid_values ? draw_uuid(random) : draw_number(random);
+    return settings_.uuid_values ? draw_uuid(random) : draw_niah_number(random);
   }
 
   Needles draw_needles(RandomStream& random) const {
@@ -174,10 +157,10 @@ class NiahTask : public LongTask {
   /// Whether each answer stands in the prompt once, and only the asked keys' needles name them.
   bool is_unambiguous(const Needles& needles, const std::string& prompt) const {
     for (const std::string& answer : needles.answers) {
-      if (count_of(prompt, answer) != 1) return false;
+      if (count_in(prompt, answer) != 1) return false;
     }
     for (const std::string& key : needles.asked_keys) {
-      if (count_of(prompt, " for " + key + " is: ") != settings_.values_per_key) return false;
+      if (count_in(prompt, " for " + key + " is: ") != settings_.values_per_key) return false;
     }
     return true;
   }

@@ -8,6 +8,7 @@
 
 #include "longgen/eval/answer_score.h"
 #include "longgen/eval/tasks/qa_documents.h"
+#include "longgen/eval/tasks/ruler_item.h"
 
 namespace longgen {
 namespace {
@@ -67,16 +68,8 @@ class QaTask : public LongTask {
           const auto count = static_cast<int64_t>(question.needed.size()) + num_others;
           return ask(context(chosen, count, places), question.text);
         });
-    GenerationItem item;
-    item.id = sample_id(length_tokens, index);
-    item.prompt = std::move(fitted.text.prompt);
-    item.answer_prefix = std::move(fitted.text.answer_prefix);
-    item.references = question.answers;
-    item.new_tokens = kNewTokens;
-    item.score = [answers = question.answers](std::string_view reply) {
-      return score_any_answer(reply, answers);
-    };
-    return item;
+    return ruler_item(sample_id(length_tokens, index), std::move(fitted.text), question.answers,
+                      kNewTokens, score_any_answer);
   }
 
  private:

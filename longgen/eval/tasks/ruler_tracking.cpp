@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "longgen/eval/answer_score.h"
+#include "longgen/eval/tasks/ruler_item.h"
 
 namespace longgen {
 namespace {
@@ -100,16 +101,8 @@ class TrackingTask : public LongTask {
           text.prompt = shown + "\n\n" + text.prompt;
           return text;
         });
-    GenerationItem item;
-    item.id = sample_id(length_tokens, index);
-    item.prompt = std::move(fitted.text.prompt);
-    item.answer_prefix = std::move(fitted.text.answer_prefix);
-    item.references = chain.variables;
-    item.new_tokens = kNewTokens;
-    item.score = [answers = chain.variables](std::string_view reply) {
-      return score_all_answers(reply, answers);
-    };
-    return item;
+    return ruler_item(sample_id(length_tokens, index), std::move(fitted.text), chain.variables,
+                      kNewTokens, score_all_answers);
   }
 
  private:

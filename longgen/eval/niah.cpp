@@ -1,4 +1,4 @@
-#include "longgen/eval/niah_wording.h"
+#include "longgen/eval/niah.h"
 
 namespace longgen {
 
@@ -19,6 +19,18 @@ PromptText niah_prompt(const std::string& kind, bool several_values, const std::
               "?",
           // The space is a part of RULER's definition.
           " The special magic " + values + mentioned + " " + are};
+}
+
+std::string draw_niah_number(RandomStream& random) {
+  return std::to_string(1'000'000 + random.below(9'000'000));
+}
+
+int64_t count_in(std::string_view text, std::string_view part) {
+  int64_t count = 0;
+  for (size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
 }
 
 }  // namespace longgen
