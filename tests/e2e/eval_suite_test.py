@@ -6,7 +6,10 @@ against lm-eval by eval_suite_oracle_test.py.
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import unittest
 
 from cli_case import CliCase
@@ -62,6 +65,23 @@ class SuiteTest(CliCase):
         for before, after in zip(results["rows"], again["rows"]):
             self.assertEqual(before, after)
         self.assertEqual(self.items("full", "piqa")[:5], kept[:5])
+
+    def test_an_interrupt_keeps_what_is_done(self):
+        self.lines("many.jsonl", [{"prompt": "the sea was calm " * 5, "new_tokens": 60} for _ in range(300)])
+        arguments = ["eval", "suite", self.models[0], "--tasks", f"jsonl:{self.dir}/many.jsonl", "--out", self.out, "--quiet"]
+        running = subprocess.Popen([self.PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        file = self.out / "items/full/many.jsonl"
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not (file.exists() and file.read_bytes().count(b"\n") > 1):
+            time.sleep(0.005)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        self.assertEqual((running.returncode, err), (130, b"\nstopping; once more to stop at once\n"))
+        done = len(self.items("full", "many")) - 1
+        self.assertTrue(0 < done < 300, done)
+        self.assertEqual(json.loads((self.out / "results.json").read_text())["models"], ["full"])
+        _, err = self.run_program(*arguments[:-1])
+        self.assertIn(f"full, many: {300 - done} items", err)
 
     def test_items_of_other_settings_are_refused(self):
         self.run_program(*self.arguments("--quiet", "--samples", 3))
