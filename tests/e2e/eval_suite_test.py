@@ -67,7 +67,7 @@ class SuiteTest(CliCase):
         self.assertEqual(self.items("full", "piqa")[:5], kept[:5])
 
     def test_an_interrupt_keeps_what_is_done(self):
-        self.lines("many.jsonl", [{"prompt": "the sea was calm " * 5, "new_tokens": 60} for _ in range(300)])
+        self.lines("many.jsonl", [{"prompt": "the sea was calm " * 5, "new_tokens": 60} for _ in range(150)])
         arguments = ["eval", "suite", self.models[0], "--tasks", f"jsonl:{self.dir}/many.jsonl", "--out", self.out, "--quiet"]
         running = subprocess.Popen([self.PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         file = self.out / "items/full/many.jsonl"
@@ -78,10 +78,10 @@ class SuiteTest(CliCase):
         out, err = running.communicate(timeout=60)
         self.assertEqual((running.returncode, err), (130, b"\nstopping; once more to stop at once\n"))
         done = len(self.items("full", "many")) - 1
-        self.assertTrue(0 < done < 300, done)
+        self.assertTrue(0 < done < 150, done)
         self.assertEqual(json.loads((self.out / "results.json").read_text())["models"], ["full"])
         _, err = self.run_program(*arguments[:-1])
-        self.assertIn(f"full, many: {300 - done} items", err)
+        self.assertIn(f"full, many: {150 - done} items", err)
 
     def test_items_of_other_settings_are_refused(self):
         self.run_program(*self.arguments("--quiet", "--samples", 3))
