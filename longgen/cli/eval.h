@@ -10,7 +10,7 @@
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/engine/session.h"
-#include "longgen/eval/report.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 

@@ -14,9 +14,10 @@
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
 #include "longgen/data/documents.h"
-#include "longgen/eval/model_names.h"
+#include "longgen/eval/needle_report.h"
 #include "longgen/eval/needle_run.h"
 #include "longgen/plan/table.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 namespace {
