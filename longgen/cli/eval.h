@@ -13,7 +13,7 @@
 #include "longgen/cli/options.h"
 #include "longgen/engine/session.h"
 #include "longgen/eval/prompt_fitter.h"
-#include "longgen/eval/report.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 

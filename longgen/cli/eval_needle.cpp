@@ -12,10 +12,11 @@
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
-#include "longgen/eval/model_names.h"
+#include "longgen/eval/needle_report.h"
 #include "longgen/eval/needle_run.h"
 #include "longgen/eval/read_haystack.h"
 #include "longgen/plan/table.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 namespace {

@@ -18,11 +18,11 @@
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
 #include "longgen/device/gpu_memory.h"
-#include "longgen/eval/model_names.h"
 #include "longgen/eval/suite/run_task.h"
 #include "longgen/eval/suite/suite_report.h"
 #include "longgen/eval/tasks/open_tasks.h"
 #include "longgen/plan/table.h"
+#include "longgen/report/model_names.h"
 #include "longgen/tokenizer/special_tokens.h"
 
 namespace longgen {

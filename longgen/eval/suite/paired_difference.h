@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "longgen/eval/buckets.h"
+#include "longgen/report/interval.h"
 
 namespace longgen {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "longgen/base/units.h"
-#include "longgen/eval/report_files.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "longgen/base/files.h"
 #include "longgen/base/random.h"
-#include "longgen/eval/report_files.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 

@@ -1,4 +1,4 @@
-// eval/table.h: rows of text as CSV.
+// report/table.h: rows of text as CSV.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-#include "longgen/eval/gnuplot.h"
+#include "longgen/report/gnuplot.h"
 
 #include "test_support.h"
 

@@ -1,4 +1,4 @@
-// eval/model_names.h: what models and their reports are called.
+// report/model_names.h: what models and their reports are called.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// eval/gnuplot.h: pictures drawn by the program gnuplot.
+// report/gnuplot.h: pictures drawn by the program gnuplot.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "longgen/eval/table.h"
+#include "longgen/report/table.h"
 
 #include "longgen/base/check.h"
 

@@ -1,4 +1,4 @@
-#include "longgen/eval/report_files.h"
+#include "longgen/report/report_files.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
-#include "longgen/eval/gnuplot.h"
+#include "longgen/report/gnuplot.h"
 
 namespace longgen {
 

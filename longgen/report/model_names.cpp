@@ -1,4 +1,4 @@
-#include "longgen/eval/model_names.h"
+#include "longgen/report/model_names.h"
 
 #include <algorithm>
 #include <cstddef>
