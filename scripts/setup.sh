@@ -3,7 +3,7 @@
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
 #   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), shells and
 #             manual programs that completion and manual are tried with, and the libraries that results are checked against
-#             (transformers, tokenizers, gguf, safetensors)
+#             (transformers, tokenizers, gguf, safetensors; lm-eval without what it needs to run)
 #   --cuda    also what --device cuda needs: the CUDA libraries of libtorch (3 GB), and nvcc 13.0 with its headers (270 MB)
 #             unless nvcc 13 is there (CUDACXX or PATH), all as wheels: the machine needs a driver and no CUDA toolkit. Where
 #             nvidia-smi works this happens without being asked
@@ -63,6 +63,8 @@ install() {
 install run --no-deps "${wheels[@]}"
 if [ $tests = yes ]; then
   install tests torch==2.11.0 "${oracles[@]}"
+  # Its task files and its division into tokens are what is checked; what it names beside (pyarrow, scikit-learn, ...) is large.
+  install lm_eval --no-deps lm-eval==0.4.13
 fi
 if [ $cuda = yes ]; then
   install cuda torch==2.11.0

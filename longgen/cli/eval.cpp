@@ -2,6 +2,7 @@
 #include "longgen/cli/eval.h"
 
 #include <cstdio>
+#include <utility>
 
 #include "longgen/base/log.h"
 #include "longgen/model/model_path.h"
@@ -12,6 +13,15 @@ std::string rounded(double value, int digits) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.*f", digits, value);
   return text;
+}
+
+PromptWrap chat_wrap(std::shared_ptr<const ChatTemplate> format) {
+  return [format = std::move(format)](const std::string& prompt) -> WrappedPrompt {
+    ChatRequest request{.add_generation_prompt = true};
+    request.messages.push_back(chat_message("user", prompt));
+    RenderedChat chat = format->render(request);
+    return {std::move(chat.text), std::move(chat.written)};
+  };
 }
 
 void check_paths(const EvalCommand& command) {
@@ -42,9 +52,10 @@ void add_eval_options(CLI::App* app, EvalCommand& command) {
 
 void add_eval(CommandSet& commands) {
   CLI::App* const eval =
-      commands.add(CommandGroup::evaluation, "eval", "measure quality: perplexity, needle");
+      commands.add(CommandGroup::evaluation, "eval", "measure quality: perplexity, needle, suite");
   add_eval_perplexity(commands, eval);
   add_eval_needle(commands, eval);
+  add_eval_suite(commands, eval);
 }
 
 }  // namespace longgen

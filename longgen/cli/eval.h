@@ -1,16 +1,19 @@
-// cli/eval.h: what the two commands of `longgen eval` share.
+// cli/eval.h: what the commands of `longgen eval` share.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "longgen/chat/chat_template.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/options.h"
 #include "longgen/engine/session.h"
-#include "longgen/eval/report.h"
+#include "longgen/eval/prompt_fitter.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 
@@ -26,6 +29,10 @@ void add_eval_options(CLI::App* app, EvalCommand& command);
 
 void add_eval_perplexity(CommandSet& commands, CLI::App* eval);
 void add_eval_needle(CommandSet& commands, CLI::App* eval);
+void add_eval_suite(CommandSet& commands, CLI::App* eval);
+
+/// Puts a prompt into the user's turn of the format.
+PromptWrap chat_wrap(std::shared_ptr<const ChatTemplate> format);
 
 std::string rounded(double value, int digits);
 /// Checks the paths before anything is loaded. Throws Error on a path that is no model directory

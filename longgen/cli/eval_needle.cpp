@@ -8,15 +8,15 @@
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
-#include "longgen/chat/chat_template.h"
 #include "longgen/cli/eval.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
-#include "longgen/data/documents.h"
-#include "longgen/eval/model_names.h"
+#include "longgen/eval/needle_report.h"
 #include "longgen/eval/needle_run.h"
+#include "longgen/eval/read_haystack.h"
 #include "longgen/plan/table.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 namespace {
@@ -32,13 +32,7 @@ struct NeedleCommand : EvalCommand {
 
 Haystack make_haystack(const std::string& file) {
   if (file.empty()) return Haystack::noise();
-  std::string text;
-  for_each_document({file}, "text", [&](std::string_view document) {
-    text += document;
-    text += "\n<|endoftext|>\n";
-    return true;
-  });
-  return Haystack::from_text(text, file);
+  return read_haystack({file});
 }
 
 std::string needle_text(const NeedleGrid& grid, const NeedleCommand& command) {
@@ -75,15 +69,10 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
                        const std::string& name, const Haystack& haystack) {
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
   NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
-  std::optional<ChatTemplate> format;
+  std::shared_ptr<const ChatTemplate> format;
   if (command.chat) {
-    format = ChatTemplate::load(directory);
-    task_options.wrap = [&](const std::string& prompt) -> WrappedPrompt {
-      ChatRequest request{.add_generation_prompt = true};
-      request.messages.push_back(chat_message("user", prompt));
-      RenderedChat chat = format->render(request);
-      return {std::move(chat.text), std::move(chat.written)};
-    };
+    format = std::make_shared<const ChatTemplate>(ChatTemplate::load(directory));
+    task_options.wrap = chat_wrap(format);
   }
   NeedleRunOptions options = run_options(command);
   options.stop_tokens =

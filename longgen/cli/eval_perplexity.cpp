@@ -13,9 +13,10 @@
 #include "longgen/data/dataset_format.h"
 #include "longgen/data/documents.h"
 #include "longgen/data/token_dataset.h"
-#include "longgen/eval/model_names.h"
 #include "longgen/eval/perplexity.h"
+#include "longgen/eval/perplexity_report.h"
 #include "longgen/plan/table.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 namespace {

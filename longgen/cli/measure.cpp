@@ -17,13 +17,12 @@
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"
 #include "longgen/data/dataset_format.h"
-#include "longgen/eval/model_names.h"
-#include "longgen/eval/report.h"
 #include "longgen/measure/measured_variants.h"
 #include "longgen/measure/report.h"
 #include "longgen/measure/texts.h"
 #include "longgen/model/convert.h"
 #include "longgen/model/model_path.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 namespace {

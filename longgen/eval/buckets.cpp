@@ -8,27 +8,10 @@
 namespace longgen {
 namespace {
 
-constexpr double kNormal95 = 1.959963984540054;  // 97.5% quantile of the normal distribution
-
 // A log-softmax in fp32 over a large vocabulary can come out this far above 0.
 constexpr double kLogprobRounding = 1e-3;
 
 }  // namespace
-
-Interval wilson_interval(int64_t successes, int64_t n) {
-  LG_CHECK(successes >= 0 && successes <= n, "[wilson_interval] expected 0 to ", n,
-           " successes, found ", successes, ".");
-  if (n == 0) return {0, 1};
-  const auto trials = static_cast<double>(n);
-  const double share = static_cast<double>(successes) / trials;
-  const double z2 = kNormal95 * kNormal95;
-  const double scale = 1 / (1 + z2 / trials);
-  const double center = scale * (share + z2 / (2 * trials));
-  const double half =
-      scale * kNormal95 * std::sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials));
-  return {successes == 0 ? 0 : std::max(0.0, center - half),
-          successes == n ? 1 : std::min(1.0, center + half)};
-}
 
 std::vector<int64_t> doubling_edges(int64_t first_tokens, int64_t length_tokens) {
   LG_CHECK(first_tokens > 0 && length_tokens > 0,

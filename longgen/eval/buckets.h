@@ -6,16 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "longgen/report/interval.h"
+
 namespace longgen {
-
-struct Interval {
-  double low = 0, high = 0;
-};
-
-/// Gives the 95% interval of a share of which `successes` of `n` trials were seen (Wilson's score
-/// interval: unlike the normal one it stays within [0, 1] and is right for 0 or n successes too). n
-/// == 0 gives [0, 1]. Throws Error unless 0 <= successes <= n.
-Interval wilson_interval(int64_t successes, int64_t n);
 
 /// Gives 0, first, 2 first, 4 first, ... up to length, which ends the last bucket wherever it
 /// falls. Throws Error unless 0 < first and 0 < length.

@@ -3,30 +3,20 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "longgen/eval/haystack.h"
+#include "longgen/eval/counted_haystack.h"
+#include "longgen/eval/prompt_fitter.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace longgen {
 
-/// A prompt in a chat format.
-struct WrappedPrompt {
-  std::string text;
-  /// What the format wrote: special tokens are recognised only inside these ranges, which ascend.
-  std::vector<ByteRange> written;
-};
-
 struct NeedleOptions {
   int64_t new_tokens = 128;  ///< room kept for the reply; 128 is RULER's
   uint64_t seed = 42;        ///< 42 is RULER's
-  /// Puts the prompt into a chat format, up to and including what starts the assistant's turn; its
-  /// tokens count. It must keep the prompt as it is. Where it is empty, the prompt is plain text.
-  std::function<WrappedPrompt(const std::string& prompt)> wrap = {};
+  /// The chat format, whose tokens count. Where it is empty, the prompt is plain text.
+  PromptWrap wrap = {};
 };
 
 struct NeedleSample {
@@ -62,7 +52,7 @@ class NeedleTask {
   /// wrap() changes the prompt.
   NeedleSample sample(int64_t length_tokens, double depth_percent, int64_t index) const;
 
-  const Haystack& haystack() const { return haystack_; }
+  const Haystack& haystack() const { return haystack_.haystack(); }
   const NeedleOptions& options() const { return options_; }
 
   static constexpr int64_t kMaxLengthTokens = int64_t{1} << 26;
@@ -73,24 +63,12 @@ class NeedleTask {
     double depth_percent;
     int64_t first_sentence;
   };
-  struct Passage;
 
-  std::vector<int32_t> encode(const WrappedPrompt& prompt) const;
-  int64_t sentence_tokens(int64_t sentence) const;
-  Passage passage(int64_t first_sentence, int64_t max_tokens) const;
-  WrappedPrompt compose(const Passage& passage, size_t boundary, const NeedleSample& sample) const;
   void fill(const Cell& cell, NeedleSample& sample) const;
 
-  const Tokenizer& tokenizer_;
-  Haystack haystack_;
+  CountedHaystack haystack_;
   NeedleOptions options_;
-  std::vector<int32_t> begin_ids_;       // what the tokenizer puts before a text (BOS)
-  mutable std::vector<int32_t> counts_;  // tokens of each sentence; 0: not counted, -1: left out
+  PromptFitter fitter_;
 };
-
-/// Gives RULER's score: the share of the answers that the reply holds, whether in lower or upper
-/// case (of ASCII). Throws Error on no answers and on an empty one, which every reply would hold.
-double score_needle(std::string_view reply, std::span<const std::string> answers);
-double score_needle(std::string_view reply, const std::string& answer);
 
 }  // namespace longgen

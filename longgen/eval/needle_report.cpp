@@ -1,3 +1,5 @@
+#include "longgen/eval/needle_report.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,8 +8,8 @@
 #include <set>
 
 #include "longgen/base/check.h"
-#include "longgen/eval/gnuplot.h"
-#include "longgen/eval/report_files.h"
+#include "longgen/report/gnuplot.h"
+#include "longgen/report/interval.h"
 
 namespace longgen {
 namespace {

@@ -3,10 +3,12 @@
 #include <atomic>
 #include <numeric>
 #include <optional>
+#include <span>
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/engine/generate.h"
+#include "longgen/eval/answer_score.h"
 
 namespace longgen {
 namespace {
@@ -38,7 +40,7 @@ std::optional<NeedleReply> ask(Session& session, const Tokenizer& tokenizer, con
   generate(session, sample.ids, sample.ids, stream, generation, callbacks);
   if (stopped) return std::nullopt;
   reply.answer = sample.answer;
-  reply.found = score_needle(reply.reply, sample.answer) == 1;
+  reply.found = score_all_answers(reply.reply, std::span(&sample.answer, 1)) == 1;
   return reply;
 }
 

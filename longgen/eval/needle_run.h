@@ -8,7 +8,7 @@
 
 #include "longgen/engine/session.h"
 #include "longgen/eval/needle.h"
-#include "longgen/eval/report.h"
+#include "longgen/eval/needle_report.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace longgen {

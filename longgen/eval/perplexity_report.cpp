@@ -1,3 +1,5 @@
+#include "longgen/eval/perplexity_report.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,8 +8,7 @@
 #include <limits>
 
 #include "longgen/base/check.h"
-#include "longgen/eval/gnuplot.h"
-#include "longgen/eval/report_files.h"
+#include "longgen/report/gnuplot.h"
 
 namespace longgen {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
-#include "longgen/eval/gnuplot.h"
-#include "longgen/eval/table.h"
 #include "longgen/plan/table.h"
+#include "longgen/report/gnuplot.h"
+#include "longgen/report/table.h"
 
 namespace longgen {
 namespace {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace longgen {
@@ -14,6 +15,9 @@ struct Continuation {
   std::string context;  ///< may be empty
   std::string text;     ///< not empty; with the space that stands before it
 };
+
+/// Gives the score of a reply, 0 to 1. Does not depend on anything but the reply.
+using ScoreReply = std::function<double(std::string_view reply)>;
 
 /// A choice among continuations. One alone asks whether the model would have written it, greedily.
 struct ChoiceItem {
@@ -30,8 +34,9 @@ struct GenerationItem {
   std::vector<std::string> references;  ///< what score() looks for; kept with the reply
   int64_t new_tokens = 0;               ///< the reply ends after as many at the latest
   std::vector<std::string> stops;       ///< texts before which the reply ends
-  /// Gives the score of a reply, 0 to 1. Does not depend on anything but the reply.
-  std::function<double(std::string_view reply)> score;
+  ScoreReply score;  ///< empty where nothing here can tell: the reply is kept, without a score
+  /// Other scores of the same reply, by name ("strict").
+  std::vector<std::pair<std::string, ScoreReply>> more_scores = {};
 };
 
 }  // namespace longgen
