@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs the study of docs/study/README.md: plans, arms of training, evaluations, tables.
+"""Runs the study of docs/study/README.md: plan, arms of training, evaluations, tables.
 
     study.py FOLDER [STAGE...] [--arms LIST] [--seeds LIST] [--device cuda] [--longgen PROGRAM]
 
 FOLDER holds what the study is about: model/ (what `longgen import` wrote), data/ (a dataset that `longgen prepare` wrote), dev.txt and
 test.txt (long documents that are in no training data) and evals/ (docs/suites.md). Everything else is written there. Stages, in
-this order: plans, train, perplexity, retrieval, short, table. What is done already is not done again.
+this order: plan, train, perplexity, retrieval, short, table. What is done already is not done again.
 
 Arms are chosen on dev.txt (--text dev, the default); test.txt is for the final table, once.
 """
@@ -17,7 +17,7 @@ import sys
 import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-STAGES = ("plans", "train", "perplexity", "retrieval", "short", "table")
+STAGES = ("plan", "train", "perplexity", "retrieval", "short", "table")
 CONTEXTS = {
     # context: steps and sequences a step; all see 20.97 million tokens
     "32K": {"train.steps": 320, "train.batch_size": 2, "train.accumulation": 2},
@@ -25,8 +25,8 @@ CONTEXTS = {
 }
 DISTILLED = {"train.teacher": "self", "train.distill_share": 0.5}
 
-# An arm: layers that stay full (a name of `longgen convert --layers`, or "plan:N", the measured plan of N layers), and what else
-# its recipe says.
+# An arm: layers that stay full (a name of `longgen convert --layers`, or "plan:N", the best N layers of the measured plan), and what
+# else its recipe says.
 ARMS = {
     "full": {"layers": "all"},
     "paper": {"layers": "middle:1/3"},
@@ -64,8 +64,9 @@ class Study:
         print("$", *command, flush=True)
         subprocess.run(command, check=True)
 
-    def plan(self, layers):
-        return self.folder / f"plan{layers}"
+    def best_layers(self, count):
+        plan = json.loads((self.folder / "plan" / "plan.json").read_text())
+        return ",".join(map(str, sorted(step["layer"] for step in plan["order"][:count])))
 
     def run_folder(self, arm, seed):
         return self.runs / f"{arm}-{self.options.context}-seed{seed}"
@@ -79,11 +80,10 @@ class Study:
         return [pair for pair in sorted(pairs, key=lambda pair: pair[0] != "full")
                 if self.model_of(*pair).exists()]
 
-    def plans(self):
-        for layers in (4, 6, 10):
-            if not (self.plan(layers) / "plan.json").exists():
-                self.longgen("measure", self.folder / "model", "--text", self.folder / "dev.txt", "--full", layers,
-                             "--sequences", 32, "--out", self.plan(layers), "--quiet")
+    def plan(self):
+        if not (self.folder / "plan" / "plan.json").exists():
+            self.longgen("measure", self.folder / "model", "--text", self.folder / "dev.txt", "--full", 10, "--sequences", 32,
+                         "--out", self.folder / "plan", "--quiet")
 
     def settings(self, arm, seed):
         settings = {
@@ -102,7 +102,7 @@ class Study:
         for key, value in ARMS[arm].items():
             if key == "layers":
                 kind, _, count = value.partition(":")
-                settings["architecture.layers"] = f"measured:{self.plan(count)}" if kind == "plan" else value
+                settings["architecture.layers"] = self.best_layers(int(count)) if kind == "plan" else value
             elif key == "teacher":
                 settings["train.teacher"] = self.model_of(value, seed)
             else:
@@ -161,7 +161,7 @@ def listed(choices):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], default=[])
+    parser.add_argument("stages", nargs="*", metavar="STAGE")
     parser.add_argument("--arms", type=listed(ARMS), default=list(ARMS))
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
     parser.add_argument("--context", choices=CONTEXTS, default="32K")
@@ -169,7 +169,11 @@ def main():
     parser.add_argument("--samples", type=int, default=40, help="of each task and length")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--longgen", default=str(REPOSITORY / "build" / "release" / "longgen"))
-    study = Study(parser.parse_args())
+    options = parser.parse_args()
+    for stage in options.stages:
+        if stage not in STAGES:
+            parser.error(f"{stage!r} is no stage: expected {', '.join(STAGES)}")
+    study = Study(options)
     try:
         for stage in study.options.stages or STAGES:
             getattr(study, stage)()
