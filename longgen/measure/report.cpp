@@ -200,16 +200,18 @@ std::string picture_script(const MeasureReport& report) {
       fmt::format(
           "set multiplot layout 2,1\n"
           "set style fill solid noborder\n"
-          "set boxwidth 0.8\n"
-          "set xrange [-0.7:{}]\n"
-          "set xtics nomirror out\n"
+          "set boxwidth {:.6g}\n"
+          "set xrange [-0.7:{:.6g}]\n"
+          "set xtics 0,{} nomirror out\n"
           "set ytics nomirror\n"
           "set yrange [0:*]\n"
           "set border 3\n"
-          "set key top right\n"
+          "set key outside center bottom horizontal\n"
+          "set lmargin 12\n"
           "set xlabel '{}'\n"
           "set ylabel 'nats a token'\n",
           0.8 / static_cast<double>(report.per_layer), static_cast<double>(report.num_layers) - 0.3,
+          1 + report.num_layers / 20,
           is_by_head(report) ? "layer of the KV head that is sparse, all others full"
                              : "layer that is sparse, all others full") +
       bars("What far text loses: KL to the full model", 2) +

@@ -84,6 +84,12 @@ TEST_F(MeasureFiles, AreAllThere) {
             "0,0,0.0100502,0.02,0,4,4,0.05\n"
             "1,1,0.105171,0.1,2,1,4,0.75\n"
             "2,0,0,0,0.1,4,4,0.025\n");
+  EXPECT_EQ(read_file(dir_ / "measure.dat"),
+            "# layer kl answers_lost chosen\n0 0.02 0 0\n1 0.1 2 1\n2 0 0.1 0\n");
+  const std::string script = read_file(dir_ / "measure.gp");
+  EXPECT_TRUE(contains(script, "set boxwidth 0.8\nset xrange [-0.7:2.7]\nset xtics 0,1 "));
+  EXPECT_TRUE(contains(script, "set xlabel 'layer that is sparse, all others full'\n"));
+  EXPECT_TRUE(contains(script, "using 1:($4 == 1 ? $3 : 0) with boxes"));
   for (const char* name : {"measurement.json", "measure.gp", "measure.dat"}) {
     EXPECT_TRUE(fs::exists(dir_ / name)) << name;
   }
