@@ -172,8 +172,8 @@ Table effects_csv(const MeasureReport& report) {
 
 constexpr const char* kPicture = "measure";
 
-/// Writes one line a unit: its number, KL, what answers lose, whether it is chosen. Units of a layer
-/// stand side by side at its number.
+/// Writes one line a unit: its number, KL, what answers lose, whether it is chosen. Units of one
+/// layer stand side by side at its number.
 std::string picture_data(const MeasureReport& report) {
   const LayerChoice& choice = report.choice;
   std::string data = "# layer kl answers_lost chosen\n";
