@@ -21,6 +21,7 @@
 #include "longgen/measure/report.h"
 #include "longgen/measure/texts.h"
 #include "longgen/model/convert.h"
+#include "longgen/model/measured_plan.h"
 #include "longgen/model/model_path.h"
 #include "longgen/report/model_names.h"
 
@@ -33,7 +34,7 @@ struct MeasureCommand {
   ModelOptions model_options;
   int64_t length = 0, sequences = 0, questions = 0, full = 0;
   uint64_t seed = 0;
-  bool restart = false, json = false, quiet = false;
+  bool heads = false, restart = false, json = false, quiet = false;
 };
 
 /// Reads "1%" or "0.5" as a share.
@@ -48,13 +49,29 @@ double parse_percent(std::string_view text) {
   return value / 100;
 }
 
-ChoiceOptions choice_options(const MeasureCommand& command, int64_t num_candidates) {
+/// Gives what variants make sparse: the layers that are full in the reference, or their KV heads.
+VariantUnits units_of(const MeasureCommand& command, const ModelConfig& config) {
+  VariantUnits units = {.candidates = {},
+                        .sparse = Pattern::parse_sparse(command.sparse),
+                        .per_layer = command.heads ? config.num_kv_heads : 1};
+  for (const int64_t layer : config.layers.full_layers()) {
+    for (int64_t i = 0; i < units.per_layer; ++i) {
+      units.candidates.push_back(layer * units.per_layer + i);
+    }
+  }
+  return units;
+}
+
+ChoiceOptions choice_options(const MeasureCommand& command, const VariantUnits& units) {
   if (!command.within.empty()) return {.num_full = 0, .within = parse_percent(command.within)};
+  const auto most = static_cast<int64_t>(units.candidates.size());
+  const int64_t num_layers = most / units.per_layer;
   // A fifth of the layers kept what far context gives in the models that were measured.
-  const int64_t fifth = std::max<int64_t>(1, (2 * num_candidates + 5) / 10);
+  const int64_t fifth = std::max<int64_t>(1, (2 * num_layers + 5) / 10) * units.per_layer;
   const int64_t num_full = command.full > 0 ? command.full : fifth;
-  LG_CHECK(num_full <= num_candidates, "--full: expected at most ", num_candidates,
-           ", the layers that the model can make sparse, found ", num_full, ".");
+  LG_CHECK(num_full <= most, "--full: expected at most ", most, ", the ",
+           command.heads ? "KV heads" : "layers", " that the model can make sparse, found ",
+           num_full, ".");
   return {.num_full = num_full, .within = {}};
 }
 
@@ -97,7 +114,7 @@ std::vector<MeasureSample> make_samples(const MeasureCommand& command, const Mod
 
 /// Says what decides the values; a journal of others is refused. The order is that in which
 /// differences are looked for.
-OrderedJson settings_json(const MeasureCommand& command, const ModelConfig& config,
+OrderedJson settings_json(const MeasureCommand& command,
                           const std::vector<MeasureSample>& samples) {
   std::string ids;
   int64_t questions = 0;
@@ -111,7 +128,7 @@ OrderedJson settings_json(const MeasureCommand& command, const ModelConfig& conf
           {"sequences", samples.size()},
           {"questions", questions},
           {"sparse", Pattern::parse_sparse(command.sparse).to_string()},
-          {"layers", config.num_layers},
+          {"unit", command.heads ? "KV head" : "layer"},
           {"seed", command.seed},
           {"tokens_hash", hash_hex(ids)},
           {"dtype", command.model_options.compute_dtype()},
@@ -122,18 +139,17 @@ OrderedJson settings_json(const MeasureCommand& command, const ModelConfig& conf
 /// Runs the measurement, with its bar.
 LayerChoice measure_and_choose(const MeasureCommand& command, const ModelConfig& config,
                                std::vector<MeasureSample> samples, MeasureJournal& journal) {
-  const LayerSet candidates = config.layers.full_layers();
-  const ChoiceOptions options = choice_options(command, static_cast<int64_t>(candidates.size()));
+  const VariantUnits units = units_of(command, config);
+  const ChoiceOptions options = choice_options(command, units);
   const auto total = static_cast<int64_t>(samples.size()) *
-                     num_variants_to_measure(static_cast<int64_t>(candidates.size()),
+                     num_variants_to_measure(static_cast<int64_t>(units.candidates.size()),
                                              options.within ? 1 : options.num_full);
   std::optional<Progress> progress;
   if (!command.quiet) {
     progress.emplace("measure", total, "variants",
                      ProgressOptions{.already_done = std::min(total, journal.num_variants())});
   }
-  MeasuredVariants variants({.candidates = candidates,
-                             .sparse = Pattern::parse_sparse(command.sparse),
+  MeasuredVariants variants({.units = units,
                              .samples = std::move(samples),
                              .load =
                                  [&] {
@@ -147,7 +163,7 @@ LayerChoice measure_and_choose(const MeasureCommand& command, const ModelConfig&
                                  },
                              .stop = &interrupted()},
                             journal);
-  LayerChoice choice = choose_layers(variants, candidates, options);
+  LayerChoice choice = choose_layers(variants, units.candidates, options);
   if (progress) progress->finish();
   return choice;
 }
@@ -186,6 +202,18 @@ std::string next_command(const MeasureCommand& command) {
          shell_quote(Pattern::parse_sparse(command.sparse).to_string());
 }
 
+void write_plan(const MeasureCommand& command, const ModelConfig& config,
+                const MeasureReport& report) {
+  const MeasuredPlan plan = {.sizes = plan_sizes(config),
+                             .model_name = model_names({command.model}).front(),
+                             .model_hash = report.settings.at("model_hash"),
+                             .full_layers = report.choice.full_layers(),
+                             .sparse = report.sparse,
+                             .order = order_json(report),
+                             .measured_on = report.settings};
+  write_file(fs::path(command.out) / "plan.json", dump_measured_plan(plan));
+}
+
 int measure(MeasureCommand& command) {
   LG_CHECK(command.texts.empty() != command.data.empty(),
            "give the text by either --text FILE or --data DATASET.");
@@ -197,37 +225,33 @@ int measure(MeasureCommand& command) {
   LG_CHECK(!lock.held_by_another(), command.out,
            ": another longgen measure is writing there. Wait for it, or give another --out.");
   const ModelConfig config = reference_config(command);
-  choice_options(command, config.layers.count(LayerPlan::kFull));  // errors before anything is read
+  choice_options(command, units_of(command, config));  // errors before anything is read
   if (command.length == 0) command.length = config.context;
   if (command.sequences == 0) command.sequences = gpu_index(command.model_options.device) ? 8 : 2;
   catch_interrupts();
   std::vector<MeasureSample> samples = make_samples(command, config);
-  const OrderedJson settings = settings_json(command, config, samples);
+  const OrderedJson settings = settings_json(command, samples);
   MeasureJournal journal(fs::path(command.out) / "journal.jsonl", settings, command.restart);
   const Pattern sparse = Pattern::parse_sparse(command.sparse).for_heads(config.num_kv_heads);
   MeasureReport report;
   report.choice = measure_and_choose(command, config, std::move(samples), journal);
   report.num_layers = config.num_layers;
+  report.per_layer = units_of(command, config).per_layer;
   report.edges = far_text_edges(first_far_position(sparse, config.num_kv_heads, command.length),
                                 command.length);
   report.sparse = Pattern::parse_sparse(command.sparse).to_string();
   report.settings = record_of(command, settings);
   warn_of_choice(command, report.choice);
-  const MeasuredPlan plan = {.sizes = plan_sizes(config),
-                             .model_name = model_names({command.model}).front(),
-                             .model_hash = settings.at("model_hash"),
-                             .full_layers = report.choice.full_layers(),
-                             .sparse = report.sparse,
-                             .order = order_json(report.choice),
-                             .measured_on = report.settings};
-  write_measurement(report, plan, command.out);
+  if (!command.heads) write_plan(command, config, report);
+  write_measurement(report, command.out);
   Output output;
   if (command.json) {
     OrderedJson json = to_json(report);
-    json["next"] = next_command(command);
+    if (!command.heads) json["next"] = next_command(command);
     output.write(dump_json(json) + "\n");
   } else {
-    output.write(to_text(report) + "next: " + next_command(command) + "\n");
+    output.write(to_text(report));
+    if (!command.heads) output.write("next: " + next_command(command) + "\n");
   }
   output.flush();
   return 0;
@@ -268,6 +292,8 @@ void add_measure(CommandSet& commands) {
   add_count_option(app, "--questions", command->questions, 1,
                    "questions in each sequence (default 16, fewer where it is short)");
   add_seed_option(app, command->seed, "the facts that are asked for");
+  app->add_flag("--heads", command->heads,
+                "measure KV heads instead of layers: a report, no plan; --full counts heads");
   app->add_flag("--restart", command->restart, "measure anew what DIR holds already");
   add_model_options(app, command->model_options);
   add_json_flag(app, command->json);

@@ -15,20 +15,9 @@ LayerSet without(LayerSet layers, int64_t layer) {
   return layers;
 }
 
-/// Lists the candidates, the one first whose loss alone is the largest; of equal ones the lower.
-std::vector<int64_t> by_effect(const LayerChoice& choice) {
-  const LossShares shares = choice.shares();
-  std::vector<LayerEffect> effects = choice.effects;
-  std::stable_sort(effects.begin(), effects.end(), [&](const auto& a, const auto& b) {
-    return shares.lost(a.alone) > shares.lost(b.alone);
-  });
-  std::vector<int64_t> layers;
-  for (const LayerEffect& effect : effects) layers.push_back(effect.layer);
-  return layers;
-}
-
-LayerSet first_of(const std::vector<int64_t>& layers, int64_t count) {
-  LayerSet set(layers.begin(), layers.begin() + count);
+LayerSet first_of(const std::vector<LayerEffect>& effects, int64_t count) {
+  LayerSet set;
+  for (int64_t i = 0; i < count; ++i) set.push_back(effects[static_cast<size_t>(i)].layer);
   std::sort(set.begin(), set.end());
   return set;
 }
@@ -87,9 +76,19 @@ LayerSet LayerChoice::full_layers() const {
   return layers;
 }
 
+std::vector<LayerEffect> LayerChoice::sorted_effects() const {
+  const LossShares shares = this->shares();
+  std::vector<LayerEffect> sorted = effects;
+  std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) {
+    return shares.lost(a.alone) > shares.lost(b.alone);
+  });
+  return sorted;
+}
+
 int64_t num_tried_together(int64_t num_candidates, int64_t num_full) {
-  const int64_t two_fifths = std::min((2 * num_candidates + 4) / 5, kMostTogether);
-  return std::min(num_candidates, std::max(num_full, two_fifths));
+  const int64_t two_fifths = (2 * num_candidates + 4) / 5, and_half = (3 * num_full + 1) / 2;
+  const int64_t most = std::max(num_full, kMostTogether);
+  return std::min({num_candidates, most, std::max(two_fifths, and_half)});
 }
 
 int64_t num_variants_to_measure(int64_t num_candidates, int64_t num_full) {
@@ -112,7 +111,7 @@ LayerChoice choose_layers(VariantSource& source, const LayerSet& candidates,
   for (size_t i = 0; i < candidates.size(); ++i) {
     choice.effects.push_back({candidates[i], std::move(alone[i])});
   }
-  const std::vector<int64_t> ranked = by_effect(choice);
+  const std::vector<LayerEffect> ranked = choice.sorted_effects();
   int64_t count = num_tried_together(num_candidates, options.within ? 1 : options.num_full);
   VariantValues together = source.values_of(first_of(ranked, count));
   while (options.within && count < num_candidates &&

@@ -65,6 +65,8 @@ struct LayerChoice {
 
   LossShares shares() const { return {full, sparse}; }
   LayerSet full_layers() const;  ///< the chosen ones, ascending
+  /// The effects, the one first that loses most; of equal ones that of the lower layer.
+  std::vector<LayerEffect> sorted_effects() const;
 };
 
 struct ChoiceOptions {
@@ -79,7 +81,8 @@ int64_t num_tried_together(int64_t num_candidates, int64_t num_full);
 int64_t num_variants_to_measure(int64_t num_candidates, int64_t num_full);
 
 /// Chooses which of the candidates (ascending) stay full, in two passes:
-/// 1. Each is made sparse alone. The two fifths (at least `num_full`) that lose most go on.
+/// 1. Each is made sparse alone. Those that lose most go on: two fifths, and at least half as many
+///    again as stay full.
 /// 2. Of these, all full and every other candidate sparse, the one is made sparse without which the
 ///    joint model loses least, and so on, down to one. Every number of full layers up to the first
 ///    so has its set, each within the next.

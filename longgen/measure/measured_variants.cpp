@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "longgen/base/check.h"
-#include "longgen/measure/layer_walk.h"
 #include "longgen/measure/row_scorer.h"
 
 namespace longgen {
@@ -28,11 +27,10 @@ struct MeasuredVariants::Machine {
   explicit Machine(const MeasuredVariantsOptions& options)
       : decoder(options.load()),
         head(decoder),
-        walk(decoder, options.candidates, options.sparse,
-             static_cast<int64_t>(options.samples.front().ids.size())) {
+        walk(decoder, options.units, static_cast<int64_t>(options.samples.front().ids.size())) {
     const auto length = static_cast<int64_t>(options.samples.front().ids.size());
     const int64_t num_kv_heads = decoder.config().num_kv_heads;
-    const Pattern sparse = options.sparse.for_heads(num_kv_heads);
+    const Pattern sparse = options.units.sparse.for_heads(num_kv_heads);
     for (const MeasureSample& sample : options.samples) {
       scorers.emplace_back(
           head, sample, far_text_edges(first_far_position(sparse, num_kv_heads, length), length));
@@ -64,20 +62,19 @@ void MeasuredVariants::check_stop() const {
 }
 
 void MeasuredVariants::walk(int64_t sample, const LayerSet& full,
-                            const std::vector<int64_t>& toggled, bool itself) {
+                            const std::vector<int64_t>& toggled, bool itself, bool counts) {
   Machine& machine = this->machine();
   RowScorer& scorer = machine.scorers[static_cast<size_t>(sample)];
   const auto visit = [&](int64_t layer, const at::Tensor& hidden_TE) {
-    const LayerSet of = layer == LayerWalk::kNoLayer ? full : with_toggled(full, layer);
-    if (of == options_.candidates) scorer.set_reference(hidden_TE);
+    const LayerSet of = layer == LayerWalk::kNothing ? full : with_toggled(full, layer);
+    if (of == options_.units.candidates) scorer.set_reference(hidden_TE);
     if (journal_.find(sample, of) != nullptr) return true;
     const VariantValues values = scorer.score(hidden_TE);
     LG_CHECK(std::isfinite(values.far_nll() + values.far_kl() + values.answer_logprob),
-             "[measure] the model gives numbers that are not finite with ",
-             format_layers(of, machine.decoder.config().num_layers),
-             " full: are its weights damaged?");
+             "[measure] the model gives numbers that are not finite: are its weights damaged? (",
+             of.size(), " of ", options_.units.candidates.size(), " full)");
     journal_.add(sample, of, values);
-    options_.on_progress(++done_);
+    if (counts) options_.on_progress(++done_);
     return true;
   };
   machine.walk.run(options_.samples[static_cast<size_t>(sample)].ids, full, toggled, itself, visit,
@@ -98,11 +95,11 @@ void MeasuredVariants::measure(int64_t sample, const LayerSet& full,
   check_stop();
   if (missing.empty() && !needs_itself) return;
   // What a variant loses is counted from the full model, whose hidden states no file keeps.
-  const bool is_reference = needs_itself && full == options_.candidates;
+  const bool is_reference = needs_itself && full == options_.units.candidates;
   if (!is_reference && !machine().scorers[static_cast<size_t>(sample)].has_reference()) {
-    walk(sample, options_.candidates, {}, true);
+    walk(sample, options_.units.candidates, {}, true, /*counts=*/false);
   }
-  walk(sample, full, missing, needs_itself);
+  walk(sample, full, missing, needs_itself, /*counts=*/true);
 }
 
 VariantValues MeasuredVariants::values_of(const LayerSet& full) {

@@ -9,17 +9,17 @@
 
 #include "longgen/measure/journal.h"
 #include "longgen/measure/layer_choice.h"
+#include "longgen/measure/layer_walk.h"
 #include "longgen/measure/sample.h"
 #include "longgen/model/decoder.h"
 
 namespace longgen {
 
 struct MeasuredVariantsOptions {
-  LayerSet candidates;  ///< the layers that variants make sparse
-  Pattern sparse;
+  VariantUnits units;                  ///< what variants make sparse
   std::vector<MeasureSample> samples;  ///< of one length
-  /// Called once with the model, every layer of `candidates` full in its plan, when the first
-  /// variant must be run: a measurement that is complete in the journal needs none.
+  /// Gives the model. Called once, when the first variant must be run: a measurement that is
+  /// complete in the journal needs none.
   std::function<Decoder()> load;
   /// Called with the number of variants times samples that are known so far, of those asked for.
   std::function<void(int64_t done)> on_progress = [](int64_t) {};
@@ -44,7 +44,9 @@ class MeasuredVariants : public VariantSource {
   /// Measures what the journal does not know, of one sample.
   void measure(int64_t sample, const LayerSet& full, const std::vector<int64_t>& toggled,
                bool itself);
-  void walk(int64_t sample, const LayerSet& full, const std::vector<int64_t>& toggled, bool itself);
+  /// Measures all of them; `counts` tells on_progress.
+  void walk(int64_t sample, const LayerSet& full, const std::vector<int64_t>& toggled, bool itself,
+            bool counts);
   void check_stop() const;
   Machine& machine();
   int64_t num_samples() const { return static_cast<int64_t>(options_.samples.size()); }

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
+#include "longgen/model/layer_plan.h"
 #include "longgen/plan/table.h"
 #include "longgen/report/gnuplot.h"
 #include "longgen/report/table.h"
@@ -26,20 +29,23 @@ Loss loss_of(const VariantValues& variant, const LayerChoice& choice) {
 
 std::vector<std::string> cells(const VariantValues& variant, const LayerChoice& choice) {
   const Loss loss = loss_of(variant, choice);
-  return {fmt::format("{:+.2f}%", loss.perplexity_percent), fmt::format("{:.4f}", loss.kl),
+  return {fmt::format("{:+.2f}%", loss.perplexity_percent), fmt::format("{:.5f}", loss.kl),
           fmt::format("{:.3f}", loss.answers),
           fmt::format("{} of {}", variant.num_right, variant.num_answers),
           fmt::format("{:.1f}%", 100 * loss.lost)};
 }
 
-/// Lists the effects, the layer first that loses most.
-std::vector<LayerEffect> sorted_effects(const LayerChoice& choice) {
-  std::vector<LayerEffect> effects = choice.effects;
-  const LossShares shares = choice.shares();
-  std::stable_sort(effects.begin(), effects.end(), [&](const auto& a, const auto& b) {
-    return shares.lost(a.alone) > shares.lost(b.alone);
-  });
-  return effects;
+bool is_by_head(const MeasureReport& report) { return report.per_layer > 1; }
+
+/// Writes a unit as "18", or as "18.2": KV head 2 of layer 18.
+std::string unit_name(int64_t unit, const MeasureReport& report) {
+  if (!is_by_head(report)) return std::to_string(unit);
+  return fmt::format("{}.{}", unit / report.per_layer, unit % report.per_layer);
+}
+
+OrderedJson unit_json(int64_t unit, const MeasureReport& report) {
+  if (!is_by_head(report)) return {{"layer", unit}};
+  return {{"layer", unit / report.per_layer}, {"kv_head", unit % report.per_layer}};
 }
 
 using Rows = std::vector<std::vector<std::string>>;
@@ -54,22 +60,50 @@ void add_row(Rows& rows, std::string name, const VariantValues& variant,
   for (std::string& cell : cells(variant, choice)) rows.back().push_back(std::move(cell));
 }
 
-std::string effects_table(const LayerChoice& choice) {
-  Rows rows = heading("layer");
-  for (const LayerEffect& effect : sorted_effects(choice)) {
-    add_row(rows, std::to_string(effect.layer), effect.alone, choice);
+std::string effects_table(const MeasureReport& report) {
+  Rows rows = heading(is_by_head(report) ? "KV head" : "layer");
+  for (const LayerEffect& effect : report.choice.sorted_effects()) {
+    add_row(rows, unit_name(effect.layer, report), effect.alone, report.choice);
   }
   return format_table(rows);
 }
 
-std::string order_table(const LayerChoice& choice) {
-  Rows rows = heading("full layers");
+/// Counts the effects that hold nine tenths of the sum of all.
+int64_t num_that_matter(std::vector<double> losses) {
+  constexpr double kShare = 0.9;
+  std::sort(losses.begin(), losses.end(), std::greater<>());
+  double total = 0, sum = 0;
+  for (const double loss : losses) total += std::max(0.0, loss);
+  int64_t count = 0;
+  for (const double loss : losses) {
+    if (sum >= kShare * total) break;
+    sum += loss;
+    ++count;
+  }
+  return count;
+}
+
+std::string concentration_text(const MeasureReport& report) {
+  std::vector<double> kl, answers;
+  for (const LayerEffect& effect : report.choice.effects) {
+    const Loss loss = loss_of(effect.alone, report.choice);
+    kl.push_back(loss.kl);
+    answers.push_back(loss.answers);
+  }
+  return fmt::format("\nOf {} {}, {} hold nine tenths of the KL, {} of what answers lose.\n",
+                     kl.size(), is_by_head(report) ? "KV heads" : "layers", num_that_matter(kl),
+                     num_that_matter(answers));
+}
+
+std::string order_table(const MeasureReport& report) {
+  const LayerChoice& choice = report.choice;
+  Rows rows = heading(is_by_head(report) ? "full KV heads" : "full layers");
   add_row(rows, "none", choice.sparse, choice);
   for (size_t i = 0; i < choice.order.size(); ++i) {
     const auto count = static_cast<int64_t>(i) + 1;
     add_row(rows,
             fmt::format("{}{}, with {}", count == choice.num_full ? "* " : "", count,
-                        choice.order[i].layer),
+                        unit_name(choice.order[i].layer, report)),
             choice.order[i].values, choice);
   }
   add_row(rows, "all", choice.full, choice);
@@ -114,14 +148,21 @@ bool is_chosen(const LayerChoice& choice, int64_t layer) {
   return std::binary_search(chosen.begin(), chosen.end(), layer);
 }
 
-Table layers_table(const LayerChoice& choice) {
-  Table table{
-      {"layer", "chosen", "perplexity_over_full", "kl", "answers_lost", "right", "answers", "lost"},
-      {}};
+Table effects_csv(const MeasureReport& report) {
+  const LayerChoice& choice = report.choice;
+  Table table;
+  table.columns = {is_by_head(report) ? "kv_head" : "layer",
+                   "chosen",
+                   "perplexity_over_full",
+                   "kl",
+                   "answers_lost",
+                   "right",
+                   "answers",
+                   "lost"};
   for (const LayerEffect& effect : choice.effects) {
     const Loss loss = loss_of(effect.alone, choice);
     table.rows.push_back(
-        {std::to_string(effect.layer), is_chosen(choice, effect.layer) ? "1" : "0",
+        {unit_name(effect.layer, report), is_chosen(choice, effect.layer) ? "1" : "0",
          fmt::format("{:.6g}", loss.perplexity_percent / 100), fmt::format("{:.6g}", loss.kl),
          fmt::format("{:.6g}", loss.answers), std::to_string(effect.alone.num_right),
          std::to_string(effect.alone.num_answers), fmt::format("{:.6g}", loss.lost)});
@@ -131,12 +172,16 @@ Table layers_table(const LayerChoice& choice) {
 
 constexpr const char* kPicture = "measure";
 
-/// Writes one line a layer: layer, KL, what answers lose, whether it is chosen.
-std::string picture_data(const LayerChoice& choice) {
+/// Writes one line a unit: its number, KL, what answers lose, whether it is chosen. Units of one
+/// layer stand side by side at its number.
+std::string picture_data(const MeasureReport& report) {
+  const LayerChoice& choice = report.choice;
   std::string data = "# layer kl answers_lost chosen\n";
   for (const LayerEffect& effect : choice.effects) {
     const Loss loss = loss_of(effect.alone, choice);
-    data += fmt::format("{} {:.6g} {:.6g} {}\n", effect.layer, loss.kl, loss.answers,
+    const double place =
+        (static_cast<double>(effect.layer) + 0.5) / static_cast<double>(report.per_layer) - 0.5;
+    data += fmt::format("{:.6g} {:.6g} {:.6g} {}\n", place, loss.kl, loss.answers,
                         is_chosen(choice, effect.layer) ? 1 : 0);
   }
   return data;
@@ -151,33 +196,37 @@ std::string picture_script(const MeasureReport& report) {
         "in the plan'\n",
         title, kPicture, column);
   };
-  const std::string body = fmt::format(
-                               "set multiplot layout 2,1\n"
-                               "set style fill solid noborder\n"
-                               "set boxwidth 0.8\n"
-                               "set xrange [-0.7:{}]\n"
-                               "set xtics nomirror out\n"
-                               "set ytics nomirror\n"
-                               "set yrange [0:*]\n"
-                               "set border 3\n"
-                               "set key top right\n"
-                               "set xlabel 'layer that is sparse, all others full'\n"
-                               "set ylabel 'nats a token'\n",
-                               static_cast<double>(report.num_layers) - 0.3) +
-                           bars("What far text loses: KL to the full model", 2) +
-                           bars("What answers to recall questions lose: log-probability", 3) +
-                           "unset multiplot\n";
+  const std::string body =
+      fmt::format(
+          "set multiplot layout 2,1\n"
+          "set style fill solid noborder\n"
+          "set boxwidth {:.6g}\n"
+          "set xrange [-0.7:{:.6g}]\n"
+          "set xtics 0,{} nomirror out\n"
+          "set ytics nomirror\n"
+          "set yrange [0:*]\n"
+          "set border 3\n"
+          "set key outside center bottom horizontal\n"
+          "set lmargin 12\n"
+          "set xlabel '{}'\n"
+          "set ylabel 'nats a token'\n",
+          0.8 / static_cast<double>(report.per_layer), static_cast<double>(report.num_layers) - 0.3,
+          1 + report.num_layers / 20,
+          is_by_head(report) ? "layer of the KV head that is sparse, all others full"
+                             : "layer that is sparse, all others full") +
+      bars("What far text loses: KL to the full model", 2) +
+      bars("What answers to recall questions lose: log-probability", 3) + "unset multiplot\n";
   constexpr int64_t kWidth = 960, kHeight = 720;
   return gnuplot_script(kPicture, kWidth, kHeight, body);
 }
 
 }  // namespace
 
-OrderedJson order_json(const LayerChoice& choice) {
+OrderedJson order_json(const MeasureReport& report) {
   OrderedJson order = OrderedJson::array();
-  for (const ChoiceStep& step : choice.order) {
-    OrderedJson json = {{"layer", step.layer}};
-    json.update(means_json(step.values, choice));
+  for (const ChoiceStep& step : report.choice.order) {
+    OrderedJson json = unit_json(step.layer, report);
+    json.update(means_json(step.values, report.choice));
     order.push_back(json);
   }
   return order;
@@ -185,16 +234,27 @@ OrderedJson order_json(const LayerChoice& choice) {
 
 std::string to_text(const MeasureReport& report) {
   const LayerChoice& choice = report.choice;
+  const char* const unit = is_by_head(report) ? "KV head" : "layer";
   std::string text = fmt::format(
-      "One layer sparse ({}), all others full. What that loses: perplexity and KL of text beyond\n"
-      "the window, answers (nats a token) to questions about facts in the text, and the mean of\n"
-      "both as a share of what all layers sparse lose.\n\n",
-      report.sparse);
-  text += effects_table(choice);
-  text +=
-      "\nLayers that stay full together, all others sparse; each line adds one to those above.\n\n";
-  text += order_table(choice);
-  text += fmt::format("\nplan (*): {}\n", format_layers(choice.full_layers(), report.num_layers));
+      "With every layer full: perplexity {:.2f} of text beyond the window, answers {:.3f} nats a\n"
+      "token, {} of {} right.\n\n",
+      std::exp(choice.full.far_nll()), choice.full.logprob_of_answers(), choice.full.num_right,
+      choice.full.num_answers);
+  text += fmt::format(
+      "One {} sparse ({}), all others full. What that loses: perplexity and KL of text\n"
+      "beyond the window, answers (nats a token) to questions about facts in the text, and the\n"
+      "mean of KL and answers as a share of what is lost with every layer sparse.\n\n",
+      unit, report.sparse);
+  text += effects_table(report) + concentration_text(report);
+  text += fmt::format(
+      "\nStaying full together, all others sparse; each line adds one {} to those "
+      "above it.\n\n",
+      unit);
+  text += order_table(report) + "\nplan (*): ";
+  if (!is_by_head(report))
+    return text + format_layers(choice.full_layers(), report.num_layers) + "\n";
+  for (const int64_t head : choice.full_layers()) text += unit_name(head, report) + " ";
+  text.back() = '\n';
   return text;
 }
 
@@ -202,9 +262,15 @@ OrderedJson to_json(const MeasureReport& report) {
   const LayerChoice& choice = report.choice;
   OrderedJson layers = OrderedJson::array();
   for (const LayerEffect& effect : choice.effects) {
-    OrderedJson json = {{"layer", effect.layer}, {"chosen", is_chosen(choice, effect.layer)}};
+    OrderedJson json = unit_json(effect.layer, report);
+    json["chosen"] = is_chosen(choice, effect.layer);
     json.update(variant_json(effect.alone, report));
     layers.push_back(json);
+  }
+  OrderedJson chosen = choice.full_layers();
+  if (is_by_head(report)) {
+    chosen = OrderedJson::array();
+    for (const int64_t head : choice.full_layers()) chosen.push_back(unit_json(head, report));
   }
   return {{"report", "layers that need to see everything"},
           {"settings", report.settings},
@@ -213,17 +279,16 @@ OrderedJson to_json(const MeasureReport& report) {
           {"answers_count", choice.shares().answers_count()},
           {"full", variant_json(choice.full, report)},
           {"all_sparse", variant_json(choice.sparse, report)},
-          {"layers", layers},
-          {"order", order_json(choice)},
-          {"full_layers", choice.full_layers()}};
+          {is_by_head(report) ? "kv_heads" : "layers", layers},
+          {"order", order_json(report)},
+          {is_by_head(report) ? "full_kv_heads" : "full_layers", chosen}};
 }
 
-void write_measurement(const MeasureReport& report, const MeasuredPlan& plan,
-                       const fs::path& folder) {
-  write_file(folder / "plan.json", dump_measured_plan(plan));
+void write_measurement(const MeasureReport& report, const fs::path& folder) {
   write_file(folder / "measurement.json", dump_json(to_json(report), 2) + "\n");
-  write_file(folder / "layers.csv", to_csv(layers_table(report.choice)));
-  write_file(folder / (std::string(kPicture) + ".dat"), picture_data(report.choice));
+  write_file(folder / (is_by_head(report) ? "heads.csv" : "layers.csv"),
+             to_csv(effects_csv(report)));
+  write_file(folder / (std::string(kPicture) + ".dat"), picture_data(report));
   write_file(folder / (std::string(kPicture) + ".gp"), picture_script(report));
   const std::string problem = run_gnuplot("gnuplot", folder, kPicture);
   if (!problem.empty()) log_warning(problem);

@@ -11,6 +11,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "longgen/base/check.h"
 
@@ -49,9 +50,10 @@ at::Device FloatHead::device() const { return head_VE_.device(); }
 RowScorer::RowScorer(const FloatHead& head, const MeasureSample& sample, std::vector<int64_t> edges)
     : head_(head), sample_(sample), edges_(std::move(edges)) {
   const std::vector<int64_t> text = evenly(sample.far_text, kMostTextRows);
-  positions_ = evenly(text, kMostKlRows);
-  num_kl_ = static_cast<int64_t>(positions_.size());
-  std::set_difference(text.begin(), text.end(), positions_.begin(), positions_.begin() + num_kl_,
+  const std::vector<int64_t> with_kl = evenly(text, kMostKlRows);
+  num_kl_ = static_cast<int64_t>(with_kl.size());
+  positions_ = with_kl;
+  std::set_difference(text.begin(), text.end(), with_kl.begin(), with_kl.end(),
                       std::back_inserter(positions_));
   num_text_ = static_cast<int64_t>(positions_.size());
   for (const TokenRange& answer : sample.answers) {

@@ -31,7 +31,7 @@ class FloatHead {
 /// for some rows at a time only.
 class RowScorer {
  public:
-  static constexpr int64_t kMostTextRows = 2048, kMostKlRows = 1024;
+  static constexpr int64_t kMostTextRows = 2048, kMostKlRows = 512;
 
   /// `edges` are far_text_edges(). Both references must outlive the scorer.
   RowScorer(const FloatHead& head, const MeasureSample& sample, std::vector<int64_t> edges);

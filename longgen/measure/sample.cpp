@@ -95,9 +95,10 @@ class SampleMaker {
     const std::vector<int64_t> order = shuffled(count, mix_pair(options_.seed, 1));
     const int64_t far = first_far_position(options_.sparse, options_.num_kv_heads, length_);
     sample_.facts.resize(facts_.size());
-    int64_t next = 0;  // of text_
+    int64_t next = 0;        // of text_
+    bool after_fact = true;  // the token behind a fact is no fair question, nor is the first one
     const auto add_text_until = [&](int64_t position) {
-      for (bool after_fact = true; size() < position; after_fact = false) {
+      for (; size() < position; after_fact = false) {
         if (size() > far && !after_fact) sample_.far_text.push_back(size());
         sample_.ids.push_back(text_[next++]);
       }
@@ -110,6 +111,7 @@ class SampleMaker {
       add_text_until(size() + tokens_to_sentence_end(next, room));
       sample_.facts[order[i]] = {size(), size() + ssize(fact)};
       sample_.ids.insert(sample_.ids.end(), fact.begin(), fact.end());
+      after_fact = true;
       place += ssize(fact) + room;
     }
     add_text_until(tail);

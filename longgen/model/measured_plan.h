@@ -45,7 +45,7 @@ MeasuredPlan read_measured_plan(const fs::path& path);
 std::string listed_layers(std::string_view layers, const ModelConfig& model);
 
 /// Does what parse_layer_plan() of model/layer_plan.h does with a model's own plan, and takes
-/// "measured:FILE" as `layers`, too. What the plan's sparse layers saw is not used: `sparse` counts.
+/// "measured:FILE" as `layers`, too. What the plan's sparse layers saw is not used: `sparse` is.
 LayerPlan parse_layer_plan(std::string_view layers, std::string_view sparse,
                            const ModelConfig& model);
 

@@ -34,7 +34,7 @@ TEST_F(Journal, DropsATornLine) {
   const std::string whole = text();
   open().add(0, {2}, values_with_means(4, 0, -1));
   const std::string more = text();
-  for (size_t size = whole.size(); size < more.size(); ++size) {
+  for (size_t size = whole.size(); size < more.size(); size += 1 + size % 50) {
     put("journal.jsonl", more.substr(0, size));
     MeasureJournal journal = open();
     EXPECT_EQ(journal.num_variants(), 1);

@@ -15,8 +15,7 @@ class MeasuredVariantsTest : public FolderTest {
   MeasuredVariantsOptions options() {
     MeasureSample other = tiny_sample();
     std::reverse(other.ids.begin(), other.ids.end());
-    return {.candidates = kAll,
-            .sparse = tiny_sparse(),
+    return {.units = {.candidates = kAll, .sparse = tiny_sparse(), .per_layer = 1},
             .samples = {tiny_sample(), other},
             .load =
                 [this] {
@@ -98,7 +97,8 @@ TEST_F(MeasuredVariantsTest, WeightsThatAreNotFiniteAreTold) {
     return decoder;
   };
   MeasuredVariants variants(broken, log);
-  EXPECT_ERROR(variants.values_of({}), "numbers that are not finite with 0-4 (5 of 5) full");
+  EXPECT_ERROR(variants.values_of({}),
+               "numbers that are not finite: are its weights damaged? (5 of 5 full)");
   EXPECT_EQ(log.num_variants(), 0);
 }
 

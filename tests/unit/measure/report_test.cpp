@@ -28,19 +28,37 @@ MeasureReport made_up_report() {
 TEST(MeasureReport, TheTablesSayWhatIsLost) {
   const std::string text = to_text(made_up_report());
   EXPECT_TRUE(contains(text,
-                       "layer  perplexity      KL  answers   right   lost\n"
-                       "1         +10.52%  0.1000    2.000  1 of 4  75.0%\n"
-                       "0          +1.01%  0.0200    0.000  4 of 4   5.0%\n"
-                       "2          +0.00%  0.0000    0.100  4 of 4   2.5%\n"))
+                       "With every layer full: perplexity 20.09 of text beyond the window, answers "
+                       "-0.500 nats a\ntoken, 4 of 4 right.\n"));
+  EXPECT_TRUE(contains(text,
+                       "layer  perplexity       KL  answers   right   lost\n"
+                       "1         +10.52%  0.10000    2.000  1 of 4  75.0%\n"
+                       "0          +1.01%  0.02000    0.000  4 of 4   5.0%\n"
+                       "2          +0.00%  0.00000    0.100  4 of 4   2.5%\n"))
       << text;
   EXPECT_TRUE(contains(text,
-                       "full layers  perplexity      KL  answers   right    lost\n"
-                       "none            +49.18%  0.2000    2.000  1 of 4  100.0%\n"
-                       "* 1, with 1      +2.02%  0.0400    0.200  4 of 4   15.0%\n"
-                       "2, with 0        +1.01%  0.0100    0.100  4 of 4    5.0%\n"
-                       "all              +0.00%  0.0000    0.000  4 of 4    0.0%\n"
+                       "full layers  perplexity       KL  answers   right    lost\n"
+                       "none            +49.18%  0.20000    2.000  1 of 4  100.0%\n"
+                       "* 1, with 1      +2.02%  0.04000    0.200  4 of 4   15.0%\n"
+                       "2, with 0        +1.01%  0.01000    0.100  4 of 4    5.0%\n"
+                       "all              +0.00%  0.00000    0.000  4 of 4    0.0%\n"
                        "\nplan (*): 1 (1 of 3)\n"))
       << text;
+}
+
+TEST(MeasureReport, SaysHowFewLayersMatter) {
+  EXPECT_TRUE(contains(to_text(made_up_report()),
+                       "Of 3 layers, 2 hold nine tenths of the KL, 1 of what answers lose."));
+}
+
+TEST(MeasureReport, NamesHeadsByLayerAndNumber) {
+  MeasureReport report = made_up_report();
+  report.per_layer = 3;  // the same three units as the heads of layer 0
+  EXPECT_TRUE(contains(to_text(report), "\nplan (*): 0.1\n"));
+  EXPECT_TRUE(contains(to_text(report), "\n2, with 0.0 "));
+  const OrderedJson json = to_json(report);
+  EXPECT_EQ(json["full_kv_heads"][0], (OrderedJson{{"layer", 0}, {"kv_head", 1}}));
+  EXPECT_EQ(json["kv_heads"][2]["kv_head"], 2);
 }
 
 TEST(MeasureReport, JsonHoldsPositionsToo) {
@@ -60,16 +78,19 @@ class MeasureFiles : public FolderTest {};
 
 TEST_F(MeasureFiles, AreAllThere) {
   const MeasureReport report = made_up_report();
-  MeasuredPlan plan;
-  plan.sizes = plan_sizes({});
-  plan.full_layers = {1};
-  write_measurement(report, plan, dir_);
+  write_measurement(report, dir_);
   EXPECT_EQ(read_file(dir_ / "layers.csv"),
             "layer,chosen,perplexity_over_full,kl,answers_lost,right,answers,lost\n"
             "0,0,0.0100502,0.02,0,4,4,0.05\n"
             "1,1,0.105171,0.1,2,1,4,0.75\n"
             "2,0,0,0,0.1,4,4,0.025\n");
-  for (const char* name : {"plan.json", "measurement.json", "measure.gp", "measure.dat"}) {
+  EXPECT_EQ(read_file(dir_ / "measure.dat"),
+            "# layer kl answers_lost chosen\n0 0.02 0 0\n1 0.1 2 1\n2 0 0.1 0\n");
+  const std::string script = read_file(dir_ / "measure.gp");
+  EXPECT_TRUE(contains(script, "set boxwidth 0.8\nset xrange [-0.7:2.7]\nset xtics 0,1 "));
+  EXPECT_TRUE(contains(script, "set xlabel 'layer that is sparse, all others full'\n"));
+  EXPECT_TRUE(contains(script, "using 1:($4 == 1 ? $3 : 0) with boxes"));
+  for (const char* name : {"measurement.json", "measure.gp", "measure.dat"}) {
     EXPECT_TRUE(fs::exists(dir_ / name)) << name;
   }
 }

@@ -122,7 +122,7 @@ TEST_P(SampleTest, FarTextIsTextThatTheWindowDoesNotShow) {
 
 TEST_P(SampleTest, ShortTextsGetFewerQuestionsOrNone) {
   EXPECT_EQ(make_measure_sample(text(5000), tokenizer_, options(0)).answers.size(), 16u);
-  EXPECT_EQ(make_measure_sample(text(1500), tokenizer_, options(0)).answers.size(), 4u);
+  EXPECT_EQ(make_measure_sample(text(1300), tokenizer_, options(0)).answers.size(), 4u);
   EXPECT_ERROR(make_measure_sample(text(400), tokenizer_, options(0)),
                "[measure] 400 tokens are too few: 4 questions at the end");
   EXPECT_ERROR(make_measure_sample(text(1500), tokenizer_, options(16)), "too few: 16 questions");
