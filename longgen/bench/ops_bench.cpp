@@ -104,6 +104,11 @@ class Bench {
          [&] { gpu::ops().cross_entropy(logits, targets, losses, false); });
     time("cross-entropy, gradient", 2 * logits.numel(), 2,
          [&] { gpu::ops().cross_entropy(logits, targets, losses, true); });
+    const at::Tensor teacher = random({kLossRows, config_.vocab_size});
+    const at::Tensor divergences = at::empty({kLossRows}, on_gpu(at::kDouble));
+    time("distillation, gradient", 3 * logits.numel(), 2, [&] {
+      gpu::ops().distillation(logits, teacher, 0.5, targets, losses, divergences, true);
+    });
   }
 
   void embedding() {

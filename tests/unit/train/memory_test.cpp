@@ -32,8 +32,10 @@ Json shape(int64_t num_layers) {
   return json;
 }
 
-/// How far the peak of a pass stands above what model and gradients take.
-int64_t growth_bytes(const Json& json, int64_t num_tokens, Recomputation recompute) {
+/// How far the peak of a pass stands above what model and gradients take; `distils`: with itself as
+/// its teacher.
+int64_t growth_bytes(const Json& json, int64_t num_tokens, Recomputation recompute,
+                     bool distils = false) {
   ModelConfig config = parse_model_config(json.dump(), "config.json");
   config.layers = LayerPlan::hybrid(config.num_layers, {}, Pattern::parse("sink=0,window=1"));
   const ModelWeights weights = random_weights(config, at::kFloat, 1);
@@ -43,9 +45,12 @@ int64_t growth_bytes(const Json& json, int64_t num_tokens, Recomputation recompu
   const Decoder decoder(config, weights);
   const at::Tensor tokens = at::arange(num_tokens, at::kLong) % json["vocab_size"].get<int64_t>();
   const MicroBatch batch = {tokens, tokens, at::zeros({1}, at::kLong)};
+  const Teacher teacher = Teacher::of(decoder);
+  BackwardOptions options = {.recompute = recompute, .loss_chunk_rows = 64};
+  if (distils) options.objective = {.teacher = &teacher, .distill_share = 0.5, .far_weight = 2};
   EXPECT_TRUE(reset_peak());
   const int64_t before = peak_memory_bytes();
-  backward_pass(decoder, batch, {.recompute = recompute, .loss_chunk_rows = 64}, gradients);
+  backward_pass(decoder, batch, options, gradients);
   return peak_memory_bytes() - before;
 }
 
@@ -116,6 +121,8 @@ TEST_F(Memory, APassTakesWhatIsPlanned) {
 TEST_F(Memory, LogitsOfAllTokensNeverExist) {
   constexpr int64_t kLogitsBytes = kTokens * kVocab * 4;
   EXPECT_LT(growth_bytes(kFewLayers, Recomputation::layers), kLogitsBytes / 2);
+  EXPECT_LT(growth_bytes(shape(kFewLayers), kTokens, Recomputation::layers, /*distils=*/true),
+            kLogitsBytes / 2);
 }
 
 }  // namespace
