@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "longgen/base/log.h"
+#include "longgen/cli/html_report.h"
 #include "longgen/model/model_path.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 
@@ -17,6 +19,22 @@ std::string rounded(double value, int digits) {
 void check_paths(const EvalCommand& command) {
   for (const std::string& model : command.models) expect_model_directory(model);
   if (!command.out.empty()) try_report_folder(command.out);
+  try_html_file(command.html);
+}
+
+void write_page(const EvalCommand& command, ReportPage page, std::string& problem) {
+  std::string directories;
+  for (const std::string& model : command.models) {
+    directories += (directories.empty() ? "" : "\n") + report_directory(model);
+  }
+  page.facts.insert(page.facts.begin(), {{"models", directories},
+                                         {"device", command.model_options.device},
+                                         {"precision", command.model_options.compute_dtype()}});
+  try {
+    write_html_report(std::move(page), command.command_line, command.html);
+  } catch (const Error& error) {
+    if (problem.empty()) problem = error.what();
+  }
 }
 
 void write_files(const std::function<ReportFiles()>& write, std::string& problem) {
