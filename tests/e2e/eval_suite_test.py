@@ -44,7 +44,7 @@ class SuiteTest(CliCase):
         self.assertEqual(rows[0], ["task", "score", "items", "full", "hybrid"])
         self.assertEqual([row[:3] for row in rows[1:4]], [["piqa", "acc_norm", "12"], ["piqa", "acc", "12"],
                                                           ["own", "score", "4"]])
-        self.assertRegex(text, r"piqa +acc_norm +12 +\d+\.\d% +([+-]\d+|0)\.\d \(-\d+\.\d to \+\d+\.\d\)\n")
+        self.assertRegex(text, r"piqa +acc_norm +12 +\d+\.\d% +[+-]?\d+\.\d \([+-]?\d+\.\d to [+-]?\d+\.\d\)\n")
         self.assertIn("truncated to the context of hybrid: 1 item of own\n", text)
         results = json.loads((self.out / "results.json").read_text())
         self.assertEqual(results["models"], ["full", "hybrid"])
