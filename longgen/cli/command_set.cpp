@@ -6,6 +6,7 @@
 #include "longgen/cli/help_format.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/cli/shell_quote.h"
 #include "longgen/cli/version.h"
 
 namespace longgen {
@@ -118,6 +119,9 @@ void CommandSet::on_run(CLI::App* command, std::function<int()> run) {
 }
 
 int CommandSet::run(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) {
+    command_line_ += (i == 0 ? "" : " ") + shell_quote(i == 0 ? "longgen" : argv[i]);
+  }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -42,6 +42,9 @@ class CommandSet {
   /// errors are printed and give exit code 2. Passes on what the command throws.
   int run(int argc, char** argv);
 
+  /// Returns the command line that run() was given, quoted for a shell.
+  const std::string& command_line() const { return command_line_; }
+
   /// Returns all commands with their options, from which help, completion and the manual are made.
   const CLI::App& app() const { return app_; }
 
@@ -52,6 +55,7 @@ class CommandSet {
   int usage_error(const std::string& message);
 
   CLI::App app_;
+  std::string command_line_;
   std::function<int()> selected_;
 };
 

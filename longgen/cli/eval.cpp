@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "longgen/base/log.h"
+#include "longgen/cli/html_report.h"
 #include "longgen/model/model_path.h"
+#include "longgen/report/model_names.h"
 
 namespace longgen {
 
@@ -27,6 +29,22 @@ PromptWrap chat_wrap(std::shared_ptr<const ChatTemplate> format) {
 void check_paths(const EvalCommand& command) {
   for (const std::string& model : command.models) expect_model_directory(model);
   if (!command.out.empty()) try_report_folder(command.out);
+  try_html_file(command.html);
+}
+
+void write_page(const EvalCommand& command, ReportPage page, std::string& problem) {
+  std::string directories;
+  for (const std::string& model : command.models) {
+    directories += (directories.empty() ? "" : "\n") + report_directory(model);
+  }
+  page.facts.insert(page.facts.begin(), {{"models", directories},
+                                         {"device", command.model_options.device},
+                                         {"precision", command.model_options.compute_dtype()}});
+  try {
+    write_html_report(std::move(page), command.command_line, command.html);
+  } catch (const Error& error) {
+    if (problem.empty()) problem = error.what();
+  }
 }
 
 void write_files(const std::function<ReportFiles()>& write, std::string& problem) {

@@ -13,6 +13,7 @@
 #include "longgen/cli/options.h"
 #include "longgen/engine/session.h"
 #include "longgen/eval/prompt_fitter.h"
+#include "longgen/report/html_page.h"
 #include "longgen/report/report_files.h"
 
 namespace longgen {
@@ -21,7 +22,9 @@ struct EvalCommand {
   std::vector<std::string> models;
   ModelOptions model_options;
   int64_t chunk = kDefaultPrefillChunk;
-  std::string out;  // folder of the report; none: no files
+  std::string out;           // folder of the report; none: no files
+  std::string html;          // file of the page; none: no page
+  std::string command_line;  // what the page says of how it was made
   bool json = false, quiet = false;
 };
 
@@ -36,8 +39,12 @@ PromptWrap chat_wrap(std::shared_ptr<const ChatTemplate> format);
 
 std::string rounded(double value, int digits);
 /// Checks the paths before anything is loaded. Throws Error on a path that is no model directory
-/// and on a folder of the report that cannot be written.
+/// and on a folder of the report or a page that cannot be written.
 void check_paths(const EvalCommand& command);
+
+/// Writes the page of --html, with the models' directories and how they computed among its facts.
+/// What goes wrong is kept in `problem`, as write_files() does.
+void write_page(const EvalCommand& command, ReportPage page, std::string& problem);
 
 /// Writes a report's files by `write` and tells on stderr which. What goes wrong is kept in
 /// `problem`, unless there was something before: results are printed whatever happens to files.

@@ -9,11 +9,14 @@
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/eval.h"
+#include "longgen/cli/html_report.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
+#include "longgen/eval/needle_page.h"
 #include "longgen/eval/needle_report.h"
 #include "longgen/eval/needle_run.h"
+#include "longgen/eval/needle_text.h"
 #include "longgen/eval/read_haystack.h"
 #include "longgen/plan/table.h"
 #include "longgen/report/model_names.h"
@@ -97,21 +100,25 @@ int eval_needle(const NeedleCommand& command) {
   Output output;
   std::string problem;
   OrderedJson all = OrderedJson::array();
+  std::vector<NeedleGrid> grids;
   const std::vector<std::string> names = model_names(command.models);
   for (size_t i = 0; i < names.size(); ++i) {
     const std::string& directory = command.models[i];
     const NeedleResult result = run_model(command, directory, names[i], haystack);
     if (result.cells.empty()) break;
-    const NeedleGrid grid = {names[i], haystack.kind(), result.cells, result.replies};
+    grids.push_back({names[i], haystack.kind(), result.cells, result.replies});
+    const NeedleGrid& grid = grids.back();
+    const NeedleGrid* const first = grids.size() > 1 ? &grids.front() : nullptr;
     const OrderedJson settings = {{"directory", report_directory(directory)},
                                   {"seed", command.seed},
                                   {"new_tokens", command.new_tokens},
                                   {"chat", command.chat},
                                   {"dtype", command.model_options.compute_dtype()},
                                   {"haystack", haystack.source()}};
-    all.push_back(needle_json(grid, settings));
+    all.push_back(needle_json(grid, settings, first));
     if (!command.json) {
       output.write(needle_text(grid, command));
+      if (first != nullptr) output.write(needle_difference_text(*first, grid));
       output.flush();
     }
     if (!command.out.empty()) {
@@ -119,7 +126,7 @@ int eval_needle(const NeedleCommand& command) {
       write_files(
           [&] {
             return write_needle_report(
-                grid, {.folder = command.out, .name = report, .settings = settings});
+                grid, {.folder = command.out, .name = report, .settings = settings}, first);
           },
           problem);
     }
@@ -127,6 +134,11 @@ int eval_needle(const NeedleCommand& command) {
   }
   if (command.json) output.write(dump_json(OrderedJson{{"models", all}}) + "\n");
   output.flush();
+  if (!command.html.empty() && !grids.empty()) {
+    ReportPage page = needle_page(grids);
+    page.facts = {{"haystack", haystack.source()}, {"seed", std::to_string(command.seed)}};
+    write_page(command, std::move(page), problem);
+  }
   LG_CHECK(problem.empty(), problem);
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }
@@ -138,6 +150,7 @@ void add_eval_needle(CommandSet& commands, CLI::App* eval) {
   CLI::App* const app = commands.add_part(
       eval, "needle", "RULER's single needle: find a number in a long text, by depth and length");
   add_eval_options(app, *command);
+  add_html_option(app, command->html);
   add_list_option(app, "--lengths", command->lengths, "tokens, commas between (default 4K,8K,16K)");
   add_numbers_option(app, "--depths", command->depths, 0, 100,
                      "percent, commas between (default 0,25,50,75,100)");
@@ -149,7 +162,10 @@ void add_eval_needle(CommandSet& commands, CLI::App* eval) {
                    "tokens of a reply at most (default 32; RULER has 128)");
   add_seed_option(app, command->seed, "of the samples");
   app->add_flag("--chat", command->chat, "ask in the model's chat format");
-  commands.on_run(app, [command] { return eval_needle(*command); });
+  commands.on_run(app, [command, &commands] {
+    command->command_line = commands.command_line();
+    return eval_needle(*command);
+  });
 }
 
 }  // namespace longgen

@@ -1,4 +1,5 @@
 // longgen eval perplexity: perplexity by position in a document.
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -8,14 +9,18 @@
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/eval.h"
+#include "longgen/cli/html_report.h"
 #include "longgen/cli/interrupt.h"
+#include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
 #include "longgen/data/dataset_format.h"
 #include "longgen/data/documents.h"
 #include "longgen/data/token_dataset.h"
+#include "longgen/eval/contexts.h"
 #include "longgen/eval/perplexity.h"
+#include "longgen/eval/perplexity_page.h"
 #include "longgen/eval/perplexity_report.h"
-#include "longgen/plan/table.h"
+#include "longgen/eval/perplexity_text.h"
 #include "longgen/report/model_names.h"
 
 namespace longgen {
@@ -24,7 +29,8 @@ namespace {
 struct PerplexityCommand : EvalCommand {
   std::vector<std::string> texts;
   std::string data, split = "held_out", text_field = "text";
-  int64_t length = 0, documents = 0, bucket = 0, first_bucket = 1024;
+  int64_t length = 0, documents = 0, bucket = 0, first_bucket = 1024, targets = 256;
+  std::vector<int64_t> contexts;
 };
 
 /// Returns token ids of the documents that are long enough, by this model's tokenizer.
@@ -69,86 +75,136 @@ std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& comman
   return documents;
 }
 
-std::string range_name(int64_t begin, int64_t end) {
-  return format_count(begin) + "-" + format_count(end);
-}
-
-std::string perplexity_text(const std::vector<ModelPerplexity>& models) {
-  std::vector<std::vector<std::string>> rows = {{"position"}};
-  for (const ModelPerplexity& model : models) rows[0].push_back(model.name);
-  const PositionBuckets& first = models.front().buckets;
-  const auto add_row = [&](const std::string& name, const auto& summary_of) {
-    std::vector<std::string> row = {name};
-    for (const ModelPerplexity& model : models) {
-      const BucketSummary summary = summary_of(model.buckets);
-      row.push_back(summary.num_tokens > 0 ? rounded(summary.perplexity, 3) : "-");
-    }
-    rows.push_back(row);
-  };
-  for (int64_t i = 0; i < first.num_buckets(); ++i) {
-    add_row(range_name(first.edges()[i], first.edges()[i + 1]),
-            [i](const PositionBuckets& buckets) { return buckets.bucket(i); });
-  }
-  add_row("all", [](const PositionBuckets& buckets) { return buckets.overall(); });
-  return detail::concat("perplexity of ", format_count(first.num_documents(), "document"), ", ",
-                        format_count(first.overall().num_tokens, "token"), "\n",
-                        format_table(rows));
-}
-
 /// Says how the numbers came about.
 OrderedJson settings_json(const PerplexityCommand& command) {
   OrderedJson directories = OrderedJson::array();
   for (const std::string& directory : command.models) {
     directories.push_back(report_directory(directory));
   }
-  return {{"directories", directories},
-          {"length", command.length},
-          {"data", command.data},
-          {"texts", command.texts},
-          {"dtype", command.model_options.compute_dtype()}};
+  OrderedJson settings = {{"directories", directories},
+                          {"length", command.length},
+                          {"data", command.data},
+                          {"texts", command.texts},
+                          {"dtype", command.model_options.compute_dtype()}};
+  if (!command.contexts.empty()) settings["targets"] = command.targets;
+  return settings;
+}
+
+using Documents = std::vector<std::vector<int32_t>>;
+
+std::vector<int64_t> bucket_edges(const PerplexityCommand& command) {
+  return command.bucket > 0 ? uniform_edges(command.bucket, command.length)
+                            : doubling_edges(command.first_bucket, command.length);
+}
+
+ContextOptions context_options(const PerplexityCommand& command) {
+  return {.contexts = command.contexts,
+          .length_tokens = command.length,
+          .num_targets = command.targets,
+          .chunk = command.chunk};
+}
+
+/// Counts the special tokens that a document begins with (BOS): texts cannot spell them.
+int64_t num_begin_tokens(const std::vector<int32_t>& document, const Tokenizer& tokenizer) {
+  const auto text = std::find_if(document.begin(), document.end(),
+                                 [&](int32_t id) { return !tokenizer.is_special(id); });
+  return text - document.begin();
+}
+
+ModelPerplexity measure(const PerplexityCommand& command, const LoadedModel& model,
+                        const std::string& name, const Documents& documents) {
+  ContextOptions contexts = context_options(command);
+  contexts.num_begin_tokens = num_begin_tokens(documents.front(), model.tokenizer);
+  const auto num_documents = static_cast<int64_t>(documents.size());
+  const int64_t total = num_documents * command.length;
+  std::optional<Progress> progress;
+  if (!command.quiet) {
+    progress.emplace(name, total + num_documents * contexts.tokens_of_document(), "tokens");
+  }
+  PerplexityOptions options{.edges = bucket_edges(command), .chunk = command.chunk};
+  options.on_progress = [&](int64_t done) {
+    if (progress) progress->update(done);
+    return !interrupted();
+  };
+  contexts.on_progress = [&](int64_t done) { return options.on_progress(total + done); };
+  ModelPerplexity result{name, measure_perplexity(model.decoder, documents, options)};
+  if (!command.contexts.empty() && !interrupted()) {
+    std::vector<ContextNll> measured = measure_contexts(model.decoder, documents, contexts);
+    if (!measured.front().documents.empty()) result.contexts = std::move(measured);
+  }
+  if (progress) progress->finish();
+  return result;
+}
+
+/// Says of each model whether it reads the same tokens as the first one: the ids that are read.
+class FirstDocuments {
+ public:
+  explicit FirstDocuments(int64_t length) : length_(static_cast<size_t>(length)) {}
+
+  /// Keeps the documents of the first model. Warns of a later one that reads others.
+  bool reads_same(Documents documents, const std::string& name) {
+    for (std::vector<int32_t>& document : documents) document.resize(length_);
+    if (name_.empty()) {
+      documents_ = std::move(documents);
+      name_ = name;
+    }
+    if (documents.empty() || documents == documents_) return true;
+    log_warning(name + ": its tokenizer makes other tokens of the documents than that of " + name_ +
+                ". Their perplexities are of different tokens and are not compared.");
+    return false;
+  }
+
+ private:
+  size_t length_;
+  Documents documents_;
+  std::string name_;
+};
+
+/// Writes the files of --out and the page of --html.
+void write_reports(const PerplexityCommand& command, const std::vector<ModelPerplexity>& models,
+                   std::string& problem) {
+  const OrderedJson settings = settings_json(command);
+  if (!command.out.empty()) {
+    const auto options = [&](const std::string& name) {
+      return ReportOptions{.folder = command.out, .name = name, .settings = settings};
+    };
+    write_files([&] { return write_perplexity_report(models, options("perplexity")); }, problem);
+    if (!models.front().contexts.empty()) {
+      write_files([&] { return write_context_report(models, options("contexts")); }, problem);
+    }
+  }
+  if (command.html.empty()) return;
+  ReportPage page = perplexity_page(models);
+  std::string sources = command.data;
+  for (const std::string& text : command.texts) sources += (sources.empty() ? "" : "\n") + text;
+  page.facts = {{"documents", sources}, {"tokens of each", format_count(command.length)}};
+  write_page(command, std::move(page), problem);
 }
 
 int eval_perplexity(const PerplexityCommand& command) {
   LG_CHECK(command.texts.empty() != command.data.empty(),
            "give the documents by either --text FILE or --data DATASET.");
+  if (!command.contexts.empty()) context_options(command).check();
+  bucket_edges(command);  // refuses what does not fit before anything is loaded
   check_paths(command);
-  const std::vector<int64_t> edges = command.bucket > 0
-                                         ? uniform_edges(command.bucket, command.length)
-                                         : doubling_edges(command.first_bucket, command.length);
   catch_interrupts();
   std::vector<ModelPerplexity> models;
+  FirstDocuments first(command.length);
   const std::vector<std::string> names = model_names(command.models);
-  for (size_t i = 0; i < names.size(); ++i) {
+  for (size_t i = 0; i < names.size() && !interrupted(); ++i) {
     const LoadedModel model = load_with_tokenizer(command.models[i], command.model_options);
-    const auto documents = read_documents(command, model.tokenizer);
-    std::optional<Progress> progress;
-    const auto total = static_cast<int64_t>(documents.size()) * command.length;
-    if (!command.quiet) progress.emplace(names[i], total, "tokens");
-    PerplexityOptions options{.edges = edges, .chunk = command.chunk};
-    options.on_progress = [&](int64_t done) {
-      if (progress) progress->update(done);
-      return !interrupted();
-    };
-    models.push_back({names[i], measure_perplexity(model.decoder, documents, options)});
-    if (progress) progress->finish();
-    if (interrupted()) break;
+    const Documents documents = read_documents(command, model.tokenizer);
+    models.push_back(measure(command, model, names[i], documents));
+    models.back().reads_same_tokens = first.reads_same(documents, names[i]);
   }
-  LG_CHECK(models.front().buckets.num_documents() > 0,
+  LG_CHECK(!models.empty() && models.front().buckets.num_documents() > 0,
            "stopped before the first document was done.");
-  const OrderedJson settings = settings_json(command);
   Output output;
-  output.write(command.json ? dump_json(perplexity_json(models, settings)) + "\n"
+  output.write(command.json ? dump_json(perplexity_json(models, settings_json(command))) + "\n"
                             : perplexity_text(models));
   output.flush();
   std::string problem;
-  if (!command.out.empty()) {
-    write_files(
-        [&] {
-          return write_perplexity_report(
-              models, {.folder = command.out, .name = "perplexity", .settings = settings});
-        },
-        problem);
-  }
+  write_reports(command, models, problem);
   LG_CHECK(problem.empty(), problem);
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }
@@ -160,6 +216,7 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
   CLI::App* const app =
       commands.add_part(eval, "perplexity", "perplexity by position in a document");
   add_eval_options(app, *command);
+  add_html_option(app, command->html);
   app->add_option("--text", command->texts, "documents: files or folders as for prepare")
       ->allow_extra_args(false)
       ->option_text("FILE");
@@ -176,7 +233,17 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
   add_count_option(app, "--first-bucket", command->first_bucket, 1,
                    "tokens of the first bucket; each next one doubles the position (default 1K)");
   add_count_option(app, "--bucket", command->bucket, 1, "buckets of this many tokens instead");
-  commands.on_run(app, [command] { return eval_perplexity(*command); });
+  CLI::Option* const contexts =
+      add_counts_option(app, "--contexts", command->contexts,
+                        "also what context buys: the last tokens of each document, predicted from "
+                        "the last 1K, 2K, ... of it; commas between, ascending");
+  add_count_option(app, "--targets", command->targets, 1,
+                   "tokens that --contexts predicts of each document (default 256)")
+      ->needs(contexts);
+  commands.on_run(app, [command, &commands] {
+    command->command_line = commands.command_line();
+    return eval_perplexity(*command);
+  });
 }
 
 }  // namespace longgen

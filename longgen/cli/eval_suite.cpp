@@ -14,11 +14,13 @@
 #include "longgen/chat/chat_template.h"
 #include "longgen/checkpoint/directory_hash.h"
 #include "longgen/cli/eval.h"
+#include "longgen/cli/html_report.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
 #include "longgen/device/gpu_memory.h"
 #include "longgen/eval/suite/run_task.h"
+#include "longgen/eval/suite/suite_page.h"
 #include "longgen/eval/suite/suite_report.h"
 #include "longgen/eval/tasks/open_tasks.h"
 #include "longgen/plan/table.h"
@@ -201,6 +203,12 @@ int eval_suite(const SuiteCommand& command) {
                             : format_table(suite_table(results, measured)) +
                                   truncation_text(results, measured));
   output.flush();
+  if (!command.html.empty()) {
+    ReportPage page = suite_page(results, measured);
+    page.facts = {{"samples", std::to_string(command.samples)},
+                  {"seed", std::to_string(command.seed)}};
+    write_page(command, std::move(page), problem);
+  }
   LG_CHECK(problem.empty(), problem);
   log_info("written: " + file.string());
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
@@ -232,7 +240,11 @@ void add_eval_suite(CommandSet& commands, CLI::App* eval) {
   app->add_flag("--chat", command->chat, "ask in the model's chat format");
   add_count_option(app, "--max-kv", command->max_kv, 1,
                    "bytes that KV caches take at most (default: a part of what is free)");
-  commands.on_run(app, [command] { return eval_suite(*command); });
+  add_html_option(app, command->html);
+  commands.on_run(app, [command, &commands] {
+    command->command_line = commands.command_line();
+    return eval_suite(*command);
+  });
 }
 
 }  // namespace longgen

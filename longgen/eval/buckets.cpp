@@ -60,7 +60,7 @@ void PositionBuckets::add(int64_t position, double logprob) {
            "[buckets] log-probability at position ", position,
            ": expected a finite number that is not above 0, found ", logprob, ".");
   const auto after = std::upper_bound(edges_.begin(), edges_.end(), position);
-  Sum& sum = current_[static_cast<size_t>(after - edges_.begin()) - 1];
+  NllSum& sum = current_[static_cast<size_t>(after - edges_.begin()) - 1];
   sum.nll -= logprob;
   ++sum.num_tokens;
   open_ = true;
@@ -75,7 +75,7 @@ void PositionBuckets::add(int64_t first_position, std::span<const float> logprob
 void PositionBuckets::end_document() {
   if (!open_) return;
   documents_.push_back(current_);
-  std::fill(current_.begin(), current_.end(), Sum{});
+  std::fill(current_.begin(), current_.end(), NllSum{});
   open_ = false;
 }
 
@@ -89,48 +89,41 @@ void PositionBuckets::merge(const PositionBuckets& other) {
   documents_.insert(documents_.end(), added.begin(), added.end());
 }
 
-BucketSummary PositionBuckets::bucket(int64_t i) const {
+void PositionBuckets::check_bucket(int64_t i) const {
   LG_CHECK(i >= 0 && i < num_buckets(), "[buckets] bucket: expected 0 to ", num_buckets() - 1,
            ", found ", i, ".");
-  return summarize(i, i + 1);
 }
 
-BucketSummary PositionBuckets::overall() const { return summarize(0, num_buckets()); }
+BucketSummary PositionBuckets::bucket(int64_t i) const {
+  check_bucket(i);
+  return summary_of(i, i + 1);
+}
 
-BucketSummary PositionBuckets::summarize(int64_t first, int64_t last) const {
-  BucketSummary summary;
-  summary.begin = edges_[static_cast<size_t>(first)];
-  summary.end = edges_[static_cast<size_t>(last)];
-  std::vector<Sum> sums;
-  double nll = 0;
+BucketSummary PositionBuckets::overall() const { return summary_of(0, num_buckets()); }
+
+std::vector<NllSum> PositionBuckets::documents(int64_t i) const {
+  check_bucket(i);
+  return sums(i, i + 1);
+}
+
+std::vector<NllSum> PositionBuckets::documents() const { return sums(0, num_buckets()); }
+
+std::vector<NllSum> PositionBuckets::sums(int64_t first, int64_t last) const {
+  std::vector<NllSum> sums;
   for (const Document& document : documents_) {
-    Sum sum;
+    NllSum sum;
     for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
       sum.nll += document[i].nll;
       sum.num_tokens += document[i].num_tokens;
     }
-    if (sum.num_tokens == 0) continue;
     sums.push_back(sum);
-    nll += sum.nll;
-    summary.num_tokens += sum.num_tokens;
   }
-  summary.num_documents = static_cast<int64_t>(sums.size());
-  if (summary.num_tokens == 0) return summary;
-  const auto tokens = static_cast<double>(summary.num_tokens);
-  summary.mean_nll = nll / tokens;
-  summary.perplexity = std::exp(summary.mean_nll);
-  if (sums.size() < 2) return summary;
-  double squares = 0;
-  for (const Sum& sum : sums) {
-    const double residual = sum.nll - summary.mean_nll * static_cast<double>(sum.num_tokens);
-    squares += residual * residual;
-  }
-  const auto documents = static_cast<double>(sums.size());
-  const double half = kNormal95 * std::sqrt(squares * documents / (documents - 1)) / tokens;
-  summary.mean_nll_interval = Interval{summary.mean_nll - half, summary.mean_nll + half};
-  summary.perplexity_interval =
-      Interval{std::exp(summary.mean_nll - half), std::exp(summary.mean_nll + half)};
-  return summary;
+  return sums;
+}
+
+BucketSummary PositionBuckets::summary_of(int64_t first, int64_t last) const {
+  return {summarize(sums(first, last)), edges_[static_cast<size_t>(first)],
+          edges_[static_cast<size_t>(last)]};
 }
 
 }  // namespace longgen

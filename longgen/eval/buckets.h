@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
-#include "longgen/report/interval.h"
+#include "longgen/eval/nll.h"
 
 namespace longgen {
 
@@ -19,18 +18,8 @@ std::vector<int64_t> uniform_edges(int64_t bucket_tokens, int64_t length_tokens)
 
 inline constexpr int64_t kMaxBuckets = 100'000;
 
-struct BucketSummary {
+struct BucketSummary : NllSummary {
   int64_t begin = 0, end = 0;  ///< positions [begin, end)
-  int64_t num_tokens = 0;      ///< seen there; 0 leaves everything below unset
-  int64_t num_documents = 0;   ///< with at least one token there
-  double mean_nll = 0;         ///< nats a token, over all tokens
-  double perplexity = 0;       ///< exp(mean_nll)
-  /// The 95% interval of the mean; unset for fewer than two documents. Documents, not tokens, are
-  /// the independent draws: this is the normal approximation to the ratio sum of NLL / number of
-  /// tokens over documents. For documents that fill the bucket that is mean +- 1.96 * standard
-  /// error of the documents' means. With few documents (below about ten) it is somewhat too narrow.
-  std::optional<Interval> mean_nll_interval;
-  std::optional<Interval> perplexity_interval;  ///< exp() of the one above
 };
 
 /// Log-probabilities of tokens, gathered by the token's position in its document.
@@ -57,15 +46,17 @@ class PositionBuckets {
   BucketSummary bucket(int64_t i) const;
   /// Summarizes all positions together.
   BucketSummary overall() const;
+  /// Gives what each document ended so far has in a bucket; nothing is an entry, too.
+  std::vector<NllSum> documents(int64_t i) const;
+  /// Gives what each document has at all positions together.
+  std::vector<NllSum> documents() const;
 
  private:
-  struct Sum {
-    double nll = 0;
-    int64_t num_tokens = 0;
-  };
-  using Document = std::vector<Sum>;  // one entry a bucket
+  using Document = std::vector<NllSum>;  // one entry a bucket
 
-  BucketSummary summarize(int64_t first, int64_t last) const;
+  void check_bucket(int64_t i) const;
+  std::vector<NllSum> sums(int64_t first, int64_t last) const;
+  BucketSummary summary_of(int64_t first, int64_t last) const;
 
   std::vector<int64_t> edges_;
   std::vector<Document> documents_;

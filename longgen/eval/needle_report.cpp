@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "longgen/base/check.h"
 #include "longgen/report/gnuplot.h"
@@ -26,36 +27,6 @@ constexpr double kDarkBelow = 0.5;  // of the palette: white figures up to there
 
 double share_of(const NeedleCell& cell) {
   return static_cast<double>(cell.num_found) / static_cast<double>(cell.num_samples);
-}
-
-/// Writes 0% and 100% where they are exact: one miss in a thousand does not show 100%.
-std::string percent_label(double share) {
-  double percent = std::round(100 * share);
-  if (share > 0) percent = std::max(percent, 1.0);
-  if (share < 1) percent = std::min(percent, 99.0);
-  return fmt::format("{:.0f}%", percent);
-}
-
-void check_cells(const std::vector<NeedleCell>& cells) {
-  LG_CHECK(!cells.empty(), "[report] expected at least one cell, found none.");
-  std::set<std::pair<int64_t, double>> places;
-  std::set<int64_t> lengths;
-  std::set<double> depths;
-  for (const NeedleCell& cell : cells) {
-    const std::string where = fmt::format("[report] cell of length {} and depth {}%",
-                                          cell.length_tokens, cell.depth_percent);
-    LG_CHECK(cell.length_tokens >= 1 && cell.depth_percent >= 0 && cell.depth_percent <= 100, where,
-             ": expected a length of at least 1 and a depth of 0 to 100 percent.");
-    LG_CHECK(cell.num_samples >= 1 && cell.num_found >= 0 && cell.num_found <= cell.num_samples,
-             where, ": expected 0 to n found of n >= 1 samples, found ", cell.num_found, " of ",
-             cell.num_samples, ".");
-    LG_CHECK(places.emplace(cell.length_tokens, cell.depth_percent).second, where,
-             ": expected each cell once, found it twice.");
-    lengths.insert(cell.length_tokens);
-    depths.insert(cell.depth_percent);
-  }
-  LG_CHECK(lengths.size() <= kMaxSide && depths.size() <= kMaxSide, "[report] expected at most ",
-           kMaxSide, " lengths and depths, found ", lengths.size(), " and ", depths.size(), ".");
 }
 
 /// Sorts cells by length, then depth.
@@ -118,7 +89,8 @@ std::string data_of(const std::vector<NeedleCell>& cells, const Axes& axes) {
   for (const NeedleCell& cell : cells) {
     const double share = share_of(cell);
     data += fmt::format("{} {} {:.6g} {} {} {} {:.6g}\n", axes.column_of.at(cell.length_tokens),
-                        axes.row_of.at(cell.depth_percent), 100 * share, percent_label(share),
+                        axes.row_of.at(cell.depth_percent), 100 * share,
+                        percent_label(cell.num_found, cell.num_samples),
                         share < kDarkBelow ? 0xFFFFFF : 0, cell.length_tokens, cell.depth_percent);
   }
   return data;
@@ -130,12 +102,13 @@ std::string title_of(const NeedleGrid& grid, const std::vector<NeedleCell>& cell
     fewest = std::min(fewest, cell.num_samples);
     most = std::max(most, cell.num_samples);
   }
+  const NeedleCell all = total_of(cells);
   const std::string n =
       fewest == most ? std::to_string(most) : fmt::format("{} to {}", fewest, most);
   return fmt::format(
       "set title {} . \"\\n\" . {} noenhanced\n", gnuplot_string(grid.model, kMaxNameChars),
       gnuplot_string(fmt::format("needle found in {} haystack, n = {} per cell, all: {}",
-                                 grid.haystack, n, percent_label(share_of(total_of(cells)))),
+                                 grid.haystack, n, percent_label(all.num_found, all.num_samples)),
                      120));
 }
 
@@ -172,9 +145,103 @@ std::string script_of(const std::string& name, const NeedleGrid& grid,
                         std::max<int64_t>(360, 190 + 36 * num_rows), body);
 }
 
+OrderedJson difference_json(const PairedDifference& difference) {
+  if (difference.num_items == 0) return nullptr;
+  OrderedJson json = {{"samples", difference.num_items}, {"share", difference.mean}};
+  json["interval"] = nullptr;
+  if (difference.interval) {
+    json["interval"] = {difference.interval->low, difference.interval->high};
+  }
+  return json;
+}
+
+OrderedJson differences_json(const NeedleGrid& first, const NeedleGrid& grid) {
+  OrderedJson json;
+  json["to"] = first.model;
+  json["note"] =
+      "share found less that of the other model, of the same samples; 95% interval for paired "
+      "proportions (Bonett and Price), null for fewer than two samples";
+  json["overall"] = difference_json(needle_difference(first, grid));
+  json["lengths"] = OrderedJson::array();
+  for (const NeedleShare& share : needle_shares(grid)) {
+    if (share.length_tokens == 0) continue;
+    json["lengths"].push_back(
+        {{"length", share.length_tokens},
+         {"difference", difference_json(needle_difference(first, grid, share.length_tokens))}});
+  }
+  return json;
+}
+
 }  // namespace
 
-OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings) {
+void check_needle_cells(const std::vector<NeedleCell>& cells) {
+  LG_CHECK(!cells.empty(), "[report] expected at least one cell, found none.");
+  std::set<std::pair<int64_t, double>> places;
+  std::set<int64_t> lengths;
+  std::set<double> depths;
+  for (const NeedleCell& cell : cells) {
+    const std::string where = fmt::format("[report] cell of length {} and depth {}%",
+                                          cell.length_tokens, cell.depth_percent);
+    LG_CHECK(cell.length_tokens >= 1 && cell.depth_percent >= 0 && cell.depth_percent <= 100, where,
+             ": expected a length of at least 1 and a depth of 0 to 100 percent.");
+    LG_CHECK(cell.num_samples >= 1 && cell.num_found >= 0 && cell.num_found <= cell.num_samples,
+             where, ": expected 0 to n found of n >= 1 samples, found ", cell.num_found, " of ",
+             cell.num_samples, ".");
+    LG_CHECK(places.emplace(cell.length_tokens, cell.depth_percent).second, where,
+             ": expected each cell once, found it twice.");
+    lengths.insert(cell.length_tokens);
+    depths.insert(cell.depth_percent);
+  }
+  LG_CHECK(lengths.size() <= kMaxSide && depths.size() <= kMaxSide, "[report] expected at most ",
+           kMaxSide, " lengths and depths, found ", lengths.size(), " and ", depths.size(), ".");
+}
+
+std::string percent_label(int64_t num_found, int64_t num_samples) {
+  const double share = static_cast<double>(num_found) / static_cast<double>(num_samples);
+  double percent = std::round(100 * share);
+  if (num_found > 0) percent = std::max(percent, 1.0);
+  if (num_found < num_samples) percent = std::min(percent, 99.0);
+  return fmt::format("{:.0f}%", percent);
+}
+
+std::vector<NeedleShare> needle_shares(const NeedleGrid& grid) {
+  std::map<int64_t, NeedleShare> by_length;
+  NeedleShare all;
+  for (const NeedleCell& cell : grid.cells) {
+    NeedleShare& share = by_length[cell.length_tokens];
+    share.length_tokens = cell.length_tokens;
+    for (NeedleShare* sum : {&share, &all}) {
+      sum->num_found += cell.num_found;
+      sum->num_samples += cell.num_samples;
+    }
+  }
+  std::vector<NeedleShare> shares;
+  for (const auto& [length, share] : by_length) shares.push_back(share);
+  shares.push_back(all);
+  return shares;
+}
+
+PairedDifference needle_difference(const NeedleGrid& first, const NeedleGrid& grid,
+                                   int64_t length_tokens) {
+  using Place = std::tuple<int64_t, double, int64_t, std::string>;
+  const auto place_of = [](const NeedleReply& reply) {
+    return Place(reply.length_tokens, reply.depth_percent, reply.index, reply.answer);
+  };
+  std::map<Place, bool> found_first;
+  for (const NeedleReply& reply : first.replies) found_first[place_of(reply)] = reply.found;
+  std::vector<double> scores, others;
+  for (const NeedleReply& reply : grid.replies) {
+    if (length_tokens != 0 && reply.length_tokens != length_tokens) continue;
+    const auto other = found_first.find(place_of(reply));
+    if (other == found_first.end()) continue;
+    others.push_back(other->second ? 1 : 0);
+    scores.push_back(reply.found ? 1 : 0);
+  }
+  return paired_difference(others, scores);
+}
+
+OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings,
+                        const NeedleGrid* first) {
   const auto add_counts = [](const NeedleCell& cell, OrderedJson& json) {
     const Interval interval = wilson_interval(cell.num_found, cell.num_samples);
     json["found"] = cell.num_found;
@@ -182,7 +249,7 @@ OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings) {
     json["share"] = share_of(cell);
     json["interval"] = {interval.low, interval.high};
   };
-  check_cells(grid.cells);
+  check_needle_cells(grid.cells);
   OrderedJson json;
   json["report"] = "needle in a haystack";
   json["settings"] = settings;
@@ -190,6 +257,7 @@ OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings) {
   json["haystack"] = grid.haystack;
   json["interval"] = "95% of the share found: Wilson's score interval";
   add_counts(total_of(grid.cells), json["overall"]);
+  if (first != nullptr) json["difference"] = differences_json(*first, grid);
   json["cells"] = OrderedJson::array();
   for (const NeedleCell& cell : sorted(grid.cells)) {
     OrderedJson entry = {{"length", cell.length_tokens}, {"depth_percent", cell.depth_percent}};
@@ -201,12 +269,13 @@ OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings) {
   return json;
 }
 
-ReportFiles write_needle_report(const NeedleGrid& grid, const ReportOptions& options) {
+ReportFiles write_needle_report(const NeedleGrid& grid, const ReportOptions& options,
+                                const NeedleGrid* first) {
   check_report_name(options.name);
-  check_cells(grid.cells);
+  check_needle_cells(grid.cells);
   const std::vector<NeedleCell> cells = sorted(grid.cells);
   const Axes axes(cells);
-  return write_report({needle_json(grid, options.settings), report_table(grid, cells),
+  return write_report({needle_json(grid, options.settings, first), report_table(grid, cells),
                        data_of(cells, axes), script_of(options.name, grid, cells, axes)},
                       options);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "longgen/base/json.h"
+#include "longgen/report/paired.h"
 #include "longgen/report/report_files.h"
 
 namespace longgen {
@@ -31,13 +32,36 @@ struct NeedleGrid {
   std::vector<NeedleReply> replies = {};  ///< of each sample, as far as they are known
 };
 
-/// Gives what NAME.json of a needle report holds, which is also what `longgen eval needle --json`
-/// prints of each model.
-OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings);
+/// Throws Error on no cells, two cells of the same place, a cell without samples or with more found
+/// than samples, and more than 100 lengths or depths.
+void check_needle_cells(const std::vector<NeedleCell>& cells);
 
-/// Draws the heat map of depth against length. Throws Error on a bad report name, no cells, two
-/// cells of the same place, a cell without samples or with more found than samples, more than 100
-/// lengths or depths, and when a file cannot be written.
-ReportFiles write_needle_report(const NeedleGrid& grid, const ReportOptions& options);
+/// How many of the needles a model found, over all depths.
+struct NeedleShare {
+  int64_t length_tokens = 0;  ///< 0: over all lengths, too
+  int64_t num_found = 0, num_samples = 0;
+};
+
+/// Gives the shares of each length, ascending, and last that of all.
+std::vector<NeedleShare> needle_shares(const NeedleGrid& grid);
+
+/// Compares the needles that both models were asked for (same length, depth, index and number): the
+/// share that `grid` found less the share that `first` found. length_tokens 0: of all lengths.
+PairedDifference needle_difference(const NeedleGrid& first, const NeedleGrid& grid,
+                                   int64_t length_tokens = 0);
+
+/// Gives what NAME.json of a needle report holds, which is also what `longgen eval needle --json`
+/// prints of each model. Where there is a `first` model that this one is compared with, the JSON
+/// has the difference to it.
+OrderedJson needle_json(const NeedleGrid& grid, const OrderedJson& settings,
+                        const NeedleGrid* first = nullptr);
+
+/// Draws the heat map of depth against length. Throws Error on a bad report name, on cells that
+/// check_needle_cells() refuses, and when a file cannot be written.
+ReportFiles write_needle_report(const NeedleGrid& grid, const ReportOptions& options,
+                                const NeedleGrid* first = nullptr);
+
+/// Writes 0% and 100% where they are exact: one miss in a thousand does not show 100%.
+std::string percent_label(int64_t num_found, int64_t num_samples);
 
 }  // namespace longgen

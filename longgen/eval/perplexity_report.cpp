@@ -1,240 +1,244 @@
 #include "longgen/eval/perplexity_report.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/report/gnuplot.h"
+#include "longgen/eval/perplexity_picture.h"
 
 namespace longgen {
 namespace {
 
-// These are Okabe and Ito's colours, which people with colour-blindness can tell apart; the lines
-// differ in their marks too. (Their yellow is too light for a line on white.)
-constexpr std::array kColors = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
-                                "#E69F00", "#56B4E9", "#000000"};
-constexpr std::array kMarks = {7, 5, 9, 11, 13, 6, 4};  // gnuplot's point types
-
-constexpr double kLogRatio = 5;  // beyond this, the lower lines would be flat on a linear axis
-constexpr int64_t kMaxNameChars = 60;
-
 constexpr const char* kIntervalNote =
     "95% interval of the mean over documents: normal approximation, 1.96 standard errors, each "
     "document one draw; null for fewer than two documents";
+constexpr const char* kDifferenceNote =
+    "difference: perplexity less that of the first model on the same documents, in percent of the "
+    "first's; 95% interval: Student's t of paired differences of log-likelihoods, each document "
+    "one draw; null where the models read other tokens";
 
 OrderedJson json_interval(const std::optional<Interval>& interval) {
   if (!interval) return nullptr;
   return OrderedJson::array({json_number(interval->low), json_number(interval->high)});
 }
 
-OrderedJson json_summary(const BucketSummary& summary) {
+void add_summary(const NllSummary& summary, OrderedJson& json) {
   const bool measured = summary.num_tokens > 0;
-  OrderedJson json;
-  json["begin"] = summary.begin;
-  json["end"] = summary.end;
   json["tokens"] = summary.num_tokens;
   json["documents"] = summary.num_documents;
   json["mean_nll"] = measured ? json_number(summary.mean_nll) : nullptr;
   json["mean_nll_interval"] = json_interval(summary.mean_nll_interval);
   json["perplexity"] = measured ? json_number(summary.perplexity) : nullptr;
   json["perplexity_interval"] = json_interval(summary.perplexity_interval);
+}
+
+OrderedJson json_difference(const PairedDifference& difference) {
+  if (difference.num_items == 0) return nullptr;
+  return {{"documents", difference.num_items},
+          {"percent", json_number(difference.mean)},
+          {"interval", json_interval(difference.interval)}};
+}
+
+OrderedJson json_bucket(const BucketSummary& summary) {
+  OrderedJson json = {{"begin", summary.begin}, {"end", summary.end}};
+  add_summary(summary, json);
   return json;
 }
 
-Table report_table(const std::vector<ModelPerplexity>& models) {
-  Table table;
-  table.columns = {
-      "model",        "begin",         "end",        "tokens",         "documents",      "mean_nll",
-      "mean_nll_low", "mean_nll_high", "perplexity", "perplexity_low", "perplexity_high"};
+OrderedJson json_model(const ModelPerplexity& model, const ModelPerplexity& first) {
+  OrderedJson json;
+  json["model"] = model.name;
+  json["overall"] = json_bucket(model.buckets.overall());
+  json["buckets"] = OrderedJson::array();
+  for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
+    json["buckets"].push_back(json_bucket(model.buckets.bucket(i)));
+  }
+  if (&model == &first) return json;
+  json["overall"]["difference"] = json_difference(overall_difference(first, model));
+  for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
+    json["buckets"][static_cast<size_t>(i)]["difference"] =
+        json_difference(bucket_difference(first, model, i));
+  }
+  return json;
+}
+
+OrderedJson json_contexts(const ModelPerplexity& model, const ModelPerplexity& first) {
+  OrderedJson json = {{"model", model.name}, {"contexts", OrderedJson::array()}};
+  for (size_t i = 0; i < model.contexts.size(); ++i) {
+    OrderedJson entry = {{"context", model.contexts[i].context_tokens}};
+    add_summary(summarize(model.contexts[i].documents), entry);
+    if (i > 0) entry["change"] = json_difference(context_change(model, i));
+    if (&model != &first) {
+      entry["difference"] = json_difference(context_difference(first, model, i));
+    }
+    json["contexts"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+OrderedJson context_json(const std::vector<ModelPerplexity>& models, const OrderedJson& settings) {
+  OrderedJson json;
+  json["report"] = "perplexity by context";
+  json["settings"] = settings;
+  json["unit"] =
+      "mean_nll in nats a token, over the same tokens at each context; context in tokens, those "
+      "among them";
+  json["interval"] = kIntervalNote;
+  json["difference"] = kDifferenceNote;
+  json["change"] = "perplexity less that with the model's shortest context, as difference is made";
+  json["models"] = OrderedJson::array();
+  for (const ModelPerplexity& model : models) {
+    json["models"].push_back(json_contexts(model, models.front()));
+  }
+  return json;
+}
+
+/// The fields of a CSV line from the number of tokens on, difference included.
+std::vector<std::string> fields_of(const NllSummary& summary, const PairedDifference& difference) {
   const auto ends = [](const std::optional<Interval>& interval) {
     return interval ? std::array{format_number(interval->low), format_number(interval->high)}
                     : std::array<std::string, 2>{};
   };
+  const auto nll = ends(summary.mean_nll_interval), ppl = ends(summary.perplexity_interval),
+             compared = ends(difference.interval);
+  const bool measured = summary.num_tokens > 0;
+  return {std::to_string(summary.num_tokens),
+          std::to_string(summary.num_documents),
+          measured ? format_number(summary.mean_nll) : "",
+          nll[0],
+          nll[1],
+          measured ? format_number(summary.perplexity) : "",
+          ppl[0],
+          ppl[1],
+          difference.num_items > 0 ? format_number(difference.mean) : "",
+          compared[0],
+          compared[1]};
+}
+
+/// Makes the header of a table whose lines begin with `first`.
+std::vector<std::string> columns_after(std::vector<std::string> first) {
+  for (const char* column : {"tokens", "documents", "mean_nll", "mean_nll_low", "mean_nll_high",
+                             "perplexity", "perplexity_low", "perplexity_high",
+                             "difference_percent", "difference_low", "difference_high"}) {
+    first.emplace_back(column);
+  }
+  return first;
+}
+
+void add_row(std::vector<std::string> first, const NllSummary& summary,
+             const PairedDifference& difference, Table& table) {
+  for (std::string& field : fields_of(summary, difference)) first.push_back(std::move(field));
+  table.rows.push_back(std::move(first));
+}
+
+Table perplexity_table(const std::vector<ModelPerplexity>& models) {
+  Table table{columns_after({"model", "begin", "end"}), {}};
+  const ModelPerplexity& first = models.front();
   for (const ModelPerplexity& model : models) {
+    const bool is_first = &model == &first;
+    const auto add = [&](const BucketSummary& bucket, const PairedDifference& difference) {
+      add_row({model.name, std::to_string(bucket.begin), std::to_string(bucket.end)}, bucket,
+              difference, table);
+    };
     for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
-      const BucketSummary bucket = model.buckets.bucket(i);
-      const auto nll = ends(bucket.mean_nll_interval), ppl = ends(bucket.perplexity_interval);
-      const bool measured = bucket.num_tokens > 0;
-      table.rows.push_back({model.name, std::to_string(bucket.begin), std::to_string(bucket.end),
-                            std::to_string(bucket.num_tokens), std::to_string(bucket.num_documents),
-                            measured ? format_number(bucket.mean_nll) : "", nll[0], nll[1],
-                            measured ? format_number(bucket.perplexity) : "", ppl[0], ppl[1]});
+      add(model.buckets.bucket(i),
+          is_first ? PairedDifference() : bucket_difference(first, model, i));
+    }
+    if (model.buckets.num_buckets() == 1) continue;  // it would stand there twice
+    add(model.buckets.overall(), is_first ? PairedDifference() : overall_difference(first, model));
+  }
+  return table;
+}
+
+Table context_table(const std::vector<ModelPerplexity>& models) {
+  Table table{columns_after({"model", "context"}), {}};
+  for (const ModelPerplexity& model : models) {
+    for (size_t i = 0; i < model.contexts.size(); ++i) {
+      const ContextNll& context = model.contexts[i];
+      add_row({model.name, std::to_string(context.context_tokens)}, summarize(context.documents),
+              &model == &models.front() ? PairedDifference()
+                                        : context_difference(models.front(), model, i),
+              table);
     }
   }
   return table;
 }
 
-/// What is drawn of one model: its buckets that have a finite perplexity.
-struct Line {
-  std::string name;
-  std::vector<BucketSummary> points;
-};
+/// Keeps the points that a picture can show.
+PerplexityLine line_of(const std::string& name, const std::vector<BucketSummary>& points) {
+  PerplexityLine line{name, {}};
+  for (const BucketSummary& point : points) {
+    if (point.num_tokens > 0 && std::isfinite(point.perplexity)) line.points.push_back(point);
+  }
+  return line;
+}
 
-std::vector<Line> lines_of(const std::vector<ModelPerplexity>& models) {
-  std::vector<Line> lines;
+std::vector<BucketSummary> bucket_points(const ModelPerplexity& model) {
+  std::vector<BucketSummary> points;
+  for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
+    points.push_back(model.buckets.bucket(i));
+  }
+  return points;
+}
+
+std::vector<BucketSummary> context_points(const ModelPerplexity& model) {
+  std::vector<BucketSummary> points;
+  for (const ContextNll& context : model.contexts) {
+    points.push_back({summarize(context.documents), 0, context.context_tokens});
+  }
+  return points;
+}
+
+ReportFiles write_curves(const OrderedJson& json, const Table& table,
+                         const PerplexityPicture& picture, const ReportOptions& options) {
+  LG_CHECK(!picture.lines.empty(),
+           "[report] expected a token in at least one bucket of one model, found none. Call "
+           "end_document() after each document.");
+  return write_report(
+      {json, table, perplexity_data(picture.lines), perplexity_script(options.name, picture)},
+      options);
+}
+
+template <typename PointsOf>
+std::vector<PerplexityLine> lines_of(const std::vector<ModelPerplexity>& models,
+                                     const PointsOf& points_of) {
+  std::vector<PerplexityLine> lines;
   for (const ModelPerplexity& model : models) {
-    Line line{model.name, {}};
-    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
-      const BucketSummary bucket = model.buckets.bucket(i);
-      if (bucket.num_tokens > 0 && std::isfinite(bucket.perplexity)) line.points.push_back(bucket);
-    }
+    PerplexityLine line = line_of(model.name, points_of(model));
     if (!line.points.empty()) lines.push_back(std::move(line));
   }
   return lines;
 }
 
-/// Returns the band around a point: none with one document, and none that no axis could show.
-std::optional<Interval> band_of(const BucketSummary& point) {
-  const auto& interval = point.perplexity_interval;
-  const bool shown = interval && interval->low > 0 && std::isfinite(interval->high);
-  return shown ? interval : std::nullopt;
-}
-
-bool has_band(const Line& line) {
-  return std::any_of(line.points.begin(), line.points.end(),
-                     [](const BucketSummary& point) { return band_of(point).has_value(); });
-}
-
-/// Writes one block a line; a block is what gnuplot calls an index. NaN leaves a gap in a band.
-std::string data_of(const std::vector<Line>& lines) {
-  std::string data = "# begin end perplexity low high\n";
-  for (const Line& line : lines) {
-    for (const BucketSummary& point : line.points) {
-      const auto band = band_of(point);
-      data += fmt::format("{} {} {:.6g} {}\n", point.begin, point.end, point.perplexity,
-                          band ? fmt::format("{:.6g} {:.6g}", band->low, band->high) : "NaN NaN");
-    }
-    data += "\n\n";
-  }
-  return data;
-}
-
-struct Bounds {
-  double low = std::numeric_limits<double>::infinity(), high = 0;
-  void include(double value) {
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-};
-
-/// Marks powers of two, or where the buckets end when fewer than two of those are in view.
-std::string x_tics(const std::vector<Line>& lines, const Bounds& x) {
-  std::vector<int64_t> places;
-  for (int64_t place = 1; place <= INT64_MAX / 2 && static_cast<double>(place) <= x.high * 1.001;
-       place *= 2) {
-    if (static_cast<double>(place) >= x.low * 0.999) places.push_back(place);
-  }
-  if (places.size() < 2) {
-    places.clear();
-    for (const BucketSummary& point : lines.front().points) places.push_back(point.end);
-  }
-  const size_t step = (places.size() + 15) / 16;  // more labels would touch
-  std::string tics;
-  for (size_t i = 0; i < places.size(); i += step) {
-    tics += fmt::format("{}'{}' {}", tics.empty() ? "" : ", ", token_label(places[i]), places[i]);
-  }
-  return "set xtics (" + tics + ")\n";
-}
-
-std::string y_axis(const Bounds& y) {
-  if (y.high <= kLogRatio * y.low) {
-    const double margin = std::max(0.08 * (y.high - y.low), 0.01 * y.high);
-    return fmt::format("set yrange [{:.6g}:{:.6g}]\n", std::max(0.0, y.low - margin),
-                       y.high + margin);
-  }
-  const std::string scale =
-      fmt::format("set logscale y\nset yrange [{:.6g}:{:.6g}]\n", y.low / 1.15, y.high * 1.15);
-  constexpr double kManyDecades = 1e4;  // there gnuplot's own choice, whole decades, is right
-  if (y.high > kManyDecades * y.low) return scale;
-  std::string tics;
-  for (double decade = std::pow(10, std::floor(std::log10(y.low))); decade <= y.high;
-       decade *= 10) {
-    for (const double digit : {1, 2, 5}) {
-      tics += fmt::format("{}{:.6g}", tics.empty() ? "" : ", ", decade * digit);
-    }
-  }
-  return scale + "set ytics (" + tics + ")\n";
-}
-
-std::string plot_command(const std::string& name, const std::vector<Line>& lines) {
-  std::string bands, drawn;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    const char* const color = kColors[i % kColors.size()];
-    if (has_band(lines[i])) {
-      bands += fmt::format(
-          "'{}.dat' index {} using 2:4:5 with filledcurves fill transparent solid 0.09 noborder "
-          "lc rgb '{}' notitle, \\\n     ",
-          name, i, color);
-    }
-    drawn += fmt::format(
-        "{}'{}.dat' index {} using 2:3 with linespoints lw 2.5 ps 0.9 pt {} dt {} lc rgb '{}' "
-        "title {}",
-        i == 0 ? "" : ", \\\n     ", name, i, kMarks[i % kMarks.size()], 1 + i / kColors.size() % 4,
-        color, gnuplot_string(lines[i].name, kMaxNameChars));
-  }
-  return "plot " + bands + drawn + "\n";
-}
-
-struct Legend {
-  std::string commands;
-  int64_t height;  // pixels
-};
-
-/// Places the legend below the picture, in as many columns as the longest name leaves room for.
-Legend legend_of(const std::vector<Line>& lines) {
-  size_t longest = 0;
-  for (const Line& line : lines) longest = std::max(longest, line.name.size());
-  const int64_t columns = longest <= 22 ? 3 : longest <= 40 ? 2 : 1;
-  const int64_t rows = (static_cast<int64_t>(lines.size()) + columns - 1) / columns;
-  constexpr int64_t kRowHeight = 22;
-  return {fmt::format("set bmargin {:.1f}\n"
-                      "set key at screen 0.5,screen 0.02 center bottom vertical maxrows {} Left "
-                      "reverse noenhanced samplen 2.5 spacing 1.15\n",
-                      4 + 1.25 * static_cast<double>(rows), rows),
-          kRowHeight * rows};
-}
-
-std::string script_of(const std::string& name, const std::vector<Line>& lines) {
-  Bounds x, y;
-  int64_t num_documents = 0;
-  for (const Line& line : lines) {
-    for (const BucketSummary& point : line.points) {
-      x.include(static_cast<double>(point.end));
-      y.include(point.perplexity);
-      if (const auto band = band_of(point)) {
-        y.include(band->low);
-        y.include(band->high);
-      }
-      num_documents = std::max(num_documents, point.num_documents);
-    }
-  }
-  const bool any_band = std::any_of(lines.begin(), lines.end(), has_band);
-  const std::string title = fmt::format("Perplexity against position ({} document{}{})",
-                                        num_documents, num_documents == 1 ? "" : "s",
-                                        any_band ? "; bands: 95% of the mean over documents" : "");
-  const Legend legend = legend_of(lines);
-  const std::string body = fmt::format(
-      "set title {} noenhanced\n"
-      "set xlabel 'position in the document (tokens, end of the bucket)'\n"
-      "set ylabel 'perplexity'\n"
-      "set logscale x 2\n"
-      "set xrange [{:.6g}:{:.6g}]\n"
-      "{}{}"
-      "set grid lc rgb '#D0D0D0' lt 1 lw 0.7\n"
-      "set border 3 lc rgb '#606060'\n"
-      "set tics nomirror scale 0.6 textcolor rgb '#000000'\n"
-      "{}"
-      "{}",
-      gnuplot_string(title, 200), x.low / 1.12, x.high * 1.12, x_tics(lines, x), y_axis(y),
-      legend.commands, plot_command(name, lines));
-  return gnuplot_script(name, 960, 500 + legend.height, body);
-}
-
 }  // namespace
+
+PairedDifference bucket_difference(const ModelPerplexity& first, const ModelPerplexity& model,
+                                   int64_t bucket) {
+  if (!model.reads_same_tokens || first.buckets.edges() != model.buckets.edges()) return {};
+  return perplexity_difference(first.buckets.documents(bucket), model.buckets.documents(bucket));
+}
+
+PairedDifference overall_difference(const ModelPerplexity& first, const ModelPerplexity& model) {
+  if (!model.reads_same_tokens || first.buckets.edges() != model.buckets.edges()) return {};
+  return perplexity_difference(first.buckets.documents(), model.buckets.documents());
+}
+
+PairedDifference context_difference(const ModelPerplexity& first, const ModelPerplexity& model,
+                                    size_t context) {
+  const bool both = context < first.contexts.size() && context < model.contexts.size();
+  if (!both || !model.reads_same_tokens ||
+      first.contexts[context].context_tokens != model.contexts[context].context_tokens) {
+    return {};
+  }
+  return perplexity_difference(first.contexts[context].documents,
+                               model.contexts[context].documents);
+}
+
+PairedDifference context_change(const ModelPerplexity& model, size_t context) {
+  return perplexity_difference(model.contexts.at(0).documents,
+                               model.contexts.at(context).documents);
+}
 
 OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models,
                             const OrderedJson& settings) {
@@ -243,17 +247,12 @@ OrderedJson perplexity_json(const std::vector<ModelPerplexity>& models,
   json["settings"] = settings;
   json["unit"] = "mean_nll in nats a token; positions in tokens from the document's start";
   json["interval"] = kIntervalNote;
+  json["difference"] = kDifferenceNote;
   json["models"] = OrderedJson::array();
   for (const ModelPerplexity& model : models) {
-    OrderedJson entry;
-    entry["model"] = model.name;
-    entry["overall"] = json_summary(model.buckets.overall());
-    entry["buckets"] = OrderedJson::array();
-    for (int64_t i = 0; i < model.buckets.num_buckets(); ++i) {
-      entry["buckets"].push_back(json_summary(model.buckets.bucket(i)));
-    }
-    json["models"].push_back(std::move(entry));
+    json["models"].push_back(json_model(model, models.front()));
   }
+  if (!models.front().contexts.empty()) json["contexts"] = context_json(models, settings);
   return json;
 }
 
@@ -261,12 +260,21 @@ ReportFiles write_perplexity_report(const std::vector<ModelPerplexity>& models,
                                     const ReportOptions& options) {
   check_report_name(options.name);
   LG_CHECK(!models.empty(), "[report] expected at least one model, found none.");
-  const std::vector<Line> lines = lines_of(models);
-  LG_CHECK(!lines.empty(),
-           "[report] expected a token in at least one bucket of one model, found none. Call "
-           "end_document() after each document.");
-  return write_report({perplexity_json(models, options.settings), report_table(models),
-                       data_of(lines), script_of(options.name, lines)},
+  return write_curves(perplexity_json(models, options.settings), perplexity_table(models),
+                      {.title = "Perplexity against position",
+                       .x_label = "position in the document (tokens, end of the bucket)",
+                       .lines = lines_of(models, bucket_points)},
+                      options);
+}
+
+ReportFiles write_context_report(const std::vector<ModelPerplexity>& models,
+                                 const ReportOptions& options) {
+  check_report_name(options.name);
+  LG_CHECK(!models.empty(), "[report] expected at least one model, found none.");
+  return write_curves(context_json(models, options.settings), context_table(models),
+                      {.title = "Perplexity of the same tokens against context",
+                       .x_label = "context (tokens, those that count among them)",
+                       .lines = lines_of(models, context_points)},
                       options);
 }
 

@@ -68,6 +68,28 @@ class DeviceTest(CliCase):
             losses.append(json.loads(out)["models"][0]["overall"]["mean_nll"])
         self.assertAlmostEqual(losses[0], losses[1], delta=0.01)
 
+    def test_suite(self):
+        """Many choices and replies in one step, more than a decode graph takes."""
+        def texts(count):
+            return [self.text()[:2000 if i == 3 else self.random.randrange(5, 200)] for i in range(count)]
+        choices = [{"context": text, "choices": ["the sea", "a", text[:40]], "gold": 0} for text in texts(30)]
+        prompts = [{"prompt": text, "references": ["the"], "new_tokens": 4} for text in texts(70)]
+        tasks = [f"jsonl:{self.put(name, ''.join(json.dumps(item) + chr(10) for item in items))}"
+                 for name, items in (("choices.jsonl", choices), ("replies.jsonl", prompts))]
+        found = []
+        for device, dtype in [("cpu", "float32"), (self.DEVICE, "bfloat16")]:
+            self.run_program("eval", "suite", self.model, "--tasks", ",".join(tasks), "--out", self.dir / dtype, "--quiet",
+                             "--device", device, "--dtype", dtype)
+            lines = [(self.dir / f"{dtype}/items/hybrid/{name}.jsonl").read_text().splitlines()[1:]
+                     for name in ("choices", "replies")]
+            found.append([{item["id"]: item for item in map(json.loads, some)} for some in lines])
+        for exact, rounded in zip(found[0][0].values(), found[1][0].values()):
+            for choice, a, b in zip(choices[int(exact["id"])]["choices"], exact["loglikelihoods"], rounded["loglikelihoods"]):
+                self.assertAlmostEqual(a, b, delta=0.03 * len(choice) + 0.05)
+        same = sum(item["reply"] == found[1][1][id]["reply"] for id, item in found[0][1].items())
+        self.assertEqual([len(some[1]) for some in found], [70, 70])
+        self.assertGreaterEqual(same, 50)
+
     def test_extend(self):
         text = "\n<|endoftext|>\n".join(self.text() for _ in range(6))
         self.run_program("prepare", self.put("train.txt", text), self.dir / "data", "--model", self.model,

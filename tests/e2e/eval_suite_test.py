@@ -44,7 +44,7 @@ class SuiteTest(CliCase):
         self.assertEqual(rows[0], ["task", "score", "items", "full", "hybrid"])
         self.assertEqual([row[:3] for row in rows[1:4]], [["piqa", "acc_norm", "12"], ["piqa", "acc", "12"],
                                                           ["own", "score", "4"]])
-        self.assertRegex(text, r"piqa +acc_norm +12 +\d+\.\d% +[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]\n")
+        self.assertRegex(text, r"piqa +acc_norm +12 +\d+\.\d% +[+-]?\d+\.\d \([+-]?\d+\.\d to [+-]?\d+\.\d\)\n")
         self.assertIn("truncated to the context of hybrid: 1 item of own\n", text)
         results = json.loads((self.out / "results.json").read_text())
         self.assertEqual(results["models"], ["full", "hybrid"])
@@ -56,7 +56,8 @@ class SuiteTest(CliCase):
         kept = self.items("full", "piqa")
         (self.out / "items/full/piqa.jsonl").write_text("\n".join(kept[:5]) + "\n" + kept[5][:20])
         (self.out / "items/hybrid/own.jsonl").unlink()
-        out, err = self.run_program(*self.arguments("--json"))
+        out, err = self.run_program(*self.arguments("--json", "--html", self.dir / "page.html"))
+        self.assertIn("<!DOCTYPE html>", (self.dir / "page.html").read_text())
         self.assertIn("full, piqa: 8 items", err)
         self.assertNotIn("full, own", err)
         self.assertIn("hybrid, own: 4 items", err)

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import unittest
+import xml.etree.ElementTree
 
 from cli_case import CliCase
 from tiny_model import write_tiny_llama
@@ -53,6 +54,67 @@ class EvalTest(CliCase):
         self.assertEqual([model["model"] for model in printed["models"]], ["a/hyb", "b/hyb"])
         self.assertEqual([bucket["end"] for bucket in printed["models"][0]["buckets"]], [64, 128, 256])
         self.assertIn(f"written: {self.out}/perplexity.*", err)
+
+    def test_pages_of_models_with_hostile_names(self):
+        """A page is well-formed, loads nothing, shows names as they are, and has the figures of the JSON."""
+        hostile = self.dir / "<b onload='x'>&amp;\u202e\"<script>"
+        write_tiny_llama(hostile, 3)
+        text = self.put("text.txt", "\n<|endoftext|>\n".join(["the sea was calm under a grey sky " * n for n in (20, 30)]))
+        for command in (["perplexity", "--text", text, "--length", "128", "--first-bucket", "64", "--contexts", "32,64,128",
+                         "--targets", "16"],
+                        ["needle", "--lengths", "512", "--depths", "0,100", "--new-tokens", "2"]):
+            page = self.dir / "pages" / f"{command[0]}.html"
+            out, err = self.run_program("eval", command[0], self.models[0], hostile, *command[1:], "--html", page, "--json")
+            self.assertIn(f"written: {page}", err)
+            root = xml.etree.ElementTree.fromstring(page.read_text())
+            tags = {element.tag.split("}")[1] for element in root.iter()}
+            self.assertFalse(tags & {"script", "link", "img", "iframe", "b", "a"})
+            texts = [" ".join(element.itertext()) for element in root.iter()]
+            self.assertTrue(any(hostile.name.replace("\u202e", "\ufffd") in text for text in texts))
+            for fact in ("longgen eval " + command[0], "attention kernels: ", " UTC", os.path.realpath(self.models[0])):
+                self.assertIn(fact, texts[0])
+            overall = json.loads(out)["models"][1]
+            if command[0] == "needle":
+                self.assertIn(f"{100 * overall['difference']['overall']['share']:.1f} points", texts[0])
+            else:
+                self.assertIn(f"{overall['overall']['perplexity']:.3f}", texts[0])
+                self.assertIn(f"{overall['overall']['difference']['percent']:+.2f}%", texts[0])
+
+    def test_more_context_of_the_same_tokens(self):
+        text = self.put("text.txt", "\n<|endoftext|>\n".join(["the sea was calm under a grey sky " * n for n in (20, 30)]))
+        arguments = ["eval", "perplexity", *self.models, "--text", text, "--length", "128", "--quiet"]
+        out, _ = self.run_program(*arguments, "--contexts", "32,128", "--targets", "16", "--out", self.out, "--json",
+                                  "--dtype", "float32")
+        printed = json.loads(out)
+        self.assertEqual(printed["contexts"], self.report("contexts"))
+        contexts = printed["contexts"]["models"][0]["contexts"]
+        self.assertEqual([(entry["context"], entry["tokens"]) for entry in contexts], [(32, 32), (128, 32)])
+        # The longest context is the whole document: the last 16 positions have the same figure there.
+        out, _ = self.run_program(*arguments[:2], self.models[0], *arguments[4:], "--bucket", "16", "--json", "--dtype",
+                                  "float32")
+        last = json.loads(out)["models"][0]["buckets"][-1]
+        self.assertAlmostEqual(contexts[1]["mean_nll"], last["mean_nll"], places=4)
+        for option, part in ((["--contexts", "16", "--targets", "16"], "expected at least 17 tokens"),
+                             (["--contexts", "32,256", "--targets", "16"], "at most the 128 tokens of a document, found 256"),
+                             (["--contexts", "64,32", "--targets", "16"], "ascending lengths, found 32 after 64")):
+            message, out = self.error(*arguments, *option)
+            self.assertIn(part, message)
+            self.assertEqual(out, "")
+
+    def test_a_model_with_another_tokenizer_is_not_compared(self):
+        tokenizer = self.models[1] / "tokenizer.json"
+        content = json.loads(tokenizer.read_text())
+        content["model"]["merges"] = []
+        tokenizer.write_text(json.dumps(content))
+        text = self.put("text.txt", "the sea was calm under a grey sky " * 20)
+        out, err = self.run_program("eval", "perplexity", *self.models, "--text", text, "--length", "128", "--json")
+        self.assertIn("warning: b/hyb: its tokenizer makes other tokens of the documents than that of a/hyb.", err)
+        self.assertIsNone(json.loads(out)["models"][1]["overall"]["difference"])
+
+    def test_a_page_that_cannot_be_written_is_found_first(self):
+        message, out = self.error("eval", "needle", self.models[0], "--lengths", "512", "--html", self.dir)
+        self.assertEqual(message, f"--html {self.dir}: expected a file to write, found a folder.")
+        self.assertEqual(out, "")
 
     def test_a_folder_that_cannot_be_written_is_found_first(self):
         text = self.put("text.txt", "the sea was calm under a grey sky " * 20)

@@ -25,8 +25,7 @@ ScoreSummary summary_of(const Items& items, const std::string& score) {
   return summary;
 }
 
-std::optional<PairedDifference> difference_of(const Items& first, const Items& second,
-                                              const std::string& score) {
+PairedDifference difference_of(const Items& first, const Items& second, const std::string& score) {
   std::vector<double> a, b;
   for (size_t i = 0; i < first.size(); ++i) {
     const double* of_first = first[i] ? first[i]->score(score) : nullptr;
@@ -66,9 +65,9 @@ SuiteRow average_of(const std::vector<SuiteRow>& rows) {
     for (const SuiteRow& row : rows) {
       summary.num_items += row.models[m].num_items;
       summary.mean += row.models[m].mean / static_cast<double>(rows.size());
-      if (row.models[m].difference) differences.push_back(*row.models[m].difference);
+      if (m > 0) differences.push_back(row.models[m].difference);
     }
-    if (differences.size() == rows.size()) summary.difference = average_difference(differences);
+    if (m > 0) summary.difference = average_difference(differences);
   }
   return average;
 }
@@ -100,22 +99,20 @@ std::vector<SuiteRow> averages_of(const std::vector<TaskResults>& results) {
   return averages;
 }
 
-bool is_share(const SuiteRow& row) { return row.score != "nll"; }
-
-std::string value_text(const SuiteRow& row, const ScoreSummary& summary) {
-  if (summary.num_items == 0) return "-";
-  return is_share(row) ? fmt::format("{:.1f}%", 100 * summary.mean)
-                       : fmt::format("{:.3f}", summary.mean);
+/// Of a model that is not the first.
+std::string compared_text(const SuiteRow& row, const ScoreSummary& summary) {
+  return is_share(row) ? difference_text(summary.difference, 1, "", 100)
+                       : difference_text(summary.difference, 3);
 }
 
-std::string difference_text(const SuiteRow& row, const ScoreSummary& summary) {
-  if (!summary.difference) return value_text(row, summary);
-  const PairedDifference& difference = *summary.difference;
-  const double unit = is_share(row) ? 100 : 1;
-  const int digits = is_share(row) ? 1 : 3;
-  return fmt::format("{:+.{}f} [{:+.{}f}, {:+.{}f}]", unit * difference.mean, digits,
-                     unit * difference.interval.low, digits, unit * difference.interval.high,
-                     digits);
+OrderedJson difference_json(const PairedDifference& difference) {
+  if (difference.num_items == 0) return nullptr;
+  OrderedJson json = {{"items", difference.num_items}, {"mean", difference.mean}};
+  json["interval"] = nullptr;
+  if (difference.interval) {
+    json["interval"] = {difference.interval->low, difference.interval->high};
+  }
+  return json;
 }
 
 OrderedJson row_json(const SuiteRow& row, const std::vector<std::string>& models) {
@@ -126,18 +123,21 @@ OrderedJson row_json(const SuiteRow& row, const std::vector<std::string>& models
     const ScoreSummary& summary = row.models[m];
     OrderedJson model = {{"model", models[m]}, {"items", summary.num_items}};
     model["value"] = summary.num_items > 0 ? OrderedJson(summary.mean) : OrderedJson(nullptr);
-    if (const auto& difference = summary.difference) {
-      model["difference"] = {{"items", difference->num_items},
-                             {"mean", difference->mean},
-                             {"low", difference->interval.low},
-                             {"high", difference->interval.high}};
-    }
+    if (m > 0) model["difference"] = difference_json(summary.difference);
     json["models"].push_back(model);
   }
   return json;
 }
 
 }  // namespace
+
+bool is_share(const SuiteRow& row) { return row.score != "nll"; }
+
+std::string value_text(const SuiteRow& row, const ScoreSummary& summary) {
+  if (summary.num_items == 0) return "-";
+  return is_share(row) ? fmt::format("{:.1f}%", 100 * summary.mean)
+                       : fmt::format("{:.3f}", summary.mean);
+}
 
 std::vector<SuiteRow> suite_rows(const std::vector<TaskResults>& results) {
   std::vector<SuiteRow> rows;
@@ -162,8 +162,7 @@ std::vector<std::vector<std::string>> suite_table(const std::vector<TaskResults>
     std::vector<std::string> cells = {row.task, row.score,
                                       format_count(row.models.front().num_items)};
     for (size_t m = 0; m < models.size(); ++m) {
-      cells.push_back(m == 0 ? value_text(row, row.models[m])
-                             : difference_text(row, row.models[m]));
+      cells.push_back(m == 0 ? value_text(row, row.models[m]) : compared_text(row, row.models[m]));
     }
     table.push_back(std::move(cells));
   }

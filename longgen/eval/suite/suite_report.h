@@ -8,8 +8,8 @@
 
 #include "longgen/base/json.h"
 #include "longgen/eval/suite/item_result.h"
-#include "longgen/eval/suite/paired_difference.h"
 #include "longgen/eval/suite/task.h"
+#include "longgen/report/paired.h"
 
 namespace longgen {
 
@@ -24,8 +24,8 @@ struct TaskResults {
 struct ScoreSummary {
   int64_t num_items = 0;  ///< finished ones that have the score
   double mean = 0;
-  /// To the first model, over the items that both have; not of the first model itself.
-  std::optional<PairedDifference> difference;
+  /// To the first model, over the items that both have; unset for the first model itself.
+  PairedDifference difference;
 };
 
 struct SuiteRow {
@@ -44,6 +44,11 @@ std::vector<SuiteRow> suite_rows(const std::vector<TaskResults>& results);
 
 /// Counts the finished items of a model that were truncated.
 int64_t num_truncated(const TaskResults& task, size_t model);
+
+/// Scores are shares, shown in percent, but for "nll".
+bool is_share(const SuiteRow& row);
+/// "52.3%", or "2.345" of nll; "-" without items.
+std::string value_text(const SuiteRow& row, const ScoreSummary& summary);
 
 /// The rows as cells, below a row of names: the first model's value in percent, of the others the
 /// difference in points with its interval; "nll" in nats.

@@ -1,8 +1,12 @@
 #include <cmath>
 #include <limits>
 
+#include "longgen/eval/needle_page.h"
 #include "longgen/eval/needle_report.h"
+#include "longgen/eval/needle_text.h"
+#include "longgen/eval/perplexity_page.h"
 #include "longgen/eval/perplexity_report.h"
+#include "longgen/eval/perplexity_text.h"
 #include "test_support.h"
 
 namespace longgen {
@@ -96,14 +100,117 @@ TEST_F(Report, PerplexityIsWrittenInEveryForm) {
   EXPECT_DOUBLE_EQ(bucket["perplexity_interval"][1], expected.perplexity_interval->high);
   EXPECT_EQ(json["models"][0]["overall"]["tokens"], 12);
   const auto csv = lines_of(text_of("ppl.csv"));
-  ASSERT_EQ(csv.size(), 9u);
+  ASSERT_EQ(csv.size(), 11u);
   EXPECT_EQ(csv[0],
             "model,begin,end,tokens,documents,mean_nll,mean_nll_low,mean_nll_high,perplexity,"
-            "perplexity_low,perplexity_high");
+            "perplexity_low,perplexity_high,difference_percent,difference_low,difference_high");
   EXPECT_TRUE(csv[1].starts_with("full,0,1024,3,3,2.10005,"));
-  EXPECT_TRUE(csv[8].starts_with("\"hybrid, 1/3\",4096,8192,3,3,2.68,"));
+  EXPECT_TRUE(csv[9].starts_with("\"hybrid, 1/3\",4096,8192,3,3,2.68,"));
+  EXPECT_TRUE(csv[5].starts_with("full,0,8192,12,3,"));
+  EXPECT_TRUE(csv[5].ends_with(",,,"));
+  EXPECT_TRUE(csv[10].starts_with("\"hybrid, 1/3\",0,8192,12,3,"));
   EXPECT_TRUE(contains(text_of("ppl.svg"), "hybrid, 1/3"));
   EXPECT_TRUE(contains(text_of("ppl.svg"), "3 documents"));
+}
+
+/// Documents of one level and length, the second model worse by `worse` nats in each, more or less.
+std::vector<ModelPerplexity> compared_models(double worse) {
+  std::vector<ModelPerplexity> models;
+  for (const double more : {0.0, worse}) {
+    PositionBuckets buckets({0, 100, 300});
+    ModelPerplexity model{more == 0 ? "full" : "hyb", buckets};
+    model.contexts = {{64, {}}, {128, {}}};
+    for (int document = 0; document < 4; ++document) {
+      const double level = 2 + document, own = more * (1 + 0.1 * (document - 1.5));
+      for (int64_t position = 0; position < 300; ++position) {
+        model.buckets.add(position, -level - (position < 100 ? 0 : own));
+      }
+      model.buckets.end_document();
+      model.contexts[0].documents.push_back({16 * level, 16});
+      model.contexts[1].documents.push_back({16 * (level - 0.1 * (1 + document) + own), 16});
+    }
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
+TEST_F(Report, DifferencesAreInPercentOfTheFirst) {
+  const std::vector<ModelPerplexity> models = compared_models(0.02);
+  const OrderedJson json = perplexity_json(models, {});
+  EXPECT_FALSE(json["models"][0]["overall"].contains("difference"));
+  const OrderedJson& model = json["models"][1];
+  EXPECT_TRUE(model["buckets"][0]["difference"]["interval"].is_null());  // it never varies
+  EXPECT_EQ(model["buckets"][0]["difference"]["percent"], 0);
+  const OrderedJson& far = model["buckets"][1]["difference"];
+  EXPECT_EQ(far["documents"], 4);
+  EXPECT_NEAR(far["percent"], 100 * std::expm1(0.02), 1e-9);
+  // Of 0.02 (0.85, 0.95, 1.05, 1.15) the standard deviation is 0.02 sqrt(0.05 / 3).
+  const double half = 3.18244630528 * 0.02 * std::sqrt(0.05 / 3) / 2;
+  EXPECT_NEAR(far["interval"][0], 100 * std::expm1(0.02 - half), 1e-8);
+  EXPECT_NEAR(far["interval"][1], 100 * std::expm1(0.02 + half), 1e-8);
+  EXPECT_NEAR(model["overall"]["difference"]["percent"], 100 * std::expm1(0.02 * 2 / 3), 1e-9);
+  write_perplexity_report(models, options("ppl"));
+  EXPECT_TRUE(contains(lines_of(text_of("ppl.csv"))[5], ",2.02013,"));
+}
+
+TEST_F(Report, ContextsAreComparedWithTheShortestAndTheFirst) {
+  const std::vector<ModelPerplexity> models = compared_models(0.02);
+  const OrderedJson json = perplexity_json(models, options("").settings)["contexts"];
+  const OrderedJson& entry = json["models"][1]["contexts"][1];
+  EXPECT_EQ(entry["context"], 128);
+  EXPECT_EQ(entry["tokens"], 64);
+  EXPECT_NEAR(entry["difference"]["percent"], 100 * std::expm1(0.02), 1e-9);
+  EXPECT_NEAR(entry["change"]["percent"], 100 * std::expm1(0.02 - 0.25), 1e-9);
+  EXPECT_FALSE(json["models"][1]["contexts"][0].contains("change"));
+  expect_all_files(write_context_report(models, options("contexts")), "contexts");
+  EXPECT_EQ(text_of("contexts.json"), dump_json(json, 2) + "\n");
+  EXPECT_TRUE(lines_of(text_of("contexts.csv"))[4].starts_with("hyb,128,64,4,3.27,"));
+}
+
+TEST_F(Report, ModelsThatReadOtherTokensAreNotCompared) {
+  std::vector<ModelPerplexity> models = compared_models(0.02);
+  models[1].reads_same_tokens = false;
+  EXPECT_TRUE(perplexity_json(models, {})["models"][1]["overall"]["difference"].is_null());
+  EXPECT_TRUE(contains(perplexity_text(models), "\nall         -\n"));
+  EXPECT_TRUE(contains(html_page(perplexity_page(models)), "hyb reads other tokens"));
+}
+
+TEST_F(Report, TextHasATableOfDifferences) {
+  // Student's of 4 documents: of the context's change +- 3.182446 * 0.1 sqrt(5 / 3) / 2 nats.
+  EXPECT_EQ(perplexity_text(compared_models(0.02)),
+            "perplexity of 4 documents, 1,200 tokens\n"
+            "position    full     hyb\n"
+            "0-100     33.115  33.115\n"
+            "100-300   33.115  33.784\n"
+            "all       33.115  33.560\n"
+            "difference to full, with its 95% interval over documents\n"
+            "position                      hyb\n"
+            "0-100                       0.00%\n"
+            "100-300   +2.02% (+1.60 to +2.44)\n"
+            "all       +1.34% (+1.07 to +1.62)\n"
+            "perplexity of the last 16 tokens of each document, by context\n"
+            "context    full     hyb\n"
+            "64       33.115  33.115\n"
+            "128      25.790  26.311\n"
+            "change from a context of 64, with its 95% interval over documents\n"
+            "context                       full                        hyb\n"
+            "128      -22.12% (-36.58 to -4.36)  -20.55% (-35.03 to -2.83)\n"
+            "difference to full, with its 95% interval over documents\n"
+            "context                      hyb\n"
+            "64                         0.00%\n"
+            "128      +2.02% (+1.60 to +2.44)\n");
+}
+
+TEST_F(Report, PageOfPerplexityHasFiguresDifferencesAndContexts) {
+  const std::string html = html_page(perplexity_page(compared_models(0.02)));
+  for (const char* part :
+       {"<title>Perplexity of full and hyb</title>", "full has a perplexity of 33.115 on 1,200 ",
+        "hyb is 1.34% higher (95% interval +1.07 to +1.62).",
+        "<td>+2.02%<small>+1.60 to +2.44</small></td>",
+        "<title>hyb, 300: +2.02% (+1.60% to +2.44%)</title>", "What context buys",
+        "The last 16 tokens of each document"}) {
+    EXPECT_TRUE(contains(html, part));
+  }
 }
 
 TEST_F(Report, OneDocumentHasNoInterval) {
@@ -129,7 +236,7 @@ TEST_F(Report, EmptyBucketsAndInfinitePerplexityAreLeftOpen) {
   EXPECT_TRUE(json["models"][1]["buckets"][1]["mean_nll"].is_null());
   EXPECT_TRUE(json["models"][1]["buckets"][3]["perplexity"].is_null());
   EXPECT_DOUBLE_EQ(json["models"][1]["buckets"][3]["mean_nll"], 800);
-  EXPECT_EQ(lines_of(text_of("gaps.csv"))[5], "gaps,4096,8192,1,1,800,,,,,");
+  EXPECT_EQ(lines_of(text_of("gaps.csv"))[5], "gaps,4096,8192,1,1,800,,,,,,,,");
 }
 
 TEST_F(Report, LevelLinesAndSingleBucketsAreDrawn) {
@@ -250,6 +357,53 @@ TEST_F(Report, NeedleIsWrittenInEveryForm) {
   EXPECT_TRUE(contains(text_of("needle.svg"), "n = 20 per cell"));
   EXPECT_EQ(count_of(text_of("needle.svg"), ">100%<"), 5);  // cells, colour bar, depth
   EXPECT_TRUE(contains(text_of("needle.dat"), "\n1 1 25 25% 16777215 8192 50\n"));
+}
+
+/// A grid of one length and two depths, in which these samples were found.
+NeedleGrid grid_of(const std::string& model, const std::vector<bool>& found) {
+  NeedleGrid grid{model, "noise", {{4096, 0, 0, 0}, {4096, 100, 0, 0}}};
+  for (size_t i = 0; i < found.size(); ++i) {
+    NeedleCell& cell = grid.cells[i % 2];
+    ++cell.num_samples;
+    cell.num_found += found[i] ? 1 : 0;
+    const auto index = static_cast<int64_t>(i / 2);
+    grid.replies.push_back({4096, index, cell.depth_percent, "42", "", found[i]});
+  }
+  return grid;
+}
+
+TEST_F(Report, NeedlesOfTwoModelsAreComparedInPairs) {
+  const NeedleGrid first = grid_of("full", {true, true, true, false});
+  NeedleGrid grid = grid_of("hyb", {true, false, false, false});
+  const OrderedJson json = needle_json(grid, {}, &first);
+  EXPECT_EQ(json["difference"]["to"], "full");
+  EXPECT_EQ(json["difference"]["overall"]["samples"], 4);
+  EXPECT_EQ(json["difference"]["overall"]["share"], -0.5);
+  // Bonett and Price: (0 + 1) / 6 - (2 + 1) / 6 +- 1.959964 sqrt((4 / 6 - (2 / 6)^2) / 6).
+  const double half = 1.959963984540054 * std::sqrt((4.0 / 6 - 1.0 / 9) / 6);
+  EXPECT_NEAR(json["difference"]["overall"]["interval"][1], -1.0 / 3 + half, 1e-12);
+  EXPECT_EQ(json["difference"]["lengths"][0]["difference"]["share"], -0.5);
+  EXPECT_EQ(needle_difference_text(first, grid),
+            "hyb: difference to full in percentage points, with its 95% interval over samples\n"
+            "length                  points\n"
+            "4K      -50.0 (-93.0 to +26.3)\n"
+            "all     -50.0 (-93.0 to +26.3)\n");
+  grid.replies[0].answer = "43";  // another needle
+  EXPECT_EQ(needle_difference(first, grid).num_items, 3);
+  EXPECT_EQ(needle_difference(first, grid, 8192).num_items, 0);
+}
+
+TEST_F(Report, PageOfNeedlesHasMapsSharesAndDifferences) {
+  const std::string html = html_page(needle_page(
+      {grid_of("full", {true, true, true, false}), grid_of("hyb", {true, false, false, false})}));
+  for (const char* part :
+       {"full finds 3 of 4 needles in noise haystacks. hyb finds 1 of 4: -50.0 points (95% ",
+        "<figcaption>full: 3 of 4</figcaption>",
+        "<title>hyb at 100% of 4,096 tokens: 0 of 2</title>",
+        "<td>1 of 4<small>5% to 70%</small></td>",
+        "<td>-50.0 points<small>-93.0 to +26.3</small></td>"}) {
+    EXPECT_TRUE(contains(html, part));
+  }
 }
 
 TEST_F(Report, SharesNearTheEndsAreNotRoundedToThem) {

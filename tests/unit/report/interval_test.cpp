@@ -36,5 +36,21 @@ TEST(WilsonInterval, RefusesImpossibleCounts) {
   EXPECT_TRUE(fails_with([] { wilson_interval(0, -1); }, "expected 0 to -1"));
 }
 
+TEST(Student, HasTheQuantilesOfItsTable) {
+  for (const auto& [degrees, quantile] : {std::pair{1, 12.70620473617},
+                                          {2, 4.30265272975},
+                                          {3, 3.18244630528},
+                                          {4, 2.77644510520},
+                                          {10, 2.22813885199},
+                                          {29, 2.04522964213},
+                                          {100, 1.98397151852},
+                                          {499, 1.96472939099},
+                                          {500, 1.96471983747},
+                                          {100000, 1.95998770754}}) {
+    EXPECT_NEAR(student95(degrees), quantile, 1e-9) << degrees;
+  }
+  EXPECT_TRUE(fails_with([] { student95(0); }, "at least 1 degree of freedom"));
+}
+
 }  // namespace
 }  // namespace longgen

@@ -1,10 +1,10 @@
 // Items and their results: lines, the log of a run, scores, differences.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <fstream>
 
 #include "longgen/eval/suite/item_log.h"
+#include "longgen/eval/suite/suite_page.h"
 #include "longgen/eval/suite/suite_report.h"
 #include "longgen/eval/suite/task.h"
 #include "tests/unit/error_text.h"
@@ -90,30 +90,6 @@ TEST_F(ItemLogTest, OtherSettingsAndOtherFilesAreRefused) {
   EXPECT_EQ(ItemLog(put("torn.jsonl", "{\"longgen_it"), settings_).size(), 0);
 }
 
-TEST(PairedDifferenceTest, IntervalsOfTextbooks) {
-  // Bonett and Price: of 40 items 8 only the second model has, 3 only the first.
-  std::vector<double> first(40, 1), second(40, 1);
-  for (int i = 0; i < 8; ++i) first[i] = 0;
-  for (int i = 8; i < 11; ++i) second[i] = 0;
-  const PairedDifference binary = *paired_difference(first, second);
-  EXPECT_DOUBLE_EQ(binary.mean, 5 / 40.0);
-  const double more = 9 / 42.0, less = 4 / 42.0;
-  const double half = 1.959964 * std::sqrt((more + less - (more - less) * (more - less)) / 42);
-  EXPECT_NEAR(binary.interval.low, more - less - half, 1e-6);
-  EXPECT_NEAR(binary.interval.high, more - less + half, 1e-6);
-  // Models that agree everywhere may still differ elsewhere.
-  const PairedDifference none = *paired_difference(first, first);
-  EXPECT_EQ(none.mean, 0);
-  EXPECT_LT(none.interval.low, -0.02);
-  EXPECT_GT(none.interval.high, 0.02);
-  // Student: differences 1, 2, 3, 4, 10 have mean 4, deviation 3.5355, t(4) 2.7764.
-  const PairedDifference real = *paired_difference(std::vector<double>(5, 0.5),
-                                                   std::vector<double>{1.5, 2.5, 3.5, 4.5, 10.5});
-  EXPECT_DOUBLE_EQ(real.mean, 4);
-  EXPECT_NEAR(real.interval.high - 4, 2.7764 * 3.5355 / std::sqrt(5.0), 0.02);
-  EXPECT_FALSE(paired_difference(std::vector<double>{1}, std::vector<double>{0}));
-}
-
 TEST(SuiteReportTest, ValuesDifferencesAveragesAndWhatWasTruncated) {
   const auto items = [](const std::vector<int>& scores) {
     std::vector<std::optional<ItemResult>> all;
@@ -141,11 +117,11 @@ TEST(SuiteReportTest, ValuesDifferencesAveragesAndWhatWasTruncated) {
   EXPECT_EQ(table[0], (std::vector<std::string>{"task", "score", "items", "full", "hybrid"}));
   EXPECT_EQ(table[1][0], "niah-4K");
   EXPECT_EQ(table[1][3], "75.0%");
-  EXPECT_EQ(table[1][4].substr(0, 7), "-50.0 [");
+  EXPECT_EQ(table[1][4].substr(0, 7), "-50.0 (");
   EXPECT_EQ(table[4][0], "ruler-4K");
   EXPECT_EQ(table[4][1], "average");
   EXPECT_EQ(table[4][3], "50.0%");
-  EXPECT_EQ(table[4][4].substr(0, 7), "-25.0 [");
+  EXPECT_EQ(table[4][4].substr(0, 7), "-25.0 (");
   EXPECT_EQ(truncation_text(results, {"full", "hybrid"}),
             "truncated to the context of hybrid: 1 item of niah-4K\n");
   const OrderedJson json = suite_json(results, {"full", "hybrid"}, {});
@@ -153,6 +129,9 @@ TEST(SuiteReportTest, ValuesDifferencesAveragesAndWhatWasTruncated) {
   EXPECT_EQ(json["rows"][2]["models"][1]["difference"]["items"], 3);
   EXPECT_EQ(json["tasks"][0]["truncated"].dump(), R"({"full":0,"hybrid":1})");
   EXPECT_EQ(json["averages"].size(), 1u);
+  const ReportPage page = suite_page(results, {"full", "hybrid"});
+  EXPECT_TRUE(contains(page.summary, "ruler-4K, average: full 50.0%, hybrid -25.0 points (95%"));
+  EXPECT_TRUE(contains(html_page(page), "truncated to the context of hybrid: 1 item of niah-4K"));
 }
 
 TEST(SampledTest, SamplesDependOnSeedAndTaskAndFewerAreTheFirst) {
