@@ -144,11 +144,12 @@ class FirstDocuments {
   /// Keeps the documents of the first model. Warns of a later one that reads others.
   bool reads_same(Documents documents, const std::string& name) {
     for (std::vector<int32_t>& document : documents) document.resize(length_);
-    if (name_.empty()) {
+    if (documents_.empty()) {
       documents_ = std::move(documents);
       name_ = name;
+      return true;
     }
-    if (documents.empty() || documents == documents_) return true;
+    if (documents == documents_) return true;
     log_warning(name + ": its tokenizer makes other tokens of the documents than that of " + name_ +
                 ". Their perplexities are of different tokens and are not compared.");
     return false;

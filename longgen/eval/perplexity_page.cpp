@@ -8,6 +8,7 @@
 #include "longgen/base/units.h"
 #include "longgen/eval/perplexity_text.h"
 #include "longgen/report/svg_chart.h"
+#include "longgen/report/svg_text.h"
 
 namespace longgen {
 namespace {
@@ -16,9 +17,9 @@ using Models = std::vector<ModelPerplexity>;
 
 PageCell figure(const NllSummary& summary) {
   if (summary.num_tokens == 0) return {"–"};
-  PageCell cell{fmt::format("{:.3f}", summary.perplexity)};
+  PageCell cell{figure_text(summary.perplexity, 3)};
   if (const auto& interval = summary.perplexity_interval) {
-    cell.note = fmt::format("{:.3f} to {:.3f}", interval->low, interval->high);
+    cell.note = figure_text(interval->low, 3) + " to " + figure_text(interval->high, 3);
   }
   return cell;
 }
@@ -208,13 +209,15 @@ PageSection context_section(const Models& models) {
 std::string summary_of(const Models& models) {
   const ModelPerplexity& first = models.front();
   const BucketSummary overall = first.buckets.overall();
-  std::string text = fmt::format("{} has a perplexity of {:.3f} on {} of {}.", first.name,
-                                 overall.perplexity, format_count(overall.num_tokens, "token"),
-                                 format_count(overall.num_documents, "document"));
+  std::string text = fmt::format(
+      "{} has a perplexity of {} on {} of {}.", first.name, figure_text(overall.perplexity, 3),
+      format_count(overall.num_tokens, "token"), format_count(overall.num_documents, "document"));
   for (size_t m = 1; m < models.size(); ++m) {
     const PairedDifference difference = overall_difference(first, models[m]);
     if (difference.num_items == 0) {
-      text += " " + models[m].name + " reads other tokens and is not compared.";
+      text += " " + models[m].name +
+              (models[m].reads_same_tokens ? " has no document to compare."
+                                           : " reads other tokens and is not compared.");
       continue;
     }
     text += fmt::format(" {} is {:.2f}% {}", models[m].name, std::abs(difference.mean),

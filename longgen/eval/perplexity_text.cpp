@@ -36,6 +36,12 @@ std::string difference_of(const PairedDifference& difference) {
   return difference_text(difference, 2, "%");
 }
 
+/// Heads a table of differences. One document has no interval.
+std::string difference_heading(const std::string& what, const NllSummary& summary) {
+  return what + (summary.num_documents < 2 ? " (no interval: one document)\n"
+                                           : ", with its 95% interval over documents\n");
+}
+
 std::string by_position(const std::vector<ModelPerplexity>& models) {
   const ModelPerplexity& first = models.front();
   std::vector<std::string> places;
@@ -81,8 +87,7 @@ std::string by_context(const std::vector<ModelPerplexity>& models) {
                   [&] { return perplexity_of(summarize(model.contexts[place].documents)); });
       }));
   if (places.size() > 1) {
-    text +=
-        "change from a context of " + places.front() + ", with its 95% interval over documents\n";
+    text += difference_heading("change from a context of " + places.front(), summary);
     const std::vector<std::string> longer(places.begin() + 1, places.end());
     text += table_of("context", longer, models, 0, [&](const ModelPerplexity& model, size_t place) {
       return at(model, place + 1, [&] { return difference_of(context_change(model, place + 1)); });

@@ -107,6 +107,7 @@ PairedDifference average_difference(std::span<const PairedDifference> tasks) {
 
 std::string signed_text(double value, int digits) {
   if (!std::isfinite(value)) return "-";
+  if (std::abs(value) >= 1e6) return fmt::format("{:+.4g}", value);
   const std::string text = fmt::format("{:+.{}f}", value, digits);
   const bool is_zero = text.find_first_of("123456789") == std::string::npos;
   return is_zero ? text.substr(1) : text;

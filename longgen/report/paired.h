@@ -57,7 +57,8 @@ std::string difference_text(const PairedDifference& difference, int digits,
                             const std::string& unit = "", double scale = 1);
 /// Writes the interval alone, "+0.90 to +1.94", or "".
 std::string interval_text(const std::optional<Interval>& interval, int digits, double scale = 1);
-/// Writes a number with its sign, "+1.42" and "-0.30"; "0.00" where it rounds to that.
+/// Writes a number with its sign, "+1.42" and "-0.30"; "0.00" where it rounds to that; one of
+/// a million and more with four digits.
 std::string signed_text(double value, int digits);
 
 }  // namespace longgen

@@ -108,11 +108,13 @@ class LinePlot {
         !chart_.is_difference && y_range_.low > 0 && y_range_.high > kLogRatio * y_range_.low;
     if (y_.is_logarithmic) {
       y_.low = y_range_.low / 1.15;
-      y_.high = y_range_.high * 1.15;
+      y_.high = std::min(y_range_.high * 1.15, std::numeric_limits<double>::max());
       return;
     }
     double margin = 0.08 * (y_range_.high - y_range_.low);
-    if (margin == 0) margin = std::max(0.05 * std::abs(y_range_.high), 1e-6);
+    // A level line stands in the middle.
+    if (margin <= 1e-9 * std::abs(y_range_.high)) margin = 0.05 * std::abs(y_range_.high);
+    if (margin == 0) margin = 1;
     y_.low = y_range_.low - margin;
     y_.high = y_range_.high + margin;
     if (!chart_.is_difference && y_range_.low >= 0) y_.low = std::max(0.0, y_.low);
@@ -120,7 +122,7 @@ class LinePlot {
 
   std::string number(double value) const {
     return (chart_.is_difference ? signed_text(value, chart_.digits)
-                                 : fmt::format("{:.{}f}", value, chart_.digits)) +
+                                 : figure_text(value, chart_.digits)) +
            chart_.unit;
   }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "longgen/base/check.h"
 #include "longgen/tokenizer/utf8.h"
@@ -75,7 +74,10 @@ std::vector<double> round_ticks(double low, double high, int64_t count) {
   const double step = power * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
   std::vector<double> ticks;
   const double first = std::ceil(low / step - 1e-9), last = std::floor(high / step + 1e-9);
-  for (double i = first; i <= last; ++i) ticks.push_back(i * step + 0.0);  // not -0
+  const double most = 3 * static_cast<double>(count);  // where neighbours are too near for a double
+  for (double i = 0; i <= std::min(last - first, most); ++i) {
+    ticks.push_back((first + i) * step + 0.0);  // not -0
+  }
   return ticks;
 }
 
@@ -98,21 +100,29 @@ std::vector<double> logarithmic_ticks(double low, double high) {
 }
 
 std::vector<std::string> tick_labels(const std::vector<double>& values) {
-  double step = std::numeric_limits<double>::infinity(), largest = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) step = std::min(step, values[i] - values[i - 1]);
-    largest = std::max(largest, std::abs(values[i]));
+  constexpr int kMaxDecimals = 6;
+  double largest = 0;
+  for (const double value : values) largest = std::max(largest, std::abs(value));
+  int decimals = 0;
+  const auto is_exact = [&](double value) {
+    const double power = std::pow(10, decimals);
+    return std::abs(std::round(value * power) / power - value) <= 1e-9 * largest;
+  };
+  while (decimals <= kMaxDecimals && !std::all_of(values.begin(), values.end(), is_exact)) {
+    ++decimals;
   }
-  if (!std::isfinite(step)) step = largest;
+  const bool exponents = largest >= 1e6 || decimals > kMaxDecimals;
   std::vector<std::string> labels;
-  // 0.3 needs one decimal, 0.05 two; 1e7 and 1e-7 are shorter with an exponent.
-  const double decimals = step > 0 ? std::max(0.0, -std::floor(std::log10(step) + 1e-9)) : 0;
-  const bool exponents = largest >= 1e6 || decimals > 6;
   for (const double value : values) {
     labels.push_back(exponents ? fmt::format("{:.3g}", value)
-                               : fmt::format("{:.{}f}", value, static_cast<int>(decimals)));
+                               : fmt::format("{:.{}f}", value, decimals));
   }
   return labels;
+}
+
+std::string figure_text(double value, int decimals) {
+  return std::abs(value) < 1e6 ? fmt::format("{:.{}f}", value, decimals)
+                               : fmt::format("{:.4g}", value);
 }
 
 double label_width(std::string_view text) {

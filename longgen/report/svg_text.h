@@ -25,8 +25,11 @@ std::vector<double> round_ticks(double low, double high, int64_t count);
 /// those would be many.
 std::vector<double> logarithmic_ticks(double low, double high);
 
-/// Writes the values with as many decimals as the closest two of them need.
+/// Writes the values with as many decimals as all of them need, or with exponents.
 std::vector<std::string> tick_labels(const std::vector<double>& values);
+
+/// Writes a figure with so many decimals, one of a million and more with four digits instead.
+std::string figure_text(double value, int decimals);
 
 /// Estimates the width of a text in pixels, at the size of labels in charts.
 double label_width(std::string_view text);

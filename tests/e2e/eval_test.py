@@ -10,7 +10,7 @@ import unittest
 import xml.etree.ElementTree
 
 from cli_case import CliCase
-from tiny_model import write_tiny_llama
+from tiny_model import tokenizer_json, write_tiny_llama
 
 
 class EvalTest(CliCase):
@@ -100,6 +100,19 @@ class EvalTest(CliCase):
             message, out = self.error(*arguments, *option)
             self.assertIn(part, message)
             self.assertEqual(out, "")
+
+    def test_contexts_begin_as_documents_do(self):
+        """Of a model with BOS, every context has it: the figure is that of scoring BOS and the end of the document."""
+        model = self.models[0]
+        (model / "tokenizer.json").write_text(json.dumps(tokenizer_json(begin=True)))
+        words = "a calm sea under grey sky " * 5
+        out, _ = self.run_program("eval", "perplexity", model, "--text", self.put("text.txt", words), "--length", "128",
+                                  "--contexts", "32,128", "--targets", "16", "--dtype", "float32", "--json", "--quiet")
+        ids = [258, *words.encode()][:128]  # a byte is a token
+        scored, _ = self.run_program("score", model, "--dtype", "float32", "--quiet",
+                                     stdin=json.dumps({"ids": ids[:1] + ids[-31:]}))
+        entry = json.loads(out)["contexts"]["models"][0]["contexts"][0]
+        self.assertAlmostEqual(entry["mean_nll"], -sum(json.loads(scored)["logprobs"][-16:]) / 16, places=4)
 
     def test_a_model_with_another_tokenizer_is_not_compared(self):
         tokenizer = self.models[1] / "tokenizer.json"

@@ -65,6 +65,21 @@ TEST(LineChart, OfDifferencesHasAZeroLineSignsAndItsModelsColours) {
   EXPECT_FALSE(contains(svg, "class=\"line s0 "));
 }
 
+TEST(LineChart, DrawsLevelLinesAndThoseOfAnySize) {
+  for (const double value : {0.0, 5.0, 1e-300, 1e300}) {
+    for (const bool is_difference : {false, true}) {
+      LineChart chart = two_lines();
+      chart.is_difference = is_difference;
+      chart.series = {{"level", {{1024, value, {}}, {2048, value, {}}}},
+                      {"near", {{1024, std::nextafter(value, 1), {}}}}};
+      const std::string svg = svg_chart(chart);
+      EXPECT_FALSE(contains(svg, "nan")) << value;
+      EXPECT_FALSE(contains(svg, "\"inf")) << value;
+      EXPECT_LT(svg.size(), 6000u) << value;
+    }
+  }
+}
+
 TEST(LineChart, LeavesOutWhatIsNotFinite) {
   const double inf = std::numeric_limits<double>::infinity();
   LineChart chart = two_lines();
@@ -125,6 +140,9 @@ TEST(Ticks, AreRound) {
             (std::vector<std::string>{"0.2", "0.4", "0.6", "0.8"}));
   EXPECT_EQ(tick_labels(round_ticks(-1, 26, 5)),
             (std::vector<std::string>{"0", "5", "10", "15", "20", "25"}));
+  EXPECT_EQ(tick_labels({1.5}), (std::vector<std::string>{"1.5"}));
+  EXPECT_EQ(tick_labels({0, 2e7}), (std::vector<std::string>{"0", "2e+07"}));
+  EXPECT_LE(round_ticks(5, std::nextafter(5, 6), 5).size(), 16u);  // no double lies between
   EXPECT_EQ(tick_labels(logarithmic_ticks(1.5, 60)),
             (std::vector<std::string>{"2", "5", "10", "20", "50"}));
 }
