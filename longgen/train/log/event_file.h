@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "longgen/train/log/append_file.h"
+#include "longgen/base/append_file.h"
 
 namespace longgen {
 

@@ -1,4 +1,4 @@
-#include "longgen/train/log/append_file.h"
+#include "longgen/base/append_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

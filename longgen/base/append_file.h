@@ -1,4 +1,4 @@
-// train/log/append_file.h: files that grow by whole records.
+// base/append_file.h: files that grow by whole records.
 #pragma once
 
 #include <cstdint>
