@@ -403,6 +403,7 @@ class Mistakes(ComposeCase):
         self.assertIn("the output lies inside the input",
                       self.error("compose", self.model, "--text", self.dir, "--out", self.dir / "p.jsonl", "--length", 3000,
                                  "--documents", 1)[0])
+        self.assertEqual([name for name in self.names() if "partial" in name], [])
         self.assertIn("its passages and questions take",
                       self.error("compose", self.model, "--text", self.text, "--out", self.dir / "p.jsonl", "--length", 300,
                                  "--tasks", "records", "--documents", 1)[0])

@@ -50,6 +50,20 @@ GrowingOutput::GrowingOutput(fs::path target, bool replace)
   LG_CHECK(!lock_->held_by_another(), target_.string(),
            ": is being written by another process, in ", folder_.string(),
            ". Wait for it, or choose another name.");
+  if (!lock_->held()) return;  // no locks here: what else stands there may be a living process's
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const fs::path name = entry.path().filename();
+    if (name != kSettings && name != kLines) fs::remove_all(entry.path());
+  }
+}
+
+GrowingOutput::~GrowingOutput() {
+  std::error_code ignored;
+  if (file_ && num_lines_ == 0) {
+    fs::remove(folder_ / kLines, ignored);
+    fs::remove(folder_ / kSettings, ignored);
+  }
+  fs::remove(folder_, ignored);  // only when it is empty
 }
 
 void GrowingOutput::open(const OrderedJson& settings, int64_t max_lines) {

@@ -25,8 +25,13 @@ class GrowingOutput {
   /// Throws Error when the target exists and `replace` is not set, and when another process writes
   /// the same target.
   GrowingOutput(fs::path target, bool replace);
+  /// Leaves the folder as it is, but removes one without any line.
+  ~GrowingOutput();
+  GrowingOutput(const GrowingOutput&) = delete;
+  GrowingOutput& operator=(const GrowingOutput&) = delete;
 
-  /// Returns the folder, in which other files of the run may stand meanwhile.
+  /// Returns the folder, in which other files of the run may stand meanwhile; what a killed one left
+  /// of them is gone.
   const fs::path& folder() const { return folder_; }
 
   /// Opens the lines for appending, after a comparison of the settings with those of the lines that

@@ -47,6 +47,21 @@ TEST_F(GrowingOutputTest, GoesOnBehindTheLastWholeLine) {
   EXPECT_EQ(read_file(dir_ / "a.jsonl").size(), 5 * std::string("{\"index\": 0}\n").size());
 }
 
+TEST_F(GrowingOutputTest, LeavesNothingWhereNothingWasDone) {
+  const fs::path target = dir_ / "a.jsonl";
+  { GrowingOutput output(target, false); }
+  {
+    GrowingOutput output(target, false);
+    output.open(settings_, 10);
+  }
+  EXPECT_EQ(names(), Texts{});
+  put("a.jsonl.partial/.corpus.txt.tmp.1", "of a killed process");
+  put("a.jsonl.partial/lines", "{}\n");
+  { GrowingOutput output(target, false); }
+  EXPECT_TRUE(fs::exists(dir_ / "a.jsonl.partial/lines"));
+  EXPECT_FALSE(fs::exists(dir_ / "a.jsonl.partial/.corpus.txt.tmp.1"));
+}
+
 TEST_F(GrowingOutputTest, OtherSettingsAndAnotherProcessAreRefused) {
   const fs::path target = dir_ / "a.jsonl";
   {
