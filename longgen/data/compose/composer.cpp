@@ -149,7 +149,9 @@ ComposedDocument Composer::compose(int64_t index) const {
   const auto needed =
       static_cast<size_t>(static_cast<double>(num_tokens) * bytes_per_token_ * kReach);
   const size_t room = size - std::min(size, needed + kTailBytes);
-  const uint64_t key = mix_pair(plan_.seed, static_cast<uint64_t>(index));
+  // With the length in it, documents of the same seed at two lengths tell of different things.
+  const uint64_t key = mix_pair(mix_pair(plan_.seed, static_cast<uint64_t>(index)),
+                                static_cast<uint64_t>(num_tokens));
   std::string problem;
   for (uint64_t attempt = 0; attempt < kMaxAttempts; ++attempt) {
     Draw draw(mix_pair(key, attempt));
