@@ -20,7 +20,8 @@ from cli_case import CliCase
 from tiny_model import END, write_model
 
 COMPOSE = pathlib.Path(__file__).parents[2] / "longgen/data/compose"
-KINDS = {"person": r"[A-Z][a-z]+ [A-Z][a-z]+", "place": r"[A-Z][a-z]+", "item": r"[a-z-]+ [a-z]+(?: set| glass| box| opener| watch| desk)?",
+KINDS = {"person": r"[A-Z][a-z]+ [A-Z][a-z]+", "place": r"[A-Z][a-z]+",
+         "item": r"[a-z-]+ [a-z]+(?: set| glass| box| opener| watch| desk)?",
          "ship": r"[a-z]+ [A-Z][a-z]+", "coined": r"[A-Z][a-z]+", "option": r"[a-z]+_[a-z]+_[a-z]+", "number": r"\d{4,7}",
          "code": r"[A-Z]{2}-\d{3}-[A-Z]{2}", "date": r"\d{1,2} [A-Z][a-z]+ \d{4}", "cargo": r"\d+ [a-z]+ of [a-z ]+",
          "watchword": r"[a-z]+ [a-z]+"}

@@ -18,7 +18,7 @@ inline constexpr std::string_view kBetweenDocuments = "\n\n***\n\n";
 
 /// The documents of a corpus in order, without white space at their ends, kBetweenDocuments between
 /// them. They are written into a file in `scratch`, which is mapped and unlinked at once: the text
-/// takes disk, not memory. A process that is killed while it reads leaves a part of it in `scratch`.
+/// takes disk, not memory. A process that is killed while it reads leaves a part of it there.
 class CorpusText {
  public:
   struct Options {

@@ -12,8 +12,8 @@ namespace {
 constexpr const char* kSettings = "settings.json";
 constexpr const char* kLines = "lines";
 
-/// Returns the bytes of the whole line that the text starts with; 0: none. After a machine that went
-/// off, zeros may stand in place of what was written last.
+/// Returns the bytes of the whole line that the text starts with; 0: none. After a machine that
+/// went off, zeros may stand in place of what was written last.
 size_t line_bytes(std::string_view text) {
   const size_t end = text.find('\n');
   if (end == std::string_view::npos || text[0] != '{' || text[end - 1] != '}') return 0;

@@ -30,8 +30,8 @@ class GrowingOutput {
   GrowingOutput(const GrowingOutput&) = delete;
   GrowingOutput& operator=(const GrowingOutput&) = delete;
 
-  /// Returns the folder, in which other files of the run may stand meanwhile; what a killed one left
-  /// of them is gone.
+  /// Returns the folder, in which other files of the run may stand meanwhile. What a killed one
+  /// left of them is gone.
   const fs::path& folder() const { return folder_; }
 
   /// Opens the lines for appending, after a comparison of the settings with those of the lines that
