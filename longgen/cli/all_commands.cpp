@@ -9,6 +9,7 @@ void add_all_commands(CommandSet& commands) {
   add_convert(commands);
   add_info(commands);
   add_prepare(commands);
+  add_compose(commands);
   add_tokenize(commands);
   add_extend(commands);
   add_generate(commands);

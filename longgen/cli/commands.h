@@ -68,6 +68,7 @@ void add_all_commands(CommandSet& commands);
 void add_bench(CommandSet& commands);
 void add_chat(CommandSet& commands);
 void add_completion(CommandSet& commands);
+void add_compose(CommandSet& commands);
 void add_convert(CommandSet& commands);
 void add_doctor(CommandSet& commands);
 void add_eval(CommandSet& commands);

@@ -27,6 +27,20 @@ std::pair<int64_t, int64_t> pair_of(const std::string& text, char between, const
   return {count_of(text.substr(0, place), name), count_of(text.substr(place + 1), name)};
 }
 
+NamedShare share_of(const std::string& text, const std::string& name) {
+  const size_t colon = text.find(':');
+  NamedShare share{text.substr(0, colon), 1};
+  if (colon == text.npos) return share;
+  const std::string number = text.substr(colon + 1);
+  const std::string mistake = number_between(0, 1e9)(number);
+  if (mistake.empty()) share.share = std::stod(number);
+  if (!mistake.empty() || share.share == 0) {
+    throw CLI::ValidationError(name + ": expected a share above 0 after \"" + share.name +
+                               ":\", found \"" + number + "\".");
+  }
+  return share;
+}
+
 HeadCounts heads_of(const std::string& text) {
   const auto [queries, keys] = pair_of(text, '/', "--heads", "query heads/KV heads such as 32/8");
   if (queries % keys != 0) {
@@ -105,6 +119,19 @@ CLI::Option* add_numbers_option(CLI::App* app, const std::string& name, std::vec
                           [name, known = number_between(low, high)](const std::string& part) {
                             return std::stod(checked(part, known, name));
                           });
+}
+
+CLI::Option* add_shares_option(CLI::App* app, const std::string& name,
+                               std::vector<NamedShare>& values, const std::string& description) {
+  return add_parts_option(app, name, values, description, [name, &values](const std::string& part) {
+    NamedShare share = share_of(part, name);
+    for (const NamedShare& other : values) {
+      if (other.name == share.name) {
+        throw CLI::ValidationError(name + ": \"" + share.name + "\" comes twice.");
+      }
+    }
+    return share;
+  });
 }
 
 CLI::Option* add_heads_option(CLI::App* app, std::vector<HeadCounts>& heads,

@@ -10,10 +10,10 @@
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
+#include "longgen/cli/document_token_options.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
-#include "longgen/data/document_tokens.h"
 #include "longgen/data/text_encoder.h"
 
 namespace longgen {
@@ -21,37 +21,12 @@ namespace {
 
 struct PrepareCommand {
   std::vector<std::string> paths;  // the inputs, then the output
-  std::string model, begin_token, end_token;
+  std::string model;
+  DocumentTokenOptions document_tokens;
   PrepareOptions options;
   int64_t threads = 0;
   bool json = false, quiet = false;
 };
-
-/// Gives the id of a token given by name, or the model's where none is given. "none" gives none.
-std::optional<int32_t> chosen(const Tokenizer& tokenizer, const std::string& option,
-                              const std::string& name, std::optional<int32_t> of_model) {
-  if (name.empty()) return of_model;
-  if (name == "none") return std::nullopt;
-  const std::optional<int32_t> id = tokenizer.token_id(name);
-  LG_CHECK(id, option, ": expected a token of the model's tokenizer.json or none, found \"", name,
-           "\".");
-  return id;
-}
-
-DocumentTokens choose_tokens(const Tokenizer& tokenizer, const PrepareCommand& command) {
-  DocumentTokens of_model;
-  if (command.begin_token.empty() || command.end_token.empty()) {
-    of_model = find_document_tokens(tokenizer, command.model);
-  }
-  DocumentTokens tokens;
-  tokens.begin = chosen(tokenizer, "--begin-token", command.begin_token, of_model.begin);
-  tokens.end = chosen(tokenizer, "--end-token", command.end_token, of_model.end);
-  LG_CHECK(tokens.end || command.end_token == "none", command.model,
-           ": neither generation_config.json, config.json nor tokenizer_config.json names an "
-           "end-of-text token. Pass --end-token TOKEN, or --end-token none to write none.");
-  check_in_model(tokens, tokenizer, command.model);
-  return tokens;
-}
 
 OrderedJson to_json(const PrepareSummary& summary, const PrepareOptions& options,
                     const DocumentTokens& tokens) {
@@ -121,7 +96,8 @@ int prepare(PrepareCommand& command) {
   options.show_progress = !command.quiet;
   options.stop = &interrupted();
   const Tokenizer tokenizer = open_tokenizer(command.model);
-  const DocumentTokens tokens = choose_tokens(tokenizer, command);
+  const DocumentTokens tokens =
+      choose_document_tokens(tokenizer, command.model, command.document_tokens);
   const std::string name = fs::weakly_canonical(command.model).filename().string();
   catch_interrupts();
   const PrepareSummary summary =
@@ -135,16 +111,7 @@ int prepare(PrepareCommand& command) {
 }
 
 void add_document_options(CLI::App* app, PrepareCommand& command) {
-  app->add_option("--begin-token", command.begin_token,
-                  "token before each document, or none (default: what the tokenizer puts before a "
-                  "text, if anything)")
-      ->option_text("TOKEN");
-  app->add_option("--end-token", command.end_token,
-                  "token after each document, or none (default: what the tokenizer puts after a "
-                  "text, else the eos token of generation_config.json, config.json or "
-                  "tokenizer_config.json; of several the first). Chat models often name the end of "
-                  "a turn there")
-      ->option_text("TOKEN");
+  add_document_token_options(app, command.document_tokens);
   app->add_option("--text-field", command.options.text_field,
                   "field of a JSON line that holds the document (default text)")
       ->option_text("NAME");

@@ -54,38 +54,12 @@ void check_options(const TextEncoder& encoder, const PrepareOptions& options) {
            options.held_out_share, ".");
 }
 
-bool is_inside(const fs::path& path, const fs::path& folder) {
-  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
-         folder.end();
-}
-
-/// A second run would read the first one's manifest as a corpus file.
-void check_output_place(const PrepareOptions& options) {
-  const fs::path output = fs::weakly_canonical(fs::absolute(options.output));
-  for (const fs::path& input : options.inputs) {
-    LG_CHECK(!is_inside(output, fs::weakly_canonical(fs::absolute(input))), options.output.string(),
-             ": the output lies inside the input ", input.string(), ". Choose another place.");
-  }
-}
-
-/// Finds the corpus files, and refuses an output that a link in the input leads to.
-std::vector<Source> find_sources(const PrepareOptions& options) {
-  std::vector<Source> sources = expand_inputs(options.inputs);
-  const fs::path output = fs::weakly_canonical(fs::absolute(options.output));
-  for (const Source& source : sources) {
-    LG_CHECK(!is_inside(fs::weakly_canonical(fs::absolute(source.path)), output),
-             source.path.string(), ": lies inside the output ", options.output.string(),
-             ", which a link in the input leads to. Choose another place for the output.");
-  }
-  return sources;
-}
-
 class Preparation {
  public:
   Preparation(const TextEncoder& encoder, const PrepareOptions& options)
       : encoder_(encoder),
         options_(options),
-        sources_(find_sources(options)),
+        sources_(expand_inputs(options.inputs, options.output)),
         num_threads_(options.num_threads > 0 ? options.num_threads
                                              : static_cast<int>(default_threads())),
         reader_(sources_, options.max_document_bytes),
@@ -304,7 +278,6 @@ PrepareSummary Preparation::run() {
 
 PrepareSummary prepare_dataset(const TextEncoder& encoder, const PrepareOptions& options) {
   check_options(encoder, options);
-  check_output_place(options);
   return Preparation(encoder, options).run();
 }
 

@@ -75,6 +75,12 @@ void add_input(const fs::path& input, std::vector<Source>& sources) {
   }
 }
 
+bool is_inside(const fs::path& path, const fs::path& folder) {
+  const fs::path inner = fs::weakly_canonical(fs::absolute(path));
+  const fs::path outer = fs::weakly_canonical(fs::absolute(folder));
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 }  // namespace
 
 std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs) {
@@ -85,6 +91,20 @@ std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs) {
   for (const Source& source : sources) {
     LG_CHECK(seen.insert(fs::weakly_canonical(source.path)).second, source.path.string(),
              ": this file comes twice among the inputs.");
+  }
+  return sources;
+}
+
+std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs, const fs::path& output) {
+  for (const fs::path& input : inputs) {
+    LG_CHECK(!is_inside(output, input), output.string(), ": the output lies inside the input ",
+             input.string(), ". Choose another place.");
+  }
+  std::vector<Source> sources = expand_inputs(inputs);
+  for (const Source& source : sources) {
+    LG_CHECK(!is_inside(source.path, output), source.path.string(), ": lies inside the output ",
+             output.string(),
+             ", which a link in the input leads to. Choose another place for the output.");
   }
   return sources;
 }

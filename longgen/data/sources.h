@@ -30,4 +30,9 @@ inline constexpr const char* kSourceEndings =
 /// longgen does not read, or the same file comes twice (its documents would count double).
 std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs);
 
+/// Does the same for a command that writes `output`, and throws Error, too, when the output lies
+/// inside an input, where the next run would read it as a part of the corpus, or a link in an input
+/// leads to it.
+std::vector<Source> expand_inputs(const std::vector<fs::path>& inputs, const fs::path& output);
+
 }  // namespace longgen

@@ -15,11 +15,9 @@ class Haystack {
   /// counts as one sentence.
   static Haystack noise();
 
-  /// Makes RULER's `essay` of a text of the caller's. Runs of white space become one space. A
-  /// sentence ends at . ! ? and what closes a quotation, where a space and no small letter follow,
-  /// but not after initials and common abbreviations; at a blank line; and after kMaxSentenceBytes
-  /// at the latest. Lines that hold just <|endoftext|> separate documents and are left out. Bytes
-  /// that are not UTF-8 become U+FFFD. Throws Error naming `source` when the text has no sentence.
+  /// Makes RULER's `essay` of a text of the caller's. Runs of white space become one space.
+  /// Sentences are those of data/sentences.h. Lines that hold just <|endoftext|> separate documents
+  /// and are left out. Bytes that are not UTF-8 become U+FFFD. Throws Error naming `source` when the text has no sentence.
   static Haystack from_text(std::string_view text, const std::string& source);
 
   int64_t num_sentences() const { return static_cast<int64_t>(sentences_.size()); }
@@ -31,10 +29,6 @@ class Haystack {
   const std::string& kind() const { return kind_; }
   /// Returns the source given to from_text(), or "refrain".
   const std::string& source() const { return source_; }
-
-  /// Prose rarely reaches this many bytes; a file without punctuation must not become one sentence,
-  /// because lengths are met to within a sentence.
-  static constexpr int64_t kMaxSentenceBytes = 1000;
 
  private:
   struct Range {

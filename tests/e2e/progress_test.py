@@ -50,6 +50,8 @@ class Widths(ProgressCase):
         recipe = self.prepare()
         self.check("import", "import", self.dir / "tiny", self.dir / "out", "--force")
         self.check("prepare", "prepare", self.text, self.dir / "more", "--model", self.dir / "tiny", "--force")
+        self.check("compose", "compose", self.dir / "tiny", "--text", self.text, "--length", "4K", "--documents", 3, "--tasks",
+                   "recall,chains", "--out", self.dir / "tasks.jsonl", "--force")
         self.check("tiny", "eval", "perplexity", self.dir / "tiny", "--text", self.text, "--length", 256)
         self.check("tiny", "eval", "needle", self.dir / "tiny", "--lengths", "1K,2K", "--depths", "0,50")
         self.check("extend", "extend", recipe, "--force")

@@ -227,6 +227,8 @@ class FlagsTest(UsageCase):
         yield ["info", model], ""
         yield ["plan", model, "--context", "1K"], ""
         yield ["prepare", text, self.dir / "data", "--model", model, "--held-out", "0"], ""
+        yield ["compose", model, "--text", self.put("long.txt", "The sea was calm. It was grey. " * 500), "--length", "4K",
+               "--documents", "1", "--tasks", "recall", "--out", self.dir / "tasks.jsonl"], ""
         yield ["extend", recipe], ""
         yield ["tokenize", model], '{"text": "a"}\n'
         yield ["score", model], '{"text": "a"}\n'

@@ -1,5 +1,6 @@
 #include "longgen/eval/haystack.h"
 
+#include "longgen/data/sentences.h"
 #include "longgen/tokenizer/utf8.h"
 #include "test_support.h"
 
@@ -54,7 +55,7 @@ TEST(Haystack, CutsWhatNeverEnds) {
   for (const std::string& text : {words, solid, wide, std::string(5000, ')'), "." + solid}) {
     std::string joined;
     for (const std::string& sentence : sentences_of(text)) {
-      EXPECT_LE(sentence.size(), static_cast<size_t>(Haystack::kMaxSentenceBytes));
+      EXPECT_LE(sentence.size(), static_cast<size_t>(kMaxSentenceBytes));
       EXPECT_TRUE(is_valid_utf8(sentence));
       EXPECT_FALSE(sentence.empty());
       joined += sentence;
