@@ -15,9 +15,10 @@ namespace longgen {
 /// Packed sequences: rows of all of them one after the other. On the CPU; moved to the decoder's
 /// device once a pass.
 struct MicroBatch {
-  at::Tensor tokens_T;    ///< int64
-  at::Tensor targets_T;   ///< int64, kNoTarget where there is none
-  at::Tensor doc_starts;  ///< int64, rows where a sequence or document begins
+  at::Tensor tokens_T;      ///< int64
+  at::Tensor targets_T;     ///< int64, kNoTarget where there is none
+  at::Tensor doc_starts;    ///< int64, rows where a sequence or document begins
+  at::Tensor marks_T = {};  ///< uint8, the Mark of each target; undefined: all are ordinary
 };
 
 struct BackwardOptions {

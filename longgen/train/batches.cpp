@@ -15,6 +15,27 @@ at::Tensor as_tensor(const std::vector<int64_t>& values) {
   return tensor;
 }
 
+/// The marks of all samples, or an undefined tensor where every target is ordinary.
+at::Tensor marks_of(std::span<const Sample> samples) {
+  const bool plain = std::ranges::all_of(samples, [](const Sample& s) { return s.marks.empty(); });
+  if (plain) return {};
+  int64_t rows = 0;
+  for (const Sample& sample : samples) rows += static_cast<int64_t>(sample.targets.size());
+  const at::Tensor marks_T = at::empty({rows}, at::kByte);
+  uint8_t* out = marks_T.data_ptr<uint8_t>();
+  for (const Sample& sample : samples) {
+    out = sample.marks.empty()
+              ? std::ranges::transform(
+                    sample.targets, out,
+                    [](int32_t target) {
+                      return static_cast<uint8_t>(target < 0 ? Mark::ignored : Mark::ordinary);
+                    })
+                    .out
+              : std::ranges::copy(sample.marks, out).out;
+  }
+  return marks_T;
+}
+
 }  // namespace
 
 MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask) {
@@ -30,7 +51,7 @@ MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask) {
     tokens.insert(tokens.end(), sample.tokens.begin(), sample.tokens.end());
     targets.insert(targets.end(), sample.targets.begin(), sample.targets.end());
   }
-  return {as_tensor(tokens), as_tensor(targets), as_tensor(starts)};
+  return {as_tensor(tokens), as_tensor(targets), as_tensor(starts), marks_of(samples)};
 }
 
 int64_t num_targets(std::span<const Sample> samples) {

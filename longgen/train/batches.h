@@ -10,9 +10,9 @@
 
 namespace longgen {
 
-/// The samples one after the other. Each sample is a sequence of its own; with documents so is
-/// each document in it. With none a target across the border of two documents stays left out, as
-/// in the samples.
+/// The samples one after the other. Each sample is a sequence of its own; with documents and anchor
+/// so is each document in it. With none a target across the border of two documents stays left out,
+/// as in the samples.
 MicroBatch make_batch(std::span<const Sample> samples, DocumentMask mask);
 
 /// Counts the rows that have a target.

@@ -33,6 +33,17 @@ TEST(MakeBatch, WithoutAMaskEachSampleIsASequence) {
   EXPECT_EQ(values(batch.doc_starts), (Values{0, 5}));
 }
 
+TEST(MakeBatch, MarksAreThoseOfTheTargets) {
+  std::vector<Sample> samples = two_samples();
+  EXPECT_FALSE(make_batch(samples, DocumentMask::documents).marks_T.defined());
+  samples[1].marks = {1, 2, 2, 1, 1};
+  const at::Tensor marks_T = make_batch(samples, DocumentMask::documents).marks_T;
+  ASSERT_EQ(marks_T.scalar_type(), at::kByte);
+  const uint8_t* const marks = marks_T.data_ptr<uint8_t>();
+  EXPECT_EQ(std::vector<int>(marks, marks + marks_T.numel()),
+            (std::vector<int>{1, 1, 0, 1, 0, 1, 2, 2, 1, 1}));
+}
+
 TEST(MakeBatch, CountsTheTargets) {
   const std::vector<Sample> samples = two_samples();
   EXPECT_EQ(num_targets(samples), 8);
