@@ -45,6 +45,19 @@ void set_up_threads(const Recipe& recipe) {
   flush_denormals();
 }
 
+/// Gives the share of each source: "books 78.0%, recall 22.0%".
+std::string describe_sources(const std::vector<DataSource>& sources) {
+  double sum = 0;
+  for (const DataSource& source : sources) sum += source.weight;
+  std::string text;
+  for (const DataSource& source : sources) {
+    char share[32];
+    std::snprintf(share, sizeof(share), " %.1f%%", 100 * source.weight / sum);
+    text += (text.empty() ? "" : ", ") + source.path + share;
+  }
+  return text;
+}
+
 /// Goes through the steps of a run.
 class Trainer {
  public:
@@ -157,6 +170,7 @@ class Trainer {
                             describe_rope_change(load_model_config(recipe_.model.path), config_),
                             "; ", format_count(summary_.total_steps, "step"), " of ",
                             format_count(recipe_.tokens_per_step(), "token")));
+    if (!recipe_.data.sources.empty()) log_info("data: " + describe_sources(recipe_.data.sources));
   }
 
   /// Takes one optimizer step and tells of it.

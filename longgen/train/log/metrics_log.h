@@ -1,8 +1,8 @@
 // train/log/metrics_log.h: metrics.jsonl, what a run measured, step by step.
 #pragma once
 
-#include "longgen/base/json.h"
 #include "longgen/base/append_file.h"
+#include "longgen/base/json.h"
 
 namespace longgen {
 
