@@ -183,7 +183,8 @@ class Trainer {
     const double rate = recipe_.schedule().learning_rate_at(state_.step);
     const StepResult result =
         train_step(*model_, samples.batches, samples.num_targets, state_.step, step_options(rate));
-    LG_CHECK(result.weights > 0, recipe_.where("data.path"), ": the samples of step ", state_.step,
+    LG_CHECK(result.weights > 0, recipe_.where(recipe_.path_key(0)), ": the samples of step ",
+             state_.step,
              " have no token that counts: all with a next one are marked as not to be learnt, or "
              "have train.answer_weight = 0.");
     if (!result.applied) warn_of_skipped_step(state_.step, result);
