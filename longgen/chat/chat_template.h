@@ -65,6 +65,9 @@ class ChatTemplate {
   /// eos_token. Empty where neither is a token.
   std::vector<std::string> stop_tokens(const Tokenizer& tokenizer) const;
 
+  /// The file, or the file and field, that the template is from.
+  const std::string& source() const { return source_; }
+
   /// The time that templates see instead of the local one, for tests.
   void set_now(const std::tm& now) { now_ = now; }
 

@@ -9,24 +9,51 @@
 #include "longgen/base/json.h"
 #include "longgen/base/log.h"
 #include "longgen/base/units.h"
+#include "longgen/chat/chat_request.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/document_token_options.h"
+#include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/data/conversation.h"
 #include "longgen/data/text_encoder.h"
+#include "longgen/tokenizer/special_tokens.h"
 
 namespace longgen {
 namespace {
 
 struct PrepareCommand {
   std::vector<std::string> paths;  // the inputs, then the output
-  std::string model;
+  std::string model, chat_template, template_args;
   DocumentTokenOptions document_tokens;
   PrepareOptions options;
   int64_t threads = 0;
   bool json = false, quiet = false;
 };
+
+ChatTemplate open_template(const PrepareCommand& command) {
+  const fs::path given = command.chat_template;
+  if (given.empty()) return ChatTemplate::load(command.model);
+  if (fs::is_directory(given)) return ChatTemplate::load(given);
+  return {read_file(given), given.string(), read_special_tokens(command.model)};
+}
+
+/// Makes the encoder take conversations. A corpus without any needs no template.
+void add_conversations(const Tokenizer& tokenizer, const PrepareCommand& command,
+                       TextEncoder& encoder) {
+  try {
+    auto conversations = std::make_shared<const ConversationEncoder>(
+        tokenizer, open_template(command), chat_request(command.template_args, "--template-args"));
+    encoder.encode_conversation = [conversations](std::string_view line) {
+      return conversations->encode(line);
+    };
+  } catch (const Error& error) {
+    if (!command.chat_template.empty() || !command.template_args.empty()) throw;
+    encoder.no_conversations = std::string("messages need a chat template, and none was found: ") +
+                               error.what() + " --chat-template FILE names another one.";
+  }
+}
 
 OrderedJson to_json(const PrepareSummary& summary, const PrepareOptions& options,
                     const DocumentTokens& tokens) {
@@ -46,6 +73,8 @@ OrderedJson to_json(const PrepareSummary& summary, const PrepareOptions& options
   json["empty_documents"] = summary.num_empty_documents;
   json["bad_lines"] = summary.num_bad_lines;
   json["first_bad_lines"] = summary.first_bad_lines;
+  json["answer_tokens"] = summary.num_answer_tokens;
+  json["ignored_tokens"] = summary.num_ignored_tokens;
   json["input_bytes"] = summary.input_bytes;
   json["text_bytes"] = summary.text_bytes;
   json["seconds"] = summary.seconds;
@@ -74,6 +103,11 @@ std::string to_text(const PrepareSummary& summary, const PrepareOptions& options
                          "  left out      ",
                          format_count(summary.num_empty_documents, "empty document"), ", ",
                          format_count(summary.num_bad_lines, "bad line"), "\n");
+  if (summary.num_answer_tokens + summary.num_ignored_tokens > 0) {
+    text += detail::concat("  marked        ", format_count(summary.num_answer_tokens, "token"),
+                           " of answers, ", format_count(summary.num_ignored_tokens, "token"),
+                           " not learned\n");
+  }
   return text;
 }
 
@@ -100,8 +134,9 @@ int prepare(PrepareCommand& command) {
       choose_document_tokens(tokenizer, command.model, command.document_tokens);
   const std::string name = fs::weakly_canonical(command.model).filename().string();
   catch_interrupts();
-  const PrepareSummary summary =
-      prepare_dataset(text_encoder(tokenizer, name, tokens.begin, tokens.end), options);
+  TextEncoder encoder = text_encoder(tokenizer, name, tokens.begin, tokens.end);
+  add_conversations(tokenizer, command, encoder);
+  const PrepareSummary summary = prepare_dataset(encoder, options);
   warn_of_bad_lines(summary);
   Output output;
   output.write(command.json ? dump_json(to_json(summary, options, tokens)) + "\n"
@@ -115,6 +150,13 @@ void add_document_options(CLI::App* app, PrepareCommand& command) {
   app->add_option("--text-field", command.options.text_field,
                   "field of a JSON line that holds the document (default text)")
       ->option_text("NAME");
+  app->add_option("--chat-template", command.chat_template,
+                  "chat template of conversations (field messages): a file, or another model's "
+                  "directory (default: the model's own)")
+      ->option_text("PATH");
+  add_template_args_option(app, command.template_args);
+  app->add_flag("--text-only", command.options.text_only,
+                "of a JSON line the text alone counts: answers and messages mean nothing");
   app->add_flag("--skip-bad", command.options.skip_bad,
                 "count and leave out bad lines instead of stopping at the first");
 }

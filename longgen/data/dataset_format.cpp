@@ -34,10 +34,22 @@ std::string format_hash(uint64_t hash) {
   return text;
 }
 
-std::string shard_name(const std::string& split, int64_t number) {
+namespace {
+
+std::string numbered(const std::string& split, int64_t number) {
   char digits[24];
   std::snprintf(digits, sizeof(digits), "%05lld", static_cast<long long>(number));
-  return split + "-" + digits + ".bin";
+  return split + "-" + digits;
+}
+
+}  // namespace
+
+std::string shard_name(const std::string& split, int64_t number) {
+  return numbered(split, number) + ".bin";
+}
+
+std::string marks_name(const std::string& split, int64_t number) {
+  return numbered(split, number) + ".marks";
 }
 
 std::string index_name(const std::string& split) { return split + ".idx"; }

@@ -10,7 +10,10 @@ namespace longgen {
 
 inline constexpr const char* kDatasetManifest = "manifest.json";
 inline constexpr const char* kDatasetFormat = "longgen token dataset";
+/// Of a dataset without marks, and of every index.
 inline constexpr int64_t kDatasetVersion = 1;
+/// Of a dataset with marks: a longgen that knows none must not train on all of its tokens.
+inline constexpr int64_t kMarkedVersion = 2;
 
 /// The two splits.
 inline constexpr const char* kTrainSplit = "train";
@@ -18,6 +21,15 @@ inline constexpr const char* kHeldOutSplit = "held_out";
 
 /// More tokens than any corpus has. The limit keeps products with a token's size inside 64 bits.
 inline constexpr int64_t kMaxTokens = int64_t{1} << 48;
+
+/// What is to be learned of a token, one byte each in the files of marks.
+enum class Mark : uint8_t {
+  ignored = 0,   ///< nothing: it is read, never a target (a user's turn)
+  ordinary = 1,  ///< what every token of a dataset without marks is
+  answer = 2,    ///< a token of an answer, which may count for more
+};
+/// Larger bytes are no marks.
+inline constexpr uint8_t kLargestMark = 2;
 
 /// How a token id stands in a shard, always little endian.
 enum class TokenType { uint16, uint32 };
@@ -34,6 +46,8 @@ std::string format_hash(uint64_t hash);
 
 /// Returns "train-00007.bin" for shard 7 of split "train".
 std::string shard_name(const std::string& split, int64_t number);
+/// Returns "train-00007.marks", what belongs to shard 7 of split "train".
+std::string marks_name(const std::string& split, int64_t number);
 /// Returns "train.idx" for split "train".
 std::string index_name(const std::string& split);
 

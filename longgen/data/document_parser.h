@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "longgen/data/record_reader.h"
+#include "longgen/tokenizer/byte_range.h"
 
 namespace longgen {
 
@@ -17,29 +18,43 @@ struct BadLine {
   std::string reason;
 };
 
-/// Turns records into documents. Bad lines are: in JSONL, a line that is no JSON object, lacks the
-/// text field, has it twice or not as a string, or is not UTF-8 (lone surrogate escapes count); in
-/// text files, a line that is not UTF-8; in both, a document over the size limit. Numbers in other
-/// fields may be of any size. A parser serves one thread.
+/// What a record says. Its parts are views into the batch or the parser, valid until either
+/// changes.
+struct Document {
+  std::string_view text;           ///< empty when nothing is left of the record
+  std::vector<ByteRange> answers;  ///< of the text: ascending, between characters
+  std::string_view conversation;   ///< a line of JSON that has messages in place of a text
+};
+
+/// What counts in a line of JSONL.
+struct DocumentFields {
+  std::string text = "text";
+  bool marks = false;  ///< also "answers" and "messages", which otherwise mean nothing
+};
+
+/// Turns records into documents. Bad lines are: in JSONL, a line that is no JSON object, has no
+/// text and no messages, or both, or a field that counts twice or of another type, or is not UTF-8
+/// (lone surrogate escapes count); in text files, a line that is not UTF-8; in both, a document over
+/// the size limit. Numbers in fields that do not count may be of any size. A parser serves one
+/// thread.
 class DocumentParser {
  public:
-  DocumentParser(const std::vector<Source>& sources, std::string text_field);
+  DocumentParser(const std::vector<Source>& sources, DocumentFields fields);
   ~DocumentParser();
 
-  /// Returns the record's text without its bad lines, each of which is appended to `bad`. It is a
-  /// view into the batch or the parser, valid until either changes; empty when nothing is left.
-  std::string_view parse(const RecordBatch& batch, const Record& record, std::vector<BadLine>& bad);
+  /// Returns the document without its bad lines, each of which is appended to `bad`.
+  Document parse(const RecordBatch& batch, const Record& record, std::vector<BadLine>& bad);
 
  private:
   struct Json;
 
-  std::string_view parse_json(const RecordBatch& batch, const Record& record,
-                              std::vector<BadLine>& bad);
+  Document parse_json(const RecordBatch& batch, const Record& record, std::vector<BadLine>& bad);
   std::string_view parse_text(const RecordBatch& batch, const Record& record,
                               std::vector<BadLine>& bad);
 
   const std::vector<Source>& sources_;
-  std::string text_field_, cleaned_;
+  DocumentFields fields_;
+  std::string cleaned_;
   std::unique_ptr<Json> json_;
 };
 

@@ -12,12 +12,12 @@ void for_each_document(const std::vector<fs::path>& inputs, const std::string& t
   constexpr int64_t kMaxDocumentBytes = int64_t{1} << 30;
   const std::vector<Source> sources = expand_inputs(inputs);
   RecordReader reader(sources, kMaxDocumentBytes);
-  DocumentParser parser(sources, text_field);
+  DocumentParser parser(sources, {.text = text_field});
   RecordBatch batch;
   std::vector<BadLine> bad;
   while (reader.next(batch)) {
     for (const Record& record : batch.records) {
-      const std::string_view text = parser.parse(batch, record, bad);
+      const std::string_view text = parser.parse(batch, record, bad).text;
       LG_CHECK(bad.empty(), sources[bad.front().source].path.string(), ":", bad.front().line, ": ",
                bad.front().reason);
       if (!text.empty() && !visit(text)) return;

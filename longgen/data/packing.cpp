@@ -86,24 +86,79 @@ void Packing::append_part(int64_t position, int64_t count, Sample& sample) const
   if (last) tokens.push_back(-1);
   sample.tokens.insert(sample.tokens.end(), tokens.begin(), tokens.end() - 1);
   sample.targets.insert(sample.targets.end(), tokens.begin() + 1, tokens.end());
+  if (dataset_.has_marks()) append_marks(position + 1, last ? count - 1 : count, sample);
 }
 
-Sample Packing::sample(int64_t index) const {
-  LG_CHECK(index >= 0, "[packing] sample index: expected at least 0, found ", index, ".");
-  const auto current = epoch(index / samples_per_epoch_);
-  const int64_t place = current->order[static_cast<size_t>(index % samples_per_epoch_)];
+/// Appends the marks of the targets appended last, of which `count` stand in the dataset from
+/// `position` on, and takes out those that are not to be learned.
+void Packing::append_marks(int64_t position, int64_t count, Sample& sample) const {
+  const size_t first = sample.marks.size();
+  sample.marks.resize(sample.targets.size(), static_cast<uint8_t>(Mark::ignored));
+  dataset_.read_marks(position, std::span(sample.marks).subspan(first, static_cast<size_t>(count)));
+  for (size_t t = first; t < sample.marks.size(); ++t) {
+    if (sample.marks[t] == static_cast<uint8_t>(Mark::ignored)) sample.targets[t] = -1;
+  }
+}
+
+/// Makes every part of a document begin with the anchor.
+void Packing::put_anchors(Sample& sample) const {
+  const auto length = static_cast<size_t>(options_.length);
+  Sample anchored;
+  const auto copy = [](const auto& from, size_t first, size_t count, auto& to) {
+    if (from.empty()) return;  // no marks
+    const auto begin = from.begin() + static_cast<ptrdiff_t>(first);
+    to.insert(to.end(), begin, begin + static_cast<ptrdiff_t>(count));
+  };
+  for (size_t i = 0; i < sample.doc_starts.size() && anchored.tokens.size() < length; ++i) {
+    const auto begin = static_cast<size_t>(sample.doc_starts[i]);
+    const bool is_last = i + 1 == sample.doc_starts.size();
+    const size_t end = is_last ? length : static_cast<size_t>(sample.doc_starts[i + 1]);
+    anchored.doc_starts.push_back(static_cast<int64_t>(anchored.tokens.size()));
+    if (sample.tokens[begin] != *options_.anchor) {
+      anchored.tokens.push_back(*options_.anchor);
+      anchored.targets.push_back(-1);
+      if (!sample.marks.empty()) anchored.marks.push_back(static_cast<uint8_t>(Mark::ignored));
+    }
+    const size_t count = std::min(end - begin, length - anchored.tokens.size());
+    copy(sample.tokens, begin, count, anchored.tokens);
+    copy(sample.targets, begin, count, anchored.targets);
+    copy(sample.marks, begin, count, anchored.marks);
+  }
+  sample = std::move(anchored);
+}
+
+/// Makes the sample that stands at this place of the epoch's stream.
+Sample Packing::cut(const Epoch& epoch, int64_t place) const {
   const int64_t begin = place * options_.length, end = begin + options_.length;
   Sample sample;
   sample.tokens.reserve(static_cast<size_t>(options_.length));
   sample.targets.reserve(static_cast<size_t>(options_.length));
   // Find the last piece that starts at or before the sample.
-  auto piece = std::upper_bound(current->pieces.begin(), current->pieces.end(), begin,
+  auto piece = std::upper_bound(epoch.pieces.begin(), epoch.pieces.end(), begin,
                                 [](int64_t at, const Piece& p) { return at < p.stream; }) -
                1;
   for (int64_t at = begin; at < end; ++piece) {
     const int64_t stop = std::min(end, (piece + 1)->stream);
     append_part(piece->position + (at - piece->stream), stop - at, sample);
     at = stop;
+  }
+  if (options_.anchor) put_anchors(sample);
+  constexpr auto kAnswer = static_cast<uint8_t>(Mark::answer);
+  if (std::ranges::find(sample.marks, kAnswer) == sample.marks.end()) sample.marks.clear();
+  return sample;
+}
+
+Sample Packing::sample(int64_t index) const {
+  LG_CHECK(index >= 0, "[packing] sample index: expected at least 0, found ", index, ".");
+  const auto current = epoch(index / samples_per_epoch_);
+  const auto has_target = [](const Sample& sample) {
+    return std::ranges::any_of(sample.targets, [](int32_t target) { return target >= 0; });
+  };
+  Sample sample;
+  for (int64_t skipped = 0; skipped < samples_per_epoch_; ++skipped) {
+    const int64_t at = (index + skipped) % samples_per_epoch_;
+    sample = cut(*current, current->order[static_cast<size_t>(at)]);
+    if (!dataset_.has_marks() || has_target(sample)) break;
   }
   return sample;
 }

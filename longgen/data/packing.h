@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "longgen/data/token_dataset.h"
@@ -24,6 +25,9 @@ struct PackingOptions {
   int64_t length = 0;  ///< T, tokens of a sample
   PackingMode mode = PackingMode::packed;
   uint64_t seed = 0;
+  /// A token that every part of a document begins with: put before those that do not, with no
+  /// target, while as many tokens are cut from the sample's end.
+  std::optional<int32_t> anchor = {};
 };
 
 struct Sample {
@@ -33,13 +37,17 @@ struct Sample {
   std::vector<int32_t> targets;
   /// Where documents, or parts of them, begin in the sample: ascending, the first at 0.
   std::vector<int64_t> doc_starts;
+  /// (T) the Mark of targets[t], ignored where there is none: a target that is not to be learned
+  /// is -1. Empty where all targets are ordinary.
+  std::vector<uint8_t> marks = {};
 };
 
 /// The endless sequence of samples that a seed gives. Sample i is a function of (dataset, options,
 /// i) alone: any one can be made without the others, on any machine, so a resumed run continues
 /// exactly. An epoch is samples_per_epoch samples; within it no token comes twice, and all tokens
 /// come but the fewer than T that do not fill a last sample. The order of documents and of samples
-/// is drawn anew for every epoch.
+/// is drawn anew for every epoch. A sample in which nothing is to be learned (the marks of all its
+/// targets are Mark::ignored) gives its place to the next one in the epoch's order.
 /// Memory: 16 bytes a document and 8 a sample, for each of the last two epochs asked for.
 /// Usable from several threads.
 class Packing {
@@ -67,6 +75,9 @@ class Packing {
   Epoch build(int64_t number) const;
   void add_whole(const std::vector<int64_t>& documents, std::vector<Piece>& pieces) const;
   void append_part(int64_t position, int64_t count, Sample& sample) const;
+  void put_anchors(Sample& sample) const;
+  Sample cut(const Epoch& epoch, int64_t place) const;
+  void append_marks(int64_t position, int64_t count, Sample& sample) const;
 
   const TokenDataset& dataset_;
   const PackingOptions options_;

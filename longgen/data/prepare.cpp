@@ -16,6 +16,7 @@
 #include "longgen/base/threads.h"
 #include "longgen/base/units.h"
 #include "longgen/data/document_parser.h"
+#include "longgen/data/marks.h"
 #include "longgen/data/ordered_pipeline.h"
 #include "longgen/data/record_reader.h"
 #include "longgen/data/sources.h"
@@ -29,11 +30,16 @@ constexpr size_t kMaxShownBadLines = 10;
 /// What a worker makes of a batch of records.
 struct EncodedBatch {
   std::vector<int32_t> tokens;   // of all documents, one after the other
+  std::vector<uint8_t> marks;    // of all tokens, or none where every one is ordinary
   std::vector<int64_t> lengths;  // of each document, in tokens
   std::vector<BadLine> bad_lines;
   int64_t num_empty = 0, text_bytes = 0, input_bytes = 0;
   int32_t largest_id = 0;
 };
+
+int64_t num_marked(const std::vector<uint8_t>& marks, Mark mark) {
+  return std::ranges::count(marks, static_cast<uint8_t>(mark));
+}
 
 void check_options(const TextEncoder& encoder, const PrepareOptions& options) {
   constexpr int64_t kMaxVocab = int64_t{1} << 31;  // ids are int32
@@ -68,7 +74,8 @@ class Preparation {
         train_(output_.path(), kTrainSplit, type_, options.shard_tokens),
         held_out_(output_.path(), kHeldOutSplit, type_, options.shard_tokens) {
     for (int i = 0; i < num_threads_; ++i) {
-      parsers_.push_back(std::make_unique<DocumentParser>(sources_, options.text_field));
+      parsers_.push_back(std::make_unique<DocumentParser>(
+          sources_, DocumentFields{options.text_field, !options.text_only}));
     }
     for (const Source& source : sources_) summary_.input_bytes += source.num_bytes;
     summary_.num_sources = static_cast<int64_t>(sources_.size());
@@ -82,7 +89,10 @@ class Preparation {
   EncodedBatch encode_batch(RecordBatch&& batch, int worker);
   void encode_record(const RecordBatch& batch, const Record& record, DocumentParser& parser,
                      EncodedBatch& result);
-  void append_document(std::string_view text, EncodedBatch& result);
+  MarkedTokens encode_text(const Document& document) const;
+  MarkedTokens encode_conversation(const RecordBatch& batch, const Record& record,
+                                   EncodedBatch& result) const;
+  void append_document(const MarkedTokens& document, EncodedBatch& result) const;
   void write_batch(const EncodedBatch& batch);
   void take_bad_line(const BadLine& bad);
   void write_manifest();
@@ -130,35 +140,71 @@ EncodedBatch Preparation::encode_batch(RecordBatch&& batch, int worker) {
 void Preparation::encode_record(const RecordBatch& batch, const Record& record,
                                 DocumentParser& parser, EncodedBatch& result) {
   const size_t bad_before = result.bad_lines.size();
-  const std::string_view text = parser.parse(batch, record, result.bad_lines);
-  const size_t tokens_before = result.tokens.size();
+  const Document document = parser.parse(batch, record, result.bad_lines);
+  MarkedTokens tokens;
   try {
-    if (!text.empty()) append_document(text, result);
+    if (!document.text.empty()) tokens = encode_text(document);
+    if (!document.conversation.empty()) tokens = encode_conversation(batch, record, result);
+    append_document(tokens, result);
   } catch (const Error& error) {
     LG_FAIL(place(record.source, record.first_line), ": ", error.what());
   }
-  if (result.tokens.size() > tokens_before) {
-    result.lengths.push_back(static_cast<int64_t>(result.tokens.size() - tokens_before));
-    result.text_bytes += static_cast<int64_t>(text.size());
-  } else if (result.bad_lines.size() == bad_before) {
-    ++result.num_empty;
-  }
+  if (tokens.ids.empty() && result.bad_lines.size() == bad_before) ++result.num_empty;
 }
 
-/// Appends nothing when the text has no tokens.
-void Preparation::append_document(std::string_view text, EncodedBatch& result) {
-  const std::vector<int32_t> ids = encoder_.encode(text);
-  if (ids.empty()) return;
-  for (const int32_t id : ids) {
+/// Gives no tokens, not those around a document either, when the text has none.
+MarkedTokens Preparation::encode_text(const Document& document) const {
+  MarkedTokens tokens;
+  tokens.text_bytes = static_cast<int64_t>(document.text.size());
+  if (document.answers.empty()) {
+    tokens.ids = encoder_.encode(document.text);
+  } else {
+    std::vector<ByteRange> places;
+    tokens.ids = encoder_.encode_places(document.text, places);
+    tokens.marks = mark_places(places, document.answers, Mark::answer, Mark::ordinary);
+  }
+  if (tokens.ids.empty()) return {};
+  const auto put = [&](auto place_of, int32_t id) {
+    tokens.ids.insert(place_of(tokens.ids), id);
+    if (tokens.marks.empty()) return;
+    tokens.marks.insert(place_of(tokens.marks), static_cast<uint8_t>(Mark::ordinary));
+  };
+  if (encoder_.begin_id) put([](auto& list) { return list.begin(); }, *encoder_.begin_id);
+  if (encoder_.end_id) put([](auto& list) { return list.end(); }, *encoder_.end_id);
+  return tokens;
+}
+
+/// Gives no tokens for a conversation that the template does not take, which is a bad line.
+MarkedTokens Preparation::encode_conversation(const RecordBatch& batch, const Record& record,
+                                              EncodedBatch& result) const {
+  LG_CHECK(encoder_.encode_conversation, encoder_.no_conversations);
+  std::string reason;
+  try {
+    return encoder_.encode_conversation(batch.view(record));
+  } catch (const Error& error) {
+    reason = error.what();
+  }
+  while (reason.ends_with('.')) reason.pop_back();
+  result.bad_lines.push_back({record.source, record.first_line, std::move(reason)});
+  return {};
+}
+
+void Preparation::append_document(const MarkedTokens& document, EncodedBatch& result) const {
+  if (document.ids.empty()) return;
+  for (const int32_t id : document.ids) {
     LG_CHECK(id >= 0 && id < encoder_.vocab_size, "the tokenizer gave id ", id, ", expected 0 to ",
              encoder_.vocab_size - 1, ".");
+    result.largest_id = std::max(result.largest_id, id);
   }
-  std::vector<int32_t>& tokens = result.tokens;
-  if (encoder_.begin_id) tokens.push_back(*encoder_.begin_id);
-  tokens.insert(tokens.end(), ids.begin(), ids.end());
-  if (encoder_.end_id) tokens.push_back(*encoder_.end_id);
-  result.largest_id = std::max({result.largest_id, *std::max_element(ids.begin(), ids.end()),
-                                encoder_.begin_id.value_or(0), encoder_.end_id.value_or(0)});
+  if (!document.marks.empty() || !result.marks.empty()) {
+    constexpr auto kOrdinary = static_cast<uint8_t>(Mark::ordinary);
+    result.marks.resize(result.tokens.size(), kOrdinary);
+    result.marks.insert(result.marks.end(), document.marks.begin(), document.marks.end());
+    result.marks.resize(result.tokens.size() + document.ids.size(), kOrdinary);
+  }
+  result.tokens.insert(result.tokens.end(), document.ids.begin(), document.ids.end());
+  result.lengths.push_back(static_cast<int64_t>(document.ids.size()));
+  result.text_bytes += document.text_bytes;
 }
 
 bool Preparation::is_held_out(int64_t document) const {
@@ -181,22 +227,29 @@ void Preparation::write_batch(const EncodedBatch& batch) {
   for (const BadLine& bad : batch.bad_lines) take_bad_line(bad);
   largest_id_ = std::max(largest_id_, batch.largest_id);
   std::span<const int32_t> tokens(batch.tokens);
+  std::span<const uint8_t> marks(batch.marks);
   for (const int64_t length : batch.lengths) {
     const int64_t document = train_.num_documents() + held_out_.num_documents();
     SplitWriter& split = is_held_out(document) ? held_out_ : train_;
-    split.add_document(tokens.first(static_cast<size_t>(length)));
-    tokens = tokens.subspan(static_cast<size_t>(length));
+    const auto count = static_cast<size_t>(length);
+    split.add_document(tokens.first(count), marks.first(std::min(count, marks.size())));
+    tokens = tokens.subspan(count);
+    marks = marks.subspan(std::min(count, marks.size()));
   }
+  summary_.num_answer_tokens += num_marked(batch.marks, Mark::answer);
+  summary_.num_ignored_tokens += num_marked(batch.marks, Mark::ignored);
   summary_.num_empty_documents += batch.num_empty;
   summary_.text_bytes += batch.text_bytes;
 }
 
 OrderedJson Preparation::options_json() const {
-  return {{"text_field", options_.text_field},
-          {"skip_bad", options_.skip_bad},
-          {"held_out_share", options_.held_out_share},
-          {"seed", options_.seed},
-          {"max_document_bytes", options_.max_document_bytes}};
+  OrderedJson options = {{"text_field", options_.text_field},
+                         {"skip_bad", options_.skip_bad},
+                         {"held_out_share", options_.held_out_share},
+                         {"seed", options_.seed},
+                         {"max_document_bytes", options_.max_document_bytes}};
+  if (options_.text_only) options["text_only"] = true;
+  return options;
 }
 
 OrderedJson Preparation::sources_json() const {
@@ -216,7 +269,8 @@ void Preparation::write_manifest() {
   };
   OrderedJson manifest;
   manifest["format"] = kDatasetFormat;
-  manifest["version"] = kDatasetVersion;
+  const bool has_marks = train_.has_marks() || held_out_.has_marks();
+  manifest["version"] = has_marks ? kMarkedVersion : kDatasetVersion;
   manifest["token_type"] = token_type_name(type_);
   manifest["shard_tokens"] = options_.shard_tokens;
   manifest["tokenizer"]["name"] = encoder_.name;

@@ -10,14 +10,20 @@
 #include <vector>
 
 #include "longgen/base/files.h"
-#include "longgen/data/dataset_format.h"
+#include "longgen/data/marks.h"
 
 namespace longgen {
 
-/// The tokenizer as this folder needs it.
+/// The tokenizer, and perhaps the chat template, as prepare_dataset() needs them.
 struct TextEncoder {
   /// Gives the ids of a text, which is valid UTF-8. Called from several threads at once.
   std::function<std::vector<int32_t>(std::string_view)> encode;
+  /// Does the same, and gives of each id the bytes of the text that it stands for.
+  std::function<std::vector<int32_t>(std::string_view, std::vector<ByteRange>&)> encode_places;
+  /// Gives the tokens of a line of JSON with messages. Throws Error for a bad conversation.
+  std::function<MarkedTokens(std::string_view)> encode_conversation = {};
+  /// Why there is none of the above: a whole sentence.
+  std::string no_conversations = "expected texts: this tokenizer knows no conversations.";
   int64_t vocab_size = 0;           ///< every id is below it
   std::optional<int32_t> begin_id;  ///< put before every document
   std::optional<int32_t> end_id;    ///< put after every document
@@ -29,6 +35,7 @@ struct PrepareOptions {
   fs::path output;               ///< folder to create; not inside an input folder
   bool replace = false;          ///< an output that exists is replaced at the end
   std::string text_field = "text";
+  bool text_only = false;        ///< of JSONL the text alone counts, not answers or messages
   bool skip_bad = false;         ///< count and leave out bad lines instead of stopping at the first
   double held_out_share = 0.01;  ///< of the documents, in [0, 1)
   uint64_t seed = 0;             ///< of the choice of held-out documents
@@ -52,6 +59,8 @@ struct PrepareSummary {
   int64_t num_empty_documents = 0;  ///< without text or tokens; left out
   int64_t num_bad_lines = 0;
   std::vector<std::string> first_bad_lines;  ///< "file:line: reason", at most 10
+  int64_t num_answer_tokens = 0;             ///< marked as Mark::answer
+  int64_t num_ignored_tokens = 0;            ///< marked as Mark::ignored
   int64_t text_bytes = 0;                    ///< of the documents written, decompressed
   int64_t input_bytes = 0;                   ///< of the files
   double seconds = 0;

@@ -51,6 +51,14 @@ class SplitWriter::HashedFile {
     }
   }
 
+  void write_ordinary_marks(int64_t count) {
+    constexpr int64_t kPart = kWriteBytes;
+    for (; count > 0; count -= kPart) {
+      write(std::string(static_cast<size_t>(std::min(count, kPart)),
+                        static_cast<char>(Mark::ordinary)));
+    }
+  }
+
   /// Returns the XXH3-64 of everything written so far.
   uint64_t digest() {
     flush();
@@ -94,8 +102,11 @@ SplitWriter::SplitWriter(fs::path directory, std::string split, TokenType type,
 
 SplitWriter::~SplitWriter() = default;
 
-void SplitWriter::add_document(std::span<const int32_t> tokens) {
-  LG_DCHECK(!tokens.empty());
+void SplitWriter::add_document(std::span<const int32_t> tokens, std::span<const uint8_t> marks) {
+  LG_DCHECK(!tokens.empty() && (marks.empty() || marks.size() == tokens.size()));
+  constexpr auto kOrdinary = static_cast<uint8_t>(Mark::ordinary);
+  const bool all_ordinary = std::ranges::all_of(marks, [](uint8_t m) { return m == kOrdinary; });
+  if (!all_ordinary && !has_marks_) begin_marks();
   ++num_documents_;
   num_tokens_ += static_cast<int64_t>(tokens.size());
   index_->write(offset_bytes(num_tokens_));
@@ -103,6 +114,12 @@ void SplitWriter::add_document(std::span<const int32_t> tokens) {
     if (shard_ == nullptr) open_shard();
     const auto part = tokens.first(std::min(tokens.size(), static_cast<size_t>(shard_room_)));
     append(part);
+    if (has_marks_ && marks.empty()) {
+      shard_marks_->write_ordinary_marks(static_cast<int64_t>(part.size()));
+    } else if (has_marks_) {
+      shard_marks_->write({reinterpret_cast<const char*>(marks.data()), part.size()});
+      marks = marks.subspan(part.size());
+    }
     tokens = tokens.subspan(part.size());
     if (shard_room_ == 0) close_shard();
   }
@@ -117,15 +134,35 @@ void SplitWriter::append(std::span<const int32_t> tokens) {
   shard_room_ -= static_cast<int64_t>(tokens.size());
 }
 
+/// Gives every token so far its mark.
+void SplitWriter::begin_marks() {
+  has_marks_ = true;
+  while (marks_.size() < shards_.size()) {
+    open_marks();
+    shard_marks_->write_ordinary_marks(shard_tokens_);
+    marks_.push_back(shard_marks_->commit());
+  }
+  if (shard_ == nullptr) return;
+  open_marks();
+  shard_marks_->write_ordinary_marks(shard_tokens_ - shard_room_);
+}
+
 void SplitWriter::open_shard() {
   const auto number = static_cast<int64_t>(shards_.size());
   shard_ = std::make_unique<HashedFile>(directory_ / shard_name(split_, number));
   shard_room_ = shard_tokens_;
+  if (has_marks_) open_marks();
+}
+
+void SplitWriter::open_marks() {
+  const auto number = static_cast<int64_t>(marks_.size());
+  shard_marks_ = std::make_unique<HashedFile>(directory_ / marks_name(split_, number));
 }
 
 void SplitWriter::close_shard() {
   shards_.push_back(shard_->commit());
   shard_.reset();
+  if (has_marks_) marks_.push_back(shard_marks_->commit());
 }
 
 OrderedJson SplitWriter::finish() {
@@ -135,10 +172,12 @@ OrderedJson SplitWriter::finish() {
   footer.num_tokens = static_cast<uint64_t>(num_tokens_);
   footer.hash = index_->digest();
   index_->write(footer.bytes());
-  return {{"num_documents", num_documents_},
-          {"num_tokens", num_tokens_},
-          {"index", index_->commit()},
-          {"shards", std::move(shards_)}};
+  OrderedJson split = {{"num_documents", num_documents_},
+                       {"num_tokens", num_tokens_},
+                       {"index", index_->commit()},
+                       {"shards", std::move(shards_)}};
+  if (has_marks_) split["marks"] = std::move(marks_);
+  return split;
 }
 
 }  // namespace longgen

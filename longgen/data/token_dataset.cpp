@@ -66,8 +66,9 @@ void TokenDataset::read_manifest(const JsonObject& manifest, bool verify) {
   LG_CHECK(format == kDatasetFormat, manifest.where("format"), ": expected \"", kDatasetFormat,
            "\", found \"", format, "\". Is this the output of longgen prepare?");
   const int64_t version = manifest.integer("version", 1, std::numeric_limits<int64_t>::max());
-  LG_CHECK(version == kDatasetVersion, manifest.where("version"), ": expected ", kDatasetVersion,
-           ", found ", version, ": written by another longgen. Run prepare again.");
+  LG_CHECK(version == kDatasetVersion || version == kMarkedVersion, manifest.where("version"),
+           ": expected ", kDatasetVersion, " or ", kMarkedVersion, ", found ", version,
+           ": written by another longgen. Run prepare again.");
   type_ = parse_token_type(manifest.string("token_type"), manifest.where("token_type"));
   shard_tokens_ = manifest.integer("shard_tokens", 1, kMaxTokens);
   const JsonObject tokenizer = manifest.object("tokenizer");
@@ -76,29 +77,40 @@ void TokenDataset::read_manifest(const JsonObject& manifest, bool verify) {
   const int64_t max_vocab = type_ == TokenType::uint16 ? 65536 : int64_t{1} << 31;
   vocab_size_ = tokenizer.integer("vocab_size", 1, max_vocab);
   largest_id_ = tokenizer.integer("largest_id", 0, vocab_size_ - 1, vocab_size_ - 1);
-  if (tokenizer.has("end_id")) {
-    end_id_ = static_cast<int32_t>(tokenizer.integer("end_id", 0, vocab_size_ - 1));
+  for (const auto& [key, id] : {std::pair{"begin_id", &begin_id_}, std::pair{"end_id", &end_id_}}) {
+    if (tokenizer.has(key)) *id = static_cast<int32_t>(tokenizer.integer(key, 0, vocab_size_ - 1));
   }
   const JsonObject split = manifest.object("splits").object(split_);
   num_tokens_ = split.integer("num_tokens", 0, kMaxTokens);
   num_documents_ = split.integer("num_documents", 0, num_tokens_);
-  open_shards(split, verify);
+  shards_ = open_files(split, "shards", token_bytes(type_), verify);
+  if (split.has("marks")) {
+    LG_CHECK(version == kMarkedVersion, split.where("marks"),
+             ": expected none in a dataset of version ", version, ", found marks.");
+    marks_ = open_files(split, "marks", 1, verify);
+  }
   open_index(split);
 }
 
-void TokenDataset::open_shards(const JsonObject& split, bool verify) {
-  const Json& entries = split.raw("shards");
+/// Opens what the list `key` of the manifest names, one file a shard.
+std::vector<std::unique_ptr<MappedFile>> TokenDataset::open_files(const JsonObject& split,
+                                                                  const std::string& key,
+                                                                  int64_t bytes_each,
+                                                                  bool verify) const {
+  const Json& entries = split.raw(key);
   const int64_t expected = (num_tokens_ + shard_tokens_ - 1) / shard_tokens_;
   const int64_t found = entries.is_array() ? static_cast<int64_t>(entries.size()) : -1;
-  LG_CHECK(found == expected, split.where("shards"), ": expected a list of ", expected,
-           " shards by num_tokens and shard_tokens, found ",
+  LG_CHECK(found == expected, split.where(key), ": expected a list of ", expected, " ",
+           key == "shards" ? key : "files", " by num_tokens and shard_tokens, found ",
            found < 0 ? "something else" : std::to_string(found), ".");
+  std::vector<std::unique_ptr<MappedFile>> files;
   for (int64_t i = 0; i < found; ++i) {
     const JsonObject entry(entries[static_cast<size_t>(i)], split.source(),
-                           "splits." + split_ + ".shards[" + std::to_string(i) + "]");
+                           "splits." + split_ + "." + key + "[" + std::to_string(i) + "]");
     const int64_t tokens = std::min(shard_tokens_, num_tokens_ - i * shard_tokens_);
-    shards_.push_back(open_entry(directory_, entry, tokens * token_bytes(type_), verify));
+    files.push_back(open_entry(directory_, entry, tokens * bytes_each, verify));
   }
+  return files;
 }
 
 void TokenDataset::open_index(const JsonObject& split) {
@@ -164,7 +176,9 @@ void TokenDataset::copy(const MappedFile& shard, int64_t first, std::span<int32_
            ": the shard is damaged.");
 }
 
-void TokenDataset::read(int64_t position, std::span<int32_t> out) const {
+/// Calls copy_part(shard, first, part) for each part of `out` that one shard holds.
+template <typename Out, typename Copy>
+void TokenDataset::for_each_shard(int64_t position, std::span<Out> out, Copy&& copy_part) const {
   const auto count = static_cast<int64_t>(out.size());
   LG_CHECK(position >= 0 && position <= num_tokens_ && count <= num_tokens_ - position,
            directory_.string(), ": tokens ", position, " to ", position, " + ", count,
@@ -173,15 +187,34 @@ void TokenDataset::read(int64_t position, std::span<int32_t> out) const {
     const int64_t first = position % shard_tokens_;
     const auto part = out.first(static_cast<size_t>(
         std::min<int64_t>(static_cast<int64_t>(out.size()), shard_tokens_ - first)));
-    const MappedFile& shard = *shards_[static_cast<size_t>(position / shard_tokens_)];
-    if (type_ == TokenType::uint16) {
-      copy<uint16_t>(shard, first, part);
-    } else {
-      copy<uint32_t>(shard, first, part);
-    }
+    copy_part(static_cast<size_t>(position / shard_tokens_), first, part);
     position += static_cast<int64_t>(part.size());
     out = out.subspan(part.size());
   }
+}
+
+void TokenDataset::read(int64_t position, std::span<int32_t> out) const {
+  for_each_shard(position, out, [this](size_t shard, int64_t first, std::span<int32_t> part) {
+    if (type_ == TokenType::uint16) {
+      copy<uint16_t>(*shards_[shard], first, part);
+    } else {
+      copy<uint32_t>(*shards_[shard], first, part);
+    }
+  });
+}
+
+void TokenDataset::read_marks(int64_t position, std::span<uint8_t> out) const {
+  for_each_shard(position, out, [this](size_t shard, int64_t first, std::span<uint8_t> part) {
+    if (!has_marks()) {
+      std::ranges::fill(part, static_cast<uint8_t>(Mark::ordinary));
+      return;
+    }
+    const MappedFile& file = *marks_[shard];
+    std::memcpy(part.data(), file.bytes().data() + first, part.size());
+    const uint8_t largest = *std::ranges::max_element(part);
+    LG_CHECK(largest <= kLargestMark, file.path().string(), ": expected marks up to ",
+             int{kLargestMark}, ", found ", int{largest}, ": the file is damaged.");
+  });
 }
 
 std::vector<int32_t> TokenDataset::tokens(int64_t document) const {

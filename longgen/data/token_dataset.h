@@ -38,10 +38,17 @@ class TokenDataset {
   void read(int64_t position, std::span<int32_t> out) const;
   std::vector<int32_t> tokens(int64_t document) const;
 
+  /// Whether some token of the split is not ordinary.
+  bool has_marks() const { return !marks_.empty(); }
+  /// Copies the marks of as many tokens, as read() does. Throws Error as read() does, and where a
+  /// byte is no mark (a damaged file).
+  void read_marks(int64_t position, std::span<uint8_t> out) const;
+
   int64_t vocab_size() const { return vocab_size_; }
   /// The largest id that either split may hold. A dataset of an earlier longgen does not say: then
   /// it is the vocabulary's largest.
   int64_t largest_id() const { return largest_id_; }
+  std::optional<int32_t> begin_id() const { return begin_id_; }
   std::optional<int32_t> end_id() const { return end_id_; }
   const std::string& tokenizer_name() const { return tokenizer_name_; }
   const std::string& tokenizer_hash() const { return tokenizer_hash_; }
@@ -56,10 +63,14 @@ class TokenDataset {
  private:
   TokenDataset(fs::path directory, std::string split);
   void read_manifest(const JsonObject& manifest, bool verify);
-  void open_shards(const JsonObject& split, bool verify);
+  std::vector<std::unique_ptr<MappedFile>> open_files(const JsonObject& split,
+                                                      const std::string& key, int64_t bytes_each,
+                                                      bool verify) const;
   void open_index(const JsonObject& split);
   void check_index() const;
   int64_t offset(int64_t index) const;
+  template <typename Out, typename Copy>
+  void for_each_shard(int64_t position, std::span<Out> out, Copy&& copy_part) const;
   template <typename Stored>
   void copy(const MappedFile& shard, int64_t first, std::span<int32_t> out) const;
 
@@ -67,8 +78,8 @@ class TokenDataset {
   std::string split_, hash_, tokenizer_name_, tokenizer_hash_;
   TokenType type_ = TokenType::uint16;
   int64_t vocab_size_ = 0, largest_id_ = 0, shard_tokens_ = 0, num_tokens_ = 0, num_documents_ = 0;
-  std::optional<int32_t> end_id_;
-  std::vector<std::unique_ptr<MappedFile>> shards_;
+  std::optional<int32_t> begin_id_, end_id_;
+  std::vector<std::unique_ptr<MappedFile>> shards_, marks_;
   std::unique_ptr<MappedFile> index_;
 };
 

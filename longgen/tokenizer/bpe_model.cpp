@@ -157,6 +157,21 @@ const std::string* BpeModel::token(int32_t id) const {
   return found.empty() ? nullptr : &found;
 }
 
+std::string BpeModel::surface(int32_t id) const {
+  const std::string& token = tokens_[static_cast<size_t>(id)];
+  return byte_level_ ? chars_to_bytes(token).value_or(token) : token;
+}
+
+std::optional<uint8_t> BpeModel::fallback_byte(int32_t id) const {
+  const std::string& token = tokens_[static_cast<size_t>(id)];
+  if (!byte_fallback_ || !token.starts_with("<0x")) return std::nullopt;
+  for (int byte = 0; byte < 256; ++byte) {
+    if (token == fallback_token(static_cast<unsigned char>(byte)))
+      return static_cast<uint8_t>(byte);
+  }
+  return std::nullopt;
+}
+
 void BpeModel::add_char(std::string_view character, Symbols& symbols) const {
   if (const auto id = token_id(character)) {
     if (symbols.unknown_waits) symbols.ids.push_back(*unk_id_);

@@ -31,6 +31,10 @@ class BpeModel {
   std::optional<int32_t> token_id(std::string_view token) const;
   /// Returns the token of an id below num_ids(), nullptr for a gap.
   const std::string* token(int32_t id) const;
+  /// Returns the text that an id of encode() stands for: of byte level the bytes of its characters.
+  std::string surface(int32_t id) const;
+  /// Returns the byte of "<0x0A>", where the vocabulary falls back to such tokens.
+  std::optional<uint8_t> fallback_byte(int32_t id) const;
 
   /// Whether no merge joins something else to a following U+2581 ("▁"), so that words may be cut
   /// before each of them.

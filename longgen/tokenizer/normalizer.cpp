@@ -71,12 +71,13 @@ bool Normalizer::run(const Step& step, std::string_view text, RegexScratch& scra
 }
 
 std::string_view Normalizer::apply(std::string_view text, RegexScratch& scratch,
-                                   std::string& buffer, std::vector<ByteRange>* ranges) const {
+                                   std::string& buffer,
+                                   std::vector<std::vector<TextEdit>>* edits) const {
   for (const Step& step : steps_) {
     std::string next;
-    std::vector<TextEdit> edits;
-    if (!run(step, text, scratch, next, ranges == nullptr ? nullptr : &edits)) continue;
-    if (ranges != nullptr) *ranges = move_ranges(*ranges, edits);
+    std::vector<TextEdit> changes;
+    if (!run(step, text, scratch, next, edits == nullptr ? nullptr : &changes)) continue;
+    if (edits != nullptr) edits->push_back(std::move(changes));
     buffer = std::move(next);
     text = buffer;
   }

@@ -18,10 +18,10 @@ class Normalizer {
   /// Reads field "normalizer" of a tokenizer.json; null or missing leaves text as it is.
   static Normalizer from_json(const JsonObject& root);
 
-  /// Gives the normalized text: `text` itself when nothing changes, else a view of `buffer`.
-  /// `ranges` of the text, where given, become those of the normalized one.
+  /// Gives the normalized text: `text` itself when nothing changes, else a view of `buffer`. What
+  /// each step changed, in the text that the steps before it made, is appended to `edits` if given.
   std::string_view apply(std::string_view text, RegexScratch& scratch, std::string& buffer,
-                         std::vector<ByteRange>* ranges = nullptr) const;
+                         std::vector<std::vector<TextEdit>>* edits = nullptr) const;
 
  private:
   struct Prepend {

@@ -14,6 +14,7 @@
 #include "longgen/tokenizer/normalizer.h"
 #include "longgen/tokenizer/post_processor.h"
 #include "longgen/tokenizer/pre_tokenizer.h"
+#include "longgen/tokenizer/token_places.h"
 #include "longgen/tokenizer/tokenizer_config.h"
 #include "longgen/tokenizer/utf8.h"
 #include "longgen/tokenizer/word_cache.h"
@@ -151,6 +152,16 @@ void check_size(std::string_view text) {
            " bytes, found ", text.size(), ". Encode it in parts.");
 }
 
+/// Refuses what cannot be taken as it is.
+void expect_text(std::string_view text) {
+  check_size(text);
+  LG_CHECK(is_valid_utf8(text), "[tokenizer] expected a text in UTF-8.");
+}
+
+SpecialPlaces special_places(const EncodeOptions& options) {
+  return {options.parse_special ? SpecialPlaces::Kind::everywhere : SpecialPlaces::Kind::nowhere};
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -185,7 +196,10 @@ struct Tokenizer::Impl {
   const std::string* find_token(int32_t id) const;
   void require_id(int32_t id) const;
   void encode_text(std::string_view text, const SpecialPlaces& where, Scratch& scratch,
-                   std::vector<int32_t>& ids) const;
+                   std::vector<int32_t>& ids, std::vector<ByteRange>* places = nullptr) const;
+  void encode_segment(std::string_view raw, bool at_start, const SpecialPlaces& where,
+                      Scratch& scratch, std::vector<int32_t>& ids,
+                      std::vector<ByteRange>* places) const;
 
   std::string hash;
   Normalizer normalizer;
@@ -240,23 +254,58 @@ void Tokenizer::Impl::require_id(int32_t id) const {
 }
 
 void Tokenizer::Impl::encode_text(std::string_view text, const SpecialPlaces& where,
-                                  Scratch& scratch, std::vector<int32_t>& ids) const {
-  WordEncoder words(model, scratch.words, ids);
-  const bool moves = where.kind == SpecialPlaces::Kind::ranges && added.normalizes_special();
+                                  Scratch& scratch, std::vector<int32_t>& ids,
+                                  std::vector<ByteRange>* places) const {
   added.split(text, false, where, [&](const AddedTokens::Segment& raw) {
-    if (raw.token != nullptr) return ids.push_back(raw.token->id);
     const auto begin = static_cast<size_t>(raw.text.data() - text.data());
+    if (raw.token != nullptr) {
+      ids.push_back(raw.token->id);
+      if (places != nullptr) places->push_back({begin, begin + raw.text.size()});
+      return;
+    }
     std::vector<ByteRange> ranges;
-    if (moves) ranges = clip(where.ranges, begin, begin + raw.text.size());
-    const std::string_view normal =
-        normalizer.apply(raw.text, scratch.regex, scratch.normalized, moves ? &ranges : nullptr);
-    const bool at_start = begin == 0;
-    added.split(normal, true, {where.kind, ranges}, [&](const AddedTokens::Segment& segment) {
-      if (segment.token != nullptr) return ids.push_back(segment.token->id);
-      pre_tokenizer.run({segment.text, at_start && segment.text.data() == normal.data()},
-                        scratch.regex, words);
-    });
+    if (where.kind == SpecialPlaces::Kind::ranges && added.normalizes_special()) {
+      ranges = clip(where.ranges, begin, begin + raw.text.size());
+    }
+    const size_t first = places == nullptr ? 0 : places->size();
+    encode_segment(raw.text, begin == 0, {where.kind, ranges}, scratch, ids, places);
+    if (places == nullptr) return;
+    for (ByteRange& place : std::span(*places).subspan(first)) {
+      place = {begin + place.begin, begin + place.end};
+    }
   });
+}
+
+/// Encodes text without tokens that are looked for before normalization. `where` has ranges of it.
+void Tokenizer::Impl::encode_segment(std::string_view raw, bool at_start,
+                                     const SpecialPlaces& where, Scratch& scratch,
+                                     std::vector<int32_t>& ids,
+                                     std::vector<ByteRange>* places) const {
+  WordEncoder words(model, scratch.words, ids);
+  std::vector<std::vector<TextEdit>> edits;
+  const bool follows = places != nullptr || !where.ranges.empty();
+  const std::string_view normal =
+      normalizer.apply(raw, scratch.regex, scratch.normalized, follows ? &edits : nullptr);
+  std::vector<ByteRange> ranges(where.ranges.begin(), where.ranges.end());
+  for (const auto& step : edits) ranges = move_ranges(ranges, step);
+  std::vector<ByteRange> found;
+  added.split(normal, true, {where.kind, ranges}, [&](const AddedTokens::Segment& segment) {
+    const auto begin = static_cast<size_t>(segment.text.data() - normal.data());
+    const size_t num_ids = ids.size(), num_found = found.size();
+    if (segment.token != nullptr) {
+      ids.push_back(segment.token->id);
+      if (places != nullptr) found.push_back({begin, begin + segment.text.size()});
+      return;
+    }
+    pre_tokenizer.run({segment.text, at_start && begin == 0}, scratch.regex, words);
+    if (places == nullptr) return;
+    append_places(segment.text, std::span(ids).subspan(num_ids), model, found);
+    for (ByteRange& place : std::span(found).subspan(num_found)) {
+      place = {begin + place.begin, begin + place.end};
+    }
+  });
+  for (auto step = edits.rbegin(); step != edits.rend(); ++step) move_back(found, *step);
+  if (places != nullptr) places->insert(places->end(), found.begin(), found.end());
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -297,20 +346,36 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   ids.reserve(text.size() / 4 + 8);
   const PostProcessor& around = impl_->post_processor;
   if (options.add_special_tokens) ids.insert(ids.end(), around.before.begin(), around.before.end());
-  const auto kind =
-      options.parse_special ? SpecialPlaces::Kind::everywhere : SpecialPlaces::Kind::nowhere;
-  impl_->encode_text(text, {kind}, *scratch, ids);
+  impl_->encode_text(text, special_places(options), *scratch, ids);
   if (options.add_special_tokens) ids.insert(ids.end(), around.after.begin(), around.after.end());
   return ids;
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text,
-                                       std::span<const ByteRange> special_in) const {
-  check_size(text);
-  LG_CHECK(is_valid_utf8(text), "[tokenizer] expected a text in UTF-8.");
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options,
+                                       std::vector<ByteRange>& places) const {
+  expect_text(text);
+  const ScratchPool::Lease scratch(impl_->scratches);
+  const PostProcessor& around = impl_->post_processor;
+  std::vector<int32_t> ids;
+  places.clear();
+  const auto add = [&](const std::vector<int32_t>& tokens, size_t at) {
+    if (!options.add_special_tokens) return;
+    ids.insert(ids.end(), tokens.begin(), tokens.end());
+    places.resize(ids.size(), ByteRange{at, at});
+  };
+  add(around.before, 0);
+  impl_->encode_text(text, special_places(options), *scratch, ids, &places);
+  add(around.after, text.size());
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const ByteRange> special_in,
+                                       std::vector<ByteRange>* places) const {
+  expect_text(text);
   const ScratchPool::Lease scratch(impl_->scratches);
   std::vector<int32_t> ids;
-  impl_->encode_text(text, {SpecialPlaces::Kind::ranges, special_in}, *scratch, ids);
+  if (places != nullptr) places->clear();
+  impl_->encode_text(text, {SpecialPlaces::Kind::ranges, special_in}, *scratch, ids, places);
   return ids;
 }
 

@@ -43,10 +43,16 @@ class Tokenizer {
   /// Gives the ids of a text of at most 1 GiB. Each maximal subpart of invalid UTF-8 counts as
   /// U+FFFD, as with Python's errors="replace".
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  /// Gives the ids of a text in UTF-8, and in `places` the bytes of it that each stands for: ranges
+  /// whose beginnings and ends ascend. The bytes of a character may share one place, and a token
+  /// that was put in has none. Throws Error where a place cannot be told: of an unknown token.
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options,
+                              std::vector<ByteRange>& places) const;
   /// Gives the ids of a text in which special tokens are recognised only where they lie wholly
   /// inside one of the ranges (ascending, not touching); elsewhere their characters are ordinary
-  /// text. Adds nothing around it. The text must be UTF-8.
-  std::vector<int32_t> encode(std::string_view text, std::span<const ByteRange> special_in) const;
+  /// text. Adds nothing around it. The text must be UTF-8. `places`, where given, is as above.
+  std::vector<int32_t> encode(std::string_view text, std::span<const ByteRange> special_in,
+                              std::vector<ByteRange>* places = nullptr) const;
 
   /// Gives the text of the ids, always valid UTF-8: bytes that make no character become U+FFFD, as
   /// above. Special tokens are left out with skip_special. An id below vocab_size() that no token

@@ -117,7 +117,8 @@ std::string run_differences(const Recipe& saved_recipe, const RunState& saved, c
     differences += "  the files of model.path have changed\n";
   }
   if (saved.dataset_hash != expected.dataset_hash) {
-    differences += "  the dataset at data.path has changed\n";
+    differences += recipe.data.sources.empty() ? "  the dataset at data.path has changed\n"
+                                               : "  a dataset of data.sources has changed\n";
   }
   // Without a teacher before or now, the recipe says so.
   if (saved.teacher_hash != expected.teacher_hash && !saved.teacher_hash.empty() &&

@@ -25,7 +25,7 @@ bool is_within(const fs::path& inner, const fs::path& outer) {
   return outer_end == outer.end();
 }
 
-void check_apart(const Recipe& recipe, const char* key, const std::string& used) {
+void check_apart(const Recipe& recipe, const std::string& key, const std::string& used) {
   const fs::path output = resolved(recipe.model.output), source = resolved(used);
   LG_CHECK(!is_within(output, source), recipe.where("model.output"),
            ": expected a directory outside of ", key, ", found ", recipe.model.output, " within ",
@@ -62,7 +62,10 @@ void remove_temporaries(const fs::path& folder) {
 
 RunDirectory::RunDirectory(const Recipe& recipe) : path_(recipe.model.output) {
   check_apart(recipe, "model.path", recipe.model.path);
-  check_apart(recipe, "data.path", recipe.data.path);
+  const std::vector<DataSource> datasets = recipe.datasets();
+  for (size_t i = 0; i < datasets.size(); ++i) {
+    check_apart(recipe, recipe.path_key(i), datasets[i].path);
+  }
   if (recipe.train.has_teacher_directory()) {
     check_apart(recipe, "train.teacher", recipe.train.teacher);
   }

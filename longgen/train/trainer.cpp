@@ -45,6 +45,19 @@ void set_up_threads(const Recipe& recipe) {
   flush_denormals();
 }
 
+/// Gives the share of each source: "books 78.0%, recall 22.0%".
+std::string describe_sources(const std::vector<DataSource>& sources) {
+  double sum = 0;
+  for (const DataSource& source : sources) sum += source.weight;
+  std::string text;
+  for (const DataSource& source : sources) {
+    char share[32];
+    std::snprintf(share, sizeof(share), " %.1f%%", 100 * source.weight / sum);
+    text += (text.empty() ? "" : ", ") + source.path + share;
+  }
+  return text;
+}
+
 /// Goes through the steps of a run.
 class Trainer {
  public:
@@ -157,6 +170,7 @@ class Trainer {
                             describe_rope_change(load_model_config(recipe_.model.path), config_),
                             "; ", format_count(summary_.total_steps, "step"), " of ",
                             format_count(recipe_.tokens_per_step(), "token")));
+    if (!recipe_.data.sources.empty()) log_info("data: " + describe_sources(recipe_.data.sources));
   }
 
   /// Takes one optimizer step and tells of it.
@@ -169,7 +183,8 @@ class Trainer {
     const double rate = recipe_.schedule().learning_rate_at(state_.step);
     const StepResult result =
         train_step(*model_, samples.batches, samples.num_targets, state_.step, step_options(rate));
-    LG_CHECK(result.weights > 0, recipe_.where("data.path"), ": the samples of step ", state_.step,
+    LG_CHECK(result.weights > 0, recipe_.where(recipe_.path_key(0)), ": the samples of step ",
+             state_.step,
              " have no token that counts: all with a next one are marked as not to be learnt, or "
              "have train.answer_weight = 0.");
     if (!result.applied) warn_of_skipped_step(state_.step, result);

@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "longgen/data/packing.h"
-#include "longgen/data/token_dataset.h"
+#include "longgen/data/mixture.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/recipe/recipe.h"
 
@@ -19,16 +19,17 @@ struct StepBatches {
   int64_t num_targets = 0;  ///< of all batches together, at least 1
 };
 
-/// The dataset at data.path, packed as the recipe says.
+/// The datasets of the recipe's [data], packed and mixed as it says.
 class TrainingData {
  public:
-  /// Throws Error naming the recipe's key where the dataset is none of the model's tokenizer and
+  /// Throws Error naming the recipe's key where a dataset is none of the model's tokenizer and
   /// vocabulary, or too small for one sample.
   TrainingData(const Recipe& recipe, const ModelConfig& config);
   TrainingData(const TrainingData&) = delete;
   TrainingData& operator=(const TrainingData&) = delete;
 
-  const std::string& hash() const { return train_.hash(); }
+  /// Of all datasets together.
+  std::string hash() const { return train_.hash(); }
   /// The batches of a step, which counts from 1: a function of the step alone. Throws Error where
   /// they have no token to predict.
   StepBatches batches(int64_t step) const;
@@ -37,13 +38,13 @@ class TrainingData {
   double held_out_loss(const Decoder& decoder) const;
 
  private:
+  void check_tokens(const ModelConfig& config) const;
   void open_held_out();
+  MicroBatch batch_of(std::span<const Sample> samples) const;
 
   const Recipe& recipe_;
-  TokenDataset train_;
-  Packing packing_;
-  std::optional<TokenDataset> held_out_;
-  std::optional<Packing> held_out_packing_;
+  Mixture train_;
+  std::optional<Mixture> held_out_;
 };
 
 }  // namespace longgen

@@ -100,6 +100,27 @@ class PrepareTest(CliCase):
             contents.append({p.name: p.read_bytes() for p in (self.dir / "out").iterdir()})
         self.assertEqual(contents[0], contents[1])
 
+    def test_conversations_and_answers(self):
+        template = ("{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>' }}{% endfor %}"
+                    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
+        messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b<|end|>"}]
+        lines = [{"messages": messages}, {"text": "the sea", "answers": [[1, 2]]}]
+        path = self.put("a.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        message, _ = self.error("prepare", path, self.dir / "out", "--model", self.model)
+        self.assertTrue(message.startswith(f"{path}:1: messages need a chat template, and none was found: "), message)
+        self.assertIn("--chat-template FILE names another one.", message)
+        file = self.put("own.jinja", template)
+        report = self.prepare(path, options=["--held-out", "0", "--chat-template", file])
+        # user: a END assistant: b <|end|> END, of which the template wrote the ENDs.
+        learned = len("b<|end|>") + 1
+        self.assertEqual(report["ignored_tokens"], len("user: a") + 1 + len("assistant: "))
+        self.assertEqual(report["answer_tokens"], 1, "the token of \"the\" shares a byte with the answer")
+        self.assertEqual((self.dir / "out/train-00000.marks").read_bytes(),
+                         b"\0" * report["ignored_tokens"] + b"\1" * learned + b"\2" + b"\1" * len(" sea") + b"\1")
+        options = ["--held-out", "0", "--text-only", "--force"]
+        message, _ = self.error("prepare", path, self.dir / "out", "--model", self.model, *options)
+        self.assertIn(':1: the field "text" is missing', message)
+
     def test_bad_lines(self):
         path = self.put("a.jsonl", '{"text": "a"}\nnonsense\n{"text": "b"}\n{}\n')
         message, out = self.error("prepare", path, self.dir / "out", "--model", self.model)

@@ -79,6 +79,23 @@ keep = 3
 [log]
 tensorboard = false
 )");
+  write_file(directory / "sources", R"([model]
+path = "in"
+output = "out"
+[architecture]
+context = 4096
+[train]
+steps = 10
+[data]
+mask = "anchor"
+[[data.sources]]
+path = "books"
+weight = 0.78
+[[data.sources]]
+path = "recall"
+weight = 22
+packing = "whole"
+)");
   write_file(directory / "overrides", R"(model = { path = "in", output = "o" }
 architecture.context = 4096
 data.path = "d"

@@ -3,18 +3,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
+#include "longgen/data/dataset_format.h"
 
 namespace longgen {
 
-/// The marks of a dataset: what a target is to the loss.
-enum class Mark : uint8_t {
-  none = 0,      ///< not to be learnt: a user's turn
-  ordinary = 1,  ///< as every token of a dataset without marks
-  answer = 2,    ///< counts train.answer_weight times
-};
-
-/// Takes marks (T) int8 or uint8 to weights (T) float32. Undefined, as where all are ordinary,
+/// Takes marks (T) int8 or uint8, each a Mark, to weights (T) float32: 0, 1 or answer_weight. Undefined, as where all are ordinary,
 /// stays undefined: then each row counts once. Throws Error for a mark that is none of these.
 at::Tensor weights_of_marks(const at::Tensor& marks_T, double answer_weight);
 

@@ -58,6 +58,40 @@ std::string value_text(Enum value, const Choice<Enum, N>& choice) {
   return toml_quoted(choice.name(value));
 }
 
+std::string value_text(const std::vector<DataSource>& sources, SourceList) {
+  std::string text;
+  for (const DataSource& source : sources) {
+    text += text.empty() ? "{ " : ", { ";
+    for_each_in_source(source, [&](const char* name, const auto& value, const auto& rule, bool) {
+      text += text.ends_with("{ ") ? "" : ", ";
+      text += detail::concat(name, " = ", value_text(value, rule));
+    });
+    text += " }";
+  }
+  return "[" + text + "]";
+}
+
+/// Every source as a table of its own.
+std::string tables(const std::vector<DataSource>& sources) {
+  std::string text;
+  for (const DataSource& source : sources) {
+    text += "\n[[data.sources]]\n";
+    for_each_in_source(source, [&](const char* name, const auto& value, const auto& rule, bool) {
+      text += detail::concat(name, " = ", value_text(value, rule), "\n");
+    });
+  }
+  return text;
+}
+
+/// Of the two ways to name data, and the two to say how long to train, one is not there.
+bool is_absent(const Recipe& recipe, std::string_view key) {
+  return (key == "train.steps" && recipe.train.steps == 0) ||
+         (key == "train.tokens" && recipe.train.tokens == 0) ||
+         (key == "data.path" && recipe.data.path.empty()) ||
+         (key == "data.sources" && recipe.data.sources.empty()) ||
+         (key == "train.teacher" && !recipe.train.distils());
+}
+
 using Lines = std::vector<std::pair<std::string, std::string>>;
 
 /// The keys and values that recipe_hash covers.
@@ -65,8 +99,10 @@ Lines fixed_values(const Recipe& recipe) {
   Lines lines;
   for_each(recipe, [&](const Key& key, const auto& value, const auto& rule) {
     if (key.on_resume != OnResume::fixed || key.name == "train.tokens") return;
-    lines.emplace_back(key.name, key.name == "train.steps" ? std::to_string(recipe.total_steps())
-                                                           : value_text(value, rule));
+    const bool absent = key.name.starts_with("data.") && is_absent(recipe, key.name);
+    lines.emplace_back(key.name, absent                      ? "none"
+                                 : key.name == "train.steps" ? std::to_string(recipe.total_steps())
+                                                             : value_text(value, rule));
   });
   return lines;
 }
@@ -87,6 +123,15 @@ Schedule Recipe::schedule() const {
           .total_steps = total_steps()};
 }
 
+std::vector<DataSource> Recipe::datasets() const {
+  if (!data.sources.empty()) return data.sources;
+  return {{data.path, 1, data.packing}};
+}
+
+std::string Recipe::path_key(size_t dataset) const {
+  return data.sources.empty() ? "data.path" : fmt::format("data.sources[{}].path", dataset);
+}
+
 std::string Recipe::where(std::string_view key) const {
   const auto place = origins.places.find(key);
   return place == origins.places.end() ? origins.source + ": " + std::string(key) : place->second;
@@ -95,17 +140,18 @@ std::string Recipe::where(std::string_view key) const {
 std::string dump_recipe(const Recipe& recipe) {
   std::string text, open_section;
   for_each(recipe, [&](const Key& key, const auto& value, const auto& rule) {
-    const bool absent = (key.name == "train.steps" && recipe.train.steps == 0) ||
-                        (key.name == "train.tokens" && recipe.train.tokens == 0) ||
-                        (key.name == "train.teacher" && !recipe.train.distils());
-    if (absent) return;
+    if (is_absent(recipe, key.name)) return;
     const size_t dot = key.name.find('.');
     const std::string section(key.name.substr(0, dot));
     if (section != open_section) {
       text += (text.empty() ? "[" : "\n[") + section + "]\n";
       open_section = section;
     }
-    text += std::string(key.name.substr(dot + 1)) + " = " + value_text(value, rule) + "\n";
+    if constexpr (std::is_same_v<std::decay_t<decltype(rule)>, SourceList>) {
+      text += tables(value);
+    } else {
+      text += std::string(key.name.substr(dot + 1)) + " = " + value_text(value, rule) + "\n";
+    }
   });
   return text;
 }
@@ -119,7 +165,10 @@ std::vector<std::string> recipe_keys() {
 
 std::string recipe_hash(const Recipe& recipe) {
   std::string text;
-  for (const auto& [key, value] : fixed_values(recipe)) text += key + " = " + value + "\n";
+  for (const auto& [key, value] : fixed_values(recipe)) {
+    // A recipe without sources has the hash that it had before there were any.
+    if (key != "data.sources" || value != "none") text += key + " = " + value + "\n";
+  }
   return hash_hex(text);
 }
 

@@ -20,6 +20,16 @@ namespace longgen {
 enum class DocumentMask {
   documents,  ///< each document is a sequence of its own: Sample::doc_starts goes to attention
   none,       ///< the sample is one sequence: documents see those before them
+  /// As documents, and every part of one begins with the begin token: PackingOptions::anchor.
+  anchor,
+};
+
+/// A dataset of a mixture, [[data.sources]].
+struct DataSource {
+  std::string path;   ///< directory that `longgen prepare` wrote
+  double weight = 0;  ///< share of the tokens, in any unit
+  PackingMode packing = PackingMode::packed;
+  bool operator==(const DataSource&) const = default;
 };
 
 /// Member names are the keys of the file; docs/recipes.md has types, ranges and meanings. A Recipe
@@ -41,11 +51,12 @@ struct Recipe {
   } architecture;
 
   struct Data {
-    std::string path;             ///< directory that `longgen prepare` wrote
+    std::string path;             ///< directory that `longgen prepare` wrote; empty with sources
     int64_t sequence_length = 0;  ///< tokens of a sample, at most the context
     PackingMode packing = PackingMode::packed;
     DocumentMask mask = DocumentMask::documents;
-    int64_t seed = 0;  ///< order of the samples
+    int64_t seed = 0;                      ///< order of the samples
+    std::vector<DataSource> sources = {};  ///< a mixture in place of path
     bool operator==(const Data&) const = default;
   } data;
 
@@ -115,6 +126,10 @@ struct Recipe {
   /// train.steps, or as many as see at least train.tokens.
   int64_t total_steps() const;
   Schedule schedule() const;
+  /// The datasets: data.sources, or the one at data.path.
+  std::vector<DataSource> datasets() const;
+  /// The key that names the path of one of them: "data.path", or "data.sources[1].path".
+  std::string path_key(size_t dataset) const;
   /// The beginning of a message about this key's value: "run.toml: line 7: architecture.layers",
   /// "--set architecture.layers=all", or, for a default, "run.toml: architecture.layers".
   std::string where(std::string_view key) const;
@@ -125,7 +140,7 @@ struct Recipe {
 /// Reads the text of a recipe. `source` names it in messages. Each override is "KEY=VALUE" as given
 /// to --set, for example "train.steps=20"; VALUE is read as TOML, and as a string where that fails.
 /// Overrides win over the text, later ones over earlier ones, and train.steps over the text's
-/// train.tokens (and the other way round).
+/// train.tokens (and the other way round), as data.path over its data.sources.
 /// Throws Error naming source, line, key, what was expected and what was found: on syntax errors,
 /// unknown keys (with the nearest known one), wrong types, values out of range, missing values, and
 /// values that contradict each other.

@@ -35,12 +35,15 @@ struct Number {
   double smallest = 0;  ///< beside 0, which a rule with this one allows; 0: all from low on
 };
 struct YesNo {};
+/// A list of tables, [[data.sources]], whose members are those of for_each_in_source().
+struct SourceList {};
 struct Rope {};
 
 inline constexpr Choice<PackingMode, 2> kPackings{
     {{{"packed", PackingMode::packed}, {"whole", PackingMode::whole}}}};
-inline constexpr Choice<DocumentMask, 2> kMasks{
-    {{{"documents", DocumentMask::documents}, {"none", DocumentMask::none}}}};
+inline constexpr Choice<DocumentMask, 3> kMasks{{{{"documents", DocumentMask::documents},
+                                                  {"none", DocumentMask::none},
+                                                  {"anchor", DocumentMask::anchor}}}};
 inline constexpr Choice<ScheduleKind, 3> kSchedules{{{{"cosine", ScheduleKind::cosine},
                                                       {"linear", ScheduleKind::linear},
                                                       {"constant", ScheduleKind::constant}}}};
@@ -66,6 +69,17 @@ inline constexpr double kMinLearningRate = 1e-12;
 inline constexpr double kMinClipNorm = 1e-6;
 /// A token that counts more often than this alone decides a step.
 inline constexpr double kMaxTokenWeight = 1000;
+/// Shares of a mixture; the limits keep their ratio within what 53 bits tell apart.
+inline constexpr double kMinWeight = 1e-6, kMaxWeight = 1e6;
+inline constexpr size_t kMaxSources = 1000;
+
+/// Calls visit(name, member, rule, required) for every key of a table of [[data.sources]].
+template <typename S, typename Visit>
+void for_each_in_source(S& source, Visit&& visit) {
+  visit("path", source.path, Text{}, true);
+  visit("weight", source.weight, Number{kMinWeight, kMaxWeight}, true);
+  visit("packing", source.packing, kPackings, false);
+}
 
 /// Calls visit(Key, member, rule) for every key in the order of the file. R is Recipe or const
 /// Recipe.
@@ -82,11 +96,13 @@ void for_each(R& r, Visit&& visit) {
   visit(Key{"architecture.rope"}, r.architecture.rope, Rope{});
   visit(Key{"architecture.sparse_rope"}, r.architecture.sparse_rope, kSparseRopes);
 
-  visit(Key{"data.path"}, r.data.path, Text{.missing = "the directory of a prepared dataset"});
+  visit(Key{"data.path"}, r.data.path, Text{});
   visit(Key{"data.sequence_length"}, r.data.sequence_length, Count{kMinLength, kMaxLength});
   visit(Key{"data.packing"}, r.data.packing, kPackings);
   visit(Key{"data.mask"}, r.data.mask, kMasks);
   visit(Key{"data.seed"}, r.data.seed, Count{0, INT64_MAX});
+  // The last of its section: in a file, keys behind [[data.sources]] would be a source's.
+  visit(Key{"data.sources"}, r.data.sources, SourceList{});
 
   visit(Key{"train.batch_size"}, r.train.batch_size, Count{1, kMaxBatch});
   visit(Key{"train.accumulation"}, r.train.accumulation, Count{1, kMaxBatch});

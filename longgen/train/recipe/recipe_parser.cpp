@@ -62,6 +62,8 @@ class RecipeParser {
     // One of the two says how long the run is; the other one in the file has lost its meaning.
     if (key == "train.steps") drop_from_file("train.tokens");
     if (key == "train.tokens") drop_from_file("train.steps");
+    if (key == "data.path") drop_from_file("data.sources");
+    if (key == "data.sources") drop_from_file("data.path");
     values_.push_back(override_value(value, where));
     entries_[key] = {values_.back().get("value"), where, value};
   }
@@ -73,7 +75,11 @@ class RecipeParser {
       const auto entry = entries_.find(key.name);
       if (entry != entries_.end()) {
         recipe.origins.places.emplace(key.name, entry->second.where);
-        read(entry->second, member, rule);
+        if constexpr (std::is_same_v<std::decay_t<decltype(rule)>, SourceList>) {
+          read_list(entry->second, recipe);
+        } else {
+          read(entry->second, member, rule);
+        }
       } else if constexpr (std::is_same_v<std::decay_t<decltype(rule)>, Text>) {
         LG_CHECK(rule.missing.empty(), source_, ": ", key.name, " is missing: expected ",
                  rule.missing, ".");
@@ -87,8 +93,13 @@ class RecipeParser {
     return std::find(keys_.begin(), keys_.end(), key) != keys_.end();
   }
 
-  std::string line(const toml::node& node) const {
-    return fmt::format("{}: line {}", source_, node.source().begin.line);
+  std::string line(const toml::node& node) const { return place(source_, node); }
+
+  /// Reads [[data.sources]]; data.packing has been read.
+  void read_list(const Entry& entry, Recipe& recipe) const {
+    auto& places = recipe.origins.places;
+    read_sources(entry, entry.given ? "" : source_, recipe.data.packing, recipe.data.sources,
+                 [&](const std::string& key, const std::string& where) { places[key] = where; });
   }
 
   void add_section(const std::string& section, const toml::node& node) {
@@ -168,6 +179,15 @@ class RecipeParser {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
+void check_sources(const Recipe& recipe) {
+  const bool has_path = !recipe.data.path.empty(), has_sources = !recipe.data.sources.empty();
+  LG_CHECK(has_path || has_sources, recipe.origins.source,
+           ": data.path is missing: expected the directory of a prepared dataset, or "
+           "[[data.sources]].");
+  LG_CHECK(!has_path || !has_sources, recipe.where("data.sources"),
+           ": expected either data.path or data.sources, found both. Remove one.");
+}
+
 void check_lengths(Recipe& recipe) {
   LG_CHECK(recipe.architecture.context > 0, recipe.where("architecture.context"),
            " is missing: expected the context length in tokens, such as 32768 or \"32K\".");
@@ -244,6 +264,7 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
   RecipeParser parser(text, source);
   for (const std::string& override_text : overrides) parser.add_override(override_text);
   Recipe recipe = parser.recipe();
+  check_sources(recipe);
   check_lengths(recipe);
   LG_CHECK(recipe.train.batch_size % recipe.train.accumulation == 0,
            recipe.where("train.accumulation"), ": expected a divisor of train.batch_size, ",

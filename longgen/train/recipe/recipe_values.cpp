@@ -32,6 +32,10 @@ std::string shown(const toml::node& node) {
   return out.str();
 }
 
+std::string place(const std::string& source, const toml::node& node) {
+  return fmt::format("{}: line {}", source, node.source().begin.line);
+}
+
 void wrong(const Entry& entry, const std::string& expected) {
   LG_FAIL(entry.where, ": expected ", expected, ", found ", shown(*entry.node), ".");
 }

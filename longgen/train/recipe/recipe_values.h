@@ -3,8 +3,10 @@
 
 #include <toml++/toml.h>
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "longgen/train/recipe/recipe_fields.h"
 
@@ -23,6 +25,9 @@ struct Entry {
   std::optional<std::string> given;  // for overrides: the text after "="
 };
 
+/// Says where a value stands: of a file its line.
+std::string place(const std::string& source, const toml::node& node);
+
 /// Throws "WHERE: expected EXPECTED, found ...".
 [[noreturn]] void wrong(const Entry& entry, const std::string& expected);
 
@@ -33,6 +38,13 @@ void read(const Entry& entry, int64_t& member, const Count& rule);
 void read(const Entry& entry, double& member, const Number& rule);
 void read(const Entry& entry, bool& member, YesNo rule);
 void read(const Entry& entry, RopeChange& member, Rope rule);
+
+/// Reads the tables of [[data.sources]]; `source` names the file, and is empty for an override. A
+/// source without packing gets `packing`. Calls found(key, where) for every value.
+void read_sources(
+    const Entry& entry, const std::string& source, PackingMode packing,
+    std::vector<DataSource>& sources,
+    const std::function<void(const std::string& key, const std::string& where)>& found);
 
 template <typename Enum, size_t N>
 void read(const Entry& entry, Enum& member, const Choice<Enum, N>& rule) {

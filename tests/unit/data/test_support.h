@@ -60,6 +60,11 @@ inline TextEncoder byte_encoder(int64_t vocab_size = 257) {
     for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
     return ids;
   };
+  encoder.encode_places = [encode = encoder.encode](std::string_view text,
+                                                    std::vector<ByteRange>& places) {
+    for (size_t i = 0; i < text.size(); ++i) places.push_back({i, i + 1});
+    return encode(text);
+  };
   encoder.vocab_size = vocab_size;
   encoder.end_id = kEndId;
   encoder.name = "bytes";

@@ -58,6 +58,24 @@ class OracleTest(unittest.TestCase):
         print(f"{name}: {size:.1f} MB, {sum(map(len, expected))} tokens equal", file=sys.stderr)
         return oracle
 
+    def compare_places(self, name, directory, documents):
+        """Where tokens stand, as characters: of one that is a part of a character, the whole character.
+
+        PyPI tokenizers gives what was put in the next character, and of what several characters became one of them.
+        """
+        oracle = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        oracle.encode_special_tokens = True
+        encodings = oracle.encode_batch(documents, add_special_tokens=False)
+        answers = ask(TOOL, ["places", directory], documents)
+        for document, places, encoding in zip(documents, answers, encodings):
+            characters = [i for i, c in enumerate(document) for _ in c.encode()] + [len(document)]
+            found = [(characters[b], characters[e - 1] + 1 if e > b else characters[e]) for b, e in places]
+            self.assertEqual(len(found), len(encoding.offsets))
+            for (b, e), expected in zip(found, encoding.offsets):
+                self.assertTrue(b == e or b <= expected[0] <= expected[1] <= e, (name, document, b, e, expected))
+                if "normalizer" not in name:
+                    self.assertTrue(b == e or (b, e) == expected, (name, document, b, e, expected))
+
     def check_byte_level(self, name, directory):
         oracle = self.compare(name, directory, self.documents)
         generator = random.Random(3)
@@ -74,7 +92,10 @@ class OracleTest(unittest.TestCase):
         self.check_byte_level("SmolLM2", directory)
 
     def test_gpt2(self):
-        self.check_byte_level("GPT-2 style", self.save("gpt2", families.gpt2(self.sample).to_str()))
+        tokenizer = families.gpt2(self.sample)
+        self.check_byte_level("GPT-2 style", self.save("gpt2", tokenizer.to_str()))
+        tokenizer.post_processor = None  # which would take spaces away from the places
+        self.compare_places("GPT-2 style", self.save("gpt2_places", tokenizer.to_str()), self.small)
 
     def test_llama3(self):
         self.check_byte_level("Llama 3 style", self.save("llama3", families.llama3(self.sample).to_str()))
@@ -102,6 +123,14 @@ class OracleTest(unittest.TestCase):
         for name, tokenizer in families.variations(self.sample):
             with self.subTest(name):
                 self.compare(name, self.save(name, json.dumps(tokenizer)), self.small)
+
+    def test_places(self):
+        variations = dict(families.variations(self.sample))
+        for name, tokenizer in [("Llama 2 style", families.llama2_json(self.sample)),
+                                ("Metaspace first", families.metaspace_first(self.sample)),
+                                ("NFC as normalizer", variations["NFC"])]:
+            with self.subTest(name):
+                self.compare_places(name, self.save(name, json.dumps(tokenizer)), self.small)
 
 
 if __name__ == "__main__":

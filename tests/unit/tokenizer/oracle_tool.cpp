@@ -2,6 +2,8 @@
 // PyPI's.
 //   oracle_tool encode DIRECTORY
 //       "text" -> {"ids": [...], "plain": [...], "text": "..."} for each line of stdin
+//   oracle_tool places DIRECTORY
+//       "text" -> [[begin, end], ...], the bytes that each id of "plain" stands for, or the error
 //   oracle_tool decode DIRECTORY
 //       [ids] -> "text" for each line
 //   oracle_tool convert OUT
@@ -31,6 +33,21 @@ void encode_lines(const Tokenizer& tokenizer) {
         {"ids", ids},
         {"plain", tokenizer.encode(text, {.add_special_tokens = false, .parse_special = false})},
         {"text", tokenizer.decode(ids, true)}};
+    std::cout << dump_json(answer) << "\n";
+  }
+}
+
+void place_lines(const Tokenizer& tokenizer) {
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto text = parse_json(line, "stdin").get<std::string>();
+    std::vector<ByteRange> places;
+    Json answer = Json::array();
+    try {
+      tokenizer.encode(text, {.parse_special = false}, places);
+      for (const ByteRange& place : places) answer.push_back({place.begin, place.end});
+    } catch (const Error& error) {
+      answer = error.what();
+    }
     std::cout << dump_json(answer) << "\n";
   }
 }
@@ -94,9 +111,12 @@ void time_encoding(const Tokenizer& tokenizer, int rounds) {
 }
 
 int run(const std::vector<std::string>& args) {
-  LG_CHECK(args.size() >= 2, "usage: oracle_tool encode|decode|convert|time DIRECTORY [ROUNDS]");
+  LG_CHECK(args.size() >= 2,
+           "usage: oracle_tool encode|places|decode|convert|time DIRECTORY [ROUNDS]");
   if (args[0] == "encode") {
     encode_lines(Tokenizer::load(args[1]));
+  } else if (args[0] == "places") {
+    place_lines(Tokenizer::load(args[1]));
   } else if (args[0] == "decode") {
     decode_lines(Tokenizer::load(args[1]));
   } else if (args[0] == "convert") {

@@ -33,6 +33,18 @@ TEST(MakeBatch, WithoutAMaskEachSampleIsASequence) {
   EXPECT_EQ(values(batch.doc_starts), (Values{0, 5}));
 }
 
+TEST(MakeBatch, WeightsAreThoseOfTheTargetsMarks) {
+  std::vector<Sample> samples = two_samples();
+  EXPECT_FALSE(make_batch(samples, DocumentMask::documents, 5).weights_T.defined());
+  samples[1].marks = {1, 2, 2, 1, 1};
+  EXPECT_FALSE(make_batch(samples, DocumentMask::documents).weights_T.defined());
+  const at::Tensor weights_T = make_batch(samples, DocumentMask::documents, 5).weights_T;
+  ASSERT_EQ(weights_T.scalar_type(), at::kFloat);
+  const float* const weights = weights_T.data_ptr<float>();
+  EXPECT_EQ(std::vector<float>(weights, weights + weights_T.numel()),
+            (std::vector<float>{1, 1, 0, 1, 0, 1, 5, 5, 1, 1}));
+}
+
 TEST(MakeBatch, CountsTheTargets) {
   const std::vector<Sample> samples = two_samples();
   EXPECT_EQ(num_targets(samples), 8);

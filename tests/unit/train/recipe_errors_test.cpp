@@ -53,6 +53,58 @@ TEST(RecipeErrorsTest, WrongTypesNameFileLineKeyExpectedAndFound) {
             "r.toml: line 2: model.path: expected a string, found 5.");
 }
 
+/// The message about [[data.sources]] with this text in place of data.path, from line 8 on.
+std::string sources_message(const std::string& data) {
+  return message(
+      "[model]\npath = 'in'\noutput = 'out'\n[architecture]\ncontext = 4096\n"
+      "[train]\nsteps = 10\n" +
+      data);
+}
+
+TEST(RecipeErrorsTest, SourcesNameLineSourceAndKey) {
+  const std::string good = "[[data.sources]]\npath = 'a'\nweight = 1\n";
+  EXPECT_EQ(sources_message(good), "");
+  EXPECT_EQ(sources_message(good + "[[data.sources]]\nweight = 1\n"),
+            "r.toml: line 11: data.sources[1].path is missing.");
+  EXPECT_EQ(sources_message("[[data.sources]]\npath = 'a'\n"),
+            "r.toml: line 8: data.sources[0].weight is missing.");
+  const auto weight = [&](const std::string& value) {
+    return sources_message("[[data.sources]]\npath = 'a'\nweight = " + value + "\n");
+  };
+  const std::string range =
+      "r.toml: line 10: data.sources[0].weight: expected a number from 1e-06 to 1000000, found ";
+  EXPECT_EQ(weight("0"), range + "0.");
+  EXPECT_EQ(weight("-1"), range + "-1.");
+  EXPECT_EQ(weight("nan"), range + "nan.");
+  EXPECT_EQ(weight("'much'"), range + "\"much\".");
+  EXPECT_EQ(sources_message(good + "packing = 'padded'\n"),
+            "r.toml: line 11: data.sources[0].packing: expected \"packed\" or \"whole\", found "
+            "\"padded\".");
+  EXPECT_EQ(sources_message(good + "wieght = 2\n"),
+            "r.toml: line 8: unknown key \"data.sources[0].wieght\". Did you mean weight?");
+  EXPECT_EQ(sources_message(good + "shuffle = true\n"),
+            "r.toml: line 8: unknown key \"data.sources[0].shuffle\". Known are path, weight or "
+            "packing.");
+  EXPECT_EQ(sources_message("[data]\npath = 'b'\n" + good),
+            "r.toml: line 10: data.sources: expected either data.path or data.sources, found both. "
+            "Remove one.");
+  const std::string tables =
+      "expected 1 to 1000 tables [[data.sources]], each with path and weight, found ";
+  EXPECT_EQ(sources_message("[data]\nsources = []\n"),
+            "r.toml: line 9: data.sources: " + tables + "a list.");
+  EXPECT_EQ(sources_message("[data]\nsources = [1]\n"),
+            "r.toml: line 9: data.sources: " + tables + "a list.");
+  EXPECT_EQ(sources_message("[data.sources]\npath = 'a'\n"),
+            "r.toml: line 8: data.sources: " + tables + "a table.");
+  EXPECT_EQ(sources_message("[data]\nsource = 'a'\n"),
+            "r.toml: line 9: unknown key \"data.source\". Did you mean data.sources?");
+  EXPECT_EQ(set_message({"data.sources=books"}),
+            "--set data.sources=books: " + tables + "\"books\".");
+  EXPECT_EQ(set_message({"data.sources=[{path=1, weight=1}]"}),
+            "--set data.sources=[{path=1, weight=1}]: data.sources[0].path: expected a string, "
+            "found 1.");
+}
+
 TEST(RecipeErrorsTest, NumbersOutOfRange) {
   const std::string rate =
       "r.toml: line 10: train.learning_rate: expected 0 or a number from 1e-12 to 1, ";
@@ -202,7 +254,8 @@ TEST(RecipeErrorsTest, MissingValues) {
   EXPECT_EQ(message("[model]\npath = 'a'\n"),
             "r.toml: model.output is missing: expected a directory to write to.");
   EXPECT_EQ(message("[model]\npath = 'a'\noutput = 'b'\n"),
-            "r.toml: data.path is missing: expected the directory of a prepared dataset.");
+            "r.toml: data.path is missing: expected the directory of a prepared dataset, or "
+            "[[data.sources]].");
   EXPECT_EQ(message("[model]\npath = 'a'\noutput = 'b'\n[data]\npath = 'c'\n"),
             "r.toml: architecture.context is missing: expected the context length in tokens, such "
             "as 32768 or \"32K\".");

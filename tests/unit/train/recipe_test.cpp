@@ -122,7 +122,8 @@ TEST(RecipeTest, EveryKeyIsRead) {
   want.log = {15, false};
   EXPECT_EQ(recipe, want) << dump_recipe(recipe);
   EXPECT_EQ(recipe.total_steps(), 8) << "2^20 tokens in steps of 2^17";
-  EXPECT_EQ(recipe.origins.places.size(), recipe_keys().size() - 1) << "all but train.steps";
+  EXPECT_EQ(recipe.origins.places.size(), recipe_keys().size() - 2)
+      << "all but train.steps and data.sources";
 }
 
 TEST(RecipeTest, TokensGiveStepsRoundedUp) {
@@ -152,7 +153,8 @@ TEST(RecipeTest, DumpReadsBackAsTheSameRecipe) {
     EXPECT_EQ(back, recipe) << text;
     EXPECT_EQ(dump_recipe(back), text);
     EXPECT_EQ(recipe_hash(back), recipe_hash(recipe));
-    const size_t num_absent = recipe.train.distils() ? 1 : 2;  // steps or tokens; the teacher
+    const size_t num_absent =
+        recipe.train.distils() ? 2 : 3;  // steps or tokens; sources; the teacher
     EXPECT_EQ(back.origins.places.size(), recipe_keys().size() - num_absent) << "not complete:\n"
                                                                              << text;
   }
@@ -203,6 +205,7 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
                                                     {"data.sequence_length", "1024"},
                                                     {"data.packing", "whole"},
                                                     {"data.mask", "none"},
+                                                    {"data.sources", "[{path='x',weight=1}]"},
                                                     {"train.batch_size", "2"},
                                                     {"train.schedule", "linear"},
                                                     {"train.precision", "bfloat16"},
@@ -233,6 +236,63 @@ TEST(RecipeTest, TheHashCoversWhatDecidesTheWeights) {
       EXPECT_TRUE(hashes.insert(recipe_hash(changed)).second) << key;
       EXPECT_FALSE(differences.empty()) << key;
     }
+  }
+}
+
+/// The smallest recipe with a mixture in place of data.path.
+Recipe mixed(const std::vector<std::string>& overrides = {}, const std::string& more = "") {
+  return parse_recipe(
+      "[model]\npath = 'in'\noutput = 'out'\n[architecture]\ncontext = 4096\n"
+      "[train]\nsteps = 100\n[data]\npacking = 'whole'\n"
+      "[[data.sources]]\npath = 'books'\nweight = 0.78\n"
+      "[[data.sources]]\npath = 'recall'\nweight = 22\npacking = 'packed'\n" +
+          more,
+      "mixed.toml", overrides);
+}
+
+TEST(RecipeTest, SourcesAreReadAndDumped) {
+  const Recipe recipe = mixed();
+  const std::vector<DataSource> want = {{"books", 0.78, PackingMode::whole},
+                                        {"recall", 22, PackingMode::packed}};
+  EXPECT_EQ(recipe.data.sources, want);
+  EXPECT_EQ(recipe.datasets(), want);
+  EXPECT_EQ(recipe.data.path, "");
+  EXPECT_EQ(recipe.where(recipe.path_key(1)), "mixed.toml: line 14: data.sources[1].path");
+  const std::string text = dump_recipe(recipe);
+  EXPECT_TRUE(contains(text,
+                       "\n\n[[data.sources]]\npath = \"books\"\nweight = 0.78\n"
+                       "packing = \"whole\"\n\n[[data.sources]]\npath = \"recall\"\n"
+                       "weight = 22.0\npacking = \"packed\"\n\n[train]\n"));
+  const Recipe back = parse_recipe(text, "dump");
+  EXPECT_EQ(back, recipe) << text;
+  EXPECT_EQ(dump_recipe(back), text);
+  EXPECT_EQ(recipe_hash(back), recipe_hash(recipe));
+  const Recipe one = smallest();
+  EXPECT_EQ(one.datasets(), (std::vector<DataSource>{{"tokens", 1, PackingMode::packed}}));
+  EXPECT_EQ(one.path_key(0), "data.path");
+}
+
+TEST(RecipeTest, SourcesCanBeSetAndReplaceThePath) {
+  const Recipe set = smallest({R"(data.sources=[{path = "a", weight = 1}])"});
+  EXPECT_EQ(set.data.sources, (std::vector<DataSource>{{"a", 1, PackingMode::packed}}));
+  EXPECT_EQ(set.data.path, "");
+  EXPECT_EQ(mixed({"data.path=b"}).data.path, "b");
+  EXPECT_TRUE(mixed({"data.path=b"}).data.sources.empty());
+  EXPECT_EQ(mixed({"data.packing=packed"}).data.sources[0].packing, PackingMode::packed);
+}
+
+TEST(RecipeTest, TheHashCoversSources) {
+  const Recipe recipe = mixed();
+  EXPECT_EQ(resume_differences(recipe, mixed({"data.path=b"})),
+            (std::vector<std::string>{
+                "data.path: none before, \"b\" now",
+                "data.sources: [{ path = \"books\", weight = 0.78, packing = \"whole\" }, "
+                "{ path = \"recall\", weight = 22.0, packing = \"packed\" }] before, none now"}));
+  for (const char* other :
+       {R"([{path='books',weight=1},{path='recall',weight=22,packing='packed'}])",
+        R"([{path='books',weight=0.78},{path='recall',weight=22}])",
+        R"([{path='recall',weight=22,packing='packed'},{path='books',weight=0.78}])"}) {
+    EXPECT_NE(recipe_hash(mixed({std::string("data.sources=") + other})), recipe_hash(recipe));
   }
 }
 
@@ -310,7 +370,7 @@ TEST(RecipeTest, TheDocumentationHasEveryKeyAndItsDefault) {
       "model.path",           "model.output",         "data.path",
       "train.steps",          "architecture.context", "train.tokens",
       "data.sequence_length", "train.warmup_steps",   "train.teacher",
-      "train.distill_share"};
+      "train.distill_share",  "data.sources"};
   for (const std::string& key : keys) {
     ASSERT_TRUE(rows.contains(key)) << key << " is not in docs/recipes.md";
     const std::vector<std::string>& cells = rows.at(key);
