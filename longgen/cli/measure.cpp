@@ -24,6 +24,7 @@
 #include "longgen/model/measured_plan.h"
 #include "longgen/model/model_path.h"
 #include "longgen/report/model_names.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 namespace {
