@@ -1,8 +1,6 @@
 #include "longgen/cli/html_report.h"
 
-#include <fmt/chrono.h>
-
-#include <chrono>
+#include <ctime>
 
 #include "longgen/base/check.h"
 #include "longgen/base/files.h"
@@ -10,6 +8,18 @@
 #include "longgen/cli/version.h"
 
 namespace longgen {
+namespace {
+
+std::string date_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts = {};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &parts);
+  return text;
+}
+
+}  // namespace
 
 void add_html_option(CLI::App* app, std::string& file) {
   app->add_option("--html", file, "a page for a browser, made to be sent (default: none)")
@@ -26,10 +36,9 @@ void try_html_file(const std::string& file) {
 }
 
 void write_html_report(ReportPage page, const std::string& command_line, const std::string& file) {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  page.facts.insert(page.facts.begin(), {{"command", command_line},
-                                         {"program", version_text()},
-                                         {"date", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}});
+  page.facts.insert(
+      page.facts.begin(),
+      {{"command", command_line}, {"program", version_text()}, {"date", date_text()}});
   write_file(file, html_page(page));
   log_info("written: " + file);
 }
