@@ -137,7 +137,7 @@ OrderedJson variant_json(const VariantValues& values, const MeasureReport& repor
                       {"tokens", range.num_tokens},
                       {"nll", mean(range.nll, range.num_tokens)},
                       {"nll_over_full", mean(range.nll - full.nll, range.num_tokens)},
-                      {"kl", mean(range.kl, range.num_kl_tokens)}});
+                      {"kl", mean(range.kl, range.num_tokens)}});
   }
   json["positions"] = ranges;
   return json;

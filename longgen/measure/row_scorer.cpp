@@ -11,7 +11,6 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "longgen/base/check.h"
 
@@ -49,12 +48,7 @@ at::Device FloatHead::device() const { return head_VE_.device(); }
 
 RowScorer::RowScorer(const FloatHead& head, const MeasureSample& sample, std::vector<int64_t> edges)
     : head_(head), sample_(sample), edges_(std::move(edges)) {
-  const std::vector<int64_t> text = evenly(sample.far_text, kMostTextRows);
-  const std::vector<int64_t> with_kl = evenly(text, kMostKlRows);
-  num_kl_ = static_cast<int64_t>(with_kl.size());
-  positions_ = with_kl;
-  std::set_difference(text.begin(), text.end(), with_kl.begin(), with_kl.end(),
-                      std::back_inserter(positions_));
+  positions_ = evenly(sample.far_text, kMostTextRows);
   num_text_ = static_cast<int64_t>(positions_.size());
   for (const TokenRange& answer : sample.answers) {
     for (int64_t at = answer.begin; at < answer.end; ++at) positions_.push_back(at);
@@ -69,7 +63,7 @@ RowScorer::RowScorer(const FloatHead& head, const MeasureSample& sample, std::ve
 }
 
 void RowScorer::set_reference(const at::Tensor& hidden_TE) {
-  reference_RE_ = hidden_TE.index_select(0, rows_R_.narrow(0, 0, num_kl_));
+  reference_RE_ = hidden_TE.index_select(0, rows_R_.narrow(0, 0, num_text_));
 }
 
 VariantValues RowScorer::score(const at::Tensor& hidden_TE) const {
@@ -77,8 +71,8 @@ VariantValues RowScorer::score(const at::Tensor& hidden_TE) const {
   const auto num_rows = static_cast<int64_t>(positions_.size());
   std::vector<at::Tensor> parts;  // (3, rows): log-probability, whether it is the largest, KL
   for (int64_t first = 0; first < num_rows;) {
-    const bool with_kl = first < num_kl_;  // no chunk has both kinds
-    const int64_t count = std::min(kChunkRows, (with_kl ? num_kl_ : num_rows) - first);
+    const bool with_kl = first < num_text_;  // no chunk has both kinds
+    const int64_t count = std::min(kChunkRows, (with_kl ? num_text_ : num_rows) - first);
     const at::Tensor targets_R = targets_R_.narrow(0, first, count);
     const at::Tensor logprobs_RV =
         head_.logprobs(hidden_TE.index_select(0, rows_R_.narrow(0, first, count)));
@@ -102,7 +96,6 @@ VariantValues RowScorer::score(const at::Tensor& hidden_TE) const {
     FarTextSums& range = values.ranges.at(above - edges_.begin() - 1);
     ++range.num_tokens;
     range.nll -= logprobs[i];
-    range.num_kl_tokens += i < num_kl_ ? 1 : 0;
     range.kl += kl[i];
   }
   int64_t at = num_text_;

@@ -27,11 +27,10 @@ class FloatHead {
 };
 
 /// Scores variants on one sample. Of the far text it takes kMostTextRows positions at even
-/// distances, of which every few also have their KL taken; answers are taken whole. Logits exist
-/// for some rows at a time only.
+/// distances; answers are taken whole. Logits exist for some rows at a time only.
 class RowScorer {
  public:
-  static constexpr int64_t kMostTextRows = 2048, kMostKlRows = 512;
+  static constexpr int64_t kMostTextRows = 1024;
 
   /// `edges` are far_text_edges(). Both references must outlive the scorer.
   RowScorer(const FloatHead& head, const MeasureSample& sample, std::vector<int64_t> edges);
@@ -46,12 +45,10 @@ class RowScorer {
   const FloatHead& head_;
   const MeasureSample& sample_;
   std::vector<int64_t> edges_;
-  /// Positions that are predicted: first num_kl_ of far text with KL, then other far text, then
-  /// answers; those of far text ascend in each part.
-  std::vector<int64_t> positions_;
-  int64_t num_kl_ = 0, num_text_ = 0;
+  std::vector<int64_t> positions_;  // that are predicted: num_text_ of far text, then answers
+  int64_t num_text_ = 0;
   at::Tensor rows_R_, targets_R_;  // on the device; row t predicts position t + 1
-  at::Tensor reference_RE_;        // (num_kl, E)
+  at::Tensor reference_RE_;        // (num_text, E)
 };
 
 }  // namespace longgen

@@ -18,7 +18,6 @@ double mean(double sum, int64_t count) { return count > 0 ? sum / static_cast<do
 FarTextSums& FarTextSums::operator+=(const FarTextSums& other) {
   num_tokens += other.num_tokens;
   nll += other.nll;
-  num_kl_tokens += other.num_kl_tokens;
   kl += other.kl;
   return *this;
 }
@@ -47,7 +46,7 @@ double VariantValues::far_nll() const {
 
 double VariantValues::far_kl() const {
   const FarTextSums sum = far_text();
-  return mean(sum.kl, sum.num_kl_tokens);
+  return mean(sum.kl, sum.num_tokens);
 }
 
 double VariantValues::logprob_of_answers() const { return mean(answer_logprob, num_answer_tokens); }
@@ -68,10 +67,7 @@ std::vector<int64_t> far_text_edges(int64_t first_far, int64_t length) {
 OrderedJson to_json(const VariantValues& values) {
   OrderedJson ranges = OrderedJson::array();
   for (const FarTextSums& range : values.ranges) {
-    ranges.push_back({{"tokens", range.num_tokens},
-                      {"nll", range.nll},
-                      {"kl_tokens", range.num_kl_tokens},
-                      {"kl", range.kl}});
+    ranges.push_back({{"tokens", range.num_tokens}, {"nll", range.nll}, {"kl", range.kl}});
   }
   return {{"far_text", ranges},
           {"answers", values.num_answers},
@@ -88,7 +84,6 @@ VariantValues values_from_json(const JsonObject& json) {
     const JsonObject range(entry, json.source(), "far_text");
     values.ranges.push_back({.num_tokens = range.integer("tokens", 0, kMostTokens),
                              .nll = range.number("nll", -kMostNats, kMostNats),
-                             .num_kl_tokens = range.integer("kl_tokens", 0, kMostTokens),
                              .kl = range.number("kl", -kMostNats, kMostNats)});
   }
   values.num_answers = json.integer("answers", 0, kMostTokens);

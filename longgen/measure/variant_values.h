@@ -11,9 +11,8 @@ namespace longgen {
 /// Sums over tokens of far text whose positions lie in one range.
 struct FarTextSums {
   int64_t num_tokens = 0;
-  double nll = 0;             ///< negative log-probabilities, nats
-  int64_t num_kl_tokens = 0;  ///< those of them whose KL was taken
-  double kl = 0;              ///< KL(full model || variant) of the next token, nats
+  double nll = 0;  ///< negative log-probabilities, nats
+  double kl = 0;   ///< KL(full model || variant) of the next token, nats
 
   FarTextSums& operator+=(const FarTextSums& other);
   bool operator==(const FarTextSums&) const = default;

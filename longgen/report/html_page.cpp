@@ -22,7 +22,7 @@ p { margin: 0.5rem 0; max-width: 44rem; overflow-wrap: anywhere; }
 .summary { font-size: 1.1rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { padding: 0 0 0.4rem; text-align: left; font-weight: 600; }
+caption { padding: 0 0 0.4rem; text-align: left; font-weight: 600; white-space: nowrap; }
 th, td { padding: 0.25rem 0 0.25rem 1.5rem; text-align: right; vertical-align: baseline; white-space: nowrap; }
 th:first-child, td:first-child { padding-left: 0; text-align: left; font-weight: normal; }
 thead th { border-bottom: 1px solid var(--soft); font-weight: 600; white-space: normal; overflow-wrap: break-word; max-width: 14rem; }

@@ -1,4 +1,4 @@
-// report/html_page.h: a report as one page of HTML that stands alone: made to be sent to a colleague.
+// report/html_page.h: a report as one page of HTML that stands alone, to be sent to a colleague.
 //
 // What a command measured it puts into a ReportPage, and html_page() makes the file of it. The page
 // loads nothing and runs nothing (a content security policy in it says so, too), follows the

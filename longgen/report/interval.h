@@ -17,8 +17,8 @@ struct Interval {
 /// == 0 gives [0, 1]. Throws Error unless 0 <= successes <= n.
 Interval wilson_interval(int64_t successes, int64_t n);
 
-/// Gives the 97.5% quantile of Student's t, by which a mean of `degrees` + 1 draws is surrounded for
-/// 95%: 12.706 for 1, 2.228 for 10. It is exact to 1e-9. Throws Error unless degrees >= 1.
+/// Gives the 97.5% quantile of Student's t, by which a mean of `degrees` + 1 draws is surrounded
+/// for 95%: 12.706 for 1, 2.228 for 10. It is exact to 1e-9. Throws Error unless degrees >= 1.
 double student95(int64_t degrees);
 
 }  // namespace longgen

@@ -2,12 +2,12 @@
 //
 // A picture is one <svg> element that is well-formed XML, without scripts, fonts or links. Its
 // colours come from classes: chart_css() must stand in the page, once, and follows the reader's
-// light or dark scheme (prefers-color-scheme). Series have Okabe and Ito's colours ("Color Universal
-// Design", 2008), which people with colour-blindness can tell apart, in an order that has contrast
-// on white or on black; lines also differ in their marks and are named at their ends. Heat maps have
-// viridis (CC0), whose lightness rises all the way, and a number in each cell. Titles are for
-// screen readers; points, bars and cells say their numbers where a mouse rests. Names may be any
-// text, whatever it holds; values that are not finite are left out.
+// light or dark scheme (prefers-color-scheme). Series have Okabe and Ito's colours ("Color
+// Universal Design", 2008), which people with colour-blindness can tell apart, in an order that has
+// contrast on white or on black; lines also differ in their marks and are named at their ends. Heat
+// maps have viridis (CC0), whose lightness rises all the way, and a number in each cell. Titles are
+// for screen readers; points, bars and cells say their numbers where a mouse rests. Names may be
+// any text, whatever it holds; values that are not finite are left out.
 #pragma once
 
 #include <cstdint>

@@ -104,6 +104,13 @@ TEST(LayerWalk, ComputesWhatIsBelowOnce) {
   EXPECT_EQ(walk(layer_walk, all, {}, false).num_layers_run, 0);
 }
 
+TEST(LayerWalk, TokensThatTheModelHasNotAreTold) {
+  const Decoder decoder = tiny_decoder(1);
+  LayerWalk layer_walk(decoder, {{0}, tiny_sparse(), 1}, 3);
+  EXPECT_ERROR(layer_walk.run({1, 131, 2}, {}, {}, true, {}, {}),
+               "token 131 of the text is not in the model's vocabulary of 131");
+}
+
 TEST(LayerWalk, EndsWhenItIsToldTo) {
   const Decoder decoder = tiny_decoder();
   LayerWalk layer_walk(decoder, {{0, 1, 2, 3, 4}, tiny_sparse(), 1}, kLength);
