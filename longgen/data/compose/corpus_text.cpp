@@ -55,13 +55,13 @@ void CorpusText::write(const std::vector<Source>& sources, const Options& option
   if (options.show_progress) progress.emplace("read", total_bytes, "B", kBarOfSlowWork);
   AtomicFile file(path);
   RecordReader reader(sources, kMaxDocumentBytes);
-  DocumentParser parser(sources, options.text_field);
+  DocumentParser parser(sources, {.text = options.text_field});
   RecordBatch batch;
   std::vector<BadLine> bad;
   while (reader.next(batch)) {
     LG_CHECK(options.stop == nullptr || !*options.stop, "stopped while the corpus was read.");
     for (const Record& record : batch.records) {
-      const std::string_view text = trimmed(parser.parse(batch, record, bad));
+      const std::string_view text = trimmed(parser.parse(batch, record, bad).text);
       LG_CHECK(bad.empty() || options.skip_bad,
                sources[static_cast<size_t>(bad.front().source)].path.string(), ":",
                bad.front().line, ": ", bad.front().reason,
