@@ -86,7 +86,7 @@ TEST_F(TokenDatasetTest, TheHashChangesWithTheContent) {
 
 TEST_F(TokenDatasetTest, WrongFieldsOfTheManifestAreNamed) {
   EXPECT_TRUE(contains(error_with("/format", "x"), "field format: expected \"longgen token"));
-  EXPECT_TRUE(contains(error_with("/version", 2), "field version: expected 1, found 2"));
+  EXPECT_TRUE(contains(error_with("/version", 3), "field version: expected 1 or 2, found 3"));
   EXPECT_TRUE(contains(error_with("/token_type", "int8"), "field token_type: expected \"uint16\""));
   EXPECT_TRUE(contains(error_with("/shard_tokens", 0), "field shard_tokens"));
   EXPECT_TRUE(contains(error_with("/shard_tokens", 5), "expected a list of 2 shards"));
