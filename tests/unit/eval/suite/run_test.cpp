@@ -153,7 +153,7 @@ class RunTaskTest : public FolderTest {
 TEST_F(RunTaskTest, AnInterruptedTaskGoesOnWithTheSameResults) {
   const TinyDecoder model;
   const Tokenizer tokenizer = tiny_tokenizer();
-  const PromptEncoder encoder(tokenizer, {.context_tokens = 10});
+  const PromptEncoder encoder(tokenizer, {.context_tokens = 5});
   Engine engine(model.decoder);
   const SuiteModel suite_model{engine, tokenizer, encoder, {}, 2};
   ItemLog whole_log(dir_ / "whole", OrderedJson::object()),
@@ -173,7 +173,7 @@ TEST_F(RunTaskTest, AnInterruptedTaskGoesOnWithTheSameResults) {
   EXPECT_TRUE(rest.finished);
   EXPECT_EQ(rest.num_new, 9 - part.num_new);
   for (size_t i = 0; i < 9; ++i) {
-    // "hello 3" and " abc hello" have more tokens than a context of 10.
+    // "hello 3" and " abc hello" have 3 and 4 tokens; the last of all is not given.
     EXPECT_EQ(whole.items[i]->truncated, true);
     for (size_t choice = 0; choice < 2; ++choice) {
       EXPECT_NEAR(whole.items[i]->details["loglikelihoods"][choice].get<double>(),
