@@ -60,7 +60,7 @@ std::string by_position(const std::vector<ModelPerplexity>& models) {
                                                : model.buckets.bucket(static_cast<int64_t>(place)));
       }));
   if (models.size() == 1) return text;
-  text += "difference to " + first.name + ", with its 95% interval over documents\n";
+  text += difference_heading("difference to " + first.name, overall);
   return text +
          table_of("position", places, models, 1, [&](const ModelPerplexity& model, size_t place) {
            return difference_of(is_overall(place)
@@ -94,7 +94,7 @@ std::string by_context(const std::vector<ModelPerplexity>& models) {
     });
   }
   if (models.size() == 1) return text;
-  text += "difference to " + first.name + ", with its 95% interval over documents\n";
+  text += difference_heading("difference to " + first.name, summary);
   return text +
          table_of("context", places, models, 1, [&](const ModelPerplexity& model, size_t place) {
            return difference_of(context_difference(first, model, place));

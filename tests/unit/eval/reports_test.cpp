@@ -201,6 +201,13 @@ TEST_F(Report, TextHasATableOfDifferences) {
             "128      +2.02% (+1.60 to +2.44)\n");
 }
 
+TEST_F(Report, TextSaysThatOneDocumentHasNoInterval) {
+  const std::string text =
+      perplexity_text({{"full", some_buckets(1, 2.0)}, {"hyb", some_buckets(1, 2.5)}});
+  EXPECT_TRUE(contains(text, "\ndifference to full (no interval: one document)\n"));
+  EXPECT_TRUE(contains(text, "\nall          +64.87%\n"));  // exp(0.5)
+}
+
 TEST_F(Report, PageOfPerplexityHasFiguresDifferencesAndContexts) {
   const std::string html = html_page(perplexity_page(compared_models(0.02)));
   for (const char* part :
