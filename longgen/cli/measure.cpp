@@ -23,6 +23,7 @@
 #include "longgen/model/convert.h"
 #include "longgen/model/model_path.h"
 #include "longgen/report/model_names.h"
+#include "longgen/report/report_files.h"
 
 namespace longgen {
 namespace {
