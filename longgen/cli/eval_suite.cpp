@@ -19,6 +19,7 @@
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
 #include "longgen/device/gpu_memory.h"
+#include "longgen/eval/baselines/cache_policy.h"
 #include "longgen/eval/suite/run_task.h"
 #include "longgen/eval/suite/suite_page.h"
 #include "longgen/eval/suite/suite_report.h"
@@ -31,7 +32,7 @@ namespace longgen {
 namespace {
 
 struct SuiteCommand : EvalCommand {
-  std::vector<std::string> tasks, lengths = {"4K", "8K", "16K"}, texts;
+  std::vector<std::string> tasks, lengths = {"4K", "8K", "16K"}, texts, policies;
   std::string items;
   int64_t samples = 0, shots = 0, max_kv = 0;
   uint64_t seed = 42;
@@ -94,7 +95,39 @@ PromptFormat prompt_format(const LoadedModel& model, const std::string& director
   return format;
 }
 
-/// The folder of a model's items: DIR/items/NAME.
+/// What a column of the table has the results of.
+struct SuiteColumn {
+  std::string directory, name;
+  std::optional<CachePolicy> policy = {};
+};
+
+/// The models, and behind the first one this model under each policy. Throws Error on a policy that
+/// is named twice or that the model cannot have.
+std::vector<SuiteColumn> suite_columns(const SuiteCommand& command) {
+  const std::vector<std::string> names = model_names(command.models);
+  std::vector<SuiteColumn> columns;
+  for (size_t i = 0; i < names.size(); ++i) columns.push_back({command.models[i], names[i]});
+  std::vector<SuiteColumn> under_policies;
+  for (const std::string& text : command.policies) {
+    const CachePolicy policy = CachePolicy::parse(text, "--policy");
+    const SuiteColumn column = {command.models.front(), names.front() + "+" + policy.name(),
+                                policy};
+    for (const SuiteColumn& other : under_policies) {
+      LG_CHECK(other.name != column.name, "--policy: found ", policy.name(), " twice.");
+    }
+    under_policies.push_back(column);
+  }
+  if (!under_policies.empty()) {
+    const ModelConfig config = load_model_config(command.models.front());
+    for (const SuiteColumn& column : under_policies) {
+      column.policy->check_model(config, command.models.front());
+    }
+  }
+  columns.insert(columns.begin() + 1, under_policies.begin(), under_policies.end());
+  return columns;
+}
+
+/// The folder of a column's items: DIR/items/NAME.
 fs::path items_folder(const SuiteCommand& command, std::string name) {
   std::replace(name.begin(), name.end(), '/', '_');
   return fs::path(command.out) / "items" / name;
@@ -143,9 +176,10 @@ void run_tasks(const SuiteModel& model, const std::string& name, const fs::path&
   if (progress) progress->finish();
 }
 
-/// Adds what one model gives to the results.
-void run_model(const SuiteCommand& command, const std::string& directory, const std::string& name,
-               std::vector<TaskResults>& results) {
+/// Adds what one model, or policy, gives to the results.
+void run_column(const SuiteCommand& command, const SuiteColumn& column,
+                std::vector<TaskResults>& results) {
+  const std::string& directory = column.directory;
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
   std::shared_ptr<const ChatTemplate> chat;
   if (command.chat) chat = load_chat(directory);
@@ -153,18 +187,22 @@ void run_model(const SuiteCommand& command, const std::string& directory, const 
   const at::Device device = model.decoder.device();
   Engine engine(model.decoder, {.max_kv_bytes = kv_bytes(command, device)});
   const auto stop_names = chat ? chat->stop_tokens(model.tokenizer) : std::vector<std::string>();
-  const SuiteModel suite_model{engine, model.tokenizer, encoder,
+  const SuiteModel suite_model{engine,
+                               model.tokenizer,
+                               encoder,
                                find_stop_tokens(model.tokenizer, directory, stop_names),
-                               command.chunk > 0 ? command.chunk : default_prefill_chunk(device)};
-  const fs::path folder = items_folder(command, name);
+                               command.chunk > 0 ? command.chunk : default_prefill_chunk(device),
+                               column.policy};
+  const fs::path folder = items_folder(command, column.name);
   make_folder(folder);
   const FolderLock lock(folder);
   LG_CHECK(!lock.held_by_another(), folder.string(),
            ": another run writes its items here. Wait for it, or use another --out.");
-  const OrderedJson settings = {{"model", model_hash(directory)},
-                                {"dtype", command.model_options.compute_dtype()},
-                                {"chat", command.chat}};
-  run_tasks(suite_model, name, folder, settings, command.quiet, results);
+  OrderedJson settings = {{"model", model_hash(directory)},
+                          {"dtype", command.model_options.compute_dtype()},
+                          {"chat", command.chat}};
+  if (column.policy) settings["policy"] = column.policy->name();
+  run_tasks(suite_model, column.name, folder, settings, command.quiet, results);
 }
 
 OrderedJson settings_json(const SuiteCommand& command) {
@@ -172,24 +210,32 @@ OrderedJson settings_json(const SuiteCommand& command) {
   for (const std::string& directory : command.models) {
     directories.push_back(report_directory(directory));
   }
-  return {{"directories", directories}, {"samples", command.samples},
-          {"seed", command.seed},       {"shots", command.shots},
-          {"chat", command.chat},       {"dtype", command.model_options.compute_dtype()}};
+  OrderedJson policies = OrderedJson::array();
+  for (const std::string& text : command.policies) {
+    policies.push_back(CachePolicy::parse(text, "--policy").name());
+  }
+  return {{"directories", directories},
+          {"policies", policies},
+          {"samples", command.samples},
+          {"seed", command.seed},
+          {"shots", command.shots},
+          {"chat", command.chat},
+          {"dtype", command.model_options.compute_dtype()}};
 }
 
 int eval_suite(const SuiteCommand& command) {
   check_paths(command);
+  const std::vector<SuiteColumn> columns = suite_columns(command);
   const Tokenizer tokenizer = open_tokenizer(command.models.front());
   std::vector<TaskResults> results = open_results(command, tokenizer);
   catch_interrupts();
-  const std::vector<std::string> names = model_names(command.models);
   std::vector<std::string> measured;
   OrderedJson json;
   const fs::path file = fs::path(command.out) / "results.json";
   std::string problem;
-  for (size_t i = 0; i < names.size() && !interrupted(); ++i) {
-    run_model(command, command.models[i], names[i], results);
-    measured.push_back(names[i]);
+  for (size_t i = 0; i < columns.size() && !interrupted(); ++i) {
+    run_column(command, columns[i], results);
+    measured.push_back(columns[i].name);
     json = suite_json(results, measured, settings_json(command));
     try {
       write_file(file, dump_json(json, 2) + "\n");
@@ -236,6 +282,9 @@ void add_eval_suite(CommandSet& commands, CLI::App* eval) {
   add_count_option(app, "--samples", command->samples, 1,
                    "items of each task (default: all; of ruler and babilong 20)");
   add_seed_option(app, command->seed, "of the samples");
+  add_list_option(app, "--policy", command->policies,
+                  "also the first model with a part of its KV cache: streaming:TOKENS, h2o:TOKENS, "
+                  "pyramidkv:TOKENS; commas between");
   add_count_option(app, "--shots", command->shots, 0, "solved questions before each of MMLU");
   app->add_flag("--chat", command->chat, "ask in the model's chat format");
   add_count_option(app, "--max-kv", command->max_kv, 1,

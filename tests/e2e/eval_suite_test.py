@@ -134,6 +134,55 @@ class SuiteTest(CliCase):
         message, _ = self.error(*arguments, "--lengths", "100", "--out", self.dir / "other")
         self.assertIn("length: expected at least", message)
 
+    def test_cache_policies_of_the_first_model(self):
+        policies = "streaming:300,streaming:5,h2o:4,pyramidkv:9"
+        columns = ["full", "full+streaming:300", "full+streaming:5", "full+h2o:4", "full+pyramidkv:9", "hybrid"]
+        text, err = self.run_program(*self.arguments("--policy", policies))
+        self.assertEqual(text.splitlines()[0].split()[3:], columns)
+        self.assertIn("full+h2o:4, own: 4 items", err)
+        results = json.loads((self.out / "results.json").read_text())
+        self.assertEqual((results["models"], results["settings"]["policies"]), (columns, policies.split(",")))
+        self.assertEqual(results["rows"][2]["task"], "own")
+        self.assertEqual([model["model"] for model in results["rows"][2]["models"]], columns)
+
+        def answers(column):
+            scores = [json.loads(line)["loglikelihoods"] for line in self.items(column, "piqa")[1:]]
+            return sum(scores, []), [json.loads(line)["reply"] for line in self.items(column, "own")[1:]]
+
+        scores, replies = answers("full")
+        for column in columns[1:5]:
+            of_policy, its_replies = answers(column)
+            self.assertIn('"policy":"' + column[5:] + '"', self.items(column, "piqa")[0])
+            if column == "full+streaming:300":  # as many tokens as the model's context has, and more
+                self.assertEqual(its_replies, replies)
+                for a, b in zip(scores, of_policy):
+                    self.assertAlmostEqual(a, b, delta=1e-4)
+            else:
+                self.assertGreater(max(abs(a - b) for a, b in zip(scores, of_policy)), 1e-3)
+        # A run that goes on takes what is there.
+        (self.out / "items/full+h2o:4/own.jsonl").unlink()
+        _, err = self.run_program(*self.arguments("--policy", "h2o:4"))
+        self.assertEqual([line for line in err.splitlines() if "tokens/s" in line and not line.startswith("full+h2o:4, own")],
+                         [])
+        os.rename(self.out / "items/full+h2o:4", self.out / "items/full+h2o:6")
+        message, _ = self.error(*self.arguments("--policy", "h2o:6", "--quiet"))
+        self.assertIn('its items were made with policy "h2o:4", and this run has "h2o:6"', message)
+
+    def test_policies_that_cannot_be_are_refused(self):
+        base = self.arguments()
+        message, _ = self.error(*base, "--policy", "h2o:4,h2o:4")
+        self.assertEqual(message, "--policy: found h2o:4 twice.")
+        message, _ = self.error(*base, "--policy", "streaming:4")
+        self.assertEqual(message, "--policy: streaming expects a budget of 5 to 1,073,741,824 tokens, found 4.")
+        message, _ = self.error(*base, "--policy", "snapkv:64")
+        self.assertEqual(message, '--policy: expected streaming, h2o or pyramidkv, found "snapkv".')
+        sparse = self.dir / "sparse"
+        self.run_program("convert", self.models[0], sparse, "--sparse", "sink=1,window=1")
+        base[base.index(self.models[0])] = sparse
+        message, _ = self.error(*base, "--policy", "h2o:4")
+        self.assertRegex(message, "^" + str(sparse) + r": the policy h2o:4 keeps a part of what full attention sees, and layer "
+                                  r"\d is not full \(sink=1,window=1,stride=0\)\. Give a model whose layers are all full\.$")
+
     def test_what_is_wrong_is_told_before_a_model_is_loaded(self):
         base = ["eval", "suite", self.models[0], "--out", self.out]
         self.assertIn("--out is required", self.usage_error("eval", "suite", self.models[0], "--tasks", "piqa"))

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "longgen/base/check.h"
+#include "longgen/eval/baselines/baseline_runs.h"
 #include "longgen/eval/suite/batch_replies.h"
 #include "longgen/eval/suite/choice_scorer.h"
 
@@ -110,8 +111,10 @@ class TaskRunner {
   }
 
   bool score_wave() {
-    ChoiceScorer scorer(model_.engine, model_.step_tokens);
-    const auto scores = scorer.score(requests_, options_.goes_on);
+    const auto scores =
+        model_.policy
+            ? baseline_runs().score(requests_)
+            : ChoiceScorer(model_.engine, model_.step_tokens).score(requests_, options_.goes_on);
     if (!scores) return false;
     for (const Waiting& waiting : waiting_) {
       std::vector<ContinuationScore> choices;
@@ -152,9 +155,14 @@ class TaskRunner {
       finish(reply.number, reply_result(item, reply.text, stop_reason_name(reply.end), truncated));
       under_way.erase(reply.number);
     };
+    if (model_.policy) return baseline_runs().replies(model_.tokenizer, next, on_reply);
     BatchReplies replies(model_.engine, model_.tokenizer,
                          {.step_tokens = model_.step_tokens, .goes_on = options_.goes_on});
     return replies.run(next, on_reply);
+  }
+
+  BaselineRuns baseline_runs() const {
+    return {model_.engine.decoder(), *model_.policy, model_.step_tokens, options_.goes_on};
   }
 
   const SuiteTask& task_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longgen/engine/engine.h"
+#include "longgen/eval/baselines/cache_policy.h"
 #include "longgen/eval/suite/item_log.h"
 #include "longgen/eval/suite/item_result.h"
 #include "longgen/eval/suite/prompt_encoder.h"
@@ -20,8 +21,9 @@ struct SuiteModel {
   Engine& engine;
   const Tokenizer& tokenizer;
   const PromptEncoder& encoder;
-  std::vector<int32_t> stop_tokens;  ///< that end a reply
-  int64_t step_tokens;               ///< that pass the layers at once
+  std::vector<int32_t> stop_tokens;        ///< that end a reply
+  int64_t step_tokens;                     ///< that pass the layers at once
+  std::optional<CachePolicy> policy = {};  ///< one sequence at a time under it, not by the engine
 };
 
 struct RunTaskOptions {
