@@ -169,7 +169,7 @@ def main():
     parser.add_argument("--samples", type=int, default=40, help="of each task and length")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--longgen", default=str(REPOSITORY / "build" / "release" / "longgen"))
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     for stage in options.stages:
         if stage not in STAGES:
             parser.error(f"{stage!r} is no stage: expected {', '.join(STAGES)}")
