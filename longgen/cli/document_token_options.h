@@ -1,5 +1,5 @@
-// cli/document_token_options.h: which tokens stand around documents, for commands that count or write
-// them.
+// cli/document_token_options.h: which tokens stand around documents, for commands that count or
+// write them.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -26,8 +26,8 @@ CLI::Option* add_counts_option(CLI::App* app, const std::string& name, std::vect
 CLI::Option* add_numbers_option(CLI::App* app, const std::string& name, std::vector<double>& values,
                                 double low, double high, const std::string& description);
 
-/// Adds an option of names with shares such as recall:2,chains; a share is a number above 0, 1 where
-/// none is given. No name may come twice.
+/// Adds an option of names with shares such as recall:2,chains; a share is a number above 0, 1
+/// where none is given. No name may come twice.
 struct NamedShare {
   std::string name;
   double share;

@@ -11,8 +11,8 @@
 
 namespace longgen {
 
-/// Reads a list of [begin, end), bytes of `text`, in ascending order and between characters. Returns
-/// what is wrong with it, or nothing.
+/// Reads a list of [begin, end), bytes of `text`, in ascending order and between characters.
+/// Returns what is wrong with it, or nothing.
 std::string read_answers(const simdjson::dom::element& field, std::string_view text,
                          std::vector<ByteRange>& answers);
 

@@ -34,8 +34,8 @@ struct DocumentFields {
 
 /// Turns records into documents. Bad lines are: in JSONL, a line that is no JSON object, has no
 /// text and no messages, or both, or a field that counts twice or of another type, or is not UTF-8
-/// (lone surrogate escapes count); in text files, a line that is not UTF-8; in both, a document over
-/// the size limit. Numbers in fields that do not count may be of any size. A parser serves one
+/// (lone surrogate escapes count); in text files, a line that is not UTF-8; in both, a document
+/// over the size limit. Numbers in fields that do not count may be of any size. A parser serves one
 /// thread.
 class DocumentParser {
  public:

@@ -13,10 +13,10 @@
 namespace longgen {
 
 /// Which source each sample of a mixture is drawn from. Of any n samples in a row the number from
-/// a source differs from its share of n by less than the number of sources: of the first n, source 0
-/// has floor(share * n + phase), of those left over the next one has as many in the same way, and so
-/// on. The phases are drawn from the seed. A function of (weights, seed, i)
-/// alone, in integers, so that it is the same on every machine.
+/// a source differs from its share of n by less than the number of sources: of the first n, source
+/// 0 has floor(share * n + phase), of those left over the next one has as many in the same way, and
+/// so on. The phases are drawn from the seed. A function of (weights, seed, i) alone, in integers,
+/// so that it is the same on every machine.
 class SourceOrder {
  public:
   /// Takes at least one weight, each finite and above 0.
@@ -52,8 +52,8 @@ struct MixtureOptions {
 };
 
 /// One split of several datasets, packed. Sample i is a function of (datasets, sources, options, i)
-/// alone. With one source it is Packing's with the same seed; the samples of further ones have seeds
-/// of their own.
+/// alone. With one source it is Packing's with the same seed; the samples of further ones have
+/// seeds of their own.
 class Mixture {
  public:
   /// Throws Error as TokenDataset and Packing do, and where anchors are asked of a dataset that was

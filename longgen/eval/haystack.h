@@ -17,7 +17,8 @@ class Haystack {
 
   /// Makes RULER's `essay` of a text of the caller's. Runs of white space become one space.
   /// Sentences are those of data/sentences.h. Lines that hold just <|endoftext|> separate documents
-  /// and are left out. Bytes that are not UTF-8 become U+FFFD. Throws Error naming `source` when the text has no sentence.
+  /// and are left out. Bytes that are not UTF-8 become U+FFFD. Throws Error naming `source` when
+  /// the text has no sentence.
   static Haystack from_text(std::string_view text, const std::string& source);
 
   int64_t num_sentences() const { return static_cast<int64_t>(sentences_.size()); }

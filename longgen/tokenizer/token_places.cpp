@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 
-/// Returns the first position from `at` on where the text has no white space. Between the bytes of a
-/// character there is none.
+/// Returns the first position from `at` on where the text has no white space. Between the bytes of
+/// a character there is none.
 size_t behind_space(std::string_view text, size_t at) {
   while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80) {
     const Utf8Char c = decode_valid_utf8(text.data() + at);

@@ -12,10 +12,10 @@
 
 namespace longgen {
 
-/// Appends for each id the bytes of the text that it stands for. The ids are those that pre-tokenizer
-/// and model gave for the text, in order. White space that the pre-tokenizer removed belongs to no
-/// id; of a space or "▁" that it put in, the id has no bytes. Throws Error where an id is not what
-/// the text has next: an unknown token, or a character that was left out.
+/// Appends for each id the bytes of the text that it stands for. The ids are those that
+/// pre-tokenizer and model gave for the text, in order. White space that the pre-tokenizer removed
+/// belongs to no id; of a space or "▁" that it put in, the id has no bytes. Throws Error where an
+/// id is not what the text has next: an unknown token, or a character that was left out.
 void append_places(std::string_view text, std::span<const int32_t> ids, const BpeModel& model,
                    std::vector<ByteRange>& places);
 

@@ -11,7 +11,8 @@ namespace longgen {
 class RunDirectory {
  public:
   /// Throws Error when it lies within the model, the data or the teacher that the run begins with,
-  /// or they in what the run replaces; when another run is at work in it; where it cannot be created.
+  /// or they in what the run replaces; when another run is at work in it; where it cannot be
+  /// created.
   explicit RunDirectory(const Recipe& recipe);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;

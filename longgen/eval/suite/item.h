@@ -1,4 +1,5 @@
-// eval/suite/item.h: one item of an evaluation: what a model is asked, and how its answer is scored.
+// eval/suite/item.h: one item of an evaluation: what a model is asked, and how its answer is
+// scored.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Cache policies in plain loops over doubles, which the tests of baselines compare with: every token
-// is an entry of a list, keys are turned by where they stand when they are attended to, and prompts
-// pass token by token.
+// Cache policies in plain loops over doubles, which the tests of baselines compare with: every
+// token is an entry of a list, keys are turned by where they stand when they are attended to, and
+// prompts pass token by token.
 #pragma once
 
 #include <algorithm>

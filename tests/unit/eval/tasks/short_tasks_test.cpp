@@ -1,4 +1,5 @@
-// Short tasks: the texts of their items. tests/e2e/eval_suite_oracle_test.py holds them against lm-eval.
+// Short tasks: the texts of their items. tests/e2e/eval_suite_oracle_test.py holds them against
+// lm-eval.
 #include "longgen/eval/tasks/short/short_tasks.h"
 
 #include <gtest/gtest.h>
