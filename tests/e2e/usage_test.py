@@ -101,7 +101,7 @@ class UsageErrorTest(UsageCase):
             ("nosuch", "--help"): 'there is no command "nosuch".',
             ("eval", "perplexty", "m"): 'there is no command "eval perplexty". Did you mean "perplexity"?',
             ("eval", "nosuch", "--help"): 'there is no command "eval nosuch".',
-            ("eval",): "a command is required: perplexity or needle.",
+            ("eval",): "a command is required: perplexity, needle or suite.",
             ("bench",): "a command is required: model, attention, decode or ops.",
             ("convert", "a", "b", "--contxt", "4K"): 'there is no option "--contxt". Did you mean "--context"?',
             ("convert", "a", "b", "--contxt=4K"): 'there is no option "--contxt". Did you mean "--context"?',
@@ -188,7 +188,7 @@ class WarningsTest(UsageCase):
         """What stderr says when a model for 256 tokens is converted."""
         if not (self.dir / "model").exists():
             write_tiny_llama(self.dir / "model")
-        _, err = self.run_program("convert", self.dir / "model", self.dir / "out", "--context", context, "--force")
+        _, err = self.run_program("convert", self.dir / "model", self.dir / "out", "--context", context, "--force", "--quiet")
         return err
 
     def test_contexts_that_are_rarely_meant(self):
@@ -235,6 +235,8 @@ class FlagsTest(UsageCase):
         yield ["generate", model, "--prompt", "the sea", "--max-tokens", "2"], ""
         yield ["eval", "perplexity", model, "--text", text, "--length", "128"], ""
         yield ["eval", "needle", model, "--lengths", "512", "--depths", "0", "--new-tokens", "2"], ""
+        items = self.put("items.jsonl", '{"prompt": "the sea", "references": ["th"], "new_tokens": 2}\n')
+        yield ["eval", "suite", model, "--tasks", f"jsonl:{items}", "--out", self.dir / "suite"], ""
         yield ["bench", "model", model, *small, "--decode-tokens", "1", "--rounds", "1"], ""
         yield ["bench", "attention", *small, "--heads", "2/1", "--head-sizes", "16", "--repeats", "1"], ""
         yield ["help"], ""
@@ -276,7 +278,7 @@ class CompletionTest(UsageCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""), command)
         return done.stdout
 
-    CASES = [(["longgen", "ev"], {"eval"}), (["longgen", "eval", ""], {"perplexity", "needle"}),
+    CASES = [(["longgen", "ev"], {"eval"}), (["longgen", "eval", ""], {"perplexity", "needle", "suite"}),
              (["longgen", "generate", "m", "--device", ""], {"cpu", "cuda"}),
              (["longgen", "eval", "needle", "--hay"], {"--haystack"}),
              (["longgen", "convert", "a", "b", "--rope-base", ""], {"auto", "keep"}),
