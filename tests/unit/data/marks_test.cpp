@@ -1,5 +1,6 @@
 #include "longgen/data/marks.h"
 
+#include <algorithm>
 #include <map>
 
 #include "longgen/base/json.h"
@@ -232,7 +233,8 @@ TEST_F(MarksTest, SamplesHaveTheMarksOfTheirTargets) {
     EXPECT_NE(pair.targets, (Ids{-1, -1}));
   }
   std::ranges::sort(found);
-  EXPECT_EQ(std::ranges::unique(found).size(), 2u) << "[10, 11] and [14, 22] have no target";
+  EXPECT_EQ(found.end() - std::unique(found.begin(), found.end()), 2)
+      << "[10, 11] and [14, 22] have no target";
 }
 
 }  // namespace
