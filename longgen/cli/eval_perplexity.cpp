@@ -15,7 +15,6 @@
 #include "longgen/cli/output.h"
 #include "longgen/data/dataset_format.h"
 #include "longgen/data/documents.h"
-#include "longgen/data/token_dataset.h"
 #include "longgen/eval/contexts.h"
 #include "longgen/eval/perplexity.h"
 #include "longgen/eval/perplexity_page.h"
@@ -49,14 +48,7 @@ std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& comman
     return command.documents == 0 || static_cast<int64_t>(documents.size()) < command.documents;
   };
   if (!command.data.empty()) {
-    const TokenDataset dataset = TokenDataset::open(command.data, command.split);
-    dataset.expect_tokenizer(tokenizer.hash());
-    LG_CHECK(dataset.num_documents() > 0, command.data, ": the split ", command.split,
-             " has no documents.",
-             command.split == kHeldOutSplit
-                 ? " Measure what training reads (--split train), or prepare the dataset with "
-                   "--held-out above 0."
-                 : "");
+    const TokenDataset dataset = open_documents(command.data, command.split, tokenizer.hash());
     for (int64_t d = 0; d < dataset.num_documents(); ++d) {
       if (!add(dataset.tokens(d))) break;
     }

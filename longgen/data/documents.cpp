@@ -25,4 +25,17 @@ void for_each_document(const std::vector<fs::path>& inputs, const std::string& t
   }
 }
 
+TokenDataset open_documents(const fs::path& directory, const std::string& split,
+                            const std::string& tokenizer_hash) {
+  TokenDataset dataset = TokenDataset::open(directory, split);
+  dataset.expect_tokenizer(tokenizer_hash);
+  LG_CHECK(dataset.num_documents() > 0, directory.string(), ": the split ", split,
+           " has no documents.",
+           split == kHeldOutSplit
+               ? " Measure what training reads (--split train), or prepare the dataset with "
+                 "--held-out above 0."
+               : "");
+  return dataset;
+}
+
 }  // namespace longgen

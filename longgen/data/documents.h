@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longgen/base/files.h"
+#include "longgen/data/token_dataset.h"
 
 namespace longgen {
 
@@ -15,5 +16,10 @@ namespace longgen {
 /// for a bad line.
 void for_each_document(const std::vector<fs::path>& inputs, const std::string& text_field,
                        const std::function<bool(std::string_view text)>& visit);
+
+/// Opens a split of a dataset. Throws Error as TokenDataset::open() does, where its tokens come
+/// from another tokenizer than the one with this hash, and where it has no documents.
+TokenDataset open_documents(const fs::path& directory, const std::string& split,
+                            const std::string& tokenizer_hash);
 
 }  // namespace longgen

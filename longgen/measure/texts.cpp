@@ -6,7 +6,6 @@
 #include "longgen/base/units.h"
 #include "longgen/data/document_tokens.h"
 #include "longgen/data/documents.h"
-#include "longgen/data/token_dataset.h"
 
 namespace longgen {
 
@@ -58,14 +57,7 @@ void read_texts(const TextSource& source, const Tokenizer& tokenizer, StretchCol
 
 void read_dataset(const TextSource& source, const Tokenizer& tokenizer,
                   const DocumentTokens& around, StretchCollector& collector) {
-  const TokenDataset dataset = TokenDataset::open(source.data, source.split);
-  dataset.expect_tokenizer(tokenizer.hash());
-  LG_CHECK(dataset.num_documents() > 0, source.data.string(), ": the split ", source.split,
-           " has no documents.",
-           source.split == kHeldOutSplit
-               ? " Measure on what training reads (--split train), or prepare the dataset with "
-                 "--held-out above 0."
-               : "");
+  const TokenDataset dataset = open_documents(source.data, source.split, tokenizer.hash());
   for (int64_t d = 0; d < dataset.num_documents(); ++d) {
     std::vector<int32_t> ids = dataset.tokens(d);
     if (around.begin && !ids.empty() && ids.front() == *around.begin) ids.erase(ids.begin());
