@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs the study of docs/study/README.md: plan, arms of training, evaluations, tables.
 
-    study.py FOLDER [STAGE...] [--arms LIST] [--seeds LIST] [--device cuda] [--longgen PROGRAM]
+    study.py FOLDER [STAGE...] [--arms LIST] [--seeds LIST] [--context 32K] [--set KEY=VALUE]... [--device cuda] [--longgen PROGRAM]
 
-FOLDER holds what the study is about: model/ (what `longgen import` wrote), data/ (a dataset that `longgen prepare` wrote), dev.txt and
-test.txt (long documents that are in no training data) and evals/ (docs/suites.md). Everything else is written there. Stages, in
-this order: plan, train, perplexity, retrieval, short, table. What is done already is not done again.
+FOLDER holds what the study is about: model/ (what `longgen import` wrote), corpus/ (long texts to train on, as `longgen prepare` takes
+them), dev.txt and test.txt (long documents that are not in corpus/; dev-32K.txt, say, where there are others for a context) and evals/
+(docs/suites.md). Everything else is written there.
+Stages, in this order: data, plan, train, perplexity, retrieval, short, table. What is done already is not done again.
 
 Arms are chosen on dev.txt (--text dev, the default); test.txt is for the final table, once.
 """
@@ -17,36 +18,42 @@ import sys
 import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-STAGES = ("plan", "train", "perplexity", "retrieval", "short", "table")
+STAGES = ("data", "plan", "train", "perplexity", "retrieval", "short", "table")
 CONTEXTS = {
     # context: steps and sequences a step; all see 20.97 million tokens
     "32K": {"train.steps": 320, "train.batch_size": 2, "train.accumulation": 2},
     "128K": {"train.steps": 160, "train.batch_size": 1, "train.accumulation": 1},
 }
+TASK_LENGTHS = {"32K": "16K:1,32K:2", "128K": "32K,64K,128K"}  # of what `longgen compose` makes, with their shares
 DISTILLED = {"train.teacher": "self", "train.distill_share": 0.5}
+
+STRIDE = {"architecture.sparse": "blocksparse"}
+WIDE = {"architecture.sparse": "sink=1,window=32,stride=0"}
+WIDE_STRIDE = {"architecture.sparse": "sink=1,window=32,stride=16"}
 
 # An arm: layers that stay full (a name of `longgen convert --layers`, or "plan:N", the best N layers of the measured plan), and what
 # else its recipe says.
 ARMS = {
     "full": {"layers": "all"},
     "paper": {"layers": "middle:1/3"},
-    "paper-stride": {"layers": "middle:1/3", "architecture.sparse": "blocksparse"},
+    "paper-stride": {"layers": "middle:1/3", **STRIDE},
     "ten": {"layers": "plan:10"},
-    "ten-stride": {"layers": "plan:10", "architecture.sparse": "blocksparse"},
+    "ten-stride": {"layers": "plan:10", **STRIDE},
     "six": {"layers": "plan:6"},
-    "six-stride": {"layers": "plan:6", "architecture.sparse": "blocksparse"},
+    "six-stride": {"layers": "plan:6", **STRIDE},
     "four": {"layers": "plan:4"},
-    "four-stride": {"layers": "plan:4", "architecture.sparse": "blocksparse"},
-    "six-self": {"layers": "plan:6", **DISTILLED},
-    "six-teacher": {"layers": "plan:6", "train.distill_share": 0.5, "teacher": "full"},
-    "six-stride-teacher": {
-        "layers": "plan:6",
-        "architecture.sparse": "blocksparse",
-        "train.distill_share": 0.5,
-        "teacher": "full",
-    },
+    "four-stride": {"layers": "plan:4", **STRIDE},
+    # What might help six, one change each.
+    "six-wide": {"layers": "plan:6", **WIDE},
+    "six-wide-stride": {"layers": "plan:6", **WIDE_STRIDE},
     "six-rope": {"layers": "plan:6", "architecture.sparse_rope": "original"},
-    "six-window32": {"layers": "plan:6", "architecture.sparse": "sink=1,window=32,stride=0"},
+    "six-far": {"layers": "plan:6", "train.far_weight": 5},
+    "six-align": {"layers": "plan:6", "train.align_steps": 20},
+    "six-fast": {"layers": "plan:6", "train.learning_rate": 8e-4},
+    "six-answers": {"layers": "plan:6", "train.answer_weight": 5},
+    "six-self": {"layers": "plan:6", "train.teacher": "self", "train.distill_share": 0.2},
+    "six-teacher": {"layers": "plan:6", "train.distill_share": 0.2, "teacher": "full"},
+    "six-stride-teacher": {"layers": "plan:6", **STRIDE, "train.distill_share": 0.2, "teacher": "full"},
 }
 RETRIEVAL = "niah_single_1,niah_single_2,niah_single_3,niah_multikey_1,niah_multivalue,niah_multiquery"
 
@@ -80,6 +87,21 @@ class Study:
         return [pair for pair in sorted(pairs, key=lambda pair: pair[0] != "full")
                 if self.model_of(*pair).exists()]
 
+    def data(self):
+        """The corpus, and long tasks made of it: a tenth of what training sees."""
+        data = self.data_folder()
+        if data.exists():
+            return
+        tasks = self.folder / f"tasks-{self.options.context}.jsonl"
+        if not tasks.exists():
+            self.longgen("compose", self.folder / "model", "--text", self.folder / "corpus", "--lengths",
+                         TASK_LENGTHS[self.options.context], "--tokens", "2200K", "--out", tasks, "--quiet", device=False)
+        self.longgen("prepare", self.folder / "corpus", tasks, data, "--model", self.folder / "model", "--held-out", 0, "--quiet",
+                     device=False)
+
+    def data_folder(self):
+        return self.folder / f"data-{self.options.context}"
+
     def plan(self):
         if not (self.folder / "plan" / "plan.json").exists():
             self.longgen("measure", self.folder / "model", "--text", self.folder / "dev.txt", "--full", 10, "--sequences", 32,
@@ -89,7 +111,7 @@ class Study:
         settings = {
             "model.path": self.folder / "model",
             "model.output": self.run_folder(arm, seed),
-            "data.path": self.folder / "data",
+            "data.path": self.data_folder(),
             "data.seed": seed,
             "train.seed": seed,
             "architecture.context": self.options.context,
@@ -107,6 +129,7 @@ class Study:
                 settings["train.teacher"] = self.model_of(value, seed)
             else:
                 settings[key] = value
+        settings.update(setting.split("=", 1) for setting in self.options.set)
         return settings
 
     def train(self):
@@ -120,9 +143,13 @@ class Study:
                 self.longgen("extend", recipe, *values, "--resume", "--quiet")
                 print(f"{arm}, seed {seed}: {time.time() - begin:.0f} s", flush=True)
 
+    def text(self):
+        special = self.folder / f"{self.options.text}-{self.options.context}.txt"
+        return special if special.exists() else self.folder / f"{self.options.text}.txt"
+
     def perplexity(self):
         models = [self.model_of(*pair) for pair in self.models()]
-        self.longgen("eval", "perplexity", *models, "--text", self.folder / f"{self.options.text}.txt", "--length",
+        self.longgen("eval", "perplexity", *models, "--text", self.text(), "--length",
                      self.options.context, "--out", self.folder / f"perplexity-{self.options.text}-{self.options.context}")
 
     def suite(self, name, *options):
@@ -167,6 +194,7 @@ def main():
     parser.add_argument("--context", choices=CONTEXTS, default="32K")
     parser.add_argument("--text", choices=("dev", "test"), default="dev")
     parser.add_argument("--samples", type=int, default=40, help="of each task and length")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="in every recipe, beside what the arm says")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--longgen", default=str(REPOSITORY / "build" / "release" / "longgen"))
     options = parser.parse_intermixed_args()
