@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+import tables
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 STAGES = ("data", "plan", "train", "perplexity", "retrieval", "short", "table")
 CONTEXTS = {
@@ -55,6 +57,7 @@ ARMS = {
     "six-teacher": {"layers": "plan:6", "train.distill_share": 0.2, "teacher": "full"},
     "six-stride-teacher": {"layers": "plan:6", **STRIDE, "train.distill_share": 0.2, "teacher": "full"},
 }
+SHORT = "piqa,arc_easy,hellaswag,lambada_openai,openbookqa,winogrande"
 RETRIEVAL = "niah_single_1,niah_single_2,niah_single_3,niah_multikey_1,niah_multivalue,niah_multiquery"
 
 
@@ -81,11 +84,13 @@ class Study:
     def model_of(self, arm, seed):
         return self.run_folder(arm, seed) / "model"
 
-    def models(self):
-        """Full attention first, because others are compared with it."""
-        pairs = [(arm, seed) for arm in self.options.arms for seed in self.options.seeds]
-        return [pair for pair in sorted(pairs, key=lambda pair: pair[0] != "full")
-                if self.model_of(*pair).exists()]
+    def models(self, seed):
+        """What was trained with a seed, full attention first, because others are compared with it."""
+        arms = sorted(self.options.arms, key=lambda arm: arm != "full")
+        return [self.model_of(arm, seed) for arm in arms if self.model_of(arm, seed).exists()]
+
+    def results(self, name, seed):
+        return self.folder / "results" / f"{name}-{self.options.text}-{self.options.context}-seed{seed}"
 
     def data(self):
         """The corpus, and long tasks made of it: a tenth of what training sees."""
@@ -148,31 +153,28 @@ class Study:
         return special if special.exists() else self.folder / f"{self.options.text}.txt"
 
     def perplexity(self):
-        models = [self.model_of(*pair) for pair in self.models()]
-        self.longgen("eval", "perplexity", *models, "--text", self.text(), "--length",
-                     self.options.context, "--out", self.folder / f"perplexity-{self.options.text}-{self.options.context}")
+        for seed in self.options.seeds:
+            self.longgen("eval", "perplexity", *self.models(seed), "--text", self.text(), "--length", self.options.context, "--out",
+                         self.results("perplexity", seed), "--quiet")
 
-    def suite(self, name, *options):
-        models = [self.model_of(*pair) for pair in self.models()]
-        self.longgen("eval", "suite", *models, *options, "--items", self.folder / "evals", "--out",
-                     self.folder / f"{name}-{self.options.text}-{self.options.context}", "--quiet")
+    def suite(self, name, *options, original=False):
+        for seed in self.options.seeds:
+            models = ([self.folder / "model"] if original else []) + self.models(seed)
+            self.longgen("eval", "suite", *models, *options, "--items", self.folder / "evals", "--out", self.results(name, seed),
+                         "--quiet")
 
     def retrieval(self):
         lengths = {"32K": "4K,8K,16K,32K", "128K": "32K,64K,128K"}[self.options.context]
         # Other samples for choosing than for the final table.
-        seed = 42 if self.options.text == "test" else 7
-        self.suite("retrieval", "--tasks", RETRIEVAL, "--lengths", lengths, "--samples", self.options.samples, "--seed", seed,
+        sample_seed = 42 if self.options.text == "test" else 7
+        self.suite("retrieval", "--tasks", RETRIEVAL, "--lengths", lengths, "--samples", self.options.samples, "--seed", sample_seed,
                    "--text", self.folder / f"{self.options.text}.txt")
 
     def short(self):
-        self.suite("short", "--tasks", "short", "--samples", self.options.samples)
+        self.suite("short", "--tasks", SHORT, "--samples", self.options.samples, original=True)
 
     def table(self):
-        for path in sorted(self.runs.glob("*/metrics.jsonl")):
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
-            rates = sorted(line["tokens_per_s"] for line in lines if line.get("tokens_per_s"))
-            if rates:
-                print(f"{path.parent.name}: {rates[len(rates) // 2]:,.0f} tokens/s, last loss {lines[-1].get('loss')}")
+        tables.print_all(self.options)
 
 
 def listed(choices):

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Prints the study's tables as Markdown: study.py's last stage, or by itself of results that were kept.
+
+    tables.py FOLDER [--text dev] [--context 32K]
+
+FOLDER holds results/KIND-TEXT-CONTEXT-seedN/ as study.py writes them, and runs/ARM-CONTEXT-seedN/metrics.jsonl. A figure is
+the mean over seeds of the difference to full attention with the same seed; the interval is the mean of the seeds' intervals (95%, over
+documents or items); behind it stands what each seed gave, where there are several.
+"""
+import argparse
+import collections
+import json
+import pathlib
+import re
+
+
+def arm_of(name):
+    """The arm of a model's name in a report: six of "six-32K-seed0", original of what was not trained."""
+    match = re.fullmatch(r"(.*)-\d+K-seed\d+", name)
+    return match.group(1) if match else "original"
+
+
+def rounded(value, digits):
+    return f"{value:+.{digits}f}"
+
+
+def difference_text(differences, digits, unit=""):
+    """`differences`: (mean, low, high) of each seed."""
+    means = [mean for mean, _, _ in differences]
+    parts = [sum(part) / len(differences) for part in zip(*differences)]
+    text = f"{rounded(parts[0], digits)}{unit} ({rounded(parts[1], digits)} to {rounded(parts[2], digits)})"
+    return text if len(means) == 1 else f"{text} [{', '.join(rounded(mean, digits) for mean in means)}]"
+
+
+class Table:
+    """Rows by name, columns by arm; a cell has a list of a value, or of a difference, for each seed."""
+
+    def __init__(self, title):
+        self.title = title
+        self.rows = collections.OrderedDict()
+        self.arms = []
+
+    def add(self, row, arm, entry):
+        if arm not in self.arms:
+            self.arms.append(arm)
+        self.rows.setdefault(row, {}).setdefault(arm, []).append(entry)
+
+    def print(self, text_of):
+        if not self.rows:
+            return
+        print(f"\n{self.title}\n\n| | {' | '.join(self.arms)} |\n|---|{'---|' * len(self.arms)}")
+        for row, cells in self.rows.items():
+            print(f"| {row} | {' | '.join(text_of(cells[arm]) if arm in cells else '' for arm in self.arms)} |")
+
+
+def mean_text(values, scale, digits):
+    return f"{scale * sum(values) / len(values):.{digits}f}"
+
+
+def perplexity_cell(entries):
+    if isinstance(entries[0], float):
+        return mean_text(entries, 1, 2)
+    return difference_text(entries, 2, "%")
+
+
+def points_cell(entries):
+    if isinstance(entries[0], float):
+        return mean_text(entries, 100, 1) + "%"
+    return difference_text([[100 * part for part in entry] for entry in entries], 1)
+
+
+def tokens(count):
+    return f"{count // 1024}K" if count else "0"
+
+
+def perplexity(reports):
+    table = Table("Perplexity, by tokens before")
+    for report in reports:
+        for model in report["models"]:
+            for bucket in [*model["buckets"], model["overall"]]:
+                whole = bucket is model["overall"]
+                row = "all" if whole else f"{tokens(bucket['begin'])} to {tokens(bucket['end'])}"
+                difference = bucket.get("difference")
+                entry = bucket["perplexity"] if difference is None else [difference["percent"], *(difference["interval"] or [0, 0])]
+                table.add(row, arm_of(model["model"]), entry)
+    table.print(perplexity_cell)
+
+
+def suite(reports, title, kind):
+    table = Table(title)
+    for report in reports:
+        for row in report[kind]:
+            for model in row["models"]:
+                difference = model.get("difference")
+                entry = model["value"] if difference is None else [difference["mean"], difference["low"], difference["high"]]
+                if row["score"] != "nll" and None not in (entry if isinstance(entry, list) else [entry]):
+                    table.add(row["task"] + ("" if row["score"] in ("score", "average") else f", {row['score']}"),
+                              arm_of(model["model"]), entry)
+    table.print(points_cell)
+
+
+def speed(runs, context):
+    table = Table("Training, tokens/s (median of the steps)")
+    for path in sorted(runs.glob(f"*-{context}-seed*/metrics.jsonl")):
+        rates = sorted(line["tokens_per_s"] for line in map(json.loads, path.read_text().splitlines()) if line.get("tokens_per_s"))
+        if rates:
+            table.add("tokens/s", arm_of(path.parent.name), float(rates[len(rates) // 2]))
+    table.print(lambda values: f"{sum(values) / len(values):,.0f}")
+
+
+def read(folder, kind, options):
+    name = {"perplexity": "perplexity.json"}.get(kind, "results.json")
+    pattern = f"{kind}-{options.text}-{options.context}-seed*/{name}"
+    return [json.loads(path.read_text()) for path in sorted((folder / "results").glob(pattern))]
+
+
+def print_all(options):
+    folder = pathlib.Path(options.folder)
+    print(f"{options.context}, {options.text}.txt")
+    speed(folder / "runs", options.context)
+    perplexity(read(folder, "perplexity", options))
+    retrieval = read(folder, "retrieval", options)
+    suite(retrieval, "RULER, points", "averages")
+    suite(retrieval, "RULER by task, points", "rows")
+    suite(read(folder, "short", options), "Short suites, points", "averages")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--text", default="dev")
+    parser.add_argument("--context", default="32K")
+    print_all(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
