@@ -26,6 +26,7 @@ CONTEXTS = {
     "32K": {"train.steps": 320, "train.batch_size": 2, "train.accumulation": 2},
     "128K": {"train.steps": 160, "train.batch_size": 1, "train.accumulation": 1},
 }
+TASKS = "collecting:2,recall,records,chains,joining,reading"
 TASK_LENGTHS = {"32K": "16K:1,32K:2", "128K": "32K,64K,128K"}  # of what `longgen compose` makes, with their shares
 DISTILLED = {"train.teacher": "self", "train.distill_share": 0.5}
 
@@ -52,7 +53,8 @@ ARMS = {
     "six-far": {"layers": "plan:6", "train.far_weight": 5},
     "six-align": {"layers": "plan:6", "train.align_steps": 20},
     "six-fast": {"layers": "plan:6", "train.learning_rate": 8e-4},
-    "six-answers": {"layers": "plan:6", "train.answer_weight": 5},
+    "six-answers": {"layers": "plan:6", "train.answer_weight": 10},
+    "full-answers": {"layers": "all", "train.answer_weight": 10},
     "six-self": {"layers": "plan:6", "train.teacher": "self", "train.distill_share": 0.2},
     "six-teacher": {"layers": "plan:6", "train.distill_share": 0.2, "teacher": "full"},
     "six-stride-teacher": {"layers": "plan:6", **STRIDE, "train.distill_share": 0.2, "teacher": "full"},
@@ -100,7 +102,7 @@ class Study:
         tasks = self.folder / f"tasks-{self.options.context}.jsonl"
         if not tasks.exists():
             self.longgen("compose", self.folder / "model", "--text", self.folder / "corpus", "--lengths",
-                         TASK_LENGTHS[self.options.context], "--tokens", "2200K", "--out", tasks, "--quiet", device=False)
+                         TASK_LENGTHS[self.options.context], "--tasks", TASKS, "--tokens", "2200K", "--out", tasks, "--quiet", device=False)
         self.longgen("prepare", self.folder / "corpus", tasks, data, "--model", self.folder / "model", "--held-out", 0, "--quiet",
                      device=False)
 
