@@ -24,7 +24,7 @@ KINDS = {"person": r"[A-Z][a-z]+ [A-Z][a-z]+", "place": r"[A-Z][a-z]+",
          "item": r"[a-z-]+ [a-z]+(?: set| glass| box| opener| watch| desk)?",
          "ship": r"[a-z]+ [A-Z][a-z]+", "coined": r"[A-Z][a-z]+", "option": r"[a-z]+_[a-z]+_[a-z]+", "number": r"\d{4,7}",
          "code": r"[A-Z]{2}-\d{3}-[A-Z]{2}", "date": r"\d{1,2} [A-Z][a-z]+ \d{4}", "cargo": r"\d+ [a-z]+ of [a-z ]+",
-         "watchword": r"[a-z]+ [a-z]+"}
+         "watchword": r"[a-z]+ [a-z]+", "long_number": r"\d{5,9}", "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"}
 
 
 @functools.cache
@@ -45,6 +45,17 @@ def relations():
     for key, value, rest in re.findall(r"\{Kind::(\w+), Kind::(\w+),(.*?)\}\}", text, re.DOTALL):
         texts = [json.loads(literal) for literal in re.findall(r'"(?:\\.|[^"\\])*"', rest)]
         rows.append((key, value, texts[:4], texts[4:]))
+    return rows
+
+
+@functools.cache
+def attributes():
+    """(kind of key, kind of value, key in a question, thing, things, statements) of every row of collecting_wordings.h."""
+    text = (COMPOSE / "collecting_wordings.h").read_text()
+    rows = []
+    for key, value, rest in re.findall(r"\{Kind::(\w+), Kind::(\w+),(.*?)\}\}", text, re.DOTALL):
+        called, thing, things, *statements = [json.loads(literal) for literal in re.findall(r'"(?:\\.|[^"\\])*"', rest)]
+        rows.append((key, value, called, thing, things, statements))
     return rows
 
 
@@ -72,6 +83,8 @@ class Solver:
         self.questions = [text[end:begin].decode() for end, (begin, _) in zip(ends, document["answers"])]
         self.body = self.questions[0]  # up to its last lines, which ask the first question
         self.questions[0] = self.questions[0][-2500:]
+        self.pending = []  # what the next answers of the same question are
+        self.spans = []  # from the first to the last value of one key, as shares of the body
 
     def question(self, i, candidates, **blanks):
         """The match of the wording of question i in what stands between two answers; None when it is none of these."""
@@ -92,6 +105,50 @@ class Solver:
             blanks = {"key": re.escape(match["key"]), "value": KINDS[value]}
             return self.one(m["value"] for s in statements for m in re.finditer(pattern(s, **blanks), self.body))
         raise AssertionError(self.questions[i])
+
+    def collecting(self, i):
+        if self.pending:
+            return self.pending.pop(0)
+        values, answer = self.asked_values(i), self.answers[i]
+        if answer == values[0]:  # each value stands behind its key
+            self.pending = values[1:]
+            return answer
+        return answer if re.split("; |, and |, | and ", answer) == values else str(values)
+
+    def asked_values(self, i):
+        file, found = "collecting_wordings.h", []
+        one = [pattern(row[2], key=KINDS[row[0]]).replace("?P<key>", "?:") for row in attributes()]
+        some = lambda part: f"{part}(?:, {part})* and {part}"
+        for row, called in zip(attributes(), one):
+            _, _, key, thing, things, _ = row
+            ask = lambda array, **blanks: self.question(
+                i, [w.replace("{things}", things).replace("{thing}", thing).replace("{key}", key)
+                    .replace("{Key}", key[0].upper() + key[1:]) for w in wordings(file, array)], **blanks)
+            for array in ["kAllQuestions", "kOrderedQuestions"]:
+                if m := ask(array, key=KINDS[row[0]]):
+                    found.append((len(m[0]), [(row, m["key"])], True))
+            if m := ask("kEachQuestions", keys=some(called)):
+                names = re.findall(pattern(key, key=KINDS[row[0]]), m["keys"])
+                found.append((len(m[0]), [(row, name) for name in names], False))
+        wanted = "(?:" + "|".join(f"the {row[3]} of {called}" for row, called in zip(attributes(), one)) + ")"
+        if m := self.question(i, wordings(file, "kWantedQuestions"), wanted=some(wanted)):
+            asked = []
+            for part in re.split(", (?=the )| and (?=the )", m["wanted"]):
+                row = next(row for row in attributes() if part.startswith(f"the {row[3]} of "))
+                asked.append((row, re.fullmatch(f"the {row[3]} of " + pattern(row[2], key=KINDS[row[0]]), part)["key"]))
+            found.append((len(m[0]), asked, False))
+        _, asked, of_one = max(found, key=lambda one: one[0])
+        if not of_one:
+            return [self.one(self.values(row, key)) for row, key in asked]
+        return self.values(*asked[0], spread=True)
+
+    def values(self, row, key, spread=False):
+        """All that the text says of the key, in order."""
+        found = sorted((m.start(), m["value"]) for s in row[5]
+                       for m in re.finditer(pattern(s, key=re.escape(key), value=KINDS[row[1]]), self.body))
+        if spread:
+            self.spans.append((found[-1][0] - found[0][0]) / len(self.body))
+        return [value for _, value in found]
 
     def chains(self, i):
         name, number = KINDS["coined"], KINDS["number"]
@@ -252,7 +309,7 @@ class Documents(ComposeCase):
         return [after - before for before, after in zip(offsets, offsets[1:])]
 
     def test_answers_are_what_the_text_says(self):
-        for task in ["recall", "records", "chains", "joining", "reading"]:
+        for task in ["recall", "collecting", "records", "chains", "joining", "reading"]:
             for length, count in [(2500, 6), (6000, 12), (40000, 3)]:
                 _, documents = self.compose("--tasks", task, "--length", length, "--documents", count, "--seed", length,
                                             "--force")
@@ -261,6 +318,20 @@ class Documents(ComposeCase):
                     self.assertGreaterEqual(len(solver.answers), 1)
                     for i, answer in enumerate(solver.answers):
                         self.assertEqual(getattr(solver, task)(i), answer, f"{task} {document['index']}: {solver.questions[i]}")
+
+    def test_collected_values_stand_far_apart_and_are_two_to_six(self):
+        _, documents = self.compose("--tasks", "collecting", "--length", 40000, "--documents", 8)
+        spans, counts = [], set()
+        for document in documents:
+            solver = Solver(document)
+            for i, answer in enumerate(solver.answers):
+                solver.collecting(i)
+                if not solver.pending:
+                    counts.add(len(re.split("; |, and |, | and ", answer)))
+            spans += solver.spans
+        self.assertGreater(len(spans), 10)
+        self.assertGreater(sum(spans) / len(spans), 0.5)
+        self.assertEqual(counts - {1}, {2, 3, 4, 5, 6})
 
     def test_lengths_shares_and_fields(self):
         report, documents = self.compose("--lengths", "3000:3,8K", "--tasks", "recall:1,reading:3", "--documents", 40)
@@ -311,7 +382,7 @@ class Documents(ComposeCase):
         self.compose("--length", 4000, "--documents", 5, text=self.put("hanzi.txt", hanzi))
         self.assertEqual(self.lengths("out.jsonl"), [4000] * 5)
         table = "\n".join(f"{draw.random():.9f};{draw.random():.9f}" for _ in range(4000))
-        self.compose("--length", 4000, "--documents", 5, "--tasks", "recall,records,chains,joining", "--force",
+        self.compose("--length", 4000, "--documents", 5, "--tasks", "recall,collecting,records,chains,joining", "--force",
                      text=self.put("table.txt", table))
         self.assertEqual(self.lengths("out.jsonl"), [4000] * 5)
         message, _ = self.error("compose", self.model, "--text", self.dir / "table.txt", "--tasks", "reading", "--length", 4000,

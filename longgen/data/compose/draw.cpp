@@ -92,24 +92,52 @@ std::string Draw::any(Kind kind) {
       const std::string_view colour = pick(kColours);
       return joined(colour, " ", pick(kAnimals));
     }
+    case Kind::long_number: {
+      int64_t low = 10'000;
+      for (int64_t i = between(0, 4); i > 0; --i) low *= 10;
+      return std::to_string(between(low, 10 * low - 1));
+    }
+    case Kind::uuid: {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      std::string id = "........-....-....-....-............";
+      for (char& c : id) c = c == '.' ? pick(kDigits) : c;
+      return id;
+    }
   }
   LG_DCHECK(false && "every kind is drawn");
   return {};
+}
+
+bool Draw::taken(const std::string& value) const {
+  return std::ranges::any_of(drawn_, [&](const std::string& other) {
+    return other.find(value) != std::string::npos || value.find(other) != std::string::npos;
+  });
 }
 
 std::string Draw::fresh(Kind kind) {
   constexpr int kMaxDraws = 10'000;  // a document has a few hundred of each kind at most
   for (int i = 0; i < kMaxDraws; ++i) {
     std::string value = any(kind);
-    const bool taken = std::ranges::any_of(drawn_, [&](const std::string& other) {
-      return other.find(value) != std::string::npos || value.find(other) != std::string::npos;
-    });
-    if (taken) continue;
+    if (taken(value)) continue;
     drawn_.push_back(value);
     return value;
   }
   LG_DCHECK(false && "there are names enough of each kind");
   return {};
+}
+
+std::string Draw::fresh_like(std::string_view name, Kind kind) {
+  constexpr int kMaxDraws = 300;  // one in about 10 to 40 is alike
+  constexpr size_t kAlike = 4;
+  const std::string_view begin = name.substr(0, kAlike);
+  const std::string_view end = name.substr(name.size() - std::min(kAlike, name.size()));
+  for (int i = 0; i < kMaxDraws; ++i) {
+    std::string value = any(kind);
+    if ((!value.starts_with(begin) && !value.ends_with(end)) || taken(value)) continue;
+    drawn_.push_back(value);
+    return value;
+  }
+  return fresh(kind);
 }
 
 }  // namespace longgen

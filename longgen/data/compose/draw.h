@@ -13,17 +13,19 @@ namespace longgen {
 
 /// What a name or value is.
 enum class Kind {
-  person,     // Saskia Tregarthen
-  place,      // Ravenmouth
-  item,       // brass astrolabe (after an article)
-  ship,       // schooner Wexorivan (after an article)
-  coined,     // Toverizor: a name that means nothing
-  option,     // lease_retry_delay
-  number,     // 4 to 7 digits
-  code,       // QX-417-HB
-  date,       // 14 March 1763
-  cargo,      // 412 sacks of barley
-  watchword,  // teal cormorant
+  person,       // Saskia Tregarthen
+  place,        // Ravenmouth
+  item,         // brass astrolabe (after an article)
+  ship,         // schooner Wexorivan (after an article)
+  coined,       // Toverizor: a name that means nothing
+  option,       // lease_retry_delay
+  number,       // 4 to 7 digits
+  code,         // QX-417-HB
+  date,         // 14 March 1763
+  cargo,        // 412 sacks of barley
+  watchword,    // teal cormorant
+  long_number,  // 5 to 9 digits
+  uuid,         // 1f0c42d7-93be-40a1-8e56-c07d2b9a6f34
 };
 
 class Draw {
@@ -51,11 +53,15 @@ class Draw {
 
   /// Draws one that neither holds nor is held in any that was drawn before.
   std::string fresh(Kind kind);
-  /// Returns all that fresh() gave.
+  /// As fresh(); where the kind has such names, the first or the last four letters are those of
+  /// `name`, which it is easily taken for.
+  std::string fresh_like(std::string_view name, Kind kind);
+  /// Returns all that fresh() and fresh_like() gave.
   const std::vector<std::string>& drawn() const { return drawn_; }
 
  private:
   std::string any(Kind kind);
+  bool taken(const std::string& value) const;
 
   RandomStream random_;
   std::vector<std::string> drawn_;

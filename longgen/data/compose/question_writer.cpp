@@ -55,6 +55,14 @@ QuestionWriter::QuestionWriter(Draw& draw)
 }
 
 void QuestionWriter::ask(std::string_view question, std::string_view answer, bool worded) {
+  const std::string_view reply = worded ? reply_ : "{}";
+  const size_t blank = reply.find("{}");
+  MarkedText marked{std::string(reply.substr(0, blank)), {{blank, blank + answer.size()}}};
+  marked.text.append(answer).append(reply.substr(blank + 2));
+  ask(question, marked);
+}
+
+void QuestionWriter::ask(std::string_view question, const MarkedText& answer) {
   std::string& text = result_.text;
   ++num_questions_;
   for (const char c : layout_.before_question) {
@@ -65,14 +73,13 @@ void QuestionWriter::ask(std::string_view question, std::string_view answer, boo
     }
   }
   text.append(question).append(layout_.before_answer);
-  const std::string_view reply = worded ? reply_ : "{}";
-  const size_t blank = reply.find("{}");
-  text += reply.substr(0, blank);
-  result_.answers.push_back({text.size(), text.size() + answer.size()});
-  text.append(answer).append(reply.substr(blank + 2)).append(layout_.after_answer);
+  for (const auto& [begin, end] : answer.answers) {
+    result_.answers.push_back({text.size() + begin, text.size() + end});
+  }
+  text.append(answer.text).append(layout_.after_answer);
 }
 
-QuestionText QuestionWriter::finish() {
+MarkedText QuestionWriter::finish() {
   std::string& text = result_.text;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return std::move(result_);

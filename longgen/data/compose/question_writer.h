@@ -16,15 +16,18 @@ class QuestionWriter {
   /// Appends a question and its answer. `worded`: the answer may stand in a sentence of its own.
   void ask(std::string_view question, std::string_view answer, bool worded = true);
 
+  /// Appends a question and an answer that is worded and marked already.
+  void ask(std::string_view question, const MarkedText& answer);
+
   /// Returns everything asked, without white space at its end.
-  QuestionText finish();
+  MarkedText finish();
 
  private:
   struct Layout;
 
   const Layout& layout_;
   std::string_view reply_;
-  QuestionText result_;
+  MarkedText result_;
   int64_t num_questions_ = 0;
 };
 

@@ -90,7 +90,7 @@ class Reader {
     return asked;
   }
 
-  QuestionText finish() { return questions_.finish(); }
+  MarkedText finish() { return questions_.finish(); }
 
  private:
   std::string sentence(size_t i) const {

@@ -29,15 +29,15 @@ struct Passage {
   bool block = false;  ///< a table or list, which stands between blank lines
 };
 
-/// What a document ends with.
-struct QuestionText {
+/// A text with its answers marked: of one question, or of all, which a document ends with.
+struct MarkedText {
   std::string text;
   std::vector<ByteRange> answers;  ///< bytes of `text`, ascending
 };
 
 struct TaskText {
   std::vector<Passage> passages;  ///< in the order in which they stand in the document
-  QuestionText questions;
+  MarkedText questions;
   std::vector<std::string> new_words;  ///< names and values that the corpus text must not hold
 };
 
@@ -50,6 +50,7 @@ struct TaskKind {
 };
 
 std::optional<TaskText> make_recall(const Scene& scene, Draw& draw);
+std::optional<TaskText> make_collecting(const Scene& scene, Draw& draw);
 std::optional<TaskText> make_records(const Scene& scene, Draw& draw);
 std::optional<TaskText> make_chains(const Scene& scene, Draw& draw);
 std::optional<TaskText> make_joining(const Scene& scene, Draw& draw);

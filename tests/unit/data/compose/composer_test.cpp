@@ -108,10 +108,10 @@ TEST_F(ComposerTest, AnyFewDocumentsHaveAboutTheShares) {
   const Composer composer(text, encoder, lengths);
   for (const int64_t from : {0, 1000}) {
     std::map<std::pair<int64_t, std::string_view>, int> counts;
-    for (int64_t i = from; i < from + 60; ++i) {
+    for (int64_t i = from; i < from + 72; ++i) {
       ++counts[{composer.length_of(i), composer.task_of(i).name}];
     }
-    ASSERT_EQ(counts.size(), 10u);
+    ASSERT_EQ(counts.size(), 12u);
     for (const auto& [cell, count] : counts) {
       EXPECT_NEAR(count, cell.first == 1000 ? 9 : 3, 1.5) << cell.first << cell.second;
     }

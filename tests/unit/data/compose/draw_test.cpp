@@ -10,9 +10,10 @@
 namespace longgen {
 namespace {
 
-constexpr Kind kAllKinds[] = {Kind::person, Kind::place,  Kind::item,     Kind::ship,
-                              Kind::coined, Kind::option, Kind::number,   Kind::code,
-                              Kind::date,   Kind::cargo,  Kind::watchword};
+constexpr Kind kAllKinds[] = {Kind::person, Kind::place,  Kind::item,      Kind::ship,
+                              Kind::coined, Kind::option, Kind::number,    Kind::code,
+                              Kind::date,   Kind::cargo,  Kind::watchword, Kind::long_number,
+                              Kind::uuid};
 
 TEST(Draw, NoNameStandsInAnother) {
   Draw draw(1);
@@ -20,7 +21,7 @@ TEST(Draw, NoNameStandsInAnother) {
     for (const Kind kind : kAllKinds) draw.fresh(kind);
   }
   const std::vector<std::string>& names = draw.drawn();
-  ASSERT_EQ(names.size(), 440u);
+  ASSERT_EQ(names.size(), 520u);
   for (const std::string& one : names) {
     EXPECT_EQ(std::ranges::count_if(
                   names, [&](const std::string& other) { return other.find(one) != other.npos; }),
@@ -37,7 +38,21 @@ TEST(Draw, NamesAreTheSameEverywhere) {
   EXPECT_EQ(names, (std::vector<std::string>{"Ignatius Achterberg", "Wickminster", "jade chess set",
                                              "schooner Keladimund", "Dreunax", "shard_quorum_limit",
                                              "4438207", "BA-387-NV", "24 August 1888",
-                                             "371 barrels of salt", "indigo leveret"}));
+                                             "371 barrels of salt", "indigo leveret", "548759",
+                                             "59955d67-5ccf-f508-7af3-58b95c502a4d"}));
+}
+
+TEST(Draw, ANameThatIsLikeAnotherBeginsOrEndsAsItDoes) {
+  Draw draw(2);
+  for (const Kind kind : {Kind::person, Kind::place, Kind::item, Kind::ship, Kind::watchword}) {
+    const std::string name = draw.fresh(kind), like = draw.fresh_like(name, kind);
+    EXPECT_NE(name, like);
+    EXPECT_TRUE(like.starts_with(name.substr(0, 4)) || like.ends_with(name.substr(name.size() - 4)))
+        << name << " | " << like;
+  }
+  // No name is like one that has nothing of a name of its kind: any other will do.
+  EXPECT_FALSE(draw.fresh_like("#", Kind::code).empty());
+  EXPECT_EQ(draw.drawn().size(), 11u);
 }
 
 TEST(Draw, ChoosesDifferentNumbersAndKeepsTheOrderOfSequences) {
