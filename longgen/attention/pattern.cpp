@@ -34,6 +34,7 @@ int64_t parse_number(std::string_view key, std::string_view unit, std::string_vi
 Pattern parse_blocks(std::string_view text, std::string_view also) {
   if (text == "sink") return Pattern::sparse(1, 16);
   if (text == "blocksparse") return Pattern::sparse(1, 16, 16);
+  if (text == "wide") return Pattern::sparse(1, 32, 16);
   std::map<std::string, int64_t, std::less<>> numbers = {
       {"sink", -1}, {"window", -1}, {"stride", -1}};
   for (std::string_view rest = text;;) {
@@ -41,15 +42,17 @@ Pattern parse_blocks(std::string_view text, std::string_view also) {
     const std::string_view item = rest.substr(0, comma);
     const size_t equals = item.find('=');
     const auto entry = numbers.find(item.substr(0, equals));
-    LG_CHECK(equals != item.npos && entry != numbers.end() && entry->second < 0, "[pattern] '",
-             text, "' is not a pattern: expected ", also,
-             "sink, blocksparse, or sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
+    LG_CHECK(
+        equals != item.npos && entry != numbers.end() && entry->second < 0, "[pattern] '", text,
+        "' is not a pattern: expected ", also,
+        "sink, blocksparse, wide, or sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
     entry->second = parse_number(entry->first, "blocks", item.substr(equals + 1), text);
     if (comma == rest.npos) break;
     rest.remove_prefix(comma + 1);
   }
-  LG_CHECK(numbers["window"] >= 1, "[pattern] '", text, "' is not a pattern: expected ", also,
-           "sink, blocksparse, or sink=S,window=W,stride=N with a window of at least 1 block.");
+  LG_CHECK(
+      numbers["window"] >= 1, "[pattern] '", text, "' is not a pattern: expected ", also,
+      "sink, blocksparse, wide, or sink=S,window=W,stride=N with a window of at least 1 block.");
   return Pattern::sparse(std::max<int64_t>(0, numbers["sink"]), numbers["window"],
                          std::max<int64_t>(0, numbers["stride"]));
 }
@@ -116,9 +119,10 @@ Pattern Pattern::parse(std::string_view text) {
 }
 
 Pattern Pattern::parse_sparse(std::string_view text) {
-  LG_CHECK(text != "full",
-           "[pattern] 'full' is full attention. Expected a sparse pattern: sink, blocksparse, or "
-           "sink=S,window=W,stride=N; a model without sparse layers has the layers 'all'.");
+  LG_CHECK(
+      text != "full",
+      "[pattern] 'full' is full attention. Expected a sparse pattern: sink, blocksparse, wide, or "
+      "sink=S,window=W,stride=N; a model without sparse layers has the layers 'all'.");
   return parse_blocks(text, "");
 }
 

@@ -40,7 +40,7 @@ class Pattern {
                          std::vector<int64_t> stride_offsets, int64_t window_tokens,
                          int64_t num_kv_heads);
   /// Reads "full", "sink" (sink 1, window 16), "blocksparse" (the same with stride
-  /// 16), "sink=S,window=W,stride=N", or "window_tokens=N".
+  /// 16), "wide" (window 32 and stride 16), "sink=S,window=W,stride=N", or "window_tokens=N".
   static Pattern parse(std::string_view text);
   /// As parse(), where "full" and windows in tokens are refused and not named among what is
   /// expected.

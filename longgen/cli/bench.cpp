@@ -9,7 +9,7 @@ namespace longgen {
 void add_patterns_option(CLI::App* app, std::vector<std::string>& patterns,
                          const std::string& defaults) {
   app->add_option("--patterns", patterns,
-                  "patterns, separated by spaces: full, sink, blocksparse or "
+                  "patterns, separated by spaces: full, sink, blocksparse, wide or "
                   "sink=S,window=W,stride=N (default" +
                       defaults + ")")
       ->option_text("PATTERN...");

@@ -112,9 +112,10 @@ void add_convert(CommandSet& commands) {
                   "layers that keep full attention: measured:FILE (longgen measure), middle:A/B, "
                   "every:N, first:N, last:N, all, or a list such as 10-19,25 (default middle:1/3)")
       ->option_text("PLAN");
-  app->add_option("--sparse", options.sparse,
-                  "what the other layers see: sink, blocksparse, or sink=S,window=W,stride=N in "
-                  "blocks of 64 tokens (default sink: sink=1,window=16,stride=0)")
+  app->add_option(
+         "--sparse", options.sparse,
+         "what the other layers see: sink, blocksparse, wide, or sink=S,window=W,stride=N in "
+         "blocks of 64 tokens (default sink: sink=1,window=16,stride=0)")
       ->option_text("PATTERN");
   add_count_option(app, "--context", options.context, 1,
                    "the context to make it for (default: the model's own)");

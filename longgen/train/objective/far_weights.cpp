@@ -37,7 +37,7 @@ at::Tensor far_weights(const Decoder& decoder, const MicroBatch& batch, const at
   };
   const at::Tensor near_T = logprobs(decoder.forward(batch.tokens_T, context, on_layer));
   const double most = std::log(largest);
-  return logprobs(hidden_TE).sub(near_T).clamp(-most, most).exp();
+  return logprobs(hidden_TE).sub(near_T).clamp(0, most).exp();
 }
 
 }  // namespace longgen

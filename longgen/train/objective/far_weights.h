@@ -6,8 +6,9 @@
 
 namespace longgen {
 
-/// Gives weights (T) float32 of a batch's rows: e^(short loss - loss), within 1 / largest to
-/// largest (after LongCE, arXiv 2410.23771, which has no lower end). `hidden` is the last hidden
+/// Gives weights (T) float32 of a batch's rows: e^(short loss - loss), within 1 to largest (after
+/// LongCE, arXiv 2410.23771, whose weights may be less than 1: tokens that a model finds hard then
+/// count less, and become harder; a run of the study diverged by it). `hidden` is the last hidden
 /// state (T, E) of the batch, and the short loss that of the same weights in a forward pass in
 /// which no layer sees more than the first blocks and the last ones: the sparse pattern's sink and
 /// window, without its stride. What many layers carry on from window to window counts as near. Rows

@@ -213,6 +213,7 @@ TEST(PatternTest, ClosedFormsHoldForLongSequences) {
 TEST(PatternTest, ParsesPresetsAndReadsItselfBack) {
   EXPECT_EQ(Pattern::parse("sink"), Pattern::sparse(1, 16));
   EXPECT_EQ(Pattern::parse("blocksparse"), Pattern::sparse(1, 16, 16));
+  EXPECT_EQ(Pattern::parse("wide"), Pattern::sparse(1, 32, 16));
   EXPECT_EQ(Pattern::parse("window=8"), Pattern::sparse(0, 8));
   EXPECT_EQ(Pattern::parse("window_tokens=4096"), Pattern::window(4096));
   for (const char* text :
@@ -234,17 +235,18 @@ std::string sparse_error(const char* text) {
 
 TEST(PatternTest, FullIsNoSparsePatternAndNotNamedWhereItIsRefused) {
   EXPECT_EQ(Pattern::parse_sparse("sink=1,window=2"), Pattern::sparse(1, 2));
-  EXPECT_EQ(sparse_error("full"),
-            "[pattern] 'full' is full attention. Expected a sparse pattern: sink, blocksparse, or "
-            "sink=S,window=W,stride=N; a model without sparse layers has the layers 'all'.");
+  EXPECT_EQ(
+      sparse_error("full"),
+      "[pattern] 'full' is full attention. Expected a sparse pattern: sink, blocksparse, wide, or "
+      "sink=S,window=W,stride=N; a model without sparse layers has the layers 'all'.");
   EXPECT_EQ(sparse_error("sink=1,window=1,"),
-            "[pattern] 'sink=1,window=1,' is not a pattern: expected sink, blocksparse, or "
+            "[pattern] 'sink=1,window=1,' is not a pattern: expected sink, blocksparse, wide, or "
             "sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
 }
 
 TEST(PatternTest, AWindowInTokensIsNoSparsePatternOfAUser) {
   EXPECT_EQ(sparse_error("window_tokens=512"),
-            "[pattern] 'window_tokens=512' is not a pattern: expected sink, blocksparse, or "
+            "[pattern] 'window_tokens=512' is not a pattern: expected sink, blocksparse, wide, or "
             "sink=S,window=W,stride=N (each once, in blocks of 64 tokens).");
 }
 
