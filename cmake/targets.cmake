@@ -22,9 +22,9 @@ function(longgen_library name)
   endif()
 endfunction()
 
-# longgen_test(NAME SOURCES... DEPS...): a GoogleTest program, which is one ctest entry.
+# longgen_test(NAME SOURCES... DEPS... [COST SECONDS]): a GoogleTest program, which is one ctest entry.
 function(longgen_test name)
-  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "COST" "SOURCES;DEPS" ${ARGN})
   if(arg_TORCH AND NOT LONGGEN_TORCH)
     return()
   endif()
@@ -34,8 +34,16 @@ function(longgen_test name)
     target_link_libraries(${name} PRIVATE longgen_${dep})
   endforeach()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 1200)
-  if(arg_TORCH)  # uses two threads: beside another such test, each would wait for the other's
-    set_tests_properties(${name} PROPERTIES PROCESSORS 2 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  longgen_test_properties(${name} COST ${arg_COST})
+endfunction()
+
+# longgen_test_properties(NAMES... [COST SECONDS]): what all tests have. Each counts as one processor, though libtorch uses
+# all of them: most of what tests do runs on one, and threads that wait do not spin (OMP_WAIT_POLICY). ctest begins with
+# the tests of the highest COST, the processor seconds of those above a few, so that none of them ends alone.
+function(longgen_test_properties)
+  cmake_parse_arguments(arg "" "COST" "" ${ARGN})
+  set_tests_properties(${arg_UNPARSED_ARGUMENTS} PROPERTIES TIMEOUT 1200 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  if(arg_COST)
+    set_tests_properties(${arg_UNPARSED_ARGUMENTS} PROPERTIES COST ${arg_COST})
   endif()
 endfunction()

@@ -25,7 +25,7 @@ longgen=$folder/longgen device_test=$folder/device_test.py
 # Of each program the cases that are small enough for racecheck, which takes a thousand times as long.
 declare -A small_cases=(
   [attend_gpu_test]='*BitEqual/38:*BitEqual/40:*BitEqual/122:*BitEqual/123:*BitEqual/131'
-  [ops_gpu_test]='*RmsNorm:*Rope:*SplitRotated:*SwiGlu:FewRowsGpu.LinearOfSmallWeights:*LinearCrossEntropy:*EmbeddingGradient:*SumOfSquares'
+  [ops_gpu_test]='*RmsNorm:*Rope:*SplitRotated:*SwiGlu:FewRowsGpu.LinearOfSmallWeights:*LinearCrossEntropy:LossGpu.Distillation:*KnownLogits:*InfiniteLogits*:*EmbeddingGradient:*SumOfSquares'
   [kv_cache_gpu_test]='*RowsThatSee*:*PagesHold*:*ContextIsLike*:*OnePass*'
   [train_gpu_test]='OptimizerGpu.*'
 )
@@ -57,8 +57,9 @@ for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test; do
   for tool in memcheck racecheck synccheck; do
     echo "[test_gpu] $program, $tool"
     cases=${small_cases[$program]}
-    # racecheck reports kernels of cuBLAS, and crashes with a filter that leaves them out.
-    [ "$tool" != racecheck ] || cases+=:-*LinearCrossEntropy
+    # racecheck reports kernels of cuBLAS, and crashes with a filter that leaves them out. KnownLogits and InfiniteLogits
+    # have the kernels of these two cases alone.
+    [ "$tool" != racecheck ] || cases+=:-*LinearCrossEntropy:LossGpu.Distillation
     compute-sanitizer --tool "$tool" --error-exitcode 1 --print-limit 3 \
       "$folder/$program" --gtest_brief=1 --gtest_filter="$cases" 2>&1 | tee "$log" || status=1
     ! grep -q '^\[  SKIPPED \]' "$log" || skipped "$program" "under $tool"

@@ -1,10 +1,19 @@
 """What the tests of the program share: a folder of their own, and running it."""
 
+import functools
 import pathlib
 import re
 import subprocess
 import tempfile
 import unittest
+
+
+@functools.cache
+def help_of(program, *command):
+    """What `program command --help` prints. Asked for once: a start of the program takes a sixth of a second."""
+    done = subprocess.run([program, *command, "--help"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b""), (command, done.stderr)
+    return done.stdout.decode()
 
 
 class CliCase(unittest.TestCase):
@@ -28,6 +37,10 @@ class CliCase(unittest.TestCase):
         out, err = done.stdout.decode(), done.stderr.decode()
         self.assertEqual(done.returncode, code, f"{arguments}\nstdout: {out[:2000]}\nstderr: {err[:2000]}")
         return out, err
+
+    def help(self, *command):
+        """What --help of a command says: ("eval", "needle"), or () of the program."""
+        return help_of(self.PROGRAM, *command)
 
     def usage_error(self, *arguments):
         """The message of a call that must end with exit code 2 and nothing on stdout."""

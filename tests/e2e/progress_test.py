@@ -86,7 +86,7 @@ class Meanwhile(ProgressCase):
         self.assertTrue(any(re.search(r"step 1/1$", line) for line in lines), lines)
 
     def test_generate_within_a_chunk(self):
-        prompt = self.put("prompt.txt", "a long text " * 3000)
+        prompt = self.put("prompt.txt", "a long text " * 1500)  # half a second a layer; a bar is drawn each tenth
         lines = self.lines("generate", self.dir / "tiny", "--prompt-file", prompt, "--chunk", "1M", "--threads", 1,
                            "--max-tokens", 1)
         self.assertTrue({33, 67} & self.percents("prompt", lines), lines)
@@ -96,7 +96,8 @@ class Meanwhile(ProgressCase):
         self.assertGreater(len(self.percents("tiny", lines) - {0, 100}), 2, lines)
 
     def test_score_within_a_line(self):
-        self.put("lines", '{"text": "' + "a long text " * 6000 + '"}\n')
+        # 5 seconds; nothing is drawn in the first one.
+        self.put("lines", '{"text": "' + "a long text " * 2500 + '"}\n')
         terminal = Terminal(["sh", "-c", f"{self.PROGRAM} score {self.dir}/tiny --threads 1 < {self.dir}/lines"],
                             stdout=subprocess.DEVNULL)
         self.addCleanup(terminal.close)
@@ -111,7 +112,9 @@ class Resuming(ProgressCase):
         recipe = self.prepare()
         process = subprocess.Popen([self.PROGRAM, "extend", recipe, "--set", "train.steps=6", "--set",
                                     "data.packing=whole", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.5)
+        log = self.dir / "run/metrics.jsonl"
+        while process.poll() is None and not (log.exists() and log.stat().st_size):  # until the first step is done
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 130, err)

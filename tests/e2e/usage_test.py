@@ -25,11 +25,10 @@ NO_REPORT = {"tokenize", "score", "chat", "help", "man", "completion"}
 class UsageCase(CliCase):
     def commands(self, group=()):
         """All commands that do something, as lists of words: ["eval", "needle"]."""
-        out, _ = self.run_program(*group, "--help")
         found = []
-        for name in re.findall(r"^  ([a-z]+)  +\S", out, re.MULTILINE):
-            parts, _ = self.run_program(*group, name, "--help")
-            found += self.commands([*group, name]) if " COMMAND" in parts.split("\n\n")[1] else [[*group, name]]
+        for name in re.findall(r"^  ([a-z]+)  +\S", self.help(*group), re.MULTILINE):
+            is_group = " COMMAND" in self.help(*group, name).split("\n\n")[1]
+            found += self.commands([*group, name]) if is_group else [[*group, name]]
         return found
 
 
@@ -57,8 +56,7 @@ class HelpTest(UsageCase):
         all_commands = [[], ["eval"], ["bench"], *self.commands()]
         self.assertGreater(len(all_commands), 20)
         for command in all_commands:
-            out, _ = self.run_program(*command, "--help")
-            self.assertLessEqual(max(map(len, out.splitlines())), 80, command)
+            self.assertLessEqual(max(map(len, self.help(*command).splitlines())), 80, command)
         for columns, limit in [(60, 60), (200, 80)]:
             for command in ([], ["generate"], ["prepare"]):
                 text = self.help_in_terminal(columns, *command)
@@ -68,26 +66,24 @@ class HelpTest(UsageCase):
 
     def test_the_command_help_is_the_option_help(self):
         for command in ([], ["eval"], ["eval", "needle"], ["convert"], ["bench", "model"]):
-            self.assertEqual(self.run_program("help", *command), self.run_program(*command, "--help"))
+            self.assertEqual(self.run_program("help", *command), (self.help(*command), ""))
         self.assertEqual(self.usage_error("help", "convret"), 'there is no command "convret". Did you mean "convert"?')
         self.assertEqual(self.usage_error("help", "eval", "nedle"),
                          'there is no command "eval nedle". Did you mean "needle"?')
 
     def test_groups(self):
-        out, _ = self.run_program("--help")
+        out = self.help()
         self.assertRegex(out, r"\nPerformance:\n  plan +[^\n]+\n  bench +[^\n]+\n")
         self.assertRegex(out, r"\nThis program:\n  doctor ")
-        out, _ = self.run_program("eval", "--help")
+        out = self.help("eval")
         self.assertIn("Usage: longgen eval COMMAND [OPTIONS]\n", out)
         self.assertRegex(out, r"\nCommands:\n  perplexity +[^\n]+\n  needle ")
-        out, _ = self.run_program("eval", "needle", "--help")
-        self.assertNotIn("document", out)
+        self.assertNotIn("document", self.help("eval", "needle"))
 
     def test_the_fields_words(self):
         for command, words in [(["generate"], "prefill chunk size"), (["generate"], "compute precision"),
                                (["plan"], "activation checkpointing"), (["bench", "model"], "activation offloading")]:
-            out, _ = self.run_program(*command, "--help")
-            self.assertIn(words, re.sub(r"\s+", " ", out), command)
+            self.assertIn(words, re.sub(r"\s+", " ", self.help(*command)), command)
 
 
 class UsageErrorTest(UsageCase):
@@ -247,7 +243,7 @@ class FlagsTest(UsageCase):
         commands = self.commands()
         self.assertIn(["eval", "needle"], commands)
         for command in commands:
-            out, _ = self.run_program(*command, "--help")
+            out = self.help(*command)
             self.assertRegex(out, r"\n  --quiet ", command)
             self.assertEqual("\n  --json " in out, command[0] not in NO_REPORT, command)
 
@@ -322,8 +318,7 @@ class CompletionTest(UsageCase):
     def test_every_command_and_option_is_completed(self):
         scripts = {shell: self.script(shell).read_text() for shell in ("bash", "zsh", "fish")}
         for command in self.commands():
-            out, _ = self.run_program(*command, "--help")
-            for option in re.findall(r"^  (?:-h,)?(--[a-z-]+)", out, re.MULTILINE):
+            for option in re.findall(r"^  (?:-h,)?(--[a-z-]+)", self.help(*command), re.MULTILINE):
                 for shell, script in scripts.items():
                     self.assertIn(f"-l {option[2:]} " if shell == "fish" else option, script, (command, shell))
 

@@ -1,4 +1,5 @@
 // Training on the GPU: optimizer, loss and gradients of a whole model, runs and resuming them.
+#include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
 #include <cmath>

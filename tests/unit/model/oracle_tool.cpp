@@ -1,5 +1,8 @@
-// The model code as a program, so that Python can hold it against transformers. Token ids are read
-// as text from stdin; tensors are written as raw fp32, row-major.
+// The model code as a program, so that Python can hold it against transformers. One process answers
+// many requests, because libtorch takes a quarter of a second to load: lines of stdin such as
+// {"command": "logits", "in": DIRECTORY, "out": FILE, "ids": [...]}, each answered by a line, an
+// object with the loss of "gradients" or with the "error". Tensors are written as raw fp32,
+// row-major.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -7,9 +10,9 @@
 #include <algorithm>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "longgen/base/check.h"
+#include "longgen/base/json.h"
 #include "longgen/import/import.h"
 #include "longgen/kv_cache/cached_context.h"
 #include "longgen/model/model_directory.h"
@@ -18,9 +21,15 @@
 namespace longgen {
 namespace {
 
-at::Tensor read_ids() {
-  const std::vector<int64_t> ids{std::istream_iterator<int64_t>(std::cin), {}};
-  return at::tensor(ids, at::kLong);
+struct Request {
+  std::string command, in, out;
+  at::Tensor ids;
+};
+
+Request parse_request(const std::string& line) {
+  const Json json = parse_json(line, "stdin");
+  return {json.at("command"), json.at("in"), json.at("out"),
+          at::tensor(json.at("ids").get<std::vector<int64_t>>(), at::kLong)};
 }
 
 void write_floats(const at::Tensor& tensor, const std::string& path) {
@@ -30,20 +39,19 @@ void write_floats(const at::Tensor& tensor, const std::string& path) {
   LG_CHECK(file.good(), path, ": cannot write");
 }
 
-void write_logits(const std::string& directory, const std::string& out, at::ScalarType dtype) {
-  const Decoder decoder = load_model(directory, {.dtype = dtype});
+void write_logits(const Request& request, at::ScalarType dtype) {
+  const Decoder decoder = load_model(request.in, {.dtype = dtype});
   const c10::AutoGradMode no_grad(false);
-  const at::Tensor ids = read_ids();
-  BatchContext context(ids.size(0));
-  write_floats(decoder.logits(decoder.forward(ids, context)), out);
+  BatchContext context(request.ids.size(0));
+  write_floats(decoder.logits(decoder.forward(request.ids, context)), request.out);
 }
 
 /// Writes the logits that the paged cache leads to: a prompt of up to 130 tokens, then one to three
 /// at a time.
-void write_decoded_logits(const std::string& directory, const std::string& out) {
-  const Decoder decoder = load_model(directory);
+void write_decoded_logits(const Request& request) {
+  const Decoder decoder = load_model(request.in);
   const c10::AutoGradMode no_grad(false);
-  const at::Tensor ids = read_ids();
+  const at::Tensor& ids = request.ids;
   const KvLayout layout(decoder.config(), PageType::kFloat32);
   PagePool pool(layout.page_bytes());
   SequenceCache cache(layout, pool);
@@ -56,20 +64,20 @@ void write_decoded_logits(const std::string& directory, const std::string& out) 
     logits.push_back(decoder.logits(decoder.forward(ids.narrow(0, begin, count), context)));
     context.commit();
   }
-  write_floats(at::cat(logits), out);
+  write_floats(at::cat(logits), request.out);
 }
 
 /// Writes the gradients of the mean loss, one file a parameter under its Hugging Face name, and
-/// prints the loss.
-void write_gradients(const std::string& directory, const std::string& out) {
-  const Decoder loaded = load_model(directory);
+/// returns the loss.
+double write_gradients(const Request& request) {
+  const Decoder loaded = load_model(request.in);
   ModelWeights weights = loaded.weights();
   std::vector<at::Tensor> parameters;
   for (const NamedTensor& parameter : weights.parameters()) {
     parameters.push_back(parameter.tensor);
     parameters.back().requires_grad_(true);
   }
-  const at::Tensor ids = read_ids();
+  const at::Tensor& ids = request.ids;
   const int64_t num_targets = ids.size(0) - 1;
   const at::Tensor targets = at::cat({ids.slice(0, 1), at::full({1}, kNoTarget, at::kLong)});
   BatchContext context(ids.size(0));
@@ -77,8 +85,6 @@ void write_gradients(const std::string& directory, const std::string& out) {
   const at::Tensor loss =
       linear_cross_entropy(hidden, weights.head_VE, targets).div(static_cast<double>(num_targets));
   const auto gradients = torch::autograd::grad({loss}, parameters);
-  std::cout.precision(9);
-  std::cout << loss.item<float>() << "\n";
 
   // The same layout as the weights, so that the views have the Hugging Face names.
   ModelWeights as_weights = allocate_weights(loaded.config(), at::kFloat);
@@ -88,37 +94,46 @@ void write_gradients(const std::string& directory, const std::string& out) {
     slot.copy_(gradients[i]);
   }
   for (const NamedTensor& view : as_weights.hugging_face_views(loaded.config())) {
-    write_floats(view.tensor, (fs::path(out) / view.name).string());
+    write_floats(view.tensor, (fs::path(request.out) / view.name).string());
   }
+  return loss.item<double>();
 }
 
-void save_copy(const std::string& directory, const std::string& out) {
-  const Decoder decoder = load_model(directory);
-  fs::create_directories(out);
-  save_model(out, decoder.config(), decoder.weights(), at::kFloat);
+void save_copy(const Request& request) {
+  const Decoder decoder = load_model(request.in);
+  fs::create_directories(request.out);
+  save_model(request.out, decoder.config(), decoder.weights(), at::kFloat);
 }
 
-int run(const std::vector<std::string>& arguments) {
-  LG_CHECK(arguments.size() == 4,
-           "usage: logits|logits-bfloat16|decoded|gradients|save|import IN OUT");
-  const std::string& command = arguments[1];
-  if (command == "logits") write_logits(arguments[2], arguments[3], at::kFloat);
-  if (command == "logits-bfloat16") write_logits(arguments[2], arguments[3], at::kBFloat16);
-  if (command == "decoded") write_decoded_logits(arguments[2], arguments[3]);
-  if (command == "gradients") write_gradients(arguments[2], arguments[3]);
-  if (command == "save") save_copy(arguments[2], arguments[3]);
-  if (command == "import") import_model(arguments[2], arguments[3], {.show_progress = false});
-  return 0;
+Json answer(const Request& request) {
+  if (request.command == "gradients") return {{"loss", write_gradients(request)}};
+  if (request.command == "logits") {
+    write_logits(request, at::kFloat);
+  } else if (request.command == "logits-bfloat16") {
+    write_logits(request, at::kBFloat16);
+  } else if (request.command == "decoded") {
+    write_decoded_logits(request);
+  } else if (request.command == "save") {
+    save_copy(request);
+  } else {
+    LG_CHECK(request.command == "import", "unknown command ", request.command);
+    import_model(request.in, request.out, {.show_progress = false});
+  }
+  return Json::object();
 }
 
 }  // namespace
 }  // namespace longgen
 
-int main(int argc, char** argv) {
-  try {
-    return longgen::run({argv, argv + argc});
-  } catch (const longgen::Error& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
+int main() {
+  using namespace longgen;
+  for (std::string line; std::getline(std::cin, line);) {
+    Json reply;
+    try {
+      reply = answer(parse_request(line));
+    } catch (const std::exception& error) {
+      reply = {{"error", error.what()}};
+    }
+    std::cout << dump_json(reply) << std::endl;
   }
 }

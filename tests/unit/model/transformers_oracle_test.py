@@ -1,6 +1,7 @@
 """Models against transformers: tiny random ones of every family, and the real SmolLM2.
 
-Usage: transformers_oracle_test.py ORACLE_TOOL tiny|windows|spellings|bfloat16|gradients|gguf|real|gemma
+Usage: transformers_oracle_test.py ORACLE_TOOL PART...
+Parts are tiny, windows, spellings, bfloat16, gradients, gguf, real and gemma.
 """
 import json
 import subprocess
@@ -18,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-TOOL = sys.argv[1]
+TOOL = subprocess.Popen([sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # oracle_tool.cpp
 TINY_TOLERANCE = 2e-4  # absolute, fp32 logits
 REAL_TOLERANCE = 2e-3
 RELATIVE_TOLERANCE = 3e-4  # of a token's logits: fp32 sums in another order, through 18 layers
@@ -79,14 +80,16 @@ TOKENIZER = json.dumps({
 
 
 def run(command, source, out, ids=()):
-    done = subprocess.run([TOOL, command, str(source), str(out)], capture_output=True, text=True,
-                          input=" ".join(map(str, ids)))
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
+    TOOL.stdin.write(json.dumps({"command": command, "in": str(source), "out": str(out), "ids": ids}) + "\n")
+    TOOL.stdin.flush()
+    answer = json.loads(TOOL.stdout.readline())
+    assert "error" not in answer, f"{command} {source}: {answer['error']}"
+    return answer
 
 
-def tiny_model(name):
-    kind, changes = FAMILIES[name]
+def tiny_model(name, sizes=None):
+    """A model of a family with random weights, or one of other (model type, sizes)."""
+    kind, changes = sizes or FAMILIES[name]
     torch.manual_seed(len(name))
     config = AutoConfig.for_model(kind, **(SIZES | changes))
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
@@ -221,8 +224,7 @@ WINDOWS = {
 def test_windows(folder):
     """Sliding windows of a family's own, exact in tokens, in all layers and in some."""
     for name, sizes in WINDOWS.items():
-        FAMILIES[name] = sizes
-        model = tiny_model(name)
+        model = tiny_model(name, sizes)
         source, copy = folder / name, folder / f"{name}-copy"
         save(model, source)
         run("save", source, copy)
@@ -253,9 +255,8 @@ def test_windows(folder):
 def test_spellings(folder):
     """transformers and longgen read one config.json, written by hand, alike."""
     for number, (name, (kind, sizes, fields)) in enumerate(SPELLINGS.items()):
-        FAMILIES[name] = (kind, sizes)
         source = folder / str(number)
-        save(tiny_model(name), source)
+        save(tiny_model(name, (kind, sizes)), source)
         file = source / "config.json"
         written = json.loads(file.read_text()) | fields
         for key in [key for key, value in fields.items() if value is None]:
@@ -299,18 +300,16 @@ def test_bfloat16(folder):
 
 
 def test_gradients(folder):
-    for name in ("mistral-all-5", "qwen3-mixed-64"):
-        FAMILIES[name] = WINDOWS[name]
     for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2", "mistral-all-5", "qwen3-mixed-64",
                  "gemma3", "gemma3-mqa-scaled-5", "gemma3-untied-bias"):
-        model = tiny_model(name)
+        model = tiny_model(name, WINDOWS.get(name))
         source, out = folder / name, folder / f"{name}-gradients"
         save(model, source)
         out.mkdir()
         ids = random_ids(130)
         loss = model(ids[None], labels=ids[None]).loss
         loss.backward()
-        ours = float(run("gradients", source, out, ids.tolist()))
+        ours = run("gradients", source, out, ids.tolist())["loss"]
         assert abs(ours - loss.item()) < 1e-5, f"{name}: loss {ours}, transformers {loss.item()}"
         worst = 0.0
         for key, parameter in model.named_parameters():
@@ -406,20 +405,24 @@ def write_gguf(model, path, kv_heads_by_layer=False):
     writer.close()
 
 
-def test_gguf(folder):
-    names = ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn",
-             "llama-yarn-betas", "qwen2", "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3",
-             "phi3-mha-window-tied", "gemma", "gemma3-seven-layers", "gemma3-seven-scaled"]
-    FAMILIES["gemma3-seven-scaled"] = ("gemma3_text", dict(
+# What only GGUF files are tried with.
+GGUF_SIZES = {
+    "llama-yarn-betas": ("llama", dict(rope_parameters=YARN | dict(
+        attention_factor=0.8, beta_fast=16.0, beta_slow=2.0))),
+    "gemma3-seven-scaled": ("gemma3_text", dict(
         head_dim=64, query_pre_attn_scalar=64, num_hidden_layers=7, sliding_window=5,
-        rope_parameters=GEMMA_ROPES))
-    FAMILIES["llama-yarn-betas"] = ("llama", dict(rope_parameters=YARN | dict(
-        attention_factor=0.8, beta_fast=16.0, beta_slow=2.0)))
-    FAMILIES["llama3-8k"] = ("llama", dict(
+        rope_parameters=GEMMA_ROPES)),
+    "llama3-8k": ("llama", dict(
         max_position_embeddings=16384, head_dim=64,
-        rope_parameters=LLAMA3 | dict(original_max_position_embeddings=8192)))
-    for name in names + ["llama3-8k"]:
-        model = tiny_model(name)
+        rope_parameters=LLAMA3 | dict(original_max_position_embeddings=8192))),
+}
+
+
+def test_gguf(folder):
+    for name in ["llama", "llama-mha-tied", "llama-mqa-bias", "llama-9-on-3", "llama-linear", "llama-yarn", "qwen2",
+                 "qwen2-tied-yarn", "qwen3", "qwen3-bias-tied", "phi3", "phi3-mha-window-tied", "gemma",
+                 "gemma3-seven-layers", *GGUF_SIZES]:
+        model = tiny_model(name, GGUF_SIZES.get(name))
         file, imported = folder / f"{name}.gguf", folder / name
         write_gguf(model, file, kv_heads_by_layer=name == "llama-mqa-bias")
         run("import", file, imported)
@@ -500,7 +503,8 @@ def test_gemma(folder):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
-    with tempfile.TemporaryDirectory() as temporary:
-        globals()["test_" + sys.argv[2]](Path(temporary))
+    torch.set_num_threads(1)  # a second one gains nothing on tiny models, and another test runs beside this one
+    for part in sys.argv[2:]:
+        with tempfile.TemporaryDirectory() as temporary:
+            globals()["test_" + part](Path(temporary))
     print("passed")
