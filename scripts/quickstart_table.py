@@ -17,8 +17,16 @@ def kv_cache(context):
     return json.loads(text)["kv"]
 
 
+def finds_number(reply):
+    return "yes" if "4827193" in (folder / reply).read_text() else "no"
+
+
 def mib(num_bytes):
     return f"{num_bytes / 2**20:,.0f} MiB"
+
+
+def rate(number):
+    return f"{number:,.1f}" if number >= 10 else f"{number:.2f}"
 
 
 def gain(ratio, better, worse):
@@ -29,7 +37,8 @@ def gain(ratio, better, worse):
 def main():
     speed = {variant["variant"]: variant for variant in load("speed.json")["variants"]}
     models = load("perplexity.json")["models"]
-    rows = [("", "every layer full", "hybrid", "gain")]
+    rows = [("", "every layer full", "hybrid", "gain"),
+            ("finds the number, nothing trained", finds_number("reply-full.txt"), finds_number("reply-hybrid.txt"), "")]
     for context in ("16K", "128K"):
         kv = kv_cache(context)
         full, hybrid = kv["full_bytes"], kv["bytes"]
@@ -38,7 +47,7 @@ def main():
     for key, name in (("prefill_tokens_per_s", f"prefill of {tokens:,} tokens, tokens/s"),
                       ("decode_tokens_per_s", f"decode after {tokens:,} tokens, tokens/s")):
         full, hybrid = speed["full"][key], speed["hybrid"][key]
-        rows.append((name, f"{full:,.1f}", f"{hybrid:,.1f}", gain(hybrid / full, "faster", "slower")))
+        rows.append((name, rate(full), rate(hybrid), gain(hybrid / full, "faster", "slower")))
     print_table(rows)
     print()
     rows = [("perplexity by position", *(model["model"] for model in models))]

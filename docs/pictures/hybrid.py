@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 MODEL = "smollm2-135m"
+LAYERS = pathlib.Path(__file__).resolve().parents[2] / "recipes/plans/smollm2-135m_8k_six.json"
 TOKENS = 4000  # of the layers' picture
 CONTEXTS = [("4K", 4096), ("16K", 16384), ("128K", 131072)]  # of the bars
 BLOCK = 64
@@ -32,7 +33,8 @@ STYLE = """
 
 
 def plan(program, context, sparse):
-    command = [program, "plan", MODEL, "--context", str(context), "--sparse", sparse, "--device", "h200", "--json"]
+    command = [program, "plan", MODEL, "--context", str(context), "--layers", f"measured:{LAYERS}", "--sparse", sparse,
+               "--device", "h200", "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -118,7 +120,7 @@ def mib(num_bytes):
 
 
 def draw_bars(program, left, width):
-    """The KV cache with every layer full, and as the default hybrid: what its full layers keep, then the others."""
+    """The KV cache with every layer full, and as the hybrid: what its full layers keep, then the others."""
     parts = [text(left, TOP - 24, "KV cache", "strong"), text(left, TOP - 8, "MiB, bfloat16", "faint")]
     reports = [plan(program, tokens, PATTERNS[0]) for _, tokens in CONTEXTS]
     y = TOP + 12
@@ -152,11 +154,12 @@ def draw(program):
     rows_end = TOP + hybrids[0].num_layers * ROW
     height = rows_end + 72
     title = f"What the newest of {TOKENS:,} tokens sees in each layer, and what the KV cache keeps"
-    subtitle = f"A row is a layer of {MODEL}, a column a block of {BLOCK} tokens. What is grey takes no memory."
+    subtitle = (f"A row is a layer of {MODEL}, a column {BLOCK} tokens. Which layers are full was measured. "
+                "What is grey takes no memory.")
     parts = [text(24, 32, title, "title"), text(24, 54, subtitle, "faint"),
              text(LEFT - 8, TOP + 8, f"layer {hybrids[0].num_layers - 1}", "faint", "end"),
              text(LEFT - 8, rows_end - 2, "layer 0", "faint", "end")]
-    parts += draw_panel(hybrids[0], LEFT, "hybrid, the default", "sink and window")
+    parts += draw_panel(hybrids[0], LEFT, "hybrid", "sink and window")
     parts += draw_panel(hybrids[1], LEFT + panel + PANEL_GAP, "hybrid with --sparse blocksparse",
                         f"sink, window and stride, {hybrids[1].num_heads} KV heads")
     bars = LEFT + 2 * (panel + PANEL_GAP)

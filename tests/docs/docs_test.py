@@ -32,11 +32,11 @@ CODE_FOLDERS = ["longgen", "tests", "bench", "examples", "recipes", "scripts", "
 # What every example finds in the folder where it runs. README.md makes the models, the other pages get copies of them.
 LINKED = [".venv", "examples", "recipes", "scripts"]
 MODELS = ["smol", "hyb"]
-# config.json of hyb, as far as its KV cache goes.
+# config.json of the quickstart's hybrid, as far as its KV cache goes.
 SMOLLM2_HYBRID = {
     "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576, "intermediate_size": 1536, "vocab_size": 49152,
     "num_attention_heads": 9, "num_key_value_heads": 3, "max_position_embeddings": 16384, "tie_word_embeddings": True,
-    "longgen": {"full_layers": [*range(10, 20)], "pattern": {"sink_blocks": 1, "window_blocks": 16}}}
+    "longgen": {"full_layers": [7, 8, 17, 18, 20, 23], "pattern": {"sink_blocks": 1, "window_blocks": 16}}}
 
 
 def pages():
@@ -193,10 +193,12 @@ class QuickstartTest(unittest.TestCase):
             (folder / "extended/model/config.json").write_text(json.dumps(SMOLLM2_HYBRID))
             table = self.table()
             speed = [{"variant": variant, "tokens": 8192} | {f"{key}_tokens_per_s": float(table[row][column])
-                                                             for key, row in (("prefill", 3), ("decode", 4))}
+                                                             for key, row in (("prefill", 4), ("decode", 5))}
                      for column, variant in ((-4, "full"), (-3, "hybrid"))]
             (folder / "speed.json").write_text(json.dumps({"variants": speed}))
-            (folder / "perplexity.json").write_text(json.dumps({"models": self.models(table[5:])}))
+            (folder / "perplexity.json").write_text(json.dumps({"models": self.models(table[6:])}))
+            for reply, found in zip(("reply-full.txt", "reply-hybrid.txt"), table[1][-2:]):
+                (folder / reply).write_text("It is 4827193." if found == "yes" else "It is 42.")
             printed = subprocess.run([sys.executable, ROOT / "scripts/quickstart_table.py", "."], cwd=folder, check=True,
                                      capture_output=True, text=True).stdout
         self.assertEqual([line.split() for line in printed.splitlines() if line], table)

@@ -7,6 +7,8 @@
 #include <sstream>
 
 #include "longgen/base/nearest_name.h"
+#include "longgen/model/measured_plan.h"
+#include "longgen/plan/presets.h"
 #include "longgen/train/log/step_log.h"
 #include "longgen/train/recipe/nearest_key.h"
 #include "tests/unit/error_text.h"
@@ -307,14 +309,28 @@ TEST(RecipeTest, StepsAndTokensOfTheSameLengthAreTheSameRun) {
 }
 
 TEST(RecipeTest, EveryRecipeOfTheProjectParses) {
-  const auto files = list_files(fs::path(LONGGEN_SOURCE_DIR) / "recipes");
-  ASSERT_GE(files.size(), 2u);
-  for (const fs::path& file : files) {
+  int64_t recipes = 0;
+  for (const fs::path& file : list_files(fs::path(LONGGEN_SOURCE_DIR) / "recipes")) {
+    if (file.extension() != ".toml") continue;
+    ++recipes;
     const Recipe recipe = load_recipe(file);
     EXPECT_EQ(parse_recipe(dump_recipe(recipe), "dump"), recipe) << file;
     const bool measured = recipe.architecture.layers.starts_with("measured:");
     EXPECT_TRUE(measured || recipe.architecture.layers == "middle:1/3") << file;
   }
+  EXPECT_GE(recipes, 5);
+}
+
+TEST(RecipeTest, ThePlanOfTheProjectIsWhatItsRecipesSay) {
+  const fs::path root = LONGGEN_SOURCE_DIR;
+  const std::string prefix = "measured:", plan = "recipes/plans/smollm2-135m_8k_six.json";
+  for (const char* name : {"16k_cpu", "32k_h200", "128k_h200"}) {
+    const Recipe recipe =
+        load_recipe(root / "recipes" / (std::string("smollm2-135m_") + name + ".toml"));
+    EXPECT_EQ(recipe.architecture.layers, prefix + plan) << name;
+  }
+  EXPECT_EQ(listed_layers(prefix + (root / plan).string(), preset("smollm2-135m")),
+            "7,8,17,18,20,23");
 }
 
 TEST(RecipeTest, TheProjectsRecipesSayWhatTheirCommentsSay) {
@@ -324,9 +340,13 @@ TEST(RecipeTest, TheProjectsRecipesSayWhatTheirCommentsSay) {
   EXPECT_EQ(cpu.tokens_per_step(), 16384);
   EXPECT_EQ(cpu.schedule().learning_rate_at(1), 2e-5);
   const Recipe gpu = load_recipe(folder / "smollm2-135m_32k_h200.toml");
-  EXPECT_EQ(gpu.total_steps(), 40);
-  EXPECT_EQ(gpu.tokens_per_step(), 524288);
-  EXPECT_EQ(gpu.schedule().learning_rate_at(2), 4e-4);
+  EXPECT_EQ(gpu.total_steps(), 320);
+  EXPECT_EQ(gpu.tokens_per_step(), 65536);
+  EXPECT_EQ(gpu.schedule().learning_rate_at(10), 4e-4);
+  const Recipe far = load_recipe(folder / "smollm2-135m_128k_h200.toml");
+  EXPECT_EQ(far.total_steps(), 160);
+  EXPECT_EQ(far.tokens_per_step(), 131072);
+  EXPECT_EQ(far.data.sources.size(), 3u);
   const Recipe large = load_recipe(folder / "llama2-7b_128k_h100.toml");
   EXPECT_EQ(large.total_steps(), 1000);
   EXPECT_EQ(large.tokens_per_step(), 524288);
