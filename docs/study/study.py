@@ -119,10 +119,11 @@ class Study:
         settings = {
             "model.path": self.folder / "model",
             "model.output": self.run_folder(arm, seed),
-            "data.path": self.data_folder(),
+            "data.sources": f'[{{path = "{self.data_folder()}", weight = 1}}]',
             "data.seed": seed,
             "train.seed": seed,
             "architecture.context": self.options.context,
+            "architecture.sparse": "sink",
             "data.sequence_length": self.options.context,
             "train.warmup_steps": 10,
             "train.recompute": "none",  # the same bits, 8% sooner, in 17 GiB
