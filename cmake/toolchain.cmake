@@ -12,6 +12,7 @@ target_compile_options(longgen_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -
 target_include_directories(longgen_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 if(LONGGEN_SANITIZE)
-  add_compile_options(-fsanitize=${LONGGEN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # -g1: reports name functions and lines, and need no more.
+  add_compile_options(-fsanitize=${LONGGEN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
   add_link_options(-fsanitize=${LONGGEN_SANITIZE})
 endif()

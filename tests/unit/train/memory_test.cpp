@@ -1,4 +1,5 @@
 // What training keeps for the backward pass: one input a layer, and nothing of the size of T x V.
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 

@@ -1,6 +1,7 @@
 // One optimizer step: which results change weights, and that the others change nothing at all.
 #include "longgen/train/step.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,7 +1,7 @@
 // What the tests of training share: a tiny model directory, a dataset, a recipe for them.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <random>
@@ -139,7 +139,7 @@ inline std::string weights_file(const fs::path& run) {
 inline double max_abs(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
 inline double max_difference(const at::Tensor& a, const at::Tensor& b) {
-  return max_abs(a.to(at::kDouble) - b.to(at::kDouble));
+  return max_abs(a.to(at::kDouble).sub(b.to(at::kDouble)));
 }
 
 }  // namespace longgen

@@ -173,7 +173,7 @@ TEST_F(Trainer, AlignmentComesFirstAndChangesTheSparseLayersAttentionAlone) {
     const bool is_sparse = name.starts_with("layers.0.") || name.starts_with("layers.2.");
     const bool is_attention =
         name.ends_with(".qkv") || name.ends_with(".output") || name.ends_with(".attention_norm");
-    EXPECT_EQ(at::equal(aligned[i].tensor, before[i].tensor), !(is_sparse && is_attention)) << name;
+    EXPECT_EQ(aligned[i].tensor.equal(before[i].tensor), !(is_sparse && is_attention)) << name;
   }
   EXPECT_TRUE(contains(error({"train.align_steps=2", "architecture.layers=all"}),
                        "--set train.align_steps=2: expected 0 for a model without sparse layers, "
@@ -209,7 +209,7 @@ TEST_F(Trainer, OverfitsFourSequences) {
 TEST_F(Trainer, StatesInBf16AreWeightsAndMomentsInBf16) {
   run({"train.precision=bfloat16", "train.states=bfloat16", "save.every=5"});
   const at::Tensor embedding = load_model(dir_ / "run" / "model").weights().embedding_VE;
-  EXPECT_TRUE(at::equal(embedding, embedding.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_TRUE(embedding.equal(embedding.to(at::kBFloat16).to(at::kFloat)));
   const fs::path saved = dir_ / "run" / "checkpoints" / "step-00000005";
   EXPECT_EQ(load_model_config(saved).raw.at("torch_dtype"), "bfloat16");
   EXPECT_EQ(SafetensorsFile(saved / "optimizer.safetensors").find("v.embedding")->dtype,
@@ -265,7 +265,7 @@ TEST_F(Trainer, TheGradientIsClipped) {
     const auto before = original(), after = trained();
     double total = 0;
     for (size_t i = 0; i < before.size(); ++i) {
-      total += (after[i].tensor.to(at::kDouble) - before[i].tensor).square().sum().item<double>();
+      total += after[i].tensor.to(at::kDouble).sub(before[i].tensor).square().sum().item<double>();
     }
     return std::sqrt(total);
   };
@@ -387,7 +387,7 @@ TEST_F(Trainer, Bf16LearnsToo) {
   EXPECT_GT(std::abs(rounded.first_loss - exact.first_loss), 1e-6 * exact.first_loss);
   // The masters keep what a bf16 weight cannot: they are not bf16 numbers.
   const at::Tensor embedding = load_model(dir_ / "run" / "model").weights().embedding_VE;
-  EXPECT_FALSE(at::equal(embedding, embedding.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_FALSE(embedding.equal(embedding.to(at::kBFloat16).to(at::kFloat)));
 }
 
 TEST_F(Trainer, TheModelKeepsItsStoredType) {
@@ -413,7 +413,7 @@ TEST_F(Trainer, AHeadWithOtherNumbersIsTrained) {
   const Decoder trained = load_model(dir_ / "run/model");
   EXPECT_FALSE(trained.config().tied_embeddings);
   EXPECT_EQ(trained.config().raw.at("tie_word_embeddings"), false);
-  EXPECT_FALSE(at::equal(trained.weights().head_VE, trained.weights().embedding_VE));
+  EXPECT_FALSE(trained.weights().head_VE.equal(trained.weights().embedding_VE));
 }
 
 TEST_F(Trainer, WithoutAMaskDocumentsSeeThoseBeforeThem) {

@@ -96,7 +96,8 @@ TEST_F(TrainingDataTest, MarksReachTheBatches) {
   const TrainingData data(recipe, hybrid_config(recipe));
   const MicroBatch batch = data.batches(1).batches[0];
   ASSERT_TRUE(batch.weights_T.defined());
-  EXPECT_TRUE(batch.weights_T.eq(3).equal(batch.targets_T.eq('x') & batch.tokens_T.eq('x')));
+  EXPECT_TRUE(
+      batch.weights_T.eq(3).equal(batch.targets_T.eq('x').bitwise_and(batch.tokens_T.eq('x'))));
   EXPECT_TRUE(batch.weights_T.eq(0).equal(batch.targets_T.lt(0)));
 }
 
