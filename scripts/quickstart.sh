@@ -35,8 +35,8 @@ once() {
   fi
   cat "$file"
 }
-# judge FILE: says whether a reply gives the number that was asked for.
 secret=4827193
+# judge FILE: says whether a reply gives the number that was asked for.
 judge() {
   if grep -q $secret "$1"; then echo "  It finds the number."; else echo "  It does not find the number, $secret."; fi
 }
