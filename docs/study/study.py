@@ -119,7 +119,7 @@ class Study:
         settings = {
             "model.path": self.folder / "model",
             "model.output": self.run_folder(arm, seed),
-            "data.sources": f'[{{path = "{self.data_folder()}", weight = 1}}]',
+            "data.path": self.data_folder(),  # in place of the recipe's sources
             "data.seed": seed,
             "train.seed": seed,
             "architecture.context": self.options.context,
