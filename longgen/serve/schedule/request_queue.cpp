@@ -1,0 +1,41 @@
+#include "longgen/serve/schedule/request_queue.h"
+
+namespace longgen {
+
+void RequestQueue::push(const Item& item, double arrival) {
+  const Place where = place(item, arrival);
+  items_.emplace(where, item);
+  places_.emplace(where.request, where);
+}
+
+bool RequestQueue::remove(RequestId request) {
+  const auto found = places_.find(request);
+  if (found == places_.end()) return false;
+  items_.erase(found->second);
+  places_.erase(found);
+  return true;
+}
+
+double RequestQueue::seconds_before(const Place& place) const {
+  double seconds = 0;
+  for (auto item = items_.begin(); item != items_.end() && item->first < place; ++item) {
+    seconds += item->second.prefill_seconds;
+  }
+  return seconds;
+}
+
+double RequestQueue::seconds_until(RequestId request) const {
+  const Place& place = places_.at(request);
+  return seconds_before(place) + items_.at(place).prefill_seconds;
+}
+
+std::vector<RequestQueue::Item*> RequestQueue::first(int64_t count) {
+  std::vector<Item*> items;
+  for (auto& entry : items_) {
+    if (static_cast<int64_t>(items.size()) == count) break;
+    items.push_back(&entry.second);
+  }
+  return items;
+}
+
+}  // namespace longgen
