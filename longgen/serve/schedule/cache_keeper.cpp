@@ -56,6 +56,17 @@ int64_t CacheKeeper::known_tokens(const Request& request) const {
   return prefixes_.find(request.salt, request.prompt).hit_tokens;
 }
 
+int64_t CacheKeeper::tokens_left_by(const Request& earlier, const Request& later) const {
+  if (!options_.keeps_prefixes || !later.reads_prefixes || earlier.salt != later.salt) return 0;
+  const size_t count = std::min(earlier.prompt.size(), later.prompt.size() - 1);
+  const auto end = earlier.prompt.begin() + static_cast<ptrdiff_t>(count);
+  const int64_t alike = std::mismatch(earlier.prompt.begin(), end, later.prompt.begin()).first -
+                        earlier.prompt.begin();
+  const int64_t last = last_boundary(earlier);
+  if (alike >= last) return last;
+  return alike / options_.checkpoint_tokens * options_.checkpoint_tokens;
+}
+
 std::optional<CacheKeeper::Admission> CacheKeeper::admit(const Request& request) {
   LG_DCHECK(holders_.find(request.id) == holders_.end());
   PrefixCache::Match match;

@@ -50,6 +50,9 @@ class CacheKeeper {
   bool can_ever_fit(const Request& request) const;
   /// How many of its tokens need not be computed, as things are now.
   int64_t known_tokens(const Request& request) const;
+  /// How many tokens of `later` need not be computed once the prompt of `earlier` has been, if
+  /// there is room for its checkpoints.
+  int64_t tokens_left_by(const Request& earlier, const Request& later) const;
 
   struct Admission {
     int64_t hit_tokens;  ///< that stand in `pages`; the sequence begins behind them

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_set>
 #include <utility>
 
 #include "longgen/base/check.h"
@@ -41,10 +42,11 @@ struct PrefixCache::NewBlocks {
   Growth growth;
 };
 
-PrefixCache::PrefixCache(const KvLayout& layout, PageOwners& owners, uint64_t key)
+PrefixCache::PrefixCache(const KvLayout& layout, PageOwners& owners, uint64_t key, int hash_bits)
     : layout_(layout),
       owners_(owners),
       key_(key),
+      hash_bits_(hash_bits),
       num_tables_(layout.num_groups() * layout.shape().num_kv_heads),
       has_windows_(PageDemand(layout).has_windows()) {}
 
@@ -54,23 +56,23 @@ PrefixCache::~PrefixCache() {
   }
 }
 
-PrefixCache::Hash PrefixCache::root_hash(const std::string& salt) const {
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(salt.data(), salt.size(), key_);
-  return {hash.low64, hash.high64};
+PrefixCache::Hash PrefixCache::hash_of(const void* bytes, size_t count) const {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, count, key_);
+  if (hash_bits_ >= 128) return {hash.low64, hash.high64};
+  return {hash.low64 % (uint64_t{1} << hash_bits_), 0};
 }
 
 PrefixCache::Hash PrefixCache::next_hash(const Hash& before, std::span<const int32_t> block) const {
-  const XXH128_hash_t own = XXH3_128bits_withSeed(block.data(), block.size_bytes(), key_);
-  const std::array<uint64_t, 4> both = {before.low, before.high, own.low64, own.high64};
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(both.data(), sizeof(both), key_);
-  return {hash.low64, hash.high64};
+  const Hash own = hash_of(block.data(), block.size_bytes());
+  const std::array<Hash, 2> both = {before, own};
+  return hash_of(both.data(), sizeof(both));
 }
 
 PrefixCache::Path PrefixCache::walk(const std::string& salt,
                                     std::span<const int32_t> tokens) const {
   Path path;
   const auto root = roots_.find(salt);
-  path.hash = root == roots_.end() ? root_hash(salt) : root->second.hash;
+  path.hash = hash_of(salt.data(), salt.size());
   if (root == roots_.end()) return path;
   Node* parent = nullptr;
   for (size_t begin = 0; begin + kBlock <= tokens.size(); begin += kBlock) {
@@ -178,9 +180,10 @@ std::optional<PrefixCache::NewBlocks> PrefixCache::gather(const Path& path,
   NewBlocks blocks;
   blocks.parent = known > 0 ? path.nodes.back() : nullptr;
   Hash hash = path.hash;
+  std::unordered_set<Hash, HashOfHash> own;
   for (int64_t block = known; block < num_blocks; ++block) {
     hash = next_hash(hash, tokens.subspan(block * kBlock, kBlock));
-    if (nodes_.count(hash) > 0) return std::nullopt;  // of other tokens
+    if (nodes_.count(hash) > 0 || !own.insert(hash).second) return std::nullopt;  // other tokens'
     blocks.hashes.push_back(hash);
     if (!lasting_pages(pages, block, blocks.lasting.emplace_back())) return std::nullopt;
     blocks.growth.lasting += static_cast<int64_t>(blocks.lasting.back().size());
@@ -219,7 +222,7 @@ PrefixCache::Node* PrefixCache::store(const std::string& salt, std::span<const i
 
 PrefixCache::Node* PrefixCache::grow(const std::string& salt, std::span<const int32_t> tokens,
                                      NewBlocks blocks) {
-  const auto root = roots_.try_emplace(salt, Root{root_hash(salt)}).first;
+  const auto root = roots_.try_emplace(salt).first;
   Node* parent = blocks.parent;
   for (size_t i = 0; i < blocks.hashes.size(); ++i) {
     auto node = std::make_unique<Node>();
@@ -231,7 +234,7 @@ PrefixCache::Node* PrefixCache::grow(const std::string& salt, std::span<const in
     std::copy(block.begin(), block.end(), node->tokens.begin());
     node->lasting = std::move(blocks.lasting[i]);
     for (const PageId page : node->lasting) own(page);
-    ++(parent == nullptr ? root->second.num_children : parent->num_children);
+    ++(parent == nullptr ? root->second : parent->num_children);
     parent = node.get();
     nodes_.emplace(node->hash, std::move(node));
   }
@@ -288,7 +291,7 @@ void PrefixCache::prune(Node* node) {
     nodes_.erase(Hash(node->hash));  // by a copy: the hash goes with its node
     if (parent != nullptr) {
       --parent->num_children;
-    } else if (--root->second.num_children == 0) {
+    } else if (--root->second == 0) {
       roots_.erase(root);
     }
     node = parent;

@@ -53,8 +53,9 @@ class PageOwners {
 class PrefixCache {
  public:
   /// `key`: random bits of the process, which keep hashes from being foreseen. The pages' owners
-  /// must outlive it; it releases all pages when it goes.
-  PrefixCache(const KvLayout& layout, PageOwners& owners, uint64_t key);
+  /// must outlive it; it releases all pages when it goes. Tests make blocks meet by hashes of fewer
+  /// bits.
+  PrefixCache(const KvLayout& layout, PageOwners& owners, uint64_t key, int hash_bits = 128);
   ~PrefixCache();
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
@@ -112,11 +113,7 @@ class PrefixCache {
   struct HashOfHash {
     size_t operator()(const Hash& hash) const { return hash.low; }
   };
-  struct Root {
-    Hash hash;
-    int64_t num_children = 0;
-  };
-  using Roots = std::map<std::string, Root>;
+  using Roots = std::map<std::string, int64_t>;  ///< how many blocks follow the root of each salt
 
   /// The blocks of a sequence that are known.
   struct Path {
@@ -124,7 +121,7 @@ class PrefixCache {
     std::vector<Node*> nodes;  ///< from the root
   };
 
-  Hash root_hash(const std::string& salt) const;
+  Hash hash_of(const void* bytes, size_t count) const;
   Hash next_hash(const Hash& before, std::span<const int32_t> block) const;
   Path walk(const std::string& salt, std::span<const int32_t> tokens) const;
   bool can_begin_at(const Node& node) const;
@@ -148,6 +145,7 @@ class PrefixCache {
   KvLayout layout_;
   PageOwners& owners_;
   uint64_t key_;
+  int hash_bits_;
   int64_t num_tables_;
   bool has_windows_;
   Roots roots_;

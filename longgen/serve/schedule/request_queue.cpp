@@ -2,10 +2,10 @@
 
 namespace longgen {
 
-void RequestQueue::push(const Item& item, double arrival) {
-  const Place where = place(item, arrival);
-  items_.emplace(where, item);
-  places_.emplace(where.request, where);
+void RequestQueue::push(const Item& item, double due) {
+  const Place place = {item.request->priority, due, item.request->id};
+  items_.emplace(place, item);
+  places_.emplace(place.request, place);
 }
 
 bool RequestQueue::remove(RequestId request) {
@@ -29,12 +29,9 @@ double RequestQueue::seconds_until(RequestId request) const {
   return seconds_before(place) + items_.at(place).prefill_seconds;
 }
 
-std::vector<RequestQueue::Item*> RequestQueue::first(int64_t count) {
+std::vector<RequestQueue::Item*> RequestQueue::items() {
   std::vector<Item*> items;
-  for (auto& entry : items_) {
-    if (static_cast<int64_t>(items.size()) == count) break;
-    items.push_back(&entry.second);
-  }
+  for (auto& entry : items_) items.push_back(&entry.second);
   return items;
 }
 

@@ -10,8 +10,8 @@ namespace longgen {
 namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
-// Of the queue: what stands behind as many requests does not begin before them.
-constexpr int64_t kLookAhead = 16;
+// As many requests are asked for their pages in vain in a step: that takes time.
+constexpr int64_t kMostRefused = 16;
 // What each unfinished prompt is sure of.
 constexpr double kSureShare = 0.25;
 // Where no decoder waits, larger chunks save steps; still larger ones gain little, and keep a short
@@ -24,6 +24,13 @@ struct Scheduler::Step {
   StepPlan plan = {};
   double budget = 0;         // seconds that prefill may add
   double limit_seconds = 0;  // of the step, for whose turn it is
+
+  /// Does it take a request past so many tokens of its prompt?
+  bool passes(RequestId request, int64_t num_tokens) const {
+    return std::any_of(plan.parts.begin(), plan.parts.end(), [&](const StepPart& part) {
+      return part.request == request && part.is_prefill && part.begin < num_tokens;
+    });
+  }
 };
 
 Scheduler::Scheduler(const SchedulerOptions& options, const CostModel& cost, CacheKeeper& keeper)
@@ -52,22 +59,44 @@ Submission Scheduler::submit(Request request, double now) {
   LG_CHECK(requests_.find(request.id) == requests_.end(), "[serve] request ", request.id,
            " is there already.");
   if (!keeper_.can_ever_fit(request)) return {Submission::Outcome::too_large};
-  const int64_t known = keeper_.known_tokens(request);
-  const double seconds =
+  RequestQueue::Item item = {.known_tokens = keeper_.known_tokens(request)};
+  item.expected = expected_prefix(request, item.known_tokens);
+  const int64_t known = item.expected ? item.expected->num_tokens : item.known_tokens;
+  item.prefill_seconds =
       cost_.prefill_seconds(known, request.prompt_tokens(), options_.step_budget_seconds);
-  const RequestQueue::Item item = {&request, seconds, known};
-  double wait = queue_.seconds_before(RequestQueue::place(item, now));
-  for (const RequestId id : prefills_) {
-    wait += std::min(seconds, remaining_seconds(running_.at(id)));  // a short one need not wait
+  double due = now + item.prefill_seconds;
+  if (item.expected && queue_.holds(item.expected->from)) {
+    due = std::max(due, queue_.due(item.expected->from));
   }
-  if (queue_.size() >= options_.max_queued || wait > options_.max_queued_seconds) {
-    const double above = wait - options_.max_queued_seconds;
-    return {Submission::Outcome::queue_full, std::max(1.0, std::ceil(above))};
+  double wait = queue_.seconds_before({request.priority, due, request.id});
+  for (const RequestId id : prefills_) {  // a short one need not wait for all of a long one
+    wait += std::min(item.prefill_seconds, remaining_seconds(running_.at(id)));
+  }
+  const bool is_full = queue_.size() >= options_.max_queued;
+  if (is_full || wait > options_.max_queued_seconds) {
+    const double until_one_begins = wait / static_cast<double>(queue_.size() + 1);
+    const double seconds = std::max(until_one_begins, wait - options_.max_queued_seconds);
+    return {Submission::Outcome::queue_full, std::max(1.0, std::ceil(seconds))};
   }
   const RequestId id = request.id;
-  const Request& kept = requests_.emplace(id, std::move(request)).first->second;
-  queue_.push({&kept, seconds, known}, now);
+  item.request = &requests_.emplace(id, std::move(request)).first->second;
+  queue_.push(item, due);
   return {Submission::Outcome::accepted};
+}
+
+/// Who asks about a text that another one is computing, or will before it, can wait for that one.
+std::optional<RequestQueue::Item::Expected> Scheduler::expected_prefix(const Request& request,
+                                                                       int64_t known) const {
+  std::optional<RequestQueue::Item::Expected> expected;
+  for (const auto& entry : requests_) {
+    const int64_t left = keeper_.tokens_left_by(entry.second, request);
+    if (left <= (expected ? expected->num_tokens : known)) continue;
+    const auto running = running_.find(entry.first);
+    const bool comes = running == running_.end() ? entry.second.priority <= request.priority
+                                                 : running->second.num_tokens < left;
+    if (comes) expected = {entry.first, left};
+  }
+  return expected;
 }
 
 StepPlan Scheduler::next_step(double now) {
@@ -131,7 +160,7 @@ void Scheduler::add_prefills(Step& step, double now) {
     Running& running = running_.at(id);
     if (running.is_paused) continue;
     // A quarter may be less than a block takes: what one did not get is kept for it.
-    running.sure_seconds = std::min(step.budget / 2, running.sure_seconds + quarter);
+    running.sure_seconds = std::min(step.budget, running.sure_seconds + quarter);
     kept += running.sure_seconds;
     active.push_back(&running);
   }
@@ -149,8 +178,12 @@ void Scheduler::add_prefills(Step& step, double now) {
     if (add_chunk(step, *running)) running->sure_seconds = 0;
   }
   if (active.empty() || step.plan.work.has_prefill) return;
-  add_chunk(step, *active.front(), /*at_least_a_block=*/true);
-  active.front()->sure_seconds = 0;
+  // The budget is less than a block takes: they take turns.
+  Running* const next = *std::max_element(
+      active.begin(), active.end(),
+      [](const Running* a, const Running* b) { return a->sure_seconds < b->sure_seconds; });
+  add_chunk(step, *next, /*at_least_a_block=*/true);
+  next->sure_seconds = 0;
 }
 
 /// May a request that has not begun do so in this step?
@@ -162,6 +195,25 @@ bool Scheduler::may_start(const Step& step, const Running& running) const {
   if (count == 0 || others.size() > 1) return false;
   return others.empty() ||
          2 * remaining_seconds(running) <= remaining_seconds(running_.at(others.front()));
+}
+
+/// Is somebody about to leave a part of the prompt in the prefix cache, sooner than it would be
+/// computed?
+bool Scheduler::waits_for_prefix(const Step& step, RequestQueue::Item& item) const {
+  if (!item.expected || queue_.holds(item.expected->from)) return false;
+  const auto found = running_.find(item.expected->from);
+  const int64_t wanted = item.expected->num_tokens;
+  const bool comes = found != running_.end() && !found->second.is_paused &&
+                     (found->second.num_tokens < wanted || step.passes(found->first, wanted));
+  if (!comes) {
+    item.expected.reset();
+    item.known_tokens = keeper_.known_tokens(*item.request);
+    return false;
+  }
+  const auto seconds = [&](int64_t begin) {
+    return begin >= wanted ? 0 : cost_.prefill_seconds(begin, wanted, options_.step_budget_seconds);
+  };
+  return seconds(found->second.num_tokens) <= seconds(item.known_tokens);
 }
 
 std::optional<Scheduler::Running> Scheduler::admit(Step& step, RequestQueue::Item& item,
@@ -187,19 +239,22 @@ std::optional<Scheduler::Running> Scheduler::admit(Step& step, RequestQueue::Ite
 }
 
 void Scheduler::start_waiting(Step& step, double now) {
-  for (RequestQueue::Item* const item : queue_.first(kLookAhead)) {
-    if (num_running() >= options_.max_sequences) return;
+  int64_t num_refused = 0;
+  for (RequestQueue::Item* const item : queue_.items()) {
+    if (num_running() >= options_.max_sequences || num_refused == kMostRefused) return;
+    if (waits_for_prefix(step, *item)) continue;
     const Running thought = {item->request, item->known_tokens, kBlock << 20};
     if (!may_start(step, thought)) continue;
     const std::optional<Running> running = admit(step, *item, now);
     if (!running) {
       if (item->is_blocked && now - item->blocked_since > options_.patience_seconds) return;
+      ++num_refused;
       continue;
     }
     const RequestId id = item->request->id;
     queue_.remove(id);  // the item is gone
-    Running& begun = running_.emplace(id, *running).first->second;
     const bool is_first = unfinished().empty() && !step.plan.work.has_prefill;
+    Running& begun = running_.emplace(id, *running).first->second;
     prefills_.push_back(id);
     add_chunk(step, begun, is_first);
   }

@@ -64,6 +64,8 @@ struct Submission {
 ///     as what is left of the first; prompts that end within the step do not count;
 ///   - each of these is sure of a quarter of the budget, the rest goes to those that begin, then to
 ///     the one that has less left;
+///   - a prompt does not begin while another one leaves it a prefix sooner than it would compute
+///     that itself;
 ///   - what begins has all its pages reserved, so nothing that has begun ever waits for pages.
 /// Steps may be launched before the last one's tokens are known: tokens count when they are
 /// planned, and none is planned beyond max_new_tokens. Not thread-safe.
@@ -106,12 +108,15 @@ class Scheduler {
   struct Step;  // a plan in the making
 
   double remaining_seconds(const Running& running) const;
+  std::optional<RequestQueue::Item::Expected> expected_prefix(const Request& request,
+                                                              int64_t known) const;
   void add_decoders(Step& step);
   void add_prefills(Step& step, double now);
   int64_t chunk(const Step& step, const Running& running, bool at_least_a_block) const;
   bool add_chunk(Step& step, Running& running, bool at_least_a_block = false);
   void start_waiting(Step& step, double now);
   bool may_start(const Step& step, const Running& running) const;
+  bool waits_for_prefix(const Step& step, RequestQueue::Item& item) const;
   /// Nothing where pages are lacking.
   std::optional<Running> admit(Step& step, RequestQueue::Item& item, double now);
   std::vector<RequestId> unfinished() const;

@@ -90,6 +90,26 @@ TEST(CacheKeeper, TheThirdOfACommonTextHitsWhereTheSecondLeftIt) {
   EXPECT_EQ(f.run(request(4, joined(system, tokens_of(5, 500)))), 640);
 }
 
+TEST(CacheKeeper, SaysWhatAPromptWillLeave) {
+  Fixture f(1000);
+  const std::vector<int32_t> text = tokens_of(1, 1000);
+  const Request earlier = request(1, text);
+  const auto left = [&](const std::vector<int32_t>& prompt) {
+    return f.keeper.tokens_left_by(earlier, request(2, prompt));
+  };
+  EXPECT_EQ(left(text), 960);
+  EXPECT_EQ(left(joined(text, {1, 2, 3})), 960);
+  EXPECT_EQ(left({text.begin(), text.begin() + 960}), 640);  // a token must be left
+  EXPECT_EQ(left(joined({text.begin(), text.begin() + 700}, tokens_of(2, 300))), 640);
+  EXPECT_EQ(left(tokens_of(2, 1000)), 0);
+  Request other = request(3, text);
+  other.salt = "other";
+  EXPECT_EQ(f.keeper.tokens_left_by(earlier, other), 0);
+  // As it turns out:
+  f.run(earlier);
+  EXPECT_EQ(f.keeper.known_tokens(request(4, joined(text, {1, 2, 3}))), 960);
+}
+
 TEST(CacheKeeper, WhatDoesNotReadPrefixesLeavesSome) {
   Fixture f(1000);
   Request first = request(1, tokens_of(1, 500)), second = request(2, tokens_of(1, 500));

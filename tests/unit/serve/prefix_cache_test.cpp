@@ -2,16 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <memory>
-#include <set>
+#include <map>
+#include <string>
 
 #include "tests/unit/kv_cache/brute_force.h"
 #include "tests/unit/serve/simulated_cache.h"
 
 namespace longgen {
 namespace {
-
-constexpr int64_t kBlock = Pattern::kBlock;
 
 bool always(const PrefixCache::Growth&) { return true; }
 
@@ -117,6 +115,34 @@ TEST(PrefixCache, SaltsAndTokensMustBeEqual) {
   // The same block elsewhere in a prompt is another one.
   const std::vector<int32_t> moved = joined({tokens.begin() + 64, tokens.end()}, tokens);
   EXPECT_EQ(f.cache.find("a key", moved).matched_tokens, 0);
+}
+
+// Hashes are foreseen by nobody, but if two blocks had the same one, only their tokens count.
+TEST(PrefixCache, BlocksWithOneHashAreToldApart) {
+  Fixture f;
+  PrefixCache cache(f.layout, f.pool, 1, /*hash_bits=*/4);
+  RandomStream random(1);
+  std::map<uint64_t, int64_t> stored;  // of each text, how much
+  int64_t num_hits = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    const uint64_t key = random.below(40);
+    const std::string salt(key % 3, 's');
+    const std::vector<int32_t> tokens = tokens_of(key, 200);
+    const PrefixCache::Match match = cache.find(salt, tokens);
+    EXPECT_LE(match.hit_tokens, stored[key]);
+    SimulatedSequence sequence(f.layout, f.pool);
+    sequence.begin(match.hit_tokens, cache.use(match));
+    ASSERT_TRUE(sequence.holds(tokens)) << key;
+    num_hits += match.hit_tokens > 0 ? 1 : 0;
+    if (match.hit_tokens == 0) sequence.pass(tokens, 128);
+    if (match.hit_tokens == 0 &&
+        cache.store(salt, std::span(tokens).first(128), sequence, always) != nullptr) {
+      stored[key] = 128;
+    }
+    if (random.below(3) == 0) cache.evict_one();
+  }
+  EXPECT_GT(num_hits, 10);
+  EXPECT_LE(cache.num_blocks(), 16);
 }
 
 TEST(PrefixCache, PagesAreOwnedOnceAndReleased) {

@@ -4,6 +4,7 @@
 
 #include "longgen/base/random.h"
 #include "tests/unit/kv_cache/brute_force.h"
+#include "tests/unit/sanitized.h"
 #include "tests/unit/serve/simulated_server.h"
 
 namespace longgen {
@@ -21,6 +22,12 @@ std::vector<KvLayout> layouts() {
                    KvShape{6, 2, 16, PageType::kBfloat16});
   return all;
 }
+
+#ifdef LONGGEN_TEST_SANITIZED  // six times slower
+constexpr int kShare = 5;
+#else
+constexpr int kShare = 1;
+#endif
 
 class Schedule {
  public:
@@ -128,7 +135,7 @@ class Schedule {
 
 TEST(Schedules, HoldWhatWasPromised) {
   const std::vector<KvLayout> all = layouts();
-  constexpr uint64_t kSchedules = 1400;
+  constexpr uint64_t kSchedules = 1400 / kShare;
   for (uint64_t key = 0; key < kSchedules; ++key) {
     Schedule schedule(all[key % all.size()], key);
     schedule.run(20);
@@ -139,7 +146,7 @@ TEST(Schedules, HoldWhatWasPromised) {
 TEST(Schedules, ALongOneDriftsNowhere) {
   const std::vector<KvLayout> all = layouts();
   Schedule schedule(all[1], 12345);
-  schedule.run(1500);
+  schedule.run(1500 / kShare);
 }
 
 }  // namespace

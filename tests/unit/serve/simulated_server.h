@@ -7,10 +7,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "longgen/serve/schedule/scheduler.h"
@@ -37,7 +35,6 @@ class SimulatedServer {
       : layout_(layout),
         options_(options),
         cost_(cost),
-        demand_(layout),
         keeper_(layout, keeper_options, pool_, 7),
         scheduler_(options, cost, keeper_) {}
 
@@ -204,7 +201,6 @@ class SimulatedServer {
   const KvLayout& layout_;
   SchedulerOptions options_;
   CostModel cost_;
-  PageDemand demand_;
   SimulatedPool pool_;
   CacheKeeper keeper_;
   Scheduler scheduler_;
