@@ -1,0 +1,272 @@
+#include "longgen/serve/schedule/prefix_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "tests/unit/kv_cache/brute_force.h"
+#include "tests/unit/serve/simulated_cache.h"
+
+namespace longgen {
+namespace {
+
+bool always(const PrefixCache::Growth&) { return true; }
+
+/// A cache over a made-up pool, for three layers of which one is full.
+struct Fixture {
+  explicit Fixture(const std::string& sparse = "sink=1,window=3,stride=0")
+      : layout(plan_of(3, {1}, sparse), {3, 2, 16, PageType::kBfloat16}), cache(layout, pool, 1) {}
+
+  /// Computes tokens from a hit on, chunk by chunk, and stores a checkpoint at each boundary.
+  PrefixCache::Node* compute(const std::vector<int32_t>& tokens,
+                             const std::vector<int64_t>& boundaries, const std::string& salt = "") {
+    SimulatedSequence sequence(layout, pool);
+    PrefixCache::Node* last = nullptr;
+    for (const int64_t boundary : boundaries) {
+      sequence.pass(tokens, boundary - sequence.length());
+      last = cache.store(salt, std::span(tokens).first(boundary), sequence, always);
+      sequence.release_dead();
+    }
+    return last;
+  }
+  int64_t hit(const std::vector<int32_t>& tokens, const std::string& salt = "") const {
+    return cache.find(salt, tokens).hit_tokens;
+  }
+
+  KvLayout layout;
+  SimulatedPool pool;
+  PrefixCache cache;
+};
+
+std::vector<int32_t> joined(std::vector<int32_t> first, const std::vector<int32_t>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+TEST(PrefixCache, AHitHasExactlyTheLivePages) {
+  std::vector<std::string> patterns = sparse_patterns();
+  patterns.push_back("sink=0,window=40,stride=7");
+  for (const std::string& sparse : patterns) {
+    Fixture f(sparse);
+    const std::vector<int32_t> tokens = tokens_of(1, 1500);
+    f.compute(tokens, {640, 1344});
+    for (const int64_t boundary : {640, 1344}) {
+      const auto known = std::vector<int32_t>(tokens.begin(), tokens.begin() + boundary + 1);
+      const PrefixCache::Match match = f.cache.find("", known);
+      ASSERT_EQ(match.hit_tokens, boundary) << sparse;
+      const std::vector<PrefixCache::HeldPage> pages = f.cache.use(match);
+      EXPECT_EQ(static_cast<int64_t>(pages.size()), f.layout.pages_held(boundary)) << sparse;
+      SimulatedSequence sequence(f.layout, f.pool);
+      sequence.begin(boundary, pages);
+      EXPECT_TRUE(sequence.holds(tokens)) << sparse;
+      const int64_t held = sequence.num_pages();
+      sequence.release_dead();
+      EXPECT_EQ(sequence.num_pages(), held) << sparse;
+    }
+  }
+}
+
+TEST(PrefixCache, BeginsAtCheckpointsAlone) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 2000);
+  EXPECT_EQ(f.hit(tokens), 0);
+  f.compute(tokens, {640, 1280});
+  EXPECT_EQ(f.hit(tokens), 1280);
+  EXPECT_EQ(f.hit({tokens.begin(), tokens.begin() + 1281}), 1280);
+  EXPECT_EQ(f.hit({tokens.begin(), tokens.begin() + 1280}), 640);  // a token must be left
+  EXPECT_EQ(f.hit({tokens.begin(), tokens.begin() + 640}), 0);
+  const std::vector<int32_t> other =
+      joined({tokens.begin(), tokens.begin() + 1000}, tokens_of(2, 500));
+  const PrefixCache::Match match = f.cache.find("", other);
+  EXPECT_EQ(match.hit_tokens, 640);
+  EXPECT_EQ(match.matched_tokens, 960);  // blocks alike, without window pages at their end
+}
+
+TEST(PrefixCache, WithoutWindowsEveryBlockIsABoundary) {
+  Fixture f;
+  KvLayout full(LayerPlan::all_full(3), {3, 2, 16, PageType::kBfloat16});
+  PrefixCache cache(full, f.pool, 1);
+  SimulatedSequence sequence(full, f.pool);
+  const std::vector<int32_t> tokens = tokens_of(1, 1280);
+  sequence.pass(tokens, 1280);
+  ASSERT_NE(cache.store("", tokens, sequence, always), nullptr);
+  EXPECT_EQ(cache.find("", std::span(tokens).first(700)).hit_tokens, 640);
+  // What is used in the middle outlives the rest of its branch.
+  const PrefixCache::Match middle = cache.find("", std::span(tokens).first(700));
+  cache.use(middle);
+  EXPECT_TRUE(cache.evict_one());
+  EXPECT_EQ(cache.find("", tokens).hit_tokens, 640);
+  EXPECT_EQ(cache.num_pages(), full.pages_held(640));
+}
+
+TEST(PrefixCache, SaltsAndTokensMustBeEqual) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 1000);
+  f.compute(tokens, {640}, "a key");
+  EXPECT_EQ(f.hit(tokens, "a key"), 640);
+  EXPECT_EQ(f.hit(tokens, "another key"), 0);
+  EXPECT_EQ(f.hit(tokens, ""), 0);
+  for (const int64_t place : {0, 63, 64, 639}) {
+    std::vector<int32_t> changed = tokens;
+    changed[place] ^= 1;
+    EXPECT_EQ(f.hit(changed, "a key"), 0) << place;
+  }
+  // The same block elsewhere in a prompt is another one.
+  const std::vector<int32_t> moved = joined({tokens.begin() + 64, tokens.end()}, tokens);
+  EXPECT_EQ(f.cache.find("a key", moved).matched_tokens, 0);
+}
+
+// Hashes are foreseen by nobody, but if two blocks had the same one, only their tokens count.
+TEST(PrefixCache, BlocksWithOneHashAreToldApart) {
+  Fixture f;
+  PrefixCache cache(f.layout, f.pool, 1, /*hash_bits=*/4);
+  RandomStream random(1);
+  std::map<uint64_t, int64_t> stored;  // of each text, how much
+  int64_t num_hits = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    const uint64_t key = random.below(40);
+    const std::string salt(key % 3, 's');
+    const std::vector<int32_t> tokens = tokens_of(key, 200);
+    const PrefixCache::Match match = cache.find(salt, tokens);
+    EXPECT_LE(match.hit_tokens, stored[key]);
+    SimulatedSequence sequence(f.layout, f.pool);
+    sequence.begin(match.hit_tokens, cache.use(match));
+    ASSERT_TRUE(sequence.holds(tokens)) << key;
+    num_hits += match.hit_tokens > 0 ? 1 : 0;
+    if (match.hit_tokens == 0) sequence.pass(tokens, 128);
+    if (match.hit_tokens == 0 &&
+        cache.store(salt, std::span(tokens).first(128), sequence, always) != nullptr) {
+      stored[key] = 128;
+    }
+    if (random.below(3) == 0) cache.evict_one();
+  }
+  EXPECT_GT(num_hits, 10);
+  EXPECT_LE(cache.num_blocks(), 16);
+}
+
+TEST(PrefixCache, PagesAreOwnedOnceAndReleased) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 2000);
+  f.compute(tokens, {640});
+  const int64_t alone = f.layout.pages_held(640);
+  EXPECT_EQ(f.cache.num_pages(), alone);
+  EXPECT_EQ(f.pool.num_in_use(), alone);
+  // One block later: a lasting page in each of 2 tables of the full group, and one more window page
+  // in each of 4 sparse ones (window 3: two blocks are live, one of them is new).
+  f.compute(tokens, {640, 704});
+  EXPECT_EQ(f.cache.num_pages(), alone + 2 + 4 * 2);  // computed apart: no page is the same
+  while (f.cache.evict_one()) {
+  }
+  EXPECT_EQ(f.cache.num_pages(), 0);
+  EXPECT_EQ(f.cache.num_blocks(), 0);
+  EXPECT_EQ(f.pool.num_in_use(), 0);
+  // Computed in one go, neighbours share window pages.
+  f.compute(tokens, {1280, 1344});
+  EXPECT_EQ(f.cache.num_pages(), f.layout.pages_held(1280) + 2 + 4 * 1);
+}
+
+TEST(PrefixCache, GoesWithAllItsPages) {
+  SimulatedPool pool;
+  {
+    Fixture f;
+    PrefixCache cache(f.layout, pool, 1);
+    SimulatedSequence sequence(f.layout, pool);
+    const std::vector<int32_t> tokens = tokens_of(1, 1344);
+    for (const int64_t boundary : {1280, 1344}) {
+      sequence.pass(tokens, boundary - sequence.length());
+      ASSERT_NE(cache.store("", std::span(tokens).first(boundary), sequence, always), nullptr);
+    }
+  }
+  EXPECT_EQ(pool.num_in_use(), 0);
+}
+
+TEST(PrefixCache, EvictsWholeBranchesTheLeastRecentlyUsedFirst) {
+  Fixture f;
+  const std::vector<int32_t> common = tokens_of(1, 640);
+  const std::vector<int32_t> a = joined(common, tokens_of(2, 700)),
+                             b = joined(common, tokens_of(3, 700));
+  f.compute(a, {640, 1280});
+  f.compute(b, {1280});
+  f.cache.use(f.cache.find("", a));  // a is newer than b now; the checkpoint in common is oldest
+  EXPECT_TRUE(f.cache.evict_one());
+  EXPECT_EQ(f.hit(a), 1280);
+  EXPECT_EQ(f.hit(b), 1280);
+  EXPECT_EQ(f.hit(joined(common, {1, 2, 3})), 0);  // its window pages were all that went
+  EXPECT_TRUE(f.cache.evict_one());
+  EXPECT_EQ(f.hit(b), 0);
+  EXPECT_EQ(f.cache.find("", b).matched_tokens, 640);  // a's blocks
+  EXPECT_EQ(f.hit(a), 1280);
+  EXPECT_EQ(f.cache.num_pages(), f.layout.pages_held(1280));
+  EXPECT_TRUE(f.cache.evict_one());
+  EXPECT_FALSE(f.cache.evict_one());
+  EXPECT_EQ(f.cache.num_blocks(), 0);
+}
+
+TEST(PrefixCache, NeverEvictsWhatIsPinned) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 2000);
+  f.compute(tokens, {640, 1280, 1920});
+  PrefixCache::Node* const middle = f.cache.find("", std::span(tokens).first(1281)).node;
+  f.cache.pin(middle);
+  while (f.cache.evict_one()) {
+  }
+  EXPECT_EQ(f.hit(tokens), 1280);
+  EXPECT_EQ(f.cache.num_pages(), f.layout.pages_held(1280));
+  f.cache.unpin(middle);
+  EXPECT_TRUE(f.cache.evict_one());
+  EXPECT_EQ(f.cache.num_pages(), 0);
+}
+
+TEST(PrefixCache, AHitDoesNotRefreshCheckpointsAboveIt) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 2000), other = tokens_of(2, 700);
+  f.compute(tokens, {640, 1280});
+  f.compute(other, {640});
+  f.cache.use(f.cache.find("", tokens));  // at 1280
+  EXPECT_TRUE(f.cache.evict_one());       // the one at 640, which is older than the other's
+  EXPECT_EQ(f.hit(other), 640);
+  EXPECT_EQ(f.hit({tokens.begin(), tokens.begin() + 1000}), 0);
+  EXPECT_EQ(f.hit(tokens), 1280);
+}
+
+TEST(PrefixCache, AsksBeforeItGrows) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 1280);
+  f.compute(tokens, {640});
+  SimulatedSequence sequence(f.layout, f.pool);
+  sequence.begin(640, f.cache.use(f.cache.find("", tokens)));
+  sequence.pass(tokens, 640);
+  const int64_t before = f.cache.num_pages();
+  PrefixCache::Growth asked;
+  const auto refuse = [&](const PrefixCache::Growth& growth) {
+    asked = growth;
+    while (f.cache.evict_one()) {  // what the growth was counted on stays
+    }
+    return false;
+  };
+  EXPECT_EQ(f.cache.store("", tokens, sequence, refuse), nullptr);
+  EXPECT_EQ(asked.lasting, 2 * 10);  // a page a block in two tables
+  EXPECT_EQ(asked.window, 4 * 2);    // two blocks are live in each of four
+  EXPECT_LE(f.cache.num_pages(), before);
+  EXPECT_NE(f.cache.store("", tokens, sequence, always), nullptr);
+  sequence.clear();
+  EXPECT_EQ(f.pool.num_in_use(), f.cache.num_pages());
+  // What is known is not counted again.
+  SimulatedSequence again(f.layout, f.pool);
+  again.begin(640, f.cache.use(f.cache.find("", std::span(tokens).first(641))));
+}
+
+TEST(PrefixCache, StoresNothingWhereAPageIsMissing) {
+  Fixture f;
+  const std::vector<int32_t> tokens = tokens_of(1, 1280);
+  SimulatedSequence sequence(f.layout, f.pool);
+  sequence.pass(tokens, 1280);
+  sequence.release_dead();
+  EXPECT_EQ(f.cache.store("", std::span(tokens).first(640), sequence, always), nullptr);
+  EXPECT_EQ(f.cache.num_blocks(), 0);
+  EXPECT_NE(f.cache.store("", tokens, sequence, always), nullptr);
+}
+
+}  // namespace
+}  // namespace longgen
