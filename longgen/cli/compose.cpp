@@ -11,6 +11,7 @@
 #include "longgen/base/nearest_name.h"
 #include "longgen/base/units.h"
 #include "longgen/cli/commands.h"
+#include "longgen/cli/document_options.h"
 #include "longgen/cli/document_token_options.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
@@ -192,11 +193,8 @@ void add_compose(CommandSet& commands) {
                     "(default: all alike). " +
                         kinds);
   add_seed_option(app, command->options.plan.seed, "of the documents");
-  app->add_option("--text-field", command->options.text_field,
-                  "field of a JSON line that holds the document (default text)")
-      ->option_text("NAME");
-  app->add_flag("--skip-bad", command->options.skip_bad,
-                "count and leave out bad lines instead of stopping at the first");
+  add_text_field_option(app, command->options.text_field);
+  add_skip_bad_flag(app, command->options.skip_bad);
   add_document_token_options(app, command->document_tokens);
   add_threads_option(app, command->threads);
   app->add_flag("--force", command->options.replace,

@@ -8,13 +8,12 @@
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
 #include "longgen/base/units.h"
+#include "longgen/cli/document_options.h"
 #include "longgen/cli/eval.h"
 #include "longgen/cli/html_report.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
-#include "longgen/data/dataset_format.h"
-#include "longgen/data/documents.h"
 #include "longgen/eval/contexts.h"
 #include "longgen/eval/perplexity.h"
 #include "longgen/eval/perplexity_page.h"
@@ -26,8 +25,7 @@ namespace longgen {
 namespace {
 
 struct PerplexityCommand : EvalCommand {
-  std::vector<std::string> texts;
-  std::string data, split = "held_out", text_field = "text";
+  DocumentSource source;
   int64_t length = 0, documents = 0, bucket = 0, first_bucket = 1024, targets = 256;
   std::vector<int64_t> contexts;
 };
@@ -47,16 +45,17 @@ std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& comman
     }
     return command.documents == 0 || static_cast<int64_t>(documents.size()) < command.documents;
   };
-  if (!command.data.empty()) {
-    const TokenDataset dataset = open_documents(command.data, command.split, tokenizer.hash());
+  const DocumentSource& source = command.source;
+  if (!source.data.empty()) {
+    const TokenDataset dataset = open_documents(source.data, source.split, tokenizer.hash());
     for (int64_t d = 0; d < dataset.num_documents(); ++d) {
       if (!add(dataset.tokens(d))) break;
     }
   } else {
-    const std::vector<fs::path> inputs(command.texts.begin(), command.texts.end());
-    for_each_document(inputs, command.text_field, [&](std::string_view text) {
-      return add(tokenizer.encode(text, {.add_special_tokens = true, .parse_special = false}));
-    });
+    for_each_document(
+        {source.texts.begin(), source.texts.end()}, source.text_field, [&](std::string_view text) {
+          return add(tokenizer.encode(text, {.add_special_tokens = true, .parse_special = false}));
+        });
   }
   LG_CHECK(!documents.empty(), "no document has ", format_count(command.length),
            " tokens (--length); the longest of ", num_short, " has ", format_count(longest), ".");
@@ -75,8 +74,8 @@ OrderedJson settings_json(const PerplexityCommand& command) {
   }
   OrderedJson settings = {{"directories", directories},
                           {"length", command.length},
-                          {"data", command.data},
-                          {"texts", command.texts},
+                          {"data", command.source.data},
+                          {"texts", command.source.texts},
                           {"dtype", command.model_options.compute_dtype()}};
   if (!command.contexts.empty()) settings["targets"] = command.targets;
   return settings;
@@ -168,15 +167,15 @@ void write_reports(const PerplexityCommand& command, const std::vector<ModelPerp
   }
   if (command.html.empty()) return;
   ReportPage page = perplexity_page(models);
-  std::string sources = command.data;
-  for (const std::string& text : command.texts) sources += (sources.empty() ? "" : "\n") + text;
+  std::string sources = command.source.data;
+  for (const std::string& text : command.source.texts)
+    sources += (sources.empty() ? "" : "\n") + text;
   page.facts = {{"documents", sources}, {"tokens of each", format_count(command.length)}};
   write_page(command, std::move(page), problem);
 }
 
 int eval_perplexity(const PerplexityCommand& command) {
-  LG_CHECK(command.texts.empty() != command.data.empty(),
-           "give the documents by either --text FILE or --data DATASET.");
+  expect_documents(command.source);
   if (!command.contexts.empty()) context_options(command).check();
   bucket_edges(command);  // refuses what does not fit before anything is loaded
   check_paths(command);
@@ -210,15 +209,7 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
       commands.add_part(eval, "perplexity", "perplexity by position in a document");
   add_eval_options(app, *command);
   add_html_option(app, command->html);
-  app->add_option("--text", command->texts, "documents: files or folders as for prepare")
-      ->allow_extra_args(false)
-      ->option_text("FILE");
-  app->add_option("--text-field", command->text_field, "field of a JSON line (default text)")
-      ->option_text("NAME");
-  app->add_option("--data", command->data, "documents: a dataset that prepare wrote")
-      ->option_text("DIR");
-  add_choice_option(app, "--split", command->split, {kHeldOutSplit, kTrainSplit},
-                    "which part of the dataset (default held_out)");
+  add_document_source_options(app, command->source);
   add_count_option(app, "--length", command->length, 2,
                    "tokens of each document; shorter documents are left out")
       ->required();

@@ -1,5 +1,4 @@
 // longgen measure: which layers need to see everything.
-#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -8,20 +7,15 @@
 #include "longgen/base/folder_lock.h"
 #include "longgen/base/log.h"
 #include "longgen/base/progress.h"
-#include "longgen/base/random.h"
-#include "longgen/base/units.h"
-#include "longgen/checkpoint/directory_hash.h"
 #include "longgen/cli/commands.h"
+#include "longgen/cli/document_options.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"
-#include "longgen/data/dataset_format.h"
 #include "longgen/measure/measured_variants.h"
+#include "longgen/measure/measurement.h"
 #include "longgen/measure/report.h"
-#include "longgen/measure/texts.h"
-#include "longgen/model/convert.h"
-#include "longgen/model/measured_plan.h"
 #include "longgen/model/model_path.h"
 #include "longgen/report/model_names.h"
 #include "longgen/report/report_files.h"
@@ -30,138 +24,64 @@ namespace longgen {
 namespace {
 
 struct MeasureCommand {
-  std::string model, data, split = "held_out", text_field = "text", sparse = "sink", within, out;
-  std::vector<std::string> texts;
+  std::string model, sparse = "sink", out;
+  std::optional<double> within;
+  MeasurementOptions options;
   ModelOptions model_options;
-  int64_t length = 0, sequences = 0, questions = 0, full = 0;
-  uint64_t seed = 0;
-  bool heads = false, restart = false, json = false, quiet = false;
+  int64_t full = 0;
+  bool restart = false, json = false, quiet = false;
 };
 
-/// Reads "1%" or "0.5" as a share.
-double parse_percent(std::string_view text) {
-  const std::string_view number = text.ends_with('%') ? text.substr(0, text.size() - 1) : text;
-  double value = 0;
-  const char* const end = number.data() + number.size();
-  const auto [rest, error] = std::from_chars(number.data(), end, value);
-  LG_CHECK(error == std::errc() && rest == end && value > 0 && value <= 100,
-           "--within: expected a percentage above 0 and at most 100, such as 1%, found \"", text,
-           "\".");
-  return value / 100;
-}
-
-/// Gives what variants make sparse: the layers that are full in the reference, or their KV heads.
-VariantUnits units_of(const MeasureCommand& command, const ModelConfig& config) {
-  VariantUnits units = {.candidates = {},
-                        .sparse = Pattern::parse_sparse(command.sparse),
-                        .per_layer = command.heads ? config.num_kv_heads : 1};
-  for (const int64_t layer : config.layers.full_layers()) {
-    for (int64_t i = 0; i < units.per_layer; ++i) {
-      units.candidates.push_back(layer * units.per_layer + i);
-    }
-  }
-  return units;
-}
-
 ChoiceOptions choice_options(const MeasureCommand& command, const VariantUnits& units) {
-  if (!command.within.empty()) return {.num_full = 0, .within = parse_percent(command.within)};
-  const auto most = static_cast<int64_t>(units.candidates.size());
-  const int64_t num_layers = most / units.per_layer;
-  // A fifth of the layers kept what far context gives in the models that were measured.
-  const int64_t fifth = std::max<int64_t>(1, (2 * num_layers + 5) / 10) * units.per_layer;
+  if (command.within) return {.num_full = 0, .within = command.within};
+  const int64_t fifth = default_num_full(units.size() / units.per_layer) * units.per_layer;
   const int64_t num_full = command.full > 0 ? command.full : fifth;
-  LG_CHECK(num_full <= most, "--full: expected at most ", most, ", the ",
-           command.heads ? "KV heads" : "layers", " that the model can make sparse, found ",
+  LG_CHECK(num_full <= units.size(), "--full: expected at most ", units.size(), ", the ",
+           units.by_head() ? "KV heads" : "layers", " that the model can make sparse, found ",
            num_full, ".");
   return {.num_full = num_full, .within = {}};
 }
 
-/// Gives the model that variants are held against: every layer full but for windows of its own.
-ModelConfig reference_config(const MeasureCommand& command) {
-  const ModelConfig config = load_model_config(command.model);
+ModelConfig load_reference_config(const std::string& model) {
+  const ModelConfig config = load_model_config(model);
   if (config.is_hybrid()) {
-    log_info(command.model +
+    log_info(model +
              " is a hybrid; it is measured as the model with its weights and every layer full");
   }
-  return make_hybrid(
-      config,
-      {.layers = "all", .sparse = "full", .context = 0, .rope = {.kind = RopeChange::Kind::kKeep}});
+  return with_every_layer_full(config);
 }
 
-std::vector<MeasureSample> make_samples(const MeasureCommand& command, const ModelConfig& config) {
-  const Tokenizer tokenizer = open_tokenizer(command.model);
-  const TextSource source = {.texts = {command.texts.begin(), command.texts.end()},
-                             .text_field = command.text_field,
-                             .data = command.data,
-                             .split = command.split};
-  const auto stretches =
-      read_stretches(source, tokenizer, command.model, command.length, command.sequences);
-  if (static_cast<int64_t>(stretches.size()) < command.sequences) {
-    log_info(detail::concat("the text has ", stretches.size(), " of ", command.sequences,
-                            " sequences of ", format_count(command.length), " tokens"));
-  }
-  std::vector<MeasureSample> samples;
-  for (const std::vector<int32_t>& stretch : stretches) {
-    const auto number = static_cast<uint64_t>(samples.size());
-    samples.push_back(make_measure_sample(
-        stretch, tokenizer,
-        {.sparse = Pattern::parse_sparse(command.sparse).for_heads(config.num_kv_heads),
-         .num_kv_heads = config.num_kv_heads,
-         .questions = command.questions,
-         .seed = mix_pair(command.seed, number)}));
-  }
-  return samples;
-}
-
-/// Says what decides the values; a journal of others is refused. The order is that in which
-/// differences are looked for.
-OrderedJson settings_json(const MeasureCommand& command,
-                          const std::vector<MeasureSample>& samples) {
-  std::string ids;
-  int64_t questions = 0;
-  for (const MeasureSample& sample : samples) {
-    ids.append(reinterpret_cast<const char*>(sample.ids.data()),
-               sample.ids.size() * sizeof(int32_t));
-    questions += static_cast<int64_t>(sample.answers.size());
-  }
-  return {{"model_hash", hash_directory(command.model)},
-          {"length", command.length},
-          {"sequences", samples.size()},
-          {"questions", questions},
-          {"sparse", Pattern::parse_sparse(command.sparse).to_string()},
-          {"unit", command.heads ? "KV head" : "layer"},
-          {"seed", command.seed},
-          {"tokens_hash", hash_hex(ids)},
-          {"dtype", command.model_options.compute_dtype()},
-          {"device", gpu_index(command.model_options.device) ? "cuda" : "cpu"},
-          {"version", LONGGEN_VERSION}};
+/// Says all that decides the values, with how they are computed.
+OrderedJson all_settings(const MeasureCommand& command, const std::vector<MeasureSample>& samples) {
+  OrderedJson settings = settings_json(command.options, samples);
+  settings["dtype"] = command.model_options.compute_dtype();
+  settings["device"] = gpu_index(command.model_options.device) ? "cuda" : "cpu";
+  settings["version"] = LONGGEN_VERSION;
+  return settings;
 }
 
 /// Runs the measurement, with its bar.
 LayerChoice measure_and_choose(const MeasureCommand& command, const ModelConfig& config,
+                               const VariantUnits& units, const ChoiceOptions& options,
                                std::vector<MeasureSample> samples, MeasureJournal& journal) {
-  const VariantUnits units = units_of(command, config);
-  const ChoiceOptions options = choice_options(command, units);
   const auto total = static_cast<int64_t>(samples.size()) *
-                     num_variants_to_measure(static_cast<int64_t>(units.candidates.size()),
-                                             options.within ? 1 : options.num_full);
+                     num_variants_to_measure(units.size(), options.within ? 1 : options.num_full);
   std::optional<Progress> progress;
   if (!command.quiet) {
     progress.emplace("measure", total, "variants",
                      ProgressOptions{.already_done = std::min(total, journal.num_variants())});
   }
+  const auto load = [&] {
+    const Decoder decoder = load_decoder(command.model, command.model_options);
+    return Decoder(config, decoder.weights());
+  };
+  const auto on_progress = [&](int64_t done) {
+    if (progress) progress->update(std::min(done, total));
+  };
   MeasuredVariants variants({.units = units,
                              .samples = std::move(samples),
-                             .load =
-                                 [&] {
-                                   const Decoder decoder =
-                                       load_decoder(command.model, command.model_options);
-                                   return Decoder(config, decoder.weights());
-                                 },
-                             .on_progress =
-                                 [&](int64_t done) {
-                                   if (progress) progress->update(std::min(done, total));
-                                 },
+                             .load = load,
+                             .on_progress = on_progress,
                              .stop = &interrupted()},
                             journal);
   LayerChoice choice = choose_layers(variants, units.candidates, options);
@@ -169,92 +89,66 @@ LayerChoice measure_and_choose(const MeasureCommand& command, const ModelConfig&
   return choice;
 }
 
-void warn_of_choice(const MeasureCommand& command, const LayerChoice& choice) {
-  const LossShares shares = choice.shares();
-  if (!shares.answers_count()) {
-    log_warning(detail::concat(
-        "the questions do not count: with every layer full the model gives their answers hardly "
-        "more probability than with every layer sparse (",
-        shares.answers_gap(), " nats a token). The choice follows far text alone."));
-  }
-  if (command.within.empty()) return;
-  const double bound = parse_percent(command.within);
-  const VariantValues& chosen = choice.order.at(static_cast<size_t>(choice.num_full) - 1).values;
-  if (perplexity_over(chosen, choice.full) > bound) {
-    log_warning("no hybrid is within --within " + command.within +
-                ": the plan has the most layers that were tried together.");
-  }
-}
+fs::path plan_file(const MeasureCommand& command) { return fs::path(command.out) / "plan.json"; }
 
-/// Adds to the settings where the text came from, which decides nothing by itself.
-OrderedJson record_of(const MeasureCommand& command, OrderedJson settings) {
-  settings["texts"] = command.texts;
-  if (!command.data.empty()) {
-    settings["data"] = command.data;
-    settings["split"] = command.split;
-  }
-  return settings;
-}
-
-std::string next_command(const MeasureCommand& command) {
-  const std::string plan = (fs::path(command.out) / "plan.json").string();
+std::string next_command(const MeasureCommand& command, const MeasureReport& report) {
   return "longgen convert " + shell_quote(command.model) + " OUT --layers " +
-         shell_quote("measured:" + plan) + " --sparse " +
-         shell_quote(Pattern::parse_sparse(command.sparse).to_string());
+         shell_quote("measured:" + plan_file(command).string()) + " --sparse " +
+         shell_quote(report.sparse);
 }
 
-void write_plan(const MeasureCommand& command, const ModelConfig& config,
-                const MeasureReport& report) {
-  const MeasuredPlan plan = {.sizes = plan_sizes(config),
-                             .model_name = model_names({command.model}).front(),
-                             .model_hash = report.settings.at("model_hash"),
-                             .full_layers = report.choice.full_layers(),
-                             .sparse = report.sparse,
-                             .order = order_json(report),
-                             .measured_on = report.settings};
-  write_file(fs::path(command.out) / "plan.json", dump_measured_plan(plan));
-}
-
-int measure(MeasureCommand& command) {
-  LG_CHECK(command.texts.empty() != command.data.empty(),
-           "give the text by either --text FILE or --data DATASET.");
-  LG_CHECK(command.full == 0 || command.within.empty(),
-           "--full says how many layers stay full, --within what they may lose: give one of them.");
-  expect_model_directory(command.model);
-  try_report_folder(command.out);
-  const FolderLock lock(command.out);
-  LG_CHECK(!lock.held_by_another(), command.out,
-           ": another longgen measure is writing there. Wait for it, or give another --out.");
-  const ModelConfig config = reference_config(command);
-  choice_options(command, units_of(command, config));  // errors before anything is read
-  if (command.length == 0) command.length = config.context;
-  if (command.sequences == 0) command.sequences = gpu_index(command.model_options.device) ? 8 : 2;
-  catch_interrupts();
-  std::vector<MeasureSample> samples = make_samples(command, config);
-  const OrderedJson settings = settings_json(command, samples);
-  MeasureJournal journal(fs::path(command.out) / "journal.jsonl", settings, command.restart);
-  const Pattern sparse = Pattern::parse_sparse(command.sparse).for_heads(config.num_kv_heads);
-  MeasureReport report;
-  report.choice = measure_and_choose(command, config, std::move(samples), journal);
-  report.num_layers = config.num_layers;
-  report.per_layer = units_of(command, config).per_layer;
-  report.edges = far_text_edges(first_far_position(sparse, config.num_kv_heads, command.length),
-                                command.length);
-  report.sparse = Pattern::parse_sparse(command.sparse).to_string();
-  report.settings = record_of(command, settings);
-  warn_of_choice(command, report.choice);
-  if (!command.heads) write_plan(command, config, report);
-  write_measurement(report, command.out);
+void print_report(const MeasureCommand& command, const MeasureReport& report) {
+  const std::string next = report.by_head() ? "" : next_command(command, report);
   Output output;
   if (command.json) {
     OrderedJson json = to_json(report);
-    if (!command.heads) json["next"] = next_command(command);
+    if (!next.empty()) json["next"] = next;
     output.write(dump_json(json) + "\n");
   } else {
-    output.write(to_text(report));
-    if (!command.heads) output.write("next: " + next_command(command) + "\n");
+    output.write(to_text(report) + (next.empty() ? "" : "next: " + next + "\n"));
   }
   output.flush();
+}
+
+/// Checks what was given before anything is read, and fills in what was left to the program.
+void complete(MeasureCommand& command) {
+  MeasurementOptions& options = command.options;
+  expect_documents(options.source);
+  LG_CHECK(command.full == 0 || !command.within,
+           "--full says how many layers stay full, --within what they may lose: give one of them.");
+  options.sparse = Pattern::parse_sparse(command.sparse);
+  options.model = command.model;
+  expect_model_directory(command.model);
+  try_report_folder(command.out);
+  if (options.sequences == 0) options.sequences = gpu_index(command.model_options.device) ? 8 : 2;
+}
+
+int measure(MeasureCommand& command) {
+  complete(command);
+  const FolderLock lock(command.out);
+  LG_CHECK(!lock.held_by_another(), command.out,
+           ": another longgen measure is writing there. Wait for it, or give another --out.");
+  MeasurementOptions& options = command.options;
+  const ModelConfig config = load_reference_config(command.model);
+  const VariantUnits units = units_of(config, options.sparse, options.by_head);
+  const ChoiceOptions choice = choice_options(command, units);
+  if (options.length == 0) options.length = config.context;
+  catch_interrupts();
+  std::vector<MeasureSample> samples =
+      read_samples(options, config.num_kv_heads, open_tokenizer(command.model));
+  const OrderedJson settings = all_settings(command, samples);
+  MeasureJournal journal =
+      open_journal(command.out, options, config.num_kv_heads, settings, command.restart);
+  const MeasureReport report =
+      make_report(measure_and_choose(command, config, units, choice, std::move(samples), journal),
+                  config, units, with_source(settings, options.source));
+  for (const std::string& warning : warnings(report.choice, choice)) log_warning(warning);
+  print_report(command, report);
+  if (!options.by_head) {
+    const std::string name = model_names({command.model}).front();
+    write_file(plan_file(command), dump_measured_plan(measured_plan(report, config, name)));
+  }
+  write_measurement(report, command.out);
   return 0;
 }
 
@@ -262,38 +156,30 @@ int measure(MeasureCommand& command) {
 
 void add_measure(CommandSet& commands) {
   auto command = std::make_shared<MeasureCommand>();
+  MeasurementOptions& options = command->options;
   CLI::App* const app =
       commands.add(CommandGroup::models, "measure", "find the layers that need to see everything");
   app->add_option("MODEL", command->model, "model directory")->required();
   app->add_option("--out", command->out, "folder for the plan, its report and the journal")
       ->option_text("DIR")
       ->required();
-  app->add_option("--text", command->texts, "text to measure on: files or folders as for prepare")
-      ->allow_extra_args(false)
-      ->option_text("FILE");
-  app->add_option("--text-field", command->text_field, "field of a JSON line (default text)")
-      ->option_text("NAME");
-  app->add_option("--data", command->data, "text to measure on: a dataset that prepare wrote")
-      ->option_text("DIR");
-  add_choice_option(app, "--split", command->split, {kHeldOutSplit, kTrainSplit},
-                    "which part of the dataset (default held_out)");
+  add_document_source_options(app, options.source);
   add_count_option(app, "--full", command->full, 1,
                    "how many layers stay full (default: a fifth of them)");
-  app->add_option("--within", command->within,
-                  "as few full layers as keep far text's perplexity within this percentage of the "
-                  "full model's")
-      ->option_text("P%");
+  add_percent_option(app, "--within", command->within,
+                     "as few full layers as keep far text's perplexity within this percentage of "
+                     "the full model's");
   app->add_option("--sparse", command->sparse,
                   "what the other layers see, as in convert (default sink)")
       ->option_text("PATTERN");
-  add_count_option(app, "--length", command->length, 2,
+  add_count_option(app, "--length", options.length, 2,
                    "tokens of a sequence (default: the model's context)");
-  add_count_option(app, "--sequences", command->sequences, 1,
+  add_count_option(app, "--sequences", options.sequences, 1,
                    "sequences to measure on (default 2, on a GPU 8)");
-  add_count_option(app, "--questions", command->questions, 1,
+  add_count_option(app, "--questions", options.questions, 1,
                    "questions in each sequence (default 16, fewer where it is short)");
-  add_seed_option(app, command->seed, "the facts that are asked for");
-  app->add_flag("--heads", command->heads,
+  add_seed_option(app, options.seed, "the facts that are asked for");
+  app->add_flag("--heads", options.by_head,
                 "measure KV heads instead of layers: a report, no plan; --full counts heads");
   app->add_flag("--restart", command->restart, "measure anew what DIR holds already");
   add_model_options(app, command->model_options);

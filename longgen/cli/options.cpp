@@ -98,6 +98,23 @@ CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_
   return command->add_option_function<std::string>(name, read, description)->option_text("N");
 }
 
+CLI::Option* add_percent_option(CLI::App* command, const std::string& name,
+                                std::optional<double>& share, const std::string& description) {
+  const auto read = [name, &share](const std::string& text) {
+    const auto length = static_cast<int64_t>(text.size()) - (text.ends_with('%') ? 1 : 0);
+    const char* const end = text.data() + length;
+    double percent = 0;
+    const auto [rest, error] = std::from_chars(text.data(), end, percent);
+    if (error != std::errc() || rest != end || !(percent > 0 && percent <= 100)) {
+      throw CLI::ValidationError(
+          name + ": expected a percentage above 0 and at most 100, such as 1%, found \"" + text +
+          "\"");
+    }
+    share = percent / 100;
+  };
+  return command->add_option_function<std::string>(name, read, description)->option_text("P%");
+}
+
 void add_seed_option(CLI::App* command, uint64_t& seed, const std::string& description) {
   const auto read = [&seed](const std::string& text) {  // CLI11 reads -1 as the largest number
     const char* const end = text.data() + text.size();

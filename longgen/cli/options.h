@@ -42,6 +42,11 @@ void add_number_format_option(CLI::App* command, std::string& dtype,
 CLI::Option* add_count_option(CLI::App* command, const std::string& name, int64_t& value,
                               int64_t low, const std::string& description);
 
+/// Adds an option whose value is a percentage above 0 and at most 100, such as 1% or 0.5. It
+/// becomes a share: 0.01.
+CLI::Option* add_percent_option(CLI::App* command, const std::string& name,
+                                std::optional<double>& share, const std::string& description);
+
 /// Adds --chunk, the prefill chunk size: how many tokens of a prompt pass the layers at once.
 void add_prefill_chunk_option(CLI::App* command, int64_t& chunk);
 

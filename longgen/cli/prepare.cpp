@@ -11,6 +11,7 @@
 #include "longgen/base/units.h"
 #include "longgen/chat/chat_request.h"
 #include "longgen/cli/commands.h"
+#include "longgen/cli/document_options.h"
 #include "longgen/cli/document_token_options.h"
 #include "longgen/cli/generation.h"
 #include "longgen/cli/interrupt.h"
@@ -147,9 +148,7 @@ int prepare(PrepareCommand& command) {
 
 void add_document_options(CLI::App* app, PrepareCommand& command) {
   add_document_token_options(app, command.document_tokens);
-  app->add_option("--text-field", command.options.text_field,
-                  "field of a JSON line that holds the document (default text)")
-      ->option_text("NAME");
+  add_text_field_option(app, command.options.text_field);
   app->add_option("--chat-template", command.chat_template,
                   "chat template of conversations (field messages): a file, or another model's "
                   "directory (default: the model's own)")
@@ -157,8 +156,7 @@ void add_document_options(CLI::App* app, PrepareCommand& command) {
   add_template_args_option(app, command.template_args);
   app->add_flag("--text-only", command.options.text_only,
                 "of a JSON line the text alone counts: answers and messages mean nothing");
-  app->add_flag("--skip-bad", command.options.skip_bad,
-                "count and leave out bad lines instead of stopping at the first");
+  add_skip_bad_flag(app, command.options.skip_bad);
 }
 
 }  // namespace

@@ -7,9 +7,19 @@
 #include <vector>
 
 #include "longgen/base/files.h"
+#include "longgen/data/dataset_format.h"
 #include "longgen/data/token_dataset.h"
 
 namespace longgen {
+
+/// Where documents come from: files and folders as for `longgen prepare`, or a dataset that it
+/// wrote. Paths are as the user gave them.
+struct DocumentSource {
+  std::vector<std::string> texts;
+  std::string text_field = "text";  ///< of JSON lines
+  std::string data;                 ///< the dataset; empty where there are texts
+  std::string split = kHeldOutSplit;
+};
 
 /// Calls `visit` with the text of every document of the files and folders (see expand_inputs()), in
 /// order, until it returns false. Empty documents are left out. Throws Error naming file and line

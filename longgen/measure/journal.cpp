@@ -33,7 +33,8 @@ void expect_settings(const Json& found, const OrderedJson& wanted, const std::st
 
 }  // namespace
 
-MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, bool restart)
+MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, size_t num_ranges,
+                               bool restart)
     : path_(std::move(file)) {
   std::string text;
   if (!restart && fs::exists(path_)) text = read_file(path_);
@@ -41,7 +42,7 @@ MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, bool 
   if (text.empty()) {
     text = first_line(settings);
   } else {
-    read(text, settings);
+    read(text, settings, num_ranges);
   }
   write_file(path_, text);
   file_ = std::make_unique<AppendFile>(path_, AppendFile::Start::append);
@@ -49,7 +50,7 @@ MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, bool 
 
 MeasureJournal::~MeasureJournal() = default;
 
-void MeasureJournal::read(const std::string& text, const OrderedJson& settings) {
+void MeasureJournal::read(const std::string& text, const OrderedJson& settings, size_t num_ranges) {
   int64_t line_number = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t end = text.find('\n', at);
@@ -69,7 +70,10 @@ void MeasureJournal::read(const std::string& text, const OrderedJson& settings) 
     LayerSet full = line.integers("full", 0, config_limits::kMaxLayers);
     LG_CHECK(std::adjacent_find(full.begin(), full.end(), std::greater_equal<>()) == full.end(),
              line.where("full"), ": expected layers, ascending, each once.");
-    known_[{sample, std::move(full)}] = values_from_json(line.object("values"));
+    VariantValues values = values_from_json(line.object("values"));
+    LG_CHECK(values.ranges.size() == num_ranges, source, ": field values.far_text: expected ",
+             num_ranges, " ranges of positions, found ", values.ranges.size(), ".");
+    known_[{sample, std::move(full)}] = std::move(values);
   }
 }
 

@@ -26,8 +26,8 @@ class MeasureJournal {
  public:
   /// Opens the journal, or begins it where there is none, or with `restart`. Throws Error where it
   /// belongs to a measurement with other settings, naming the first that differs, and on a line
-  /// that is no line of a journal.
-  MeasureJournal(fs::path file, const OrderedJson& settings, bool restart);
+  /// that is no line of a journal, whose values have `num_ranges` ranges of positions.
+  MeasureJournal(fs::path file, const OrderedJson& settings, size_t num_ranges, bool restart);
   ~MeasureJournal();
 
   /// Returns what is known of a variant and a sample; null where it is not.
@@ -38,7 +38,7 @@ class MeasureJournal {
   const fs::path& path() const { return path_; }
 
  private:
-  void read(const std::string& text, const OrderedJson& settings);
+  void read(const std::string& text, const OrderedJson& settings, size_t num_ranges);
 
   fs::path path_;
   std::map<std::pair<int64_t, LayerSet>, VariantValues> known_;

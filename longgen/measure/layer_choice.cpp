@@ -85,6 +85,10 @@ std::vector<LayerEffect> LayerChoice::sorted_effects() const {
   return sorted;
 }
 
+int64_t default_num_full(int64_t num_layers) {
+  return std::max<int64_t>(1, (2 * num_layers + 5) / 10);
+}
+
 int64_t num_tried_together(int64_t num_candidates, int64_t num_full) {
   const int64_t two_fifths = (2 * num_candidates + 4) / 5, and_half = (3 * num_full + 1) / 2;
   const int64_t most = std::max(num_full, kMostTogether);

@@ -75,6 +75,10 @@ struct ChoiceOptions {
   std::optional<double> within;
 };
 
+/// Gives a fifth, at least 1: that many layers kept what far context gives in the models that were
+/// measured.
+int64_t default_num_full(int64_t num_layers);
+
 /// Gives how many layers choose_layers() tries together if it need not add more for `within`.
 int64_t num_tried_together(int64_t num_candidates, int64_t num_full);
 /// Gives how many variants it then measures.

@@ -7,19 +7,11 @@
 #include <functional>
 #include <vector>
 
-#include "longgen/measure/journal.h"
+#include "longgen/measure/variant_units.h"
 #include "longgen/model/attention_context.h"
 #include "longgen/model/decoder.h"
 
 namespace longgen {
-
-/// What variants make sparse: whole layers, or KV heads with the query heads that read them. Units
-/// are numbered through all layers: unit u is of layer u / units_per_layer.
-struct VariantUnits {
-  LayerSet candidates;  ///< units, ascending; layers of which none is named see what the model's do
-  Pattern sparse;
-  int64_t per_layer = 1;  ///< 1, or the model's number of KV heads
-};
 
 /// One sequence whose units see what they are told to, whatever the decoder's plan.
 class VariantContext : public AttentionContext {

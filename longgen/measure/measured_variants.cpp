@@ -29,12 +29,9 @@ struct MeasuredVariants::Machine {
         head(decoder),
         walk(decoder, options.units, static_cast<int64_t>(options.samples.front().ids.size())) {
     const auto length = static_cast<int64_t>(options.samples.front().ids.size());
-    const int64_t num_kv_heads = decoder.config().num_kv_heads;
-    const Pattern sparse = options.units.sparse.for_heads(num_kv_heads);
-    for (const MeasureSample& sample : options.samples) {
-      scorers.emplace_back(
-          head, sample, far_text_edges(first_far_position(sparse, num_kv_heads, length), length));
-    }
+    const std::vector<int64_t> edges =
+        far_text_edges(options.units.sparse, decoder.config().num_kv_heads, length);
+    for (const MeasureSample& sample : options.samples) scorers.emplace_back(head, sample, edges);
   }
 
   Decoder decoder;

@@ -8,6 +8,7 @@
 #include "longgen/base/random.h"
 #include "longgen/base/units.h"
 #include "longgen/measure/recall_questions.h"
+#include "longgen/measure/variant_values.h"
 
 namespace longgen {
 namespace {
@@ -154,6 +155,11 @@ int64_t first_far_position(const Pattern& pattern, int64_t num_kv_heads, int64_t
     }
   }
   return length;
+}
+
+std::vector<int64_t> far_text_edges(const Pattern& sparse, int64_t num_kv_heads, int64_t length) {
+  const Pattern pattern = sparse.for_heads(num_kv_heads);
+  return far_text_edges(first_far_position(pattern, num_kv_heads, length), length);
 }
 
 MeasureSample make_measure_sample(const std::vector<int32_t>& text, const Tokenizer& tokenizer,

@@ -37,6 +37,9 @@ inline constexpr int64_t kDefaultQuestions = 16, kFewestQuestions = 4;
 /// where there is none below it.
 int64_t first_far_position(const Pattern& pattern, int64_t num_kv_heads, int64_t length);
 
+/// Gives the edges of ranges of far text (variant_values.h) where layers see `sparse`.
+std::vector<int64_t> far_text_edges(const Pattern& sparse, int64_t num_kv_heads, int64_t length);
+
 /// Makes a sample of as many tokens as `text` has, which is cut at its end. Facts stand at spread
 /// depths behind the ends of sentences, in a part of the text that no sparse layer sees from the
 /// questions through sink or window; their order is another one than that of the questions. The

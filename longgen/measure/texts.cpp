@@ -5,7 +5,6 @@
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/data/document_tokens.h"
-#include "longgen/data/documents.h"
 
 namespace longgen {
 
@@ -48,14 +47,16 @@ std::vector<std::vector<int32_t>> StretchCollector::stretches() const {
 
 namespace {
 
-void read_texts(const TextSource& source, const Tokenizer& tokenizer, StretchCollector& collector) {
-  for_each_document(source.texts, source.text_field, [&](std::string_view text) {
-    return collector.add(
-        tokenizer.encode(text, {.add_special_tokens = false, .parse_special = false}));
-  });
+void read_texts(const DocumentSource& source, const Tokenizer& tokenizer,
+                StretchCollector& collector) {
+  for_each_document(
+      {source.texts.begin(), source.texts.end()}, source.text_field, [&](std::string_view text) {
+        return collector.add(
+            tokenizer.encode(text, {.add_special_tokens = false, .parse_special = false}));
+      });
 }
 
-void read_dataset(const TextSource& source, const Tokenizer& tokenizer,
+void read_dataset(const DocumentSource& source, const Tokenizer& tokenizer,
                   const DocumentTokens& around, StretchCollector& collector) {
   const TokenDataset dataset = open_documents(source.data, source.split, tokenizer.hash());
   for (int64_t d = 0; d < dataset.num_documents(); ++d) {
@@ -68,7 +69,7 @@ void read_dataset(const TextSource& source, const Tokenizer& tokenizer,
 
 }  // namespace
 
-std::vector<std::vector<int32_t>> read_stretches(const TextSource& source,
+std::vector<std::vector<int32_t>> read_stretches(const DocumentSource& source,
                                                  const Tokenizer& tokenizer,
                                                  const fs::path& model_directory, int64_t length,
                                                  int64_t count) {

@@ -3,21 +3,13 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "longgen/base/files.h"
+#include "longgen/data/documents.h"
 #include "longgen/tokenizer/tokenizer.h"
 
 namespace longgen {
-
-/// Documents: either files and folders as for `longgen prepare`, or a dataset that it wrote.
-struct TextSource {
-  std::vector<fs::path> texts;
-  std::string text_field = "text";  ///< of JSON lines
-  fs::path data;
-  std::string split;  ///< of the dataset
-};
 
 /// Collects stretches of equal length from documents. The first `count` documents that are long
 /// enough give one each, from their beginnings; where there are fewer, they give the stretches
@@ -41,7 +33,7 @@ class StretchCollector {
 
 /// Reads stretches of `length` tokens, at most `count`. Throws Error where no document is long
 /// enough, and as for_each_document() and TokenDataset do.
-std::vector<std::vector<int32_t>> read_stretches(const TextSource& source,
+std::vector<std::vector<int32_t>> read_stretches(const DocumentSource& source,
                                                  const Tokenizer& tokenizer,
                                                  const fs::path& model_directory, int64_t length,
                                                  int64_t count);

@@ -66,6 +66,10 @@ std::vector<int64_t> listed(std::string_view text, int64_t num_layers) {
   return {layers.begin(), layers.end()};
 }
 
+bool is_sparse_pattern(const Pattern& pattern) {
+  return !pattern.is_full() && !pattern.is_window();
+}
+
 }  // namespace
 
 LayerPlan LayerPlan::all_full(int64_t num_layers) {
@@ -82,7 +86,7 @@ LayerPlan LayerPlan::hybrid(int64_t num_layers, const std::vector<int64_t>& full
                          (full_layers.front() >= 0 && full_layers.back() < num_layers)),
            "[layers] full layers: expected ascending numbers from 0 to ", num_layers - 1,
            ", each once, found ", format_layers(full_layers, num_layers), ".");
-  LG_CHECK(!sparse.is_full() && !sparse.is_window(), "[layers] expected a sparse pattern, found ",
+  LG_CHECK(is_sparse_pattern(sparse), "[layers] expected a sparse pattern, found ",
            sparse.to_string(), ".");
   LayerPlan plan;
   plan.classes_[kSparse] = sparse;
@@ -107,10 +111,14 @@ Pattern LayerPlan::pattern(int64_t layer, int64_t num_kv_heads) const {
   return classes_[class_of(layer)].for_heads(num_kv_heads);
 }
 
-bool LayerPlan::is_hybrid() const {
-  return std::any_of(class_of_layer_.begin(), class_of_layer_.end(), [&](int64_t index) {
-    return index != kFull && !pattern_of_class(index).is_window();
-  });
+bool LayerPlan::is_sparse(int64_t layer) const {
+  return is_sparse_pattern(pattern_of_class(class_of(layer)));
+}
+
+int64_t LayerPlan::num_sparse() const {
+  int64_t count = 0;
+  for (int64_t layer = 0; layer < num_layers(); ++layer) count += is_sparse(layer) ? 1 : 0;
+  return count;
 }
 
 std::vector<int64_t> LayerPlan::window_layers() const {
@@ -137,8 +145,8 @@ LayerPlan LayerPlan::with_windows(const std::vector<int64_t>& layers, int64_t wi
 
 LayerPlan LayerPlan::without_sparse() const {
   LayerPlan plan = *this;
-  for (int64_t& index : plan.class_of_layer_) {
-    if (!pattern_of_class(index).is_window()) index = kFull;
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    if (is_sparse(layer)) plan.class_of_layer_[layer] = kFull;
   }
   return plan;
 }
@@ -243,15 +251,14 @@ std::string format_classes(const LayerPlan& plan) {
   for (int64_t index = 0; index < plan.num_classes(); ++index) {
     if (plan.count(index) == 0) continue;
     const Pattern& pattern = plan.pattern_of_class(index);
-    const bool is_sparse = !pattern.is_full() && !pattern.is_window();
     if (!text.empty()) text += ", ";
     if (pattern.is_full()) text += "full ";
-    if (is_sparse) text += "sparse ";
+    if (is_sparse_pattern(pattern)) text += "sparse ";
     if (pattern.is_window()) {
       text += "windows of " + format_count(pattern.window_tokens(), "token") + " ";
     }
     text += format_layers(plan.layers_of_class(index), plan.num_layers());
-    if (is_sparse) text += ": " + pattern.to_string();
+    if (is_sparse_pattern(pattern)) text += ": " + pattern.to_string();
   }
   return text;
 }

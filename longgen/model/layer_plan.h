@@ -38,11 +38,14 @@ class LayerPlan {
   Pattern pattern(int64_t layer, int64_t num_kv_heads) const;
 
   bool is_full(int64_t layer) const { return class_of(layer) == kFull; }
+  /// Does the layer miss tokens, and not because its family gave it a window?
+  bool is_sparse(int64_t layer) const;
   bool is_all_full() const { return count(kFull) == num_layers(); }
   /// Has it no class with layers but the two that every plan has?
   bool is_full_and_sparse() const { return count(kFull) + count(kSparse) == num_layers(); }
+  int64_t num_sparse() const;
   /// Is some layer sparse? Windows of the family's own alone make no hybrid.
-  bool is_hybrid() const;
+  bool is_hybrid() const { return num_sparse() > 0; }
   std::vector<int64_t> full_layers() const { return layers_of_class(kFull); }
   /// The pattern of the sparse layers, known also where there are none.
   const Pattern& sparse() const { return classes_[kSparse]; }

@@ -148,7 +148,14 @@ std::string listed_layers(std::string_view layers, const ModelConfig& model) {
              ". Measure this model: longgen measure MODEL.");
   }
   std::string list;
+  const std::vector<int64_t> windows = model.layers.window_layers();
+  const bool keeps_windows = static_cast<int64_t>(windows.size()) < model.num_layers;
   for (const int64_t layer : plan.full_layers) {
+    LG_CHECK(!keeps_windows || !std::binary_search(windows.begin(), windows.end(), layer),
+             path->string(), ": a plan of another model, \"", plan.model_name, "\": it has layer ",
+             layer,
+             " full, and this model has a window of its own there, which stays. Measure "
+             "this model: longgen measure MODEL.");
     list += (list.empty() ? "" : ",") + std::to_string(layer);
   }
   return list;

@@ -144,7 +144,7 @@ class MeasureTest(CliCase):
 
     def test_what_cannot_be_measured(self):
         message, _ = self.error("measure", self.model, "--out", self.out)
-        self.assertEqual(message, "give the text by either --text FILE or --data DATASET.")
+        self.assertEqual(message, "give the documents by either --text FILE or --data DATASET.")
         message, _ = self.error(*self.command("--length", "64K"))
         num_tokens = 60 * (len(SENTENCES) - 2)  # "the" is one token
         self.assertEqual(message, "[measure] no document has 65,536 tokens (--length); the longest of 1 has "
@@ -154,8 +154,8 @@ class MeasureTest(CliCase):
         message, _ = self.error(*self.command("--full", 4))
         self.assertEqual(message, "--full: expected at most 3, the layers that the model can make sparse, found 4.")
         for bad in ("0", "101%", "one"):
-            message, _ = self.error(*self.command("--within", bad))
-            self.assertIn("--within: expected a percentage above 0 and at most 100, such as 1%", message)
+            _, err = self.run_program(*self.command("--within", bad), code=2)
+            self.assertIn(f'--within: expected a percentage above 0 and at most 100, such as 1%, found "{bad}"', err)
         message, _ = self.error(*self.command("--within", "1%", "--full", 1))
         self.assertIn("give one of them", message)
         message, _ = self.error("measure", self.dir / "nothing", "--text", self.text, "--out", self.out)

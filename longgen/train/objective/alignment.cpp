@@ -8,17 +8,6 @@
 namespace longgen {
 namespace {
 
-bool is_sparse(const ModelConfig& config, int64_t layer) {
-  const Pattern& pattern = config.layers.pattern_of_class(config.layers.class_of(layer));
-  return !pattern.is_full() && !pattern.is_window();
-}
-
-int64_t num_sparse(const ModelConfig& config) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < config.num_layers; ++i) count += is_sparse(config, i) ? 1 : 0;
-  return count;
-}
-
 /// Adds squares of x (T, E) fp32 row by row, so that the number of threads changes nothing.
 double sum_of_squares(const at::Tensor& x_TE) {
   const at::Tensor rows = x_TE.square().sum(1).cpu();
@@ -39,7 +28,7 @@ class Pass {
         ropes_(student.ropes(context_)),
         origin_ropes_(options.origin.ropes(context_)),
         tokens_T_(batch.tokens_T.to(student.device())),
-        share_(1.0 / static_cast<double>(num_sparse(student.config()))) {}
+        share_(1.0 / static_cast<double>(student.config().layers.num_sparse())) {}
 
   double run() {
     const at::NoGradGuard no_grad;
@@ -49,7 +38,7 @@ class Pass {
     for (int64_t i = 0; i < num_layers; ++i) {
       const DecoderLayer& origin = options_.origin.layers()[i];
       const Residual full = origin.attention.forward({x_TE, {}}, origin_ropes_, context_);
-      if (is_sparse(student_.config(), i)) loss += share_ * align(i, x_TE, full.delta_TE);
+      if (student_.config().layers.is_sparse(i)) loss += share_ * align(i, x_TE, full.delta_TE);
       FeedForwardRecord record = origin.feed_forward.record(full);
       x_TE = origin.feed_forward.forward(record, /*keeps=*/false);
       if (options_.on_progress) {

@@ -12,6 +12,7 @@ class Journal : public FolderTest {
   MeasureJournal open(int64_t length = 8192, bool restart = false) {
     return {dir_ / "journal.jsonl",
             {{"length", length}, {"seed", 0}, {"sparse", "sink=1,window=16,stride=0"}},
+            /*num_ranges=*/2,
             restart};
   }
   std::string text() { return read_file(dir_ / "journal.jsonl"); }
@@ -71,6 +72,9 @@ TEST_F(Journal, DamageIsRefused) {
   EXPECT_TRUE(contains(changed("\"full\":[1]", "\"full\":[1,1]"), "line 2: field full: expected"));
   EXPECT_TRUE(contains(changed("\"sample\":0", "\"sample\":-1"), "line 2: field sample"));
   EXPECT_TRUE(contains(changed("\"right\":", "\"left\":"), "field values.right is missing"));
+  EXPECT_TRUE(
+      contains(changed("\"far_text\":[", "\"far_text\":[{\"tokens\":1,\"nll\":1,\"kl\":0},"),
+               "line 2: field values.far_text: expected 2 ranges of positions, found 3."));
   EXPECT_TRUE(contains(changed("\"version\":1", "\"version\":2"), "line 1: field version"));
 }
 

@@ -10,7 +10,9 @@ const LayerSet kAll = {0, 1, 2, 3, 4};
 
 class MeasuredVariantsTest : public FolderTest {
  protected:
-  MeasureJournal journal() { return {dir_ / "journal.jsonl", {{"length", kLength}}, false}; }
+  MeasureJournal journal() {
+    return {dir_ / "journal.jsonl", {{"length", kLength}}, /*num_ranges=*/2, false};
+  }
 
   MeasuredVariantsOptions options() {
     MeasureSample other = tiny_sample();

@@ -74,6 +74,21 @@ TEST(MeasureReport, JsonHoldsPositionsToo) {
   EXPECT_NEAR(json["order"][0]["lost"].get<double>(), 0.15, 1e-12);
 }
 
+TEST(MeasureReport, WarnsOfWhatDoesNotCount) {
+  LayerChoice choice = made_up_report().choice;
+  EXPECT_TRUE(warnings(choice, {.num_full = 1, .within = {}}).empty());
+  EXPECT_TRUE(warnings(choice, {.num_full = 0, .within = 0.03}).empty());
+  EXPECT_EQ(warnings(choice, {.num_full = 0, .within = 0.01}),
+            std::vector<std::string>{"no hybrid is within 1%: the plan has the most layers that "
+                                     "were tried together."});
+  choice.sparse = values_with_means(3.4, 0.2, -0.625);
+  EXPECT_EQ(warnings(choice, {.num_full = 1, .within = {}}),
+            std::vector<std::string>{
+                "the questions do not count: with every layer full the model gives their answers "
+                "hardly more probability than with every layer sparse (0.125 nats a token). The "
+                "choice follows far text alone."});
+}
+
 class MeasureFiles : public FolderTest {};
 
 TEST_F(MeasureFiles, AreAllThere) {

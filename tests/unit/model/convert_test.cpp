@@ -38,6 +38,8 @@ TEST(LayerPlan, ClassesOfLayers) {
   EXPECT_EQ(plan.pattern(4, 2), Pattern());
   EXPECT_EQ(plan.pattern(3, 2), Pattern::sparse(1, 2));
   EXPECT_TRUE(plan.is_hybrid() && !plan.is_all_full() && plan.is_full(4) && !plan.is_full(5));
+  EXPECT_TRUE(plan.is_sparse(2) && !plan.is_sparse(1) && !plan.is_sparse(5));
+  EXPECT_EQ(plan.num_sparse(), 2);
   EXPECT_EQ(format_classes(plan),
             "full 1,4 (2 of 6), sparse 2-3 (2 of 6): sink=1,window=2,stride=0, windows of 512 "
             "tokens 0,5 (2 of 6)");
@@ -53,6 +55,7 @@ TEST(LayerPlan, ClassesOfLayers) {
   // Any number of classes; the order in which they came says nothing.
   const LayerPlan more = plan.with_windows({2}, 100).with_pattern({3}, Pattern::sparse(1, 4));
   EXPECT_EQ(more.num_classes(), 5);
+  EXPECT_TRUE(more.is_sparse(3) && !more.is_sparse(2));
   EXPECT_EQ(more.window_layers(), (Layers{0, 2, 5}));
   EXPECT_EQ(more, hybrid.with_pattern({3}, Pattern::sparse(1, 4))
                       .with_windows({2}, 100)

@@ -82,7 +82,9 @@ TEST_F(MeasuredPlanFile, WindowsOfTheModelAreNoFullLayers) {
   plan.sizes = plan_sizes(windows);
   ASSERT_EQ(windows.layers.window_layers(), (std::vector<int64_t>{4, 5}));
   EXPECT_ERROR(parse_layer_plan(name(dump_measured_plan(plan)), "sink", windows),
-               "layer 4 has a window of the model's own");
+               "plan.json: a plan of another model, \"tiny\": it has layer 4 full, and this model "
+               "has a window of its own there, which stays. Measure this model: longgen measure "
+               "MODEL.");
 }
 
 TEST_F(MeasuredPlanFile, DamagedOnesAreRefused) {
