@@ -16,6 +16,10 @@ namespace {
 constexpr int64_t kBlock = Pattern::kBlock;
 constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
 
+PrefixCache::HeldPage held_page(const BlockPages& pages, int64_t table, int64_t block) {
+  return {static_cast<int32_t>(table), static_cast<int32_t>(block), pages.page(table, block)};
+}
+
 }  // namespace
 
 /// A block of tokens after its parent.
@@ -25,7 +29,7 @@ struct PrefixCache::Node {
   Roots::iterator root;
   int64_t end_tokens;  // of all blocks up to this one
   Tokens tokens;
-  std::vector<PageId> lasting;  // in order of the tables that keep it
+  std::vector<HeldPage> lasting;
   std::vector<HeldPage> window;
   int64_t last_use = 0;  // of its checkpoint; 0: it has none
   int64_t num_children = 0, num_pins = 0;
@@ -36,7 +40,7 @@ struct PrefixCache::Node {
 struct PrefixCache::NewBlocks {
   Node* parent;
   std::vector<Hash> hashes;
-  std::vector<std::vector<PageId>> lasting;
+  std::vector<std::vector<HeldPage>> lasting;
   std::vector<HeldPage> window;  // first those that the cache owns already
   int64_t num_owned = 0;
   Growth growth;
@@ -132,11 +136,7 @@ std::vector<PrefixCache::HeldPage> PrefixCache::use(const Match& match) {
   if (match.node == nullptr) return pages;
   refresh(match.node);
   for (const Node* node = match.node; node != nullptr; node = node->parent) {
-    const int64_t block = node->end_tokens / kBlock - 1;
-    auto page = node->lasting.begin();
-    for (int64_t table = 0; table < num_tables_; ++table) {
-      if (is_lasting(table, block)) pages.push_back({table, block, *page++});
-    }
+    pages.insert(pages.end(), node->lasting.begin(), node->lasting.end());
   }
   pages.insert(pages.end(), match.node->window.begin(), match.node->window.end());
   return pages;
@@ -151,11 +151,11 @@ void PrefixCache::unpin(Node* node) {
 }
 
 bool PrefixCache::lasting_pages(const BlockPages& pages, int64_t block,
-                                std::vector<PageId>& to) const {
+                                std::vector<HeldPage>& to) const {
   for (int64_t table = 0; table < num_tables_; ++table) {
     if (!is_lasting(table, block)) continue;
-    to.push_back(pages.page(table, block));
-    if (to.back() == BlockPages::kNone) return false;
+    to.push_back(held_page(pages, table, block));
+    if (to.back().page == BlockPages::kNone) return false;
   }
   return true;
 }
@@ -165,7 +165,7 @@ bool PrefixCache::window_pages(const BlockPages& pages, int64_t num_tokens,
   for (int64_t table = 0; table < num_tables_; ++table) {
     for (int64_t block = first_in_window(table, num_tokens); block < num_tokens / kBlock; ++block) {
       if (is_lasting(table, block)) continue;
-      to.push_back({table, block, pages.page(table, block)});
+      to.push_back(held_page(pages, table, block));
       if (to.back().page == BlockPages::kNone) return false;
     }
   }
@@ -233,7 +233,7 @@ PrefixCache::Node* PrefixCache::grow(const std::string& salt, std::span<const in
     const auto block = tokens.subspan(node->end_tokens - kBlock, kBlock);
     std::copy(block.begin(), block.end(), node->tokens.begin());
     node->lasting = std::move(blocks.lasting[i]);
-    for (const PageId page : node->lasting) own(page);
+    for (const HeldPage& held : node->lasting) own(held.page);
     ++(parent == nullptr ? root->second : parent->num_children);
     parent = node.get();
     nodes_.emplace(node->hash, std::move(node));
@@ -285,7 +285,7 @@ void PrefixCache::drop_checkpoint(Node* node) {
 /// a one now.
 void PrefixCache::prune(Node* node) {
   while (node != nullptr && node->last_use == 0 && node->num_children == 0 && node->num_pins == 0) {
-    for (const PageId page : node->lasting) disown(page);
+    for (const HeldPage& held : node->lasting) disown(held.page);
     Node* const parent = node->parent;
     const auto root = node->root;
     nodes_.erase(Hash(node->hash));  // by a copy: the hash goes with its node

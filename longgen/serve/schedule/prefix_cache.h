@@ -62,7 +62,7 @@ class PrefixCache {
 
   struct Node;
   struct HeldPage {
-    int64_t table, block;
+    int32_t table, block;
     PageId page;
   };
 
@@ -126,9 +126,10 @@ class PrefixCache {
   Path walk(const std::string& salt, std::span<const int32_t> tokens) const;
   bool can_begin_at(const Node& node) const;
   bool is_lasting(int64_t table, int64_t block) const;
-  /// The live blocks of a table at a boundary that are not lasting: [first, end) without those.
+  /// Of the blocks before a boundary those from here on are live, lasting or not.
   int64_t first_in_window(int64_t table, int64_t num_tokens) const;
-  bool lasting_pages(const BlockPages& pages, int64_t block, std::vector<PageId>& to) const;
+  // These two are false where a page is missing.
+  bool lasting_pages(const BlockPages& pages, int64_t block, std::vector<HeldPage>& to) const;
   bool window_pages(const BlockPages& pages, int64_t num_tokens, std::vector<HeldPage>& to) const;
   struct NewBlocks;
   std::optional<NewBlocks> gather(const Path& path, std::span<const int32_t> tokens,

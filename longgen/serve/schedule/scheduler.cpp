@@ -141,7 +141,7 @@ int64_t Scheduler::chunk(const Step& step, const Running& running, bool at_least
 }
 
 bool Scheduler::add_chunk(Step& step, Running& running, bool at_least_a_block) {
-  if (running.is_paused || running.prompt_left() == 0) return false;
+  if (running.prompt_left() == 0) return false;
   const int64_t count = chunk(step, running, at_least_a_block);
   if (count == 0) return false;
   const bool ends_prompt = count == running.prompt_left();

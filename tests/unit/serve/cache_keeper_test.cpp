@@ -11,9 +11,9 @@ namespace {
 
 /// A keeper over a made-up pool, for three layers of which one is full, with windows of 3 blocks.
 struct Fixture {
-  explicit Fixture(int64_t capacity, int64_t checkpoint_tokens = 640)
+  explicit Fixture(int64_t capacity, int64_t checkpoint_tokens = 640, int64_t max_chunk = 512)
       : layout(plan_of(3, {1}, "sink=1,window=3,stride=0"), {3, 2, 16, PageType::kBfloat16}),
-        keeper(layout, {capacity, 512, checkpoint_tokens, true}, pool, 1) {}
+        keeper(layout, {capacity, max_chunk, checkpoint_tokens, true}, pool, 1) {}
 
   /// Runs a request from its admission to its end; returns its hit, or -1 where it is not admitted.
   int64_t run(const Request& request, int64_t chunk = 512) {
@@ -121,35 +121,33 @@ TEST(CacheKeeper, WhatDoesNotReadPrefixesLeavesSome) {
 }
 
 TEST(CacheKeeper, EvictsForARequestAndNotInVain) {
-  Fixture f(120);
+  Fixture f(170);
   EXPECT_EQ(f.run(request(1, tokens_of(1, 900))), 0);
   const int64_t cached = f.keeper.ledger().cached();
-  EXPECT_GT(cached, 40);
-  // Another one that takes nearly all: the first one's pages go.
-  const Request large = request(2, tokens_of(2, 1500), 300);
-  EXPECT_EQ(f.run(large), 0);
-  EXPECT_LT(f.keeper.known_tokens(request(3, tokens_of(1, 900))), 800);
-
-  const Request holder = request(4, tokens_of(4, 1500), 300);
+  const Request holder = request(2, tokens_of(2, 1500), 300);
   ASSERT_TRUE(f.keeper.admit(holder));
-  const int64_t before = f.keeper.ledger().cached();
-  EXPECT_EQ(f.run(request(5, tokens_of(5, 1500), 300)), -1);
-  EXPECT_EQ(f.keeper.ledger().cached(), before);
-  f.keeper.end(4, {}, nullptr);
-  EXPECT_EQ(f.run(request(6, tokens_of(5, 1500), 300)), 0);
+  EXPECT_EQ(f.keeper.ledger().cached(), cached);
+  // What is left beside the holder is too little even without the first one's pages: they stay.
+  const Request large = request(3, tokens_of(3, 3000));
+  ASSERT_TRUE(f.keeper.can_ever_fit(large));
+  EXPECT_FALSE(f.keeper.admit(large));
+  EXPECT_EQ(f.keeper.ledger().cached(), cached);
+  f.keeper.end(2, {}, nullptr);
+  EXPECT_EQ(f.run(large), 0);
+  EXPECT_EQ(f.keeper.known_tokens(request(4, tokens_of(1, 900))), 0);
 }
 
 TEST(CacheKeeper, ARequestThatFillsThePoolRunsColdRatherThanNever) {
-  Fixture probe(10'000);
+  Fixture probe(10'000, 640, 64);
   const Request one = request(1, tokens_of(1, 1500), 64);
   ASSERT_TRUE(probe.keeper.admit(one));
-  const int64_t all = probe.keeper.ledger().reserved();
-  Fixture f(all);
+  // With a hit its window pages would stand beside the request's own.
+  Fixture f(probe.keeper.ledger().reserved(), 640, 64);
   EXPECT_TRUE(f.keeper.can_ever_fit(one));
-  EXPECT_EQ(f.run(one), 0);
-  const int64_t hit = f.run(request(2, one.prompt, 64));  // with a hit, or without one
-  EXPECT_GE(hit, 0);
-  EXPECT_EQ(f.run(request(3, tokens_of(9, 1500), 64)), 0);
+  EXPECT_EQ(f.run(one, 64), 0);
+  const Request again = request(2, one.prompt, 64);
+  EXPECT_GT(f.keeper.known_tokens(again), 0);
+  EXPECT_EQ(f.run(again, 64), 0);
 }
 
 TEST(CacheKeeper, SmallerChunksMakeItFit) {

@@ -122,12 +122,12 @@ TEST(PrefixCache, BlocksWithOneHashAreToldApart) {
   Fixture f;
   PrefixCache cache(f.layout, f.pool, 1, /*hash_bits=*/4);
   RandomStream random(1);
-  std::map<uint64_t, int64_t> stored;  // of each text, how much
+  std::map<uint64_t, int64_t> stored;  // of each text and salt, how much
   int64_t num_hits = 0;
   for (int trial = 0; trial < 300; ++trial) {
     const uint64_t key = random.below(40);
-    const std::string salt(key % 3, 's');
-    const std::vector<int32_t> tokens = tokens_of(key, 200);
+    const std::string salt(key % 4, 's');
+    const std::vector<int32_t> tokens = tokens_of(key / 4, 200);
     const PrefixCache::Match match = cache.find(salt, tokens);
     EXPECT_LE(match.hit_tokens, stored[key]);
     SimulatedSequence sequence(f.layout, f.pool);
@@ -143,6 +143,28 @@ TEST(PrefixCache, BlocksWithOneHashAreToldApart) {
   }
   EXPECT_GT(num_hits, 10);
   EXPECT_LE(cache.num_blocks(), 16);
+}
+
+TEST(PrefixCache, OneTextBelowTwoSaltsIsToldApartWithOneHash) {
+  Fixture f;
+  int64_t num_alike = 0;
+  for (uint64_t key = 1; key <= 60; ++key) {
+    PrefixCache cache(f.layout, f.pool, key, /*hash_bits=*/1);
+    const std::vector<int32_t> text = tokens_of(key, 65), other = tokens_of(1000 + key, 65);
+    SimulatedSequence a(f.layout, f.pool), b(f.layout, f.pool);
+    a.pass(text, 64);
+    b.pass(other, 64);
+    ASSERT_NE(cache.store("a", std::span(text).first(64), a, always), nullptr);
+    if (cache.store("b", std::span(other).first(64), b, always) == nullptr) continue;
+    EXPECT_EQ(cache.find("a", text).hit_tokens, 64);
+    EXPECT_EQ(cache.find("b", text).matched_tokens, 0) << key;
+    // It has the hash of one of the two blocks that are there.
+    SimulatedSequence c(f.layout, f.pool);
+    c.pass(text, 64);
+    EXPECT_EQ(cache.store("b", std::span(text).first(64), c, always), nullptr);
+    ++num_alike;
+  }
+  EXPECT_GT(num_alike, 10);
 }
 
 TEST(PrefixCache, PagesAreOwnedOnceAndReleased) {
@@ -252,9 +274,25 @@ TEST(PrefixCache, AsksBeforeItGrows) {
   EXPECT_NE(f.cache.store("", tokens, sequence, always), nullptr);
   sequence.clear();
   EXPECT_EQ(f.pool.num_in_use(), f.cache.num_pages());
-  // What is known is not counted again.
-  SimulatedSequence again(f.layout, f.pool);
-  again.begin(640, f.cache.use(f.cache.find("", std::span(tokens).first(641))));
+}
+
+TEST(PrefixCache, LeavesNoBlockThatNobodyCanBeginAt) {
+  Fixture f;
+  const std::vector<int32_t> common = tokens_of(1, 640);
+  f.compute(joined(common, tokens_of(2, 640)), {640, 1280});
+  EXPECT_TRUE(f.cache.evict_one());  // of the checkpoint at 640 its window pages
+  const std::vector<int32_t> other = joined(common, tokens_of(3, 640));
+  SimulatedSequence sequence(f.layout, f.pool);
+  sequence.pass(other, 1280);
+  const auto refuse = [&](const PrefixCache::Growth& growth) {
+    EXPECT_EQ(growth.lasting, 2 * 10);
+    EXPECT_TRUE(f.cache.evict_one());  // the branch behind the common text
+    EXPECT_GT(f.cache.num_blocks(), 0);
+    return false;
+  };
+  EXPECT_EQ(f.cache.store("", other, sequence, refuse), nullptr);
+  EXPECT_EQ(f.cache.num_blocks(), 0);
+  EXPECT_EQ(f.cache.num_pages(), 0);
 }
 
 TEST(PrefixCache, StoresNothingWhereAPageIsMissing) {

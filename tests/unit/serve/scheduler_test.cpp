@@ -110,7 +110,7 @@ TEST(Scheduler, ALongPromptIsSureOfAQuarter) {
   Fixture f;
   const RequestId longer = f.submit(3000);
   for (int i = 0; i < 800 && f.first_token(longer) < 0; ++i) {
-    if (f.server.scheduler().num_waiting() < 3) f.submit(90, 1);
+    while (f.server.scheduler().num_waiting() < 3) f.submit(90, 1);
     f.server.step();
   }
   ASSERT_GT(f.first_token(longer), 0);
@@ -243,6 +243,16 @@ TEST(Scheduler, PausedSequencesAreInNoStep) {
   EXPECT_EQ(f.server.outcomes().at(slow).num_drawn, 100);
 }
 
+TEST(Scheduler, PausedPromptsAreInNoStep) {
+  Fixture f;
+  const RequestId slow = f.submit(2000);
+  f.steps(2);
+  f.server.scheduler().pause(slow);
+  EXPECT_TRUE(f.server.scheduler().next_step(1).parts.empty());
+  f.server.scheduler().resume(slow);
+  f.finish_all();
+}
+
 TEST(Scheduler, WhoLacksPagesIsNotPassedForEver) {
   // 20 decoders hold most pages; a large request waits for them, small ones come all the time.
   Fixture f({.step_budget_seconds = 0.1, .patience_seconds = 2}, 400);
@@ -254,6 +264,44 @@ TEST(Scheduler, WhoLacksPagesIsNotPassedForEver) {
     f.server.step();
   }
   ASSERT_GT(f.first_token(large), 0);
+}
+
+// What a server of a 7B hybrid on one H200 promises, by the cost of its steps: see cost_model_test.
+TEST(Scheduler, A128KPromptDisturbsNobodyAndIsHardlyDisturbed) {
+  const KvLayout layout = small_layout();
+  const CostModel cost({4e-3, 1e-3, 2.2e-5, 1.6e-10, 4e-8});
+  const auto prompt = [](RequestId id, int64_t tokens, int64_t max_new) {
+    return SimulatedRequest{{.id = id,
+                             .prompt = tokens_of(static_cast<uint64_t>(id), tokens),
+                             .max_new_tokens = max_new}};
+  };
+  const auto server = [&] {
+    return std::make_unique<SimulatedServer>(layout, CacheKeeperOptions{.capacity_pages = 100'000},
+                                             SchedulerOptions{}, cost);
+  };
+  const auto alone = server();
+  (void)alone->submit(prompt(1, 131'072, 1));
+  while (alone->num_live() > 0) alone->step();
+
+  const auto shared = server();
+  for (RequestId id = 1; id <= 8; ++id) (void)shared->submit(prompt(id, 2048, 10'000));
+  while (shared->outcomes().at(8).first_token < 0) shared->step();
+  const double begin = shared->now();
+  (void)shared->submit(prompt(9, 131'072, 1));
+  for (int i = 0; i < 20; ++i) shared->step();
+  // The worst moment to come: a step has just begun.
+  const double arrival = shared->now();
+  shared->step();
+  (void)shared->submit(prompt(10, 1000, 1));
+  while (shared->is_live(10)) shared->step();
+  const double of_short = shared->outcomes().at(10).first_token - arrival;
+  EXPECT_LE(of_short, cost.prefill_seconds(0, 1000, 0.1) + 2 * 0.1 + 0.01);
+  EXPECT_TRUE(shared->is_live(9));
+  while (shared->is_live(9)) shared->step();
+
+  EXPECT_LE(shared->worst_gap_over_budget(), 1e-9);
+  const double rate = alone->now() / (shared->now() - begin);
+  EXPECT_GT(rate, 0.85) << alone->now() << " s alone, " << shared->now() - begin;
 }
 
 TEST(Scheduler, SaysWhenTheFirstTokenIsExpected) {
