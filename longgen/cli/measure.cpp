@@ -9,13 +9,14 @@
 #include "longgen/base/progress.h"
 #include "longgen/cli/commands.h"
 #include "longgen/cli/document_options.h"
+#include "longgen/cli/html_report.h"
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"
 #include "longgen/measure/measured_variants.h"
 #include "longgen/measure/measurement.h"
-#include "longgen/measure/report.h"
+#include "longgen/measure/report_page.h"
 #include "longgen/model/model_path.h"
 #include "longgen/report/model_names.h"
 #include "longgen/report/report_files.h"
@@ -24,7 +25,7 @@ namespace longgen {
 namespace {
 
 struct MeasureCommand {
-  std::string model, sparse = "sink", out;
+  std::string model, sparse = "sink", out, html, command_line;
   std::optional<double> within;
   MeasurementOptions options;
   ModelOptions model_options;
@@ -120,6 +121,7 @@ void complete(MeasureCommand& command) {
   options.model = command.model;
   expect_model_directory(command.model);
   try_report_folder(command.out);
+  try_html_file(command.html);
   if (options.sequences == 0) options.sequences = gpu_index(command.model_options.device) ? 8 : 2;
 }
 
@@ -143,12 +145,15 @@ int measure(MeasureCommand& command) {
       make_report(measure_and_choose(command, config, units, choice, std::move(samples), journal),
                   config, units, with_source(settings, options.source));
   for (const std::string& warning : warnings(report.choice, choice)) log_warning(warning);
+  const std::string name = model_names({command.model}).front();
   print_report(command, report);
   if (!options.by_head) {
-    const std::string name = model_names({command.model}).front();
     write_file(plan_file(command), dump_measured_plan(measured_plan(report, config, name)));
   }
   write_measurement(report, command.out);
+  if (!command.html.empty()) {
+    write_html_report(measure_page(report, name), command.command_line, command.html);
+  }
   return 0;
 }
 
@@ -163,6 +168,7 @@ void add_measure(CommandSet& commands) {
   app->add_option("--out", command->out, "folder for the plan, its report and the journal")
       ->option_text("DIR")
       ->required();
+  add_html_option(app, command->html);
   add_document_source_options(app, options.source);
   add_count_option(app, "--full", command->full, 1,
                    "how many layers stay full (default: a fifth of them)");
@@ -185,7 +191,10 @@ void add_measure(CommandSet& commands) {
   add_model_options(app, command->model_options);
   add_json_flag(app, command->json);
   add_quiet_flag(app, command->quiet);
-  commands.on_run(app, [command] { return measure(*command); });
+  commands.on_run(app, [command, &commands] {
+    command->command_line = commands.command_line();
+    return measure(*command);
+  });
 }
 
 }  // namespace longgen

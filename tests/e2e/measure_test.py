@@ -4,11 +4,13 @@
 """
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 import unittest
+import xml.etree.ElementTree
 
 from cli_case import CliCase
 from tiny_model import LAYERS, recipe_text, write_tiny_llama
@@ -37,7 +39,13 @@ class MeasureTest(CliCase):
         return path.read_text().splitlines() if path.exists() else []
 
     def test_files_and_who_reads_them(self):
-        out, err = self.run_program(*self.command("--full", 2))
+        page = self.dir / "pages/measure.html"
+        out, err = self.run_program(*self.command("--full", 2, "--html", page))
+        self.assertIn(f"written: {page}", err)
+        text = " ".join(xml.etree.ElementTree.fromstring(page.read_text()).itertext())
+        for part in ("Which layers of model need to see everything", "longgen measure ", "2, with ", "length 1024",
+                     " UTC", str(self.text)):
+            self.assertIn(part, re.sub(r"\s+", " ", text))
         plan = self.read("plan.json")
         self.assertEqual(plan["format"], "longgen layer plan")
         self.assertEqual(plan["model"]["layers"], LAYERS)

@@ -1,4 +1,4 @@
-#include "longgen/measure/report.h"
+#include "longgen/measure/report_page.h"
 
 #include "tests/unit/error_text.h"
 #include "tests/unit/folder_test.h"
@@ -87,6 +87,40 @@ TEST(MeasureReport, WarnsOfWhatDoesNotCount) {
                 "the questions do not count: with every layer full the model gives their answers "
                 "hardly more probability than with every layer sparse (0.125 nats a token). The "
                 "choice follows far text alone."});
+}
+
+std::string page_text(const MeasureReport& report) { return html_page(measure_page(report, "m")); }
+
+int64_t count_of(const std::string& part, const std::string& text) {
+  int64_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(MeasurePage, HasABarAndARowForEachVariant) {
+  const std::string html = page_text(made_up_report());
+  EXPECT_TRUE(contains(html, "<h1>Which layers of m need to see everything</h1>"));
+  EXPECT_TRUE(
+      contains(html,
+               "With layers 1 (1 of 3) full and all others seeing sink=1,window=1,stride=0, "
+               "the model loses 15.0% of what it loses with every layer sparse: 0.04000 "
+               "nats a token (KL) of far text, and 0.200 of answers about far facts."));
+  // KL and answers of three layers alone, and of none, one and two full ones.
+  EXPECT_EQ(count_of("<title>", html), 1 + 2 * 3 + 2 * 3) << "of the page, and of each bar";
+  EXPECT_TRUE(contains(html,
+                       "<th scope=\"row\">1</th><td>+10.52%</td><td>0.10000</td><td>2.000</td>"
+                       "<td>1 of 4</td><td>75.0%</td></tr>\n<tr><th scope=\"row\">0</th>"));
+  EXPECT_TRUE(contains(html, "<th scope=\"row\">1, with 1</th><td>+2.02%</td>"));
+  EXPECT_TRUE(contains(html, "<dt>length</dt><dd>200</dd>"));
+}
+
+TEST(MeasurePage, ShowsHeadsAsAMap) {
+  MeasureReport report = made_up_report();
+  report.per_layer = 3;
+  const std::string html = page_text(report);
+  EXPECT_TRUE(contains(html, "<h1>Which KV heads of m need to see everything</h1>"));
+  EXPECT_TRUE(contains(html, "0.1: KL 0.10000, answers 2.000 nats a token, stays full"));
+  EXPECT_TRUE(contains(html, "0.2: KL 0.00000, answers 0.100 nats a token</title>"));
 }
 
 class MeasureFiles : public FolderTest {};
