@@ -245,9 +245,9 @@ int eval_suite(const SuiteCommand& command) {
   }
   LG_CHECK(!measured.empty(), "stopped before the first item was done.");
   Output output;
-  output.write(command.json ? dump_json(json) + "\n"
-                            : format_table(suite_table(results, measured)) +
-                                  truncation_text(results, measured));
+  output.write(command.json
+                   ? dump_json(json) + "\n"
+                   : format_table(suite_table(results, measured)) + suite_notes(results, measured));
   output.flush();
   if (!command.html.empty()) {
     ReportPage page = suite_page(results, measured);
