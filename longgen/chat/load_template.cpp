@@ -43,7 +43,8 @@ ChatTemplate ChatTemplate::load(const fs::path& model_directory) {
   if (format.templates_.empty() && fs::exists(config_path)) format.add_from_config(config_path);
   LG_CHECK(!format.templates_.empty(), model_directory.string(),
            ": has no chat template: neither chat_template.jinja nor chat_template in "
-           "tokenizer_config.json. A base model continues text: use generate without --chat.");
+           "tokenizer_config.json. A base model continues text: leave --chat out, or use generate "
+           "in place of chat.");
   return format;
 }
 

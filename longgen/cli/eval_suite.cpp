@@ -32,7 +32,7 @@ namespace longgen {
 namespace {
 
 struct SuiteCommand : EvalCommand {
-  std::vector<std::string> tasks, lengths = {"4K", "8K", "16K"}, texts, policies;
+  std::vector<std::string> tasks, lengths, texts, policies;
   std::string items;
   int64_t samples = 0, shots = 0, max_kv = 0;
   uint64_t seed = 42;
@@ -61,6 +61,22 @@ std::vector<TaskResults> open_results(const SuiteCommand& command, const Tokeniz
   return results;
 }
 
+/// Reads what is small of every model, so that what is wrong with a later one is told before an
+/// earlier one has run for hours. Warns of prompts that are longer than a model's context.
+void check_models(const SuiteCommand& command, const std::vector<TaskResults>& results) {
+  int64_t longest = 0;
+  for (const TaskResults& task : results) longest = std::max(longest, task.task.length_tokens);
+  for (const std::string& directory : command.models) {
+    const ModelConfig config = load_model_config(directory);
+    (void)open_tokenizer(directory);
+    if (command.chat) (void)load_chat(directory);
+    if (longest <= config.context) continue;
+    log_warning(detail::concat("--lengths ", format_count(longest), ": longer than the context of ",
+                               directory, ", ", format_count(config.context),
+                               " tokens: prompts lose their beginning, and what stands in it."));
+  }
+}
+
 /// Stands for what the model computes: its config, tokenizer and weights.
 std::string model_hash(const std::string& directory) {
   std::string parts;
@@ -80,6 +96,16 @@ std::optional<int64_t> kv_bytes(const SuiteCommand& command, const at::Device& d
       device.is_cuda() ? gpu_memory(device).free : machine_memory().available_bytes;
   if (free <= 0) return std::nullopt;
   return free / 10 * (device.is_cuda() ? 7 : 5);
+}
+
+std::unique_ptr<Engine> make_engine(const SuiteCommand& command, const Decoder& decoder) {
+  try {
+    return std::make_unique<Engine>(
+        decoder, EngineOptions{.max_kv_bytes = kv_bytes(command, decoder.device())});
+  } catch (const Error& error) {
+    if (command.max_kv == 0) throw;
+    LG_FAIL("--max-kv ", command.max_kv, ": ", error.what());
+  }
 }
 
 PromptFormat prompt_format(const LoadedModel& model, const std::string& directory,
@@ -185,9 +211,9 @@ void run_column(const SuiteCommand& command, const SuiteColumn& column,
   if (command.chat) chat = load_chat(directory);
   const PromptEncoder encoder(model.tokenizer, prompt_format(model, directory, chat));
   const at::Device device = model.decoder.device();
-  Engine engine(model.decoder, {.max_kv_bytes = kv_bytes(command, device)});
+  std::unique_ptr<Engine> engine = make_engine(command, model.decoder);
   const auto stop_names = chat ? chat->stop_tokens(model.tokenizer) : std::vector<std::string>();
-  const SuiteModel suite_model{engine,
+  const SuiteModel suite_model{*engine,
                                model.tokenizer,
                                encoder,
                                find_stop_tokens(model.tokenizer, directory, stop_names),
@@ -228,6 +254,7 @@ int eval_suite(const SuiteCommand& command) {
   const std::vector<SuiteColumn> columns = suite_columns(command);
   const Tokenizer tokenizer = open_tokenizer(command.models.front());
   std::vector<TaskResults> results = open_results(command, tokenizer);
+  check_models(command, results);
   catch_interrupts();
   std::vector<std::string> measured;
   OrderedJson json;
@@ -245,9 +272,9 @@ int eval_suite(const SuiteCommand& command) {
   }
   LG_CHECK(!measured.empty(), "stopped before the first item was done.");
   Output output;
-  output.write(command.json ? dump_json(json) + "\n"
-                            : format_table(suite_table(results, measured)) +
-                                  truncation_text(results, measured));
+  output.write(command.json
+                   ? dump_json(json) + "\n"
+                   : format_table(suite_table(results, measured)) + suite_notes(results, measured));
   output.flush();
   if (!command.html.empty()) {
     ReportPage page = suite_page(results, measured);

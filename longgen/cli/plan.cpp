@@ -20,7 +20,7 @@ namespace {
 struct PlanCommand {
   std::string model, device = "h200", dtype = "bfloat16", layers, sparse = "sink", teacher;
   TrainingMemory training;
-  bool far_weight = false;
+  bool far_weight = false, align = false;
   int64_t memory_bytes = 0;
   PlanRequest request;
   bool json = false;
@@ -57,6 +57,7 @@ int plan(PlanCommand& command) {
   request.format = parse_number_format(command.dtype);
   request.training = command.training.parse();
   request.training.objective = objective(command, request.config);
+  request.training.aligns = command.align;
   const at::Device device = request.device.is_cpu() ? at::kCPU : at::kCUDA;
   request.training.chunk_rows = default_loss_chunk_rows(device);
   if (request.prefill_chunk == kDefaultPrefillChunk) {
@@ -102,6 +103,8 @@ void add_plan(CommandSet& commands) {
       ->option_text("MODEL");
   app->add_flag("--far-weight", command->far_weight,
                 "training weighs tokens by what far context gives");
+  app->add_flag("--align", command->align,
+                "training begins with a stage in which sparse layers learn from full ones");
   add_json_flag(app, command->json);
   commands.on_run(app, [command] { return plan(*command); });
 }

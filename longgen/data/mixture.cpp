@@ -76,8 +76,7 @@ Mixture::Mixture(const std::vector<MixtureSource>& sources, const std::string& s
   }
 }
 
-Sample Mixture::sample(int64_t index) const {
-  const SourceOrder::Place place = order_.place(index);
+Sample Mixture::sample(const SourceOrder::Place& place) const {
   return parts_[place.source]->packing.sample(place.index);
 }
 

@@ -61,7 +61,11 @@ class Mixture {
   Mixture(const std::vector<MixtureSource>& sources, const std::string& split,
           const MixtureOptions& options);
 
-  Sample sample(int64_t index) const;
+  Sample sample(int64_t index) const { return sample(order_.place(index)); }
+  /// Sample `index` stands at this place.
+  SourceOrder::Place place(int64_t index) const { return order_.place(index); }
+  /// Returns the sample of a source, whether or not the mixture has come to it.
+  Sample sample(const SourceOrder::Place& place) const;
 
   size_t num_sources() const { return parts_.size(); }
   const TokenDataset& dataset(size_t source) const { return parts_[source]->dataset; }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "longgen/base/check.h"
@@ -225,7 +226,9 @@ std::string summary_of(const Models& models) {
     text += difference.interval ? " (95% interval " + interval_text(difference.interval, 2) + ")."
                                 : ", without an interval.";
   }
-  return text;
+  std::string stopped = stopped_text(models);
+  std::replace(stopped.begin(), stopped.end(), '\n', ' ');
+  return stopped.empty() ? text : text + " " + stopped;
 }
 
 }  // namespace

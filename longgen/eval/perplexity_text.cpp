@@ -107,9 +107,30 @@ std::string range_name(int64_t begin, int64_t end) {
   return format_count(begin) + "-" + format_count(end);
 }
 
+std::string stopped_text(const std::vector<ModelPerplexity>& models) {
+  const auto num_contexts = [](const ModelPerplexity& model) {
+    return model.contexts.empty() ? 0 : std::ssize(model.contexts.front().documents);
+  };
+  const ModelPerplexity& first = models.front();
+  std::string text;
+  const auto add = [&](const std::string& name, const char* what, int64_t found, int64_t all) {
+    if (found >= all) return;
+    text += detail::concat(name, " was stopped after ", format_count(found), " of ",
+                           format_count(all, "document"), what,
+                           ": its perplexities are of fewer texts; differences are of the same.\n");
+  };
+  for (const ModelPerplexity& model : models) {
+    if (!model.reads_same_tokens) continue;  // its documents are others
+    add(model.name, "", model.buckets.num_documents(), first.buckets.num_documents());
+    add(model.name, " with their contexts", num_contexts(model), num_contexts(first));
+  }
+  return text;
+}
+
 std::string perplexity_text(const std::vector<ModelPerplexity>& models) {
-  const std::string text = by_position(models);
-  return models.front().contexts.empty() ? text : text + by_context(models);
+  std::string text = by_position(models);
+  if (!models.front().contexts.empty()) text += by_context(models);
+  return text + stopped_text(models);
 }
 
 }  // namespace longgen

@@ -114,6 +114,23 @@ int64_t forward_bytes(const ModelConfig& config, int64_t num_tokens, int64_t byt
                     product({num_tokens, float_bytes_per_token(config)}));
 }
 
+/// What every step has, whatever it learns from.
+MemoryPlan states_memory(const ModelConfig& config, NumberFormat format,
+                         const TrainingOptions& options) {
+  return {.items = {
+              {"weights", parameter_bytes(config, format)},
+              {"masters", options.masters == format ? 0 : parameter_bytes(config, options.masters)},
+              {"gradients", parameter_bytes(config, options.gradients)},
+              {"Adam m", parameter_bytes(config, options.optimizer)},
+              {"Adam v", parameter_bytes(config, options.optimizer)}}};
+}
+
+/// Counts the weights of a teacher that is not the model itself.
+int64_t own_weights_bytes(const ObjectiveLoad& load, NumberFormat format) {
+  if (load.teacher == nullptr || load.teacher_is_self) return 0;
+  return parameter_bytes(*load.teacher, format);
+}
+
 void add_kept_activations(const ModelConfig& config, int64_t num_tokens, int64_t bytes,
                           const TrainingOptions& options, MemoryPlan& plan) {
   const Widths w(config);
@@ -186,13 +203,7 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
                            const TrainingOptions& options) {
   const int64_t bytes = bytes_per_number(format);
   const Widths w(config);
-  MemoryPlan plan;
-  plan.items = {
-      {"weights", parameter_bytes(config, format)},
-      {"masters", options.masters == format ? 0 : parameter_bytes(config, options.masters)},
-      {"gradients", parameter_bytes(config, options.gradients)},
-      {"Adam m", parameter_bytes(config, options.optimizer)},
-      {"Adam v", parameter_bytes(config, options.optimizer)}};
+  MemoryPlan plan = states_memory(config, format, options);
   add_kept_activations(config, num_tokens, bytes, options, plan);
   const int64_t numbers = backward_numbers(w, num_tokens, options.recompute != Recomputation::none);
   const int64_t copies = options.on_cpu ? cpu_attention_bytes(config, num_tokens) : 0;
@@ -210,10 +221,36 @@ MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, Number
   plan.items.push_back({"loss", capped_sum(product({num_logits, rows, config.vocab_size, bytes}),
                                            product({config.vocab_size, w.model, kFloatBytes}))});
   if (teacher != nullptr) {
-    const int64_t own = options.objective.teacher_is_self ? 0 : parameter_bytes(*teacher, format);
-    plan.items.push_back(
-        {"teacher", capped_sum(own, product({num_tokens, teacher->width, bytes}))});
+    plan.items.push_back({"teacher", capped_sum(own_weights_bytes(options.objective, format),
+                                                product({num_tokens, teacher->width, bytes}))});
   }
+  if (options.on_cpu) plan.items.push_back({"program", program_bytes(config)});
+  return plan;
+}
+
+MemoryPlan alignment_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
+                            const TrainingOptions& options) {
+  const int64_t bytes = bytes_per_number(format);
+  const Widths w(config);
+  MemoryPlan plan = states_memory(config, format, options);
+  plan.items.push_back({"model as it began", parameter_bytes(config, format)});
+  // The stream and what the full layer gave stand in both halves of a layer. Beside them, in the
+  // attention: what the sparse one gave, and the full one's and the difference in fp32, first with
+  // squares of these, then with the gradients.
+  const int64_t stream = product({num_tokens, 2 * w.model, bytes});
+  const int64_t floats = product({num_tokens, w.model, kFloatBytes});
+  const int64_t gradients = product({num_tokens, w.model + w.q + w.qkv(), bytes});
+  const int64_t copies = options.on_cpu ? cpu_attention_bytes(config, num_tokens) : 0;
+  const int64_t sparse =
+      capped_sum(product({num_tokens, attention_width(w) + w.model, bytes}),
+                 capped_sum(2 * floats, std::max(floats, capped_sum(gradients, copies))));
+  const int64_t ffn = capped_sum(product({num_tokens, w.model, bytes}),
+                                 product({feed_forward_rows(num_tokens), 3 * w.ffn, bytes}));
+  const int64_t tables = product({2, num_tokens, float_bytes_per_token(config)});
+  plan.items.push_back(
+      {"layer working set", capped_sum(stream, capped_sum(std::max(sparse, ffn), tables))});
+  const int64_t teacher = own_weights_bytes(options.objective, format);
+  if (teacher > 0) plan.items.push_back({"teacher", teacher});
   if (options.on_cpu) plan.items.push_back({"program", program_bytes(config)});
   return plan;
 }

@@ -72,6 +72,7 @@ struct TrainingOptions {
   int64_t chunk_rows = 512;  ///< tokens whose logits exist at once, see linear_cross_entropy()
   bool on_cpu = false;       ///< counts the program too, and what the CPU's attention copies
   ObjectiveLoad objective = {};
+  bool aligns = false;  ///< a first stage goes before (train.align_steps), see alignment_memory()
   /// Sets masters, gradients and optimizer at once, as train.states of a recipe does.
   void set_states(NumberFormat format) { masters = gradients = optimizer = format; }
   bool operator==(const TrainingOptions&) const = default;
@@ -85,6 +86,13 @@ struct TrainingOptions {
 /// The layer plan makes no difference: sparse and full layers keep the same tensors.
 MemoryPlan training_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
                            const TrainingOptions& options);
+
+/// Counts one step of the first stage over one sequence of num_tokens. Items: the states as above,
+/// "model as it began" (weights in the compute format), "layer working set" (one layer of that
+/// model, its attention as a sparse one, their difference in fp32 and its gradients), with a
+/// teacher that has weights of its own "teacher", and on the CPU "program".
+MemoryPlan alignment_memory(const ModelConfig& config, int64_t num_tokens, NumberFormat format,
+                            const TrainingOptions& options);
 
 /// Counts the bytes that the optimizer reads and writes in one update.
 int64_t update_bytes(const ModelConfig& config, NumberFormat format,

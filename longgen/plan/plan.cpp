@@ -51,6 +51,9 @@ void check_request(const PlanRequest& request) {
            "[plan] teacher: expected a vocabulary of ", format_count(request.config.vocab_size),
            " tokens, that of the model, found ",
            format_count(teacher == nullptr ? 0 : teacher->vocab_size), ".");
+  LG_CHECK(!request.training.aligns || request.layers.is_hybrid(),
+           "[plan] align: expected a hybrid, whose sparse layers learn from full ones, found none. "
+           "Name its full layers, or leave the first stage out.");
   LG_CHECK(
       request.training.masters == NumberFormat::float32 || request.format == NumberFormat::bfloat16,
       "[plan] masters in bfloat16 under float32 weights would lose what the weights hold. "
@@ -110,6 +113,10 @@ struct Clock {
             work.sparse_attention / share.sparse_backward) /
            flops;
   }
+  double step(const TrainingFlops& work) const {
+    return forward(work.forward) + forward(work.objective) + forward(work.recompute) +
+           backward(work.backward);
+  }
   double transfer(double bytes) const { return bytes / bytes_per_second; }
 
   Efficiency share;
@@ -124,12 +131,10 @@ void estimate_times(const PlanRequest& request, ArchitecturePlan& plan) {
   const int64_t chunks = (request.context + request.prefill_chunk - 1) / request.prefill_chunk;
   plan.prefill_seconds =
       std::max(clock.forward(plan.prefill), clock.transfer(weights * static_cast<double>(chunks)));
-  const auto update =
-      static_cast<double>(update_bytes(request.config, request.format, request.training));
-  plan.training_seconds = clock.forward(plan.training.forward) +
-                          clock.forward(plan.training.objective) +
-                          clock.forward(plan.training.recompute) +
-                          clock.backward(plan.training.backward) + clock.transfer(update);
+  const double update = clock.transfer(
+      static_cast<double>(update_bytes(request.config, request.format, request.training)));
+  plan.training_seconds = clock.step(plan.training) + update;
+  if (plan.alignment) plan.alignment->seconds = clock.step(plan.alignment->work) + update;
   plan.decode_seconds =
       std::max(clock.transfer(weights + sequences * static_cast<double>(plan.decode_read.kv)),
                sequences * clock.forward(plan.decode)) +
@@ -158,13 +163,22 @@ void fit_memory(const PlanRequest& request, int64_t usable, ArchitecturePlan& pl
   const auto training = [&](int64_t tokens) {
     return training_memory(config, tokens, request.format, options);
   };
+  const auto aligning = [&](int64_t tokens) {
+    return alignment_memory(config, tokens, request.format, options);
+  };
   plan.serving_memory = serving(request.context, request.num_sequences);
   plan.training_memory = training(request.context);
   plan.serving.fits = plan.serving_memory.total_bytes() <= usable;
   plan.training_fit.fits = plan.training_memory.total_bytes() <= usable;
+  plan.training_fit.longest_context = longest_context(training, usable);
+  if (plan.alignment) {
+    plan.alignment->memory = aligning(request.context);
+    Fit& fit = plan.training_fit;
+    fit.fits = fit.fits && plan.alignment->memory.total_bytes() <= usable;
+    fit.longest_context = std::min(fit.longest_context, longest_context(aligning, usable));
+  }
   plan.serving.longest_context = longest_context(
       [&](int64_t tokens) { return serving(tokens, request.num_sequences); }, usable);
-  plan.training_fit.longest_context = longest_context(training, usable);
   plan.max_sequences = largest(kMaxSequences, [&](int64_t sequences) {
     return serving(request.context, sequences).total_bytes() <= usable;
   });
@@ -180,6 +194,9 @@ ArchitecturePlan plan_architecture(const PlanRequest& request, const LayerPlan& 
   plan.prefill = forward_flops(config, layers, 0, context, 1);
   plan.training = training_flops(config, layers, context, request.training.recompute,
                                  objective_of(request, layers));
+  if (request.training.aligns && layers.is_hybrid()) {
+    plan.alignment.emplace().work = alignment_flops(config, layers, context);
+  }
   plan.decode = forward_flops(config, layers, context - 1, context, 1);
   plan.decode_read = decode_bytes(config, layers, context, request.format);
   fit_memory(request, usable, plan);

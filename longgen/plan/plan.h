@@ -53,6 +53,13 @@ struct Fit {
   int64_t longest_context = 0;
 };
 
+/// A step of the first stage over one sequence.
+struct AlignmentPlan {
+  MemoryPlan memory;
+  TrainingFlops work;
+  double seconds = 0;  ///< an estimate, the optimizer's update included
+};
+
 /// The plan of one model under one layer plan.
 struct ArchitecturePlan {
   LayerPlan layers;
@@ -64,7 +71,10 @@ struct ArchitecturePlan {
   DecodeBytes decode_read;
 
   MemoryPlan serving_memory, training_memory;
-  Fit serving, training_fit;  ///< serving.longest_context: for num_sequences
+  /// Where the request has a first stage and this plan sparse layers.
+  std::optional<AlignmentPlan> alignment;
+  /// serving.longest_context: for num_sequences; training_fit: of both stages.
+  Fit serving, training_fit;
   int64_t max_sequences = 0;  ///< of the planned context that can be served at once
 
   // The times are estimates under Efficiency, in seconds.
@@ -85,7 +95,8 @@ struct Plan {
 };
 
 /// Makes a plan. Throws Error on a context, number of sequences, chunk or share out of range, a
-/// layer plan that is not of this model, and sizes beyond all counting.
+/// layer plan that is not of this model, a first stage without sparse layers, and sizes beyond all
+/// counting.
 Plan make_plan(const PlanRequest& request);
 
 /// Writes a table for people, ending in a newline: items, full, hybrid and their ratio, with units.

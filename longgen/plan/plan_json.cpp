@@ -19,13 +19,29 @@ std::string key_of(std::string name) {
   return name;
 }
 
-OrderedJson memory_to_json(const MemoryPlan& memory, const Fit& fit) {
+OrderedJson items_to_json(const MemoryPlan& memory) {
   OrderedJson items = OrderedJson::object();
   for (const MemoryItem& item : memory.items) items[key_of(item.name)] = item.bytes;
-  return {{"items_bytes", std::move(items)},
+  return items;
+}
+
+OrderedJson memory_to_json(const MemoryPlan& memory, const Fit& fit) {
+  return {{"items_bytes", items_to_json(memory)},
           {"total_bytes", memory.total_bytes()},
           {"fits", fit.fits},
           {"longest_context", fit.longest_context}};
+}
+
+OrderedJson alignment_to_json(const std::optional<AlignmentPlan>& plan) {
+  if (!plan) return nullptr;
+  return {{"items_bytes", items_to_json(plan->memory)},
+          {"total_bytes", plan->memory.total_bytes()},
+          {"flops",
+           {{"forward", flops_to_json(plan->work.forward)},
+            {"backward", flops_to_json(plan->work.backward)},
+            {"model_as_it_began", flops_to_json(plan->work.objective)},
+            {"step", plan->work.total()}}},
+          {"seconds", plan->seconds}};
 }
 
 OrderedJson architecture_to_json(const ArchitecturePlan& plan) {
@@ -49,6 +65,7 @@ OrderedJson architecture_to_json(const ArchitecturePlan& plan) {
           {"decode_kv_bytes", plan.decode_read.kv},
           {"serving", std::move(serving)},
           {"training", std::move(training)},
+          {"alignment", alignment_to_json(plan.alignment)},
           {"seconds",
            {{"prefill", plan.prefill_seconds},
             {"training_step", plan.training_seconds},

@@ -44,6 +44,11 @@ class Report {
     rows_.push_back(std::move(row));
   }
 
+  /// A row of what the hybrid alone has.
+  void of_hybrid(const std::string& name, const std::string& value) {
+    rows_.push_back({name, "", value});
+  }
+
   void fact(const std::string& name,
             const std::function<std::string(const ArchitecturePlan&)>& format) {
     rows_.push_back({name, format(plan_.full)});
@@ -108,11 +113,29 @@ void add_training(const Plan& plan, Report& report) {
               [](const auto& side) { return format_context(side.training_fit.longest_context); });
 }
 
+const AlignmentPlan* alignment_of(const Plan& plan) {
+  return plan.hybrid && plan.hybrid->alignment ? &*plan.hybrid->alignment : nullptr;
+}
+
+void add_alignment(const Plan& plan, Report& report) {
+  const AlignmentPlan* const alignment = alignment_of(plan);
+  if (alignment == nullptr) return;
+  report.heading("first stage, one sequence a step");
+  for (const MemoryItem& item : alignment->memory.items) {
+    report.of_hybrid("  " + item.name, format_bytes(item.bytes));
+  }
+  report.of_hybrid("  total", bytes_of(static_cast<double>(alignment->memory.total_bytes())));
+}
+
 void add_work(const Plan& plan, Report& report) {
   report.heading("work");
   report.quantity("  prefill", format_flops, [](const auto& side) { return side.prefill.total(); });
   report.quantity("  training step", format_flops,
                   [](const auto& side) { return side.training.total(); });
+  const AlignmentPlan* const alignment = alignment_of(plan);
+  if (alignment != nullptr) {
+    report.of_hybrid("  first-stage step", format_flops(alignment->work.total()));
+  }
   report.quantity("  decode, a token", format_flops,
                   [](const auto& side) { return side.decode.total(); });
   report.quantity("  decode reads, a step", bytes_of, [&plan](const auto& side) {
@@ -125,6 +148,9 @@ void add_work(const Plan& plan, Report& report) {
                   [](const auto& side) { return side.prefill_seconds; });
   report.quantity("  training step", format_seconds,
                   [](const auto& side) { return side.training_seconds; });
+  if (alignment != nullptr) {
+    report.of_hybrid("  first-stage step", format_seconds(alignment->seconds));
+  }
   report.quantity("  decode step", format_seconds,
                   [](const auto& side) { return side.decode_seconds; });
 }
@@ -178,6 +204,7 @@ std::string to_text(const Plan& plan) {
   report.quantity("KV cache of a sequence", bytes_of,
                   [](const auto& side) { return static_cast<double>(side.kv.held); });
   add_serving(plan, report);
+  add_alignment(plan, report);
   add_training(plan, report);
   add_work(plan, report);
   return title_text(plan) + "\n" + report.text() + "\n" + assumptions_text(plan);

@@ -64,6 +64,10 @@ double layer_matrices(const ModelConfig& config) {
   return static_cast<double>(counts.attention + counts.ffn);
 }
 
+Flops backward_flops(const Flops& forward) {
+  return {2 * forward.linear, 2.5 * forward.full_attention, 2.5 * forward.sparse_attention};
+}
+
 }  // namespace
 
 ParameterCounts parameter_counts(const ModelConfig& config) {
@@ -121,8 +125,7 @@ TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers,
   TrainingFlops step;
   step.objective = objective_flops(config, layers, num_tokens, load);
   step.forward = forward_flops(config, layers, 0, num_tokens, num_tokens);
-  step.backward = {2 * step.forward.linear, 2.5 * step.forward.full_attention,
-                   2.5 * step.forward.sparse_attention};
+  step.backward = backward_flops(step.forward);
   if (mode == Recomputation::none) return step;
   const TensorInfo& down_info = tensor_info(TensorRole::kDown);
   const auto down =
@@ -136,6 +139,21 @@ TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers,
     step.recompute.full_attention = step.forward.full_attention;
     step.recompute.sparse_attention = step.forward.sparse_attention;
   }
+  return step;
+}
+
+TrainingFlops alignment_flops(const ModelConfig& config, const LayerPlan& layers,
+                              int64_t num_tokens) {
+  TrainingFlops step;
+  step.objective = forward_flops(config, layers.without_sparse(), 0, num_tokens, 0);
+  const Flops hybrid = forward_flops(config, layers, 0, num_tokens, 0);
+  const auto num_sparse = static_cast<double>(layers.num_layers() - layers.count(LayerPlan::kFull) -
+                                              static_cast<int64_t>(layers.window_layers().size()));
+  const double attention = static_cast<double>(parameter_counts(config).attention) /
+                           static_cast<double>(config.num_layers);
+  step.forward = {.linear = 2 * static_cast<double>(num_tokens) * num_sparse * attention,
+                  .sparse_attention = hybrid.sparse_attention - step.objective.sparse_attention};
+  step.backward = backward_flops(step.forward);
   return step;
 }
 

@@ -74,6 +74,12 @@ struct TrainingFlops {
 TrainingFlops training_flops(const ModelConfig& config, const LayerPlan& layers, int64_t num_tokens,
                              Recomputation mode, const ObjectiveLoad& load = {});
 
+/// The operations of a step of the first stage (train.align_steps) over one sequence: the pass of
+/// the model as it began, without its output head, as `objective`; the sparse layers' attention
+/// forward and backward. Nothing is computed again.
+TrainingFlops alignment_flops(const ModelConfig& config, const LayerPlan& layers,
+                              int64_t num_tokens);
+
 /// The bytes read from memory by one decode step, in which each sequence
 /// makes its last token of num_tokens.
 struct DecodeBytes {

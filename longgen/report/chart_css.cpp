@@ -7,8 +7,9 @@ std::string chart_css() {
   // black those that are light enough: sky, orange, green, purple, yellow, vermillion and white.
   return R"(
 .chart { --s0: #0072b2; --s1: #d55e00; --s2: #009e73; --s3: #cc79a7; --s4: #e69f00; --s5: #56b4e9; --s6: #1b1b1b;
-  --text: #1b1b1b; --quiet: #5c5c5c; --grid: #e3e3e3; --ground: #ffffff; display: block;
+  --text: #1b1b1b; --quiet: #5c5c5c; --grid: #e3e3e3; --ground: #ffffff; display: block; max-width: 100%; height: auto;
   font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+.chart.wide { min-width: 31rem; }
 @media (prefers-color-scheme: dark) {
   .chart { --s0: #56b4e9; --s1: #e69f00; --s2: #009e73; --s3: #cc79a7; --s4: #f0e442; --s5: #d55e00; --s6: #ececec;
     --text: #ececec; --quiet: #a8a8a8; --grid: #333333; --ground: #161616; }

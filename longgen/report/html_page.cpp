@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "longgen/base/check.h"
 #include "longgen/report/svg_chart.h"
 #include "longgen/report/svg_text.h"
@@ -10,9 +12,9 @@ namespace longgen {
 namespace {
 
 constexpr const char* kPageCss = R"(
-:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5c5c5c; --rule: #d9d9d9; --paper: #ffffff; }
+:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #5c5c5c; --rule: #d9d9d9; --paper: #ffffff; --shade: #00000033; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #ececec; --soft: #a8a8a8; --rule: #3a3a3a; --paper: #161616; }
+  :root { --ink: #ececec; --soft: #a8a8a8; --rule: #3a3a3a; --paper: #161616; --shade: #ffffff4d; }
 }
 body { margin: 0 auto; max-width: 56rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: var(--paper);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
@@ -20,7 +22,11 @@ h1 { margin: 0; font-size: 1.7rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 2.75rem 0 0.75rem; font-size: 1.25rem; }
 p { margin: 0.5rem 0; max-width: 44rem; overflow-wrap: anywhere; }
 .summary { font-size: 1.1rem; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
+.scroll, figure { overflow-x: auto; margin: 1rem 0; background:
+  linear-gradient(to right, var(--paper) 40%, transparent) 0 0 / 2rem 100% no-repeat local,
+  linear-gradient(to left, var(--paper) 40%, transparent) 100% 0 / 2rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) 0 0 / 0.6rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) 100% 0 / 0.6rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { padding: 0 0 0.4rem; text-align: left; font-weight: 600; white-space: nowrap; }
 th, td { padding: 0.25rem 0 0.25rem 1.5rem; text-align: right; vertical-align: baseline; white-space: nowrap; }
@@ -30,13 +36,15 @@ thead th:first-child { font-weight: 600; }
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
 tr.total > * { border-top: 1px solid var(--soft) !important; font-weight: 600; }
 td small { display: block; color: var(--soft); font-size: 0.78rem; font-weight: normal; line-height: 1.2; }
-figure { margin: 1.25rem 0; overflow-x: auto; }
+figure { margin: 1.25rem 0; }
 figcaption { margin-bottom: 0.4rem; font-weight: 600; overflow-wrap: anywhere; }
 .charts { display: flex; flex-wrap: wrap; gap: 0 2rem; }
 .charts figure { max-width: 100%; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.25rem 1.25rem; margin: 0; font-size: 0.9rem; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+dd span { white-space: nowrap; }
+@media (max-width: 36rem) { body { padding: 1.25rem 1rem 3rem; } dl { display: block; } dd { margin-bottom: 0.6rem; } }
 @media print { body { max-width: none; padding: 0; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 )";
 
@@ -51,8 +59,13 @@ std::string cell(const PageCell& cell) {
   return escape_xml(cell.text) + note;
 }
 
+/// Says that the keys move what is wider than the page; not every browser finds that out itself.
+std::string focusable(const std::string& caption) {
+  return " tabindex=\"0\" role=\"region\" aria-label=\"" + escape_xml(caption) + "\"";
+}
+
 std::string write(const PageTable& table) {
-  std::string html = "<div class=\"scroll\"><table>\n";
+  std::string html = "<div class=\"scroll\"" + focusable(table.caption) + "><table>\n";
   if (!table.caption.empty()) html += "<caption>" + escape_xml(table.caption) + "</caption>\n";
   html += "<thead><tr>";
   for (const std::string& column : table.columns) {
@@ -77,7 +90,7 @@ std::string write(const PageTable& table) {
 std::string write(const PageChart& chart) {
   const std::string caption =
       chart.caption.empty() ? "" : "<figcaption>" + escape_xml(chart.caption) + "</figcaption>\n";
-  return "<figure>" + caption + chart.svg + "</figure>\n";
+  return "<figure" + focusable(chart.caption) + ">" + caption + chart.svg + "</figure>\n";
 }
 
 std::string write(const PageCharts& part) {
@@ -86,10 +99,23 @@ std::string write(const PageCharts& part) {
   return html + "</div>\n";
 }
 
+/// Escapes a text and keeps browsers from breaking a line behind the hyphens of "--option".
+std::string with_whole_options(const std::string& text) {
+  std::string html;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find_first_of(" \n", at), text.size());
+    const std::string word = escape_xml(text.substr(at, end - at));
+    html += word.starts_with("--") ? "<span>" + word + "</span>" : word;
+    if (end < text.size()) html += text[end];
+    at = end + 1;
+  }
+  return html;
+}
+
 std::string write_facts(const ReportPage& page) {
   std::string html = "<h2>How it was measured</h2>\n<dl>\n";
   for (const auto& [name, value] : page.facts) {
-    html += "<dt>" + escape_xml(name) + "</dt><dd>" + escape_xml(value) + "</dd>\n";
+    html += "<dt>" + escape_xml(name) + "</dt><dd>" + with_whole_options(value) + "</dd>\n";
   }
   return html + "</dl>\n";
 }

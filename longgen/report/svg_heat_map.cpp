@@ -77,11 +77,16 @@ std::string svg_chart(const HeatMap& map) {
   for (const std::string& row : map.rows) names = std::max(names, label_width(row));
   const auto num_columns = static_cast<double>(map.columns.size());
   const double cell_width = std::clamp(kPlotWidth / num_columns, kMinCellWidth, kMaxCellWidth);
+  const double height = kCellHeight * static_cast<double>(map.rows.size());
   const PlotArea area = {.left = names + 36,
-                         .top = kTop,
+                         .top = std::max(kTop, (label_width(map.y_label) - height) / 2),
                          .width = cell_width * num_columns,
-                         .height = kCellHeight * static_cast<double>(map.rows.size())};
-  std::string svg = open_svg(area.right() + 12, area.bottom() + 48, map.title);
+                         .height = height};
+  // Of few columns the axis may have a longer name than room.
+  const double half_label = label_width(map.x_label) / 2;
+  const double label_x = std::max(area.left + area.width / 2, half_label);
+  std::string svg =
+      open_svg(std::max(area.right() + 12, label_x + half_label), area.bottom() + 48, map.title);
   svg += draw_y_axis(area, {}, {}, {}, map.y_label);
   for (size_t r = 0; r < map.rows.size(); ++r) {
     const double top = area.top + kCellHeight * static_cast<double>(r);
@@ -95,9 +100,7 @@ std::string svg_chart(const HeatMap& map) {
     const double x = area.left + cell_width * (static_cast<double>(c) + 0.5);
     svg += svg_text(x, area.bottom() + 18, "middle", "tick", map.columns[c]);
   }
-  return svg +
-         svg_text(area.left + area.width / 2, area.bottom() + 40, "middle", "label", map.x_label) +
-         "</svg>\n";
+  return svg + svg_text(label_x, area.bottom() + 40, "middle", "label", map.x_label) + "</svg>\n";
 }
 
 }  // namespace longgen

@@ -15,11 +15,13 @@ double Axis::pixel(double value) const {
 }
 
 std::string open_svg(double width, double height, std::string_view title) {
+  // On narrow screens a wide picture shrinks as far as its letters can be read (chart_css()).
+  constexpr double kWide = 500;
   const std::string w = coordinate(width), h = coordinate(height), name = escape_xml(title);
   return fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" aria-label=\"{0}\" "
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart{3}\" role=\"img\" aria-label=\"{0}\" "
       "width=\"{1}\" height=\"{2}\" viewBox=\"0 0 {1} {2}\">\n",
-      name, w, h);
+      name, w, h, width > kWide ? " wide" : "");
 }
 
 std::string svg_text(double x, double y, std::string_view anchor, std::string_view kind,

@@ -4,7 +4,9 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
@@ -56,6 +58,21 @@ std::string describe_sources(const std::vector<DataSource>& sources) {
     text += (text.empty() ? "" : ", ") + source.path + share;
   }
   return text;
+}
+
+std::string loss_text(double loss) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.4f", loss);
+  return text;
+}
+
+/// Gives "held-out loss 2.3456 (books 2.4012, recall 1.9870)".
+std::string describe_held_out(const HeldOutLoss& held_out) {
+  std::string sources;
+  for (const SourceLoss& source : held_out.sources) {
+    sources += (sources.empty() ? " (" : ", ") + source.name + " " + loss_text(source.loss);
+  }
+  return "held-out loss " + loss_text(held_out.mean) + sources + (sources.empty() ? "" : ")");
 }
 
 /// Goes through the steps of a run.
@@ -241,7 +258,12 @@ class Trainer {
     } else if (teacher_) {
       record.distill_loss = result.distill_loss;
     }
-    if (evaluates) record.eval_loss = data_.held_out_loss(model_->decoder());
+    if (evaluates) {
+      HeldOutLoss held_out = data_.held_out_loss(model_->decoder());
+      log_info(detail::concat("step ", state_.step, ": ", describe_held_out(held_out)));
+      record.eval_loss = held_out.mean;
+      record.eval_losses = std::move(held_out.sources);
+    }
     monitor_->write(record);
   }
 

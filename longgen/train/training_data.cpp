@@ -22,6 +22,10 @@ std::vector<MixtureSource> sources_of(const Recipe& recipe) {
   return sources;
 }
 
+double mean_loss(const LossSums& sums) {
+  return sums.weights > 0 ? sums.cross_entropy / sums.weights : NAN;
+}
+
 MixtureOptions mixture_options(const Recipe& recipe, uint64_t seed) {
   return {recipe.data.sequence_length, seed, recipe.data.mask == DocumentMask::anchor};
 }
@@ -82,13 +86,35 @@ MicroBatch TrainingData::batch_of(std::span<const Sample> samples) const {
   return make_batch(samples, recipe_.data.mask, recipe_.train.answer_weight);
 }
 
-double TrainingData::held_out_loss(const Decoder& decoder) const {
-  LossSums sums;
+LossSums TrainingData::loss_of_sample(const Decoder& decoder,
+                                      const SourceOrder::Place& place) const {
+  const Sample sample = held_out_->sample(place);
+  return loss_of(decoder, batch_of(std::span(&sample, 1)), recipe_.train.loss_chunk_rows);
+}
+
+HeldOutLoss TrainingData::held_out_loss(const Decoder& decoder) const {
+  const std::vector<DataSource>& sources = recipe_.data.sources;
+  const size_t num_sources = held_out_->num_sources();
+  LossSums all;
+  std::vector<LossSums> of_sources(num_sources);
+  std::vector<int64_t> measured(num_sources);  // samples of each, its first ones
   for (int64_t i = 0; i < recipe_.eval.sequences; ++i) {
-    const Sample sample = held_out_->sample(i);
-    sums.add(loss_of(decoder, batch_of(std::span(&sample, 1)), recipe_.train.loss_chunk_rows));
+    const SourceOrder::Place place = held_out_->place(i);
+    const LossSums sums = loss_of_sample(decoder, place);
+    all.add(sums);
+    of_sources[place.source].add(sums);
+    ++measured[place.source];
   }
-  return sums.weights > 0 ? sums.cross_entropy / sums.weights : NAN;
+  HeldOutLoss result{mean_loss(all), {}};
+  const auto share = static_cast<int64_t>(num_sources);
+  const int64_t least = (recipe_.eval.sequences + share - 1) / share;
+  for (size_t s = 0; s < sources.size(); ++s) {
+    for (int64_t i = measured[s]; i < least; ++i) {
+      of_sources[s].add(loss_of_sample(decoder, {s, i}));
+    }
+    result.sources.push_back({sources[s].name, mean_loss(of_sources[s])});
+  }
+  return result;
 }
 
 }  // namespace longgen

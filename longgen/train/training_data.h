@@ -9,6 +9,7 @@
 
 #include "longgen/data/mixture.h"
 #include "longgen/train/backward_pass.h"
+#include "longgen/train/log/step_log.h"
 #include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
@@ -17,6 +18,12 @@ namespace longgen {
 struct StepBatches {
   std::vector<MicroBatch> batches;
   int64_t num_targets = 0;  ///< of all batches together, at least 1
+};
+
+/// Mean losses; NaN where the samples have no token to predict.
+struct HeldOutLoss {
+  double mean = 0;
+  std::vector<SourceLoss> sources;  ///< by data.sources; none for data.path
 };
 
 /// The datasets of the recipe's [data], packed and mixed as it says.
@@ -33,13 +40,15 @@ class TrainingData {
   /// The batches of a step, which counts from 1: a function of the step alone. Throws Error where
   /// they have no token to predict.
   StepBatches batches(int64_t step) const;
-  /// The mean loss of the held-out part's first eval.sequences samples, for recipes with eval.every
-  /// above 0. NaN where these have no token to predict.
-  double held_out_loss(const Decoder& decoder) const;
+  /// Measures the held-out part's first eval.sequences samples, for recipes with eval.every above
+  /// 0. Each of data.sources has its first samples measured, too: those among them, and so many
+  /// that no source has fewer than its equal share of eval.sequences, rounded up.
+  HeldOutLoss held_out_loss(const Decoder& decoder) const;
 
  private:
   void check_tokens(const ModelConfig& config) const;
   void open_held_out();
+  LossSums loss_of_sample(const Decoder& decoder, const SourceOrder::Place& place) const;
   MicroBatch batch_of(std::span<const Sample> samples) const;
 
   const Recipe& recipe_;

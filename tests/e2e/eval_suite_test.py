@@ -13,7 +13,7 @@ import time
 import unittest
 
 from cli_case import CliCase
-from tiny_model import write_tiny_llama
+from tiny_model import write_model, write_tiny_llama
 
 
 class SuiteTest(CliCase):
@@ -103,6 +103,14 @@ class SuiteTest(CliCase):
         message, _ = self.error(*self.arguments())
         self.assertIn("own.jsonl: its items were made with own.jsonl \"", message)
 
+    def test_replies_without_a_score_are_counted(self):
+        self.lines("kept.jsonl", [{"prompt": "the sea", "new_tokens": 3}, {"prompt": "a", "new_tokens": 3}])
+        out, _ = self.run_program("eval", "suite", self.models[0], "--tasks", f"jsonl:{self.dir}/kept.jsonl", "--out", self.out,
+                                  "--quiet", "--html", self.dir / "page.html")
+        line = "without a score, replies kept: 2 items of kept by full"
+        self.assertIn(line + "\n", out)
+        self.assertIn(line, (self.dir / "page.html").read_text())
+
     def test_chat(self):
         template = "{% for m in messages %}<|begin|>{{ m.role }}: {{ m.content }}<|end|>{% endfor %}" \
                    "{% if add_generation_prompt %}<|begin|>assistant:{% endif %}"
@@ -129,6 +137,9 @@ class SuiteTest(CliCase):
         self.assertEqual([task["truncated"]["full"] for task in results["tasks"]], [0, 2])
         both = [[json.loads(line) for line in self.items(model, "vt-4K")[1:]] for model in ("full", "hybrid")]
         self.assertEqual(*([item["references"] for item in items] for items in both))
+        out, err = self.run_program(*arguments, *lengths)
+        self.assertIn(f"warning: --lengths 6,144: longer than the context of {self.models[0]}, 5,000 tokens: prompts lose their "
+                      "beginning", err)
         message, _ = self.error(*arguments, *lengths, "--seed", 7)
         self.assertIn("vt-4K.jsonl: its items were made with seed 42, and this run has 7", message)
         message, _ = self.error(*arguments, "--lengths", "100", "--out", self.dir / "other")
@@ -198,6 +209,37 @@ class SuiteTest(CliCase):
         self.lines("bad.jsonl", [{"prompt": "p"}, {"prompt": 7}])
         message, _ = self.error(*base, "--tasks", f"jsonl:{self.dir}/bad.jsonl")
         self.assertEqual(message, f"{self.dir}/bad.jsonl:2: field prompt: expected a string, found 7.")
+        for field, text in (({"match": "exact"}, "field match: there are no references that a reply could match. Give some, or "
+                                                 "leave it out."),
+                            ({"match": "number", "references": ["7", "abc"]},
+                             'field references: expected numbers (match is number), found "abc".')):
+            self.lines("match.jsonl", [{"prompt": "p", **field}])
+            message, _ = self.error(*base, "--tasks", f"jsonl:{self.dir}/match.jsonl")
+            self.assertEqual(message, f"{self.dir}/match.jsonl:1: {text}")
+        own = ["--tasks", f"jsonl:{self.dir}/own.jsonl"]
+        for arguments, text in (
+                (["--tasks", "piqa", "--items", self.dir / "none"],
+                 f"--items {self.dir}/none: expected a folder, found nothing of this name."),
+                (["--tasks", "piqa", "--items", self.dir / "own.jsonl"],
+                 f"--items {self.dir}/own.jsonl: expected a folder, found something else."),
+                (["--tasks", "jsonl:"], "--tasks: expected a file behind jsonl:, found none."),
+                (["--tasks", "vt", "--items", self.dir, "--lengths", "4K,4096"],
+                 "--lengths: 4,096 tokens stand there twice."),
+                ([*own, "--items", self.dir], f"--items {self.dir}: none of --tasks reads from a folder."),
+                ([*own, "--lengths", "4K"], "--lengths: none of --tasks has a length: they are for ruler and babilong."),
+                ([*own, "--text", self.dir], "--text: none of --tasks hides anything in a text: it is for ruler and babilong."),
+                ([*own, "--shots", 2],
+                 "--shots: none of --tasks has solved questions: they are for mmlu and mmlu_cloze."),
+                (own[:1] + [f"{own[1]},{own[1]}"], "--tasks: own is named twice: items are kept by the name of their file."),
+                ([*own, "--max-kv", 1000], "--max-kv 1000: [page pool] the KV cache is limited to 1000 bytes, but one page has "
+                                           "12288. Allow it more memory.")):
+            message, _ = self.error(*base, *arguments)
+            self.assertEqual(message, text)
+        # What is wrong with the second model, too.
+        write_model(self.dir / "chat", config=json.loads((self.models[0] / "config.json").read_text()),
+                    tokenizer_config={"chat_template": "{{ messages[0].content }}"})
+        message, _ = self.error("eval", "suite", self.dir / "chat", self.models[0], "--out", self.out, *own, "--chat")
+        self.assertIn(f"{self.models[0]}: has no chat template", message)
         self.lines("long.jsonl", [{"prompt": "p", "new_tokens": 256}])
         message, _ = self.error(*base, "--tasks", f"jsonl:{self.dir}/long.jsonl")
         self.assertIn("long, item 0: [suite] expected fewer new tokens than the model's context of 256, found 256",

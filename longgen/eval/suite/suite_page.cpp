@@ -34,7 +34,8 @@ PageTable table_of(const Rows& rows, const Models& models) {
   for (const SuiteRow& row : rows) {
     std::vector<PageCell> cells = {{row_name(row)}, {format_count(row.models.front().num_items)}};
     for (size_t m = 0; m < models.size(); ++m) {
-      cells.push_back({value_text(row, row.models[m])});
+      const ScoreSummary& summary = row.models[m];
+      cells.push_back({summary.num_items == 0 ? "–" : value_text(row, summary)});
       if (m > 0) cells.push_back(difference_cell(row, row.models[m].difference));
     }
     table.rows.push_back(std::move(cells));
@@ -70,6 +71,17 @@ PageChart chart_of(const Rows& lengths, const Models& models) {
     chart.series.push_back(std::move(series));
   }
   return {chart.title, svg_chart(chart)};
+}
+
+std::string title_of(const std::string& group) {
+  constexpr std::pair<const char*, const char*> kTitles[] = {{"ruler", "RULER"},
+                                                             {"babilong", "BABILong"},
+                                                             {"short", "Short tasks"},
+                                                             {"jsonl", "Items of your own"}};
+  for (const auto& [name, title] : kTitles) {
+    if (group == name) return title;
+  }
+  return group;
 }
 
 /// What the averages say, or without one the first score of all.
@@ -109,7 +121,7 @@ ReportPage suite_page(const std::vector<TaskResults>& results, const Models& mod
     std::copy_if(rows.begin(), rows.end(), std::back_inserter(of_group),
                  [&](const SuiteRow& row) { return row.group == group; });
     if (of_group.empty()) continue;
-    PageSection section{group, {}};
+    PageSection section{title_of(group), {}};
     const Rows lengths = rows_by_length(of_group);
     if (lengths.size() > 1) section.parts.push_back(chart_of(lengths, models));
     section.parts.push_back(table_of(of_group, models));
@@ -119,8 +131,12 @@ ReportPage suite_page(const std::vector<TaskResults>& results, const Models& mod
   notes.parts.push_back(
       PageText{"All models had the same items. Smaller figures are 95% intervals over items of the "
                "differences: Bonett and Price's where scores are 0 or 1, else Student's."});
-  const std::string truncated = truncation_text(results, models);
-  if (!truncated.empty()) notes.parts.push_back(PageText{truncated});
+  const std::string more = suite_notes(results, models);
+  for (size_t at = 0; at < more.size();) {
+    const size_t end = more.find('\n', at);
+    notes.parts.push_back(PageText{more.substr(at, end - at)});
+    at = end + 1;
+  }
   page.sections.push_back(std::move(notes));
   return page;
 }

@@ -13,6 +13,11 @@ namespace {
 
 using Items = std::vector<std::optional<ItemResult>>;
 
+int64_t num_finished(const Items& items) {
+  return std::count_if(items.begin(), items.end(),
+                       [](const auto& item) { return item.has_value(); });
+}
+
 ScoreSummary summary_of(const Items& items, const std::string& score) {
   ScoreSummary summary;
   for (const auto& item : items) {
@@ -169,18 +174,28 @@ std::vector<std::vector<std::string>> suite_table(const std::vector<TaskResults>
   return table;
 }
 
-std::string truncation_text(const std::vector<TaskResults>& results,
-                            const std::vector<std::string>& models) {
-  std::string text;
+std::string suite_notes(const std::vector<TaskResults>& results,
+                        const std::vector<std::string>& models) {
+  std::string truncated, unscored, unfinished;
   for (const TaskResults& task : results) {
+    const std::string label = task.task.label();
     for (size_t m = 0; m < models.size(); ++m) {
-      const int64_t count = num_truncated(task, m);
-      if (count == 0) continue;
-      text += fmt::format("truncated to the context of {}: {} of {}\n", models[m],
-                          format_count(count, "item"), task.task.label());
+      const int64_t cut = num_truncated(task, m), done = num_finished(task.models.at(m));
+      if (cut > 0) {
+        truncated += fmt::format("truncated to the context of {}: {} of {}\n", models[m],
+                                 format_count(cut, "item"), label);
+      }
+      if (task.task.scores.empty()) {
+        unscored += fmt::format("without a score, replies kept: {} of {} by {}\n",
+                                format_count(done, "item"), label, models[m]);
+      }
+      if (done < task.task.num_items) {
+        unfinished += fmt::format("not finished by {}: {} of {}\n", models[m],
+                                  format_count(task.task.num_items - done, "item"), label);
+      }
     }
   }
-  return text;
+  return truncated + unscored + unfinished;
 }
 
 OrderedJson suite_json(const std::vector<TaskResults>& results,

@@ -54,9 +54,10 @@ std::string value_text(const SuiteRow& row, const ScoreSummary& summary);
 /// difference in points with its interval; "nll" in nats.
 std::vector<std::vector<std::string>> suite_table(const std::vector<TaskResults>& results,
                                                   const std::vector<std::string>& models);
-/// Says what was truncated, a line for each model and task; empty where nothing was.
-std::string truncation_text(const std::vector<TaskResults>& results,
-                            const std::vector<std::string>& models);
+/// Says below the table, a line for each model and task, what was truncated, whose replies are kept
+/// without a score, and what was not finished; empty where there is nothing to say.
+std::string suite_notes(const std::vector<TaskResults>& results,
+                        const std::vector<std::string>& models);
 
 /// What results.json holds, and --json prints.
 OrderedJson suite_json(const std::vector<TaskResults>& results,

@@ -9,6 +9,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/nearest_name.h"
+#include "longgen/base/units.h"
 #include "longgen/checkpoint/directory_hash.h"
 #include "longgen/eval/tasks/long_task.h"
 #include "longgen/eval/tasks/short/short_tasks.h"
@@ -57,11 +58,17 @@ class LongTaskOpener {
  public:
   LongTaskOpener(const Tokenizer& tokenizer, const OpenTasksOptions& options)
       : options_(options),
+        lengths_(options.lengths_tokens),
         tasks_(tokenizer, {.folder = options.folder,
                            .texts = options.texts,
                            .seed = options.seed,
                            .wrap = options.wrap}) {
-    LG_CHECK(!options.lengths_tokens.empty(), "--lengths: expected at least one length.");
+    if (lengths_.empty()) lengths_ = {4096, 8192, 16384};
+    std::set<int64_t> once;
+    for (const int64_t length : lengths_) {
+      LG_CHECK(once.insert(length).second, "--lengths: ", format_count(length, "token"),
+               " stand there twice.");
+    }
     settings_ = {{"seed", options.seed}, {"tokenizer", tokenizer.hash()}};
     if (options.wrap) settings_["chat_format"] = hash_hex(options.wrap("?").text);
     for (const fs::path& text : texts_of(tasks_)) {
@@ -71,11 +78,10 @@ class LongTaskOpener {
 
   void open(const std::string& name, std::vector<SuiteTask>& tasks) {
     const std::shared_ptr<const LongTask> maker = tasks_.make(name);
-    const auto& lengths = options_.lengths_tokens;
     // What is wrong with the files, or a length that has no room, is told before anything runs.
-    (void)maker->item(*std::min_element(lengths.begin(), lengths.end()), 0);
+    (void)maker->item(*std::min_element(lengths_.begin(), lengths_.end()), 0);
     const bool is_ruler = is_among(name, LongTasks::ruler_names());
-    for (const int64_t length : lengths) {
+    for (const int64_t length : lengths_) {
       SuiteTask task{.name = name,
                      .group = is_ruler ? kRulerGroup : kBabilongGroup,
                      .length_tokens = length,
@@ -111,6 +117,7 @@ class LongTaskOpener {
   }
 
   const OpenTasksOptions& options_;
+  std::vector<int64_t> lengths_;
   LongTasks tasks_;
   OrderedJson settings_;
   std::map<std::string, std::string> hashes_;
@@ -119,6 +126,28 @@ class LongTaskOpener {
 /// The files of the short tasks: FOLDER/short where it is there, else FOLDER itself.
 fs::path short_folder(const fs::path& folder) {
   return fs::is_directory(folder / kShortGroup) ? folder / kShortGroup : folder;
+}
+
+/// Refuses an option that none of the tasks reads.
+void check_options(const std::vector<std::string>& names, const OpenTasksOptions& options) {
+  bool has_files = false, has_long = false, has_mmlu = false;
+  for (const std::string& name : names) {
+    if (name.starts_with(kUserTask)) continue;
+    has_files = true;
+    has_long = has_long || !is_among(name, short_task_names());
+    has_mmlu = has_mmlu || name.starts_with("mmlu");
+  }
+  LG_CHECK(has_files || options.folder.empty(), "--items ", options.folder.string(),
+           ": none of --tasks reads from a folder.");
+  LG_CHECK(options.folder.empty() || fs::is_directory(options.folder), "--items ",
+           options.folder.string(), ": expected a folder, found ",
+           fs::exists(options.folder) ? "something else." : "nothing of this name.");
+  LG_CHECK(has_long || options.lengths_tokens.empty(),
+           "--lengths: none of --tasks has a length: they are for ruler and babilong.");
+  LG_CHECK(has_long || options.texts.empty(),
+           "--text: none of --tasks hides anything in a text: it is for ruler and babilong.");
+  LG_CHECK(has_mmlu || options.shots == 0,
+           "--shots: none of --tasks has solved questions: they are for mmlu and mmlu_cloze.");
 }
 
 }  // namespace
@@ -135,8 +164,12 @@ std::vector<std::string> suite_task_names() {
 std::vector<SuiteTask> open_tasks(const Tokenizer& tokenizer, const OpenTasksOptions& options) {
   std::vector<SuiteTask> tasks;
   std::unique_ptr<LongTaskOpener> long_tasks;
-  for (const std::string& name : names_of_tasks(options)) {
+  const std::vector<std::string> names = names_of_tasks(options);
+  check_options(names, options);
+  for (const std::string& name : names) {
     if (name.starts_with(kUserTask)) {
+      LG_CHECK(name.size() > kUserTask.size(), "--tasks: expected a file behind ", kUserTask,
+               ", found none.");
       tasks.push_back(
           sampled(open_user_task(name.substr(kUserTask.size())), options.samples, options.seed));
       continue;
@@ -155,7 +188,8 @@ std::vector<SuiteTask> open_tasks(const Tokenizer& tokenizer, const OpenTasksOpt
   }
   std::set<std::string> labels;
   for (const SuiteTask& task : tasks) {
-    LG_CHECK(labels.insert(task.label()).second, "--tasks: ", task.label(), " is named twice.");
+    LG_CHECK(labels.insert(task.label()).second, "--tasks: ", task.label(), " is named twice",
+             task.group == kUserGroup ? ": items are kept by the name of their file." : ".");
   }
   return tasks;
 }

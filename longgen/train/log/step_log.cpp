@@ -3,7 +3,8 @@
 namespace longgen {
 namespace {
 
-constexpr StepField kLoss = {"loss", "train/loss"}, kAlignLoss = {"align_loss", "train/align_loss"};
+constexpr StepField kLoss = {"loss", "train/loss"}, kAlignLoss = {"align_loss", "train/align_loss"},
+                    kEvalLosses = {"eval_losses", "eval/loss/NAME"};
 
 /// Calls visit(field, value) for every number that the record has.
 template <typename Visit>
@@ -27,6 +28,7 @@ std::vector<StepField> step_fields() {
   std::vector<StepField> fields = {kAlignLoss};
   for_each_number({.distill_loss = 0, .eval_loss = 0},
                   [&](StepField field, auto) { fields.push_back(field); });
+  fields.push_back(kEvalLosses);
   return fields;
 }
 
@@ -43,6 +45,10 @@ void StepLog::write(const StepRecord& record) {
     line[std::string(field.name)] = value;
     scalars.push_back({std::string(field.tag), static_cast<double>(value)});
   });
+  for (const SourceLoss& source : record.eval_losses) {
+    line[std::string(kEvalLosses.name)][source.name] = source.loss;
+    scalars.push_back({"eval/loss/" + source.name, source.loss});
+  }
   metrics_.write(line);
   if (events_) events_->write(record.step, scalars);
 }

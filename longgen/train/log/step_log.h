@@ -12,6 +12,12 @@
 
 namespace longgen {
 
+/// The held-out loss of a dataset of a mixture.
+struct SourceLoss {
+  std::string name;
+  double loss = 0;
+};
+
 /// The numbers of one step. docs/recipes.md says what each is; a test holds the two together.
 struct StepRecord {
   int64_t step = 0;
@@ -25,13 +31,15 @@ struct StepRecord {
   int64_t memory_bytes = 0;
   std::optional<double> distill_loss = std::nullopt;  ///< where there is a teacher
   std::optional<double> eval_loss = std::nullopt;     ///< where it was measured
+  std::vector<SourceLoss> eval_losses = {};           ///< the same by source, of a mixture
 };
 
 /// A number of a step: its field in metrics.jsonl, and its tag in TensorBoard.
 struct StepField {
   std::string_view name, tag;
 };
-/// All fields but "step", in the order of a line.
+/// All fields but "step", in the order of a line. "eval_losses" is an object with a number a
+/// source, whose tag has the source's name in place of NAME.
 std::vector<StepField> step_fields();
 
 class StepLog {

@@ -63,6 +63,7 @@ std::string value_text(const std::vector<DataSource>& sources, SourceList) {
   for (const DataSource& source : sources) {
     text += text.empty() ? "{ " : ", { ";
     for_each_in_source(source, [&](const char* name, const auto& value, const auto& rule, bool) {
+      if (name == kSourceName) return;
       text += text.ends_with("{ ") ? "" : ", ";
       text += detail::concat(name, " = ", value_text(value, rule));
     });

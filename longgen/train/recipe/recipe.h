@@ -29,6 +29,7 @@ struct DataSource {
   std::string path;   ///< directory that `longgen prepare` wrote
   double weight = 0;  ///< share of the tokens, in any unit
   PackingMode packing = PackingMode::packed;
+  std::string name = {};  ///< what its held-out loss is called; of data.path empty
   bool operator==(const DataSource&) const = default;
 };
 
@@ -156,10 +157,10 @@ std::string dump_recipe(const Recipe& recipe);
 std::vector<std::string> recipe_keys();
 
 /// Hash of all that decides the weights at the end, as 16 hex digits: a run may be resumed only
-/// with the same one. Left out: model.output, train.max_skipped_steps, train.recompute,
-/// train.offload and train.threads, eval, save, log. train.steps and train.tokens count as the
-/// total number of steps. Paths are hashed as text; what stands in them has hashes of its own
-/// (directory_hash, the dataset's manifest).
+/// with the same one. Left out: model.output, names of data.sources, train.max_skipped_steps,
+/// train.recompute, train.offload and train.threads, eval, save, log. train.steps and train.tokens
+/// count as the total number of steps. Paths are hashed as text; what stands in them has hashes of
+/// its own (directory_hash, the dataset's manifest).
 std::string recipe_hash(const Recipe& recipe);
 /// One line for each value that recipe_hash covers and that differs: "train.batch_size: 16
 /// before, 8 now". Empty exactly if the hashes are the same.

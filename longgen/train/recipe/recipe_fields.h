@@ -73,12 +73,15 @@ inline constexpr double kMaxTokenWeight = 1000;
 inline constexpr double kMinWeight = 1e-6, kMaxWeight = 1e6;
 inline constexpr size_t kMaxSources = 1000;
 
+/// The one key of a table of [[data.sources]] that recipe_hash does not cover.
+inline constexpr std::string_view kSourceName = "name";
 /// Calls visit(name, member, rule, required) for every key of a table of [[data.sources]].
 template <typename S, typename Visit>
 void for_each_in_source(S& source, Visit&& visit) {
   visit("path", source.path, Text{}, true);
   visit("weight", source.weight, Number{kMinWeight, kMaxWeight}, true);
   visit("packing", source.packing, kPackings, false);
+  visit(kSourceName.data(), source.name, Text{}, false);
 }
 
 /// Calls visit(Key, member, rule) for every key in the order of the file. R is Recipe or const

@@ -265,6 +265,7 @@ Recipe parse_recipe(std::string_view text, const std::string& source,
   for (const std::string& override_text : overrides) parser.add_override(override_text);
   Recipe recipe = parser.recipe();
   check_sources(recipe);
+  name_sources(recipe.data.sources, [&](const std::string& key) { return recipe.where(key); });
   check_lengths(recipe);
   LG_CHECK(recipe.train.batch_size % recipe.train.accumulation == 0,
            recipe.where("train.accumulation"), ": expected a divisor of train.batch_size, ",

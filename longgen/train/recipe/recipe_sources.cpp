@@ -1,6 +1,8 @@
 // recipe_sources.cpp: [[data.sources]], from TOML to the members of Recipe.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "longgen/base/check.h"
 #include "longgen/base/nearest_name.h"
 #include "longgen/train/recipe/nearest_key.h"
@@ -62,6 +64,28 @@ void read_sources(
           read({node, at, std::nullopt}, member, rule);
           found(full, at);
         });
+  }
+}
+
+void name_sources(std::vector<DataSource>& sources,
+                  const std::function<std::string(const std::string& key)>& where) {
+  std::set<std::string> taken;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const std::string& name = sources[i].name;
+    LG_CHECK(name.empty() || taken.insert(name).second,
+             where(fmt::format("data.sources[{}].name", i)),
+             ": expected a name that no other source has, found ", shown(name), " twice.");
+  }
+  for (DataSource& source : sources) {
+    if (!source.name.empty()) continue;
+    const fs::path path = fs::path(source.path).lexically_normal();
+    const fs::path last = path.has_filename() ? path.filename() : path.parent_path().filename();
+    const bool is_blank = last.string().find_first_not_of(' ') == std::string::npos;
+    const std::string wanted = is_blank ? source.path : last.string();
+    source.name = wanted;
+    for (int64_t number = 2; !taken.insert(source.name).second; ++number) {
+      source.name = fmt::format("{}-{}", wanted, number);
+    }
   }
 }
 

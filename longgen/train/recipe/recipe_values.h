@@ -46,6 +46,12 @@ void read_sources(
     std::vector<DataSource>& sources,
     const std::function<void(const std::string& key, const std::string& where)>& found);
 
+/// Gives every source without a name the last part of its path, and of several that are called so
+/// all but the first a number ("books-2"). Throws Error, with `where` of the key, on a name that
+/// was given twice.
+void name_sources(std::vector<DataSource>& sources,
+                  const std::function<std::string(const std::string& key)>& where);
+
 template <typename Enum, size_t N>
 void read(const Entry& entry, Enum& member, const Choice<Enum, N>& rule) {
   const auto* text = entry.node->as_string();

@@ -141,7 +141,8 @@ TEST_F(ModelDirectory, HasItsTemplateInTheConfig) {
   config({{"eos_token", "</s>"}});
   EXPECT_EQ(rendered(question()),
             ": has no chat template: neither chat_template.jinja nor chat_template in "
-            "tokenizer_config.json. A base model continues text: use generate without --chat.");
+            "tokenizer_config.json. A base model continues text: leave --chat out, or use generate "
+            "in place of chat.");
 }
 
 TEST_F(ModelDirectory, HasSeveralTemplates) {

@@ -175,6 +175,18 @@ TEST_F(Report, ModelsThatReadOtherTokensAreNotCompared) {
   EXPECT_TRUE(contains(html_page(perplexity_page(models)), "hyb reads other tokens"));
 }
 
+TEST_F(Report, AModelThatWasStoppedIsNamed) {
+  std::vector<ModelPerplexity> models = compared_models(0.02);
+  for (ContextNll& context : models[1].contexts) context.documents.pop_back();
+  const std::string sentence =
+      "hyb was stopped after 3 of 4 documents with their contexts: its perplexities are of fewer "
+      "texts; differences are of the same.";
+  EXPECT_TRUE(perplexity_text(models).ends_with("\n" + sentence + "\n"));
+  EXPECT_TRUE(contains(html_page(perplexity_page(models)), sentence));
+  models[1].reads_same_tokens = false;
+  EXPECT_EQ(stopped_text(models), "");
+}
+
 TEST_F(Report, TextHasATableOfDifferences) {
   // Student's of 4 documents: of the context's change +- 3.182446 * 0.1 sqrt(5 / 3) / 2 nats.
   EXPECT_EQ(perplexity_text(compared_models(0.02)),

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "longgen/plan/presets.h"
 #include "tests/unit/error_text.h"
@@ -142,6 +143,25 @@ TEST(MemoryTest, TrainingItemsAreThoseOfTheRecipe) {
       training_memory(config, 1000, kBfloat16, {.recompute = Recomputation::none});
   EXPECT_EQ(all.bytes("activations"), 6 * 1000 * (saved + kGateUp) * 2 + lse);
   EXPECT_EQ(all.bytes("layer working set"), 1000 * (gradients * 2 + kFloats));
+}
+
+TEST(MemoryTest, AligningTakesASecondModelAndOneLayer) {
+  const ModelConfig config = tiny_config();
+  const MemoryPlan plan = alignment_memory(config, 1000, kBfloat16, {.chunk_rows = 128});
+  EXPECT_EQ(names_of(plan),
+            (std::vector<std::string>{"weights", "masters", "gradients", "Adam m", "Adam v",
+                                      "model as it began", "layer working set"}));
+  EXPECT_EQ(plan.bytes("model as it began"), config.num_parameters() * 2);
+  // Stream, both results; in fp32 one of them and the difference; record and gradients.
+  const int64_t record = kNorm + kValues + kRotated + kAttended, gradients = 24 + kAttended + kQkv;
+  EXPECT_EQ(plan.bytes("layer working set"),
+            1000 * ((3 * 24 + record + gradients) * 2 + 2 * 24 * 4 + 2 * kFloats));
+  TrainingOptions options;
+  options.objective.teacher = std::make_shared<const ModelConfig>(config);
+  EXPECT_EQ(alignment_memory(config, 10, kBfloat16, options).bytes("teacher"),
+            config.num_parameters() * 2);
+  options.objective.teacher_is_self = true;
+  EXPECT_FALSE(alignment_memory(config, 10, kBfloat16, options).has("teacher"));
 }
 
 TEST(MemoryTest, OfManyTokensTheFeedForwardNetworkTakesAChunk) {

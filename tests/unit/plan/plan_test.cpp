@@ -106,6 +106,44 @@ TEST(PlanTest, ATeacherCostsAForwardPassAndWhatItHolds) {
             "128,256.");
 }
 
+TEST(PlanTest, AFirstStageIsCountedApart) {
+  PlanRequest request = request_for("llama2-7b", 4096);
+  const Plan without = make_plan(request);
+  EXPECT_FALSE(without.hybrid->alignment);
+  EXPECT_EQ(to_json(without)["hybrid"]["alignment"], nullptr);
+  request.training.aligns = true;
+  const Plan plan = make_plan(request);
+  EXPECT_FALSE(plan.full.alignment) << "a full model has no sparse layers";
+  EXPECT_EQ(plan.full.training_fit.longest_context, without.full.training_fit.longest_context);
+  ASSERT_TRUE(plan.hybrid->alignment);
+  const AlignmentPlan& stage = *plan.hybrid->alignment;
+  const Flops full = forward_flops(request.config, LayerPlan::all_full(32), 0, 4096, 0);
+  EXPECT_EQ(stage.work.objective, full);
+  EXPECT_DOUBLE_EQ(stage.work.forward.linear, 2.0 * 4096 * 21 * 4 * 4096 * 4096);
+  EXPECT_EQ(stage.work.forward.sparse_attention, plan.hybrid->prefill.sparse_attention);
+  EXPECT_EQ(stage.work.forward.full_attention, 0);
+  EXPECT_EQ(stage.work.backward.linear, 2 * stage.work.forward.linear);
+  EXPECT_EQ(stage.work.recompute, Flops());
+  EXPECT_LT(stage.seconds, plan.hybrid->training_seconds);
+  EXPECT_GT(stage.seconds, plan.hybrid->prefill_seconds);
+  EXPECT_EQ(plan.hybrid->training_memory, without.hybrid->training_memory);
+  EXPECT_EQ(to_json(plan)["hybrid"]["alignment"]["items_bytes"]["model_as_it_began"],
+            2 * plan.parameters.total());
+  EXPECT_TRUE(contains(to_text(plan), "\nfirst stage, one sequence a step\n"));
+  // Short sequences are where the second copy of the weights decides what fits.
+  request.context = 64;
+  request.device.memory_bytes = make_plan(request).hybrid->training_memory.total_bytes() * 102 / 95;
+  EXPECT_FALSE(make_plan(request).hybrid->training_fit.fits);
+  request.training.aligns = false;
+  EXPECT_TRUE(make_plan(request).hybrid->training_fit.fits);
+  request.training.aligns = true;
+  request.layers = LayerPlan::all_full(32);
+  EXPECT_EQ(
+      error_of([&] { make_plan(request); }),
+      "[plan] align: expected a hybrid, whose sparse layers learn from full ones, found none. "
+      "Name its full layers, or leave the first stage out.");
+}
+
 TEST(PlanTest, FarWeightsCostAPassThatSeesNothingFar) {
   PlanRequest request = request_for("llama2-7b", 131072, "blocksparse");
   request.training.objective.far_weight = true;

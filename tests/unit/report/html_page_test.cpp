@@ -44,7 +44,27 @@ TEST(HtmlPage, ShowsTextsAsTheyAre) {
   const std::string html = html_page(page);
   EXPECT_FALSE(contains(html, "<script"));
   EXPECT_EQ(count_of(html, "</style>"), 1);
-  EXPECT_EQ(count_of(html, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;"), 12);
+  EXPECT_EQ(count_of(html, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;"), 14);
+}
+
+TEST(HtmlPage, WideThingsCanBeScrolledByKeyboard) {
+  ReportPage page = small_page();
+  page.sections[0].parts.emplace_back(PageTable{"Found \"it\"", {"a"}, {{{"1"}}}});
+  page.sections[0].parts.emplace_back(PageChart{"Chart", "<svg/>"});
+  const std::string html = html_page(page);
+  for (const char* part :
+       {"<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Found "
+        "&quot;it&quot;\">",
+        "<figure tabindex=\"0\" role=\"region\" aria-label=\"Chart\">"}) {
+    EXPECT_TRUE(contains(html, part)) << html;
+  }
+}
+
+TEST(HtmlPage, OptionsOfACommandStayWhole) {
+  ReportPage page = small_page();
+  page.facts = {{"command", "longgen eval --text  a--b\n--x"}};
+  EXPECT_TRUE(contains(html_page(page),
+                       "<dd>longgen eval <span>--text</span>  a--b\n<span>--x</span></dd>"));
 }
 
 TEST(HtmlPage, RefusesRowsOfAnotherLength) {

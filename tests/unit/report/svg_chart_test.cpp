@@ -135,6 +135,20 @@ TEST(HeatMap, HasColourAndNumberOfEachCell) {
   EXPECT_TRUE(fails_with([&] { svg_chart(dark); }, "rows of 2 cells, found one of 1"));
 }
 
+TEST(HeatMap, HasRoomForLongNamesOfItsAxes) {
+  HeatMap map{.title = "needles",
+              .x_label = std::string(40, 'x'),
+              .y_label = std::string(20, 'y'),
+              .columns = {"4K"},
+              .rows = {"0%"},
+              .cells = {{HeatCell{1, "100%", ""}}}};
+  // 40 characters of 6.8 pixels; 20 beside a cell of 32 and what stands below it.
+  EXPECT_TRUE(contains(svg_chart(map), "width=\"272\" height=\"132\""));
+  map.columns.resize(8, "8K");
+  map.cells[0].resize(8);
+  EXPECT_TRUE(contains(svg_chart(map), "class=\"chart wide\""));
+}
+
 TEST(Ticks, AreRound) {
   EXPECT_EQ(tick_labels(round_ticks(0.1, 0.94, 4)),
             (std::vector<std::string>{"0.2", "0.4", "0.6", "0.8"}));

@@ -9,6 +9,7 @@
 #include "longgen/base/units.h"
 #include "longgen/plan/memory.h"
 #include "longgen/train/backward_pass.h"
+#include "longgen/train/objective/alignment.h"
 #include "tests/unit/sanitized.h"
 #include "tiny_run.h"
 
@@ -117,6 +118,32 @@ TEST_F(Memory, APassTakesWhatIsPlanned) {
         << format_bytes(growth) << " of " << format_bytes(planned) << " planned, feed-forward "
         << ffn << ", tokens " << tokens;
   }
+}
+
+TEST_F(Memory, AnAligningPassTakesWhatIsPlanned) {
+  constexpr int64_t kRows = 8192;
+  Json json = shape(3);
+  json["hidden_size"] = 256;
+  json["intermediate_size"] = 2048;
+  json["vocab_size"] = 512;
+  ModelConfig config = parse_model_config(json.dump(), "config.json");
+  const ModelWeights weights = random_weights(config, at::kFloat, 1);
+  const Decoder origin(config, weights);
+  config.layers = LayerPlan::hybrid(3, {}, Pattern::parse("sink=0,window=1"));
+  ModelWeights gradients = zeros_like(weights, at::kFloat);
+  for (const NamedTensor& gradient : gradients.parameters()) gradient.tensor.fill_(0);
+  require_gradients(weights);
+  const Decoder student(config, weights);
+  const at::Tensor tokens = at::arange(kRows, at::kLong) % 512;
+  const MicroBatch batch = {tokens, tokens, at::zeros({1}, at::kLong)};
+  EXPECT_TRUE(reset_peak());
+  const int64_t before = peak_memory_bytes();
+  EXPECT_GT(alignment_pass(student, batch, {origin}, gradients), 0);
+  const int64_t growth = peak_memory_bytes() - before;
+  const int64_t planned = alignment_memory(config, kRows, NumberFormat::float32, {.on_cpu = true})
+                              .bytes("layer working set");
+  EXPECT_NEAR(static_cast<double>(growth) / static_cast<double>(planned), 1, 0.15)
+      << format_bytes(growth) << " of " << format_bytes(planned) << " planned";
 }
 
 TEST_F(Memory, LogitsOfAllTokensNeverExist) {

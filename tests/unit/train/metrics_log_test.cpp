@@ -6,6 +6,7 @@
 #include <csignal>
 #include <limits>
 
+#include "longgen/train/log/step_log.h"
 #include "tests/unit/error_text.h"
 #include "tests/unit/folder_test.h"
 
@@ -86,6 +87,20 @@ TEST_F(MetricsLogTest, WithoutAStepOrAFolderItSaysSo) {
   EXPECT_TRUE(contains(error_of([&] { MetricsLog(dir_ / "none" / "m", 3); }),
                        "cannot be written: No such file or directory."));
   EXPECT_NE(error_of([&] { MetricsLog(dir_, 3); }), "");
+}
+
+TEST_F(MetricsLogTest, StepsTellOfEverySource) {
+  StepLog log(dir_ / "m", dir_ / "events", MetricsLog::kNewRun);
+  log.write({.step = 2, .eval_loss = 1.5, .eval_losses = {{"books", 1.25}, {"recall", NAN}}});
+  log.write({.step = 3});
+  const std::string text = read_file(dir_ / "m");
+  EXPECT_TRUE(
+      contains(text, "\"eval_loss\":1.5,\"eval_losses\":{\"books\":1.25,\"recall\":null}}\n"));
+  EXPECT_FALSE(contains(text.substr(text.find('\n')), "eval"));
+  const std::string events = read_file(fs::directory_iterator(dir_ / "events")->path());
+  for (const char* tag : {"eval/loss", "eval/loss/books", "eval/loss/recall"}) {
+    EXPECT_TRUE(contains(events, tag)) << tag;
+  }
 }
 
 TEST_F(MetricsLogTest, AFullDiskLeavesWholeLines) {

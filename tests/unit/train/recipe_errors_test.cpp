@@ -82,9 +82,16 @@ TEST(RecipeErrorsTest, SourcesNameLineSourceAndKey) {
             "\"padded\".");
   EXPECT_EQ(sources_message(good + "wieght = 2\n"),
             "r.toml: line 8: unknown key \"data.sources[0].wieght\". Did you mean weight?");
-  EXPECT_EQ(sources_message(good + "shuffle = true\n"),
-            "r.toml: line 8: unknown key \"data.sources[0].shuffle\". Known are path, weight or "
-            "packing.");
+  EXPECT_EQ(
+      sources_message(good + "shuffle = true\n"),
+      "r.toml: line 8: unknown key \"data.sources[0].shuffle\". Known are path, weight, packing "
+      "or name.");
+  EXPECT_EQ(
+      sources_message(good + "name = 'b'\n[[data.sources]]\npath = 'c'\nweight = 1\nname = 'b'\n"),
+      "r.toml: line 15: data.sources[1].name: expected a name that no other source has, found "
+      "\"b\" twice.");
+  EXPECT_EQ(sources_message(good + "name = ' '\n"),
+            "r.toml: line 11: data.sources[0].name: expected a string, found an empty one.");
   EXPECT_EQ(sources_message("[data]\npath = 'b'\n" + good),
             "r.toml: line 10: data.sources: expected either data.path or data.sources, found both. "
             "Remove one.");

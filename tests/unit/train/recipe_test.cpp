@@ -247,15 +247,15 @@ Recipe mixed(const std::vector<std::string>& overrides = {}, const std::string& 
       "[model]\npath = 'in'\noutput = 'out'\n[architecture]\ncontext = 4096\n"
       "[train]\nsteps = 100\n[data]\npacking = 'whole'\n"
       "[[data.sources]]\npath = 'books'\nweight = 0.78\n"
-      "[[data.sources]]\npath = 'recall'\nweight = 22\npacking = 'packed'\n" +
+      "[[data.sources]]\npath = 'in/recall/'\nweight = 22\npacking = 'packed'\n" +
           more,
       "mixed.toml", overrides);
 }
 
 TEST(RecipeTest, SourcesAreReadAndDumped) {
   const Recipe recipe = mixed();
-  const std::vector<DataSource> want = {{"books", 0.78, PackingMode::whole},
-                                        {"recall", 22, PackingMode::packed}};
+  const std::vector<DataSource> want = {{"books", 0.78, PackingMode::whole, "books"},
+                                        {"in/recall/", 22, PackingMode::packed, "recall"}};
   EXPECT_EQ(recipe.data.sources, want);
   EXPECT_EQ(recipe.datasets(), want);
   EXPECT_EQ(recipe.data.path, "");
@@ -263,8 +263,9 @@ TEST(RecipeTest, SourcesAreReadAndDumped) {
   const std::string text = dump_recipe(recipe);
   EXPECT_TRUE(contains(text,
                        "\n\n[[data.sources]]\npath = \"books\"\nweight = 0.78\n"
-                       "packing = \"whole\"\n\n[[data.sources]]\npath = \"recall\"\n"
-                       "weight = 22.0\npacking = \"packed\"\n\n[train]\n"));
+                       "packing = \"whole\"\nname = \"books\"\n\n[[data.sources]]\n"
+                       "path = \"in/recall/\"\nweight = 22.0\npacking = \"packed\"\n"
+                       "name = \"recall\"\n\n[train]\n"));
   const Recipe back = parse_recipe(text, "dump");
   EXPECT_EQ(back, recipe) << text;
   EXPECT_EQ(dump_recipe(back), text);
@@ -276,7 +277,7 @@ TEST(RecipeTest, SourcesAreReadAndDumped) {
 
 TEST(RecipeTest, SourcesCanBeSetAndReplaceThePath) {
   const Recipe set = smallest({R"(data.sources=[{path = "a", weight = 1}])"});
-  EXPECT_EQ(set.data.sources, (std::vector<DataSource>{{"a", 1, PackingMode::packed}}));
+  EXPECT_EQ(set.data.sources, (std::vector<DataSource>{{"a", 1, PackingMode::packed, "a"}}));
   EXPECT_EQ(set.data.path, "");
   EXPECT_EQ(mixed({"data.path=b"}).data.path, "b");
   EXPECT_TRUE(mixed({"data.path=b"}).data.sources.empty());
@@ -285,17 +286,43 @@ TEST(RecipeTest, SourcesCanBeSetAndReplaceThePath) {
 
 TEST(RecipeTest, TheHashCoversSources) {
   const Recipe recipe = mixed();
-  EXPECT_EQ(resume_differences(recipe, mixed({"data.path=b"})),
-            (std::vector<std::string>{
-                "data.path: none before, \"b\" now",
-                "data.sources: [{ path = \"books\", weight = 0.78, packing = \"whole\" }, "
-                "{ path = \"recall\", weight = 22.0, packing = \"packed\" }] before, none now"}));
+  EXPECT_EQ(
+      resume_differences(recipe, mixed({"data.path=b"})),
+      (std::vector<std::string>{
+          "data.path: none before, \"b\" now",
+          "data.sources: [{ path = \"books\", weight = 0.78, packing = \"whole\" }, "
+          "{ path = \"in/recall/\", weight = 22.0, packing = \"packed\" }] before, none now"}));
   for (const char* other :
-       {R"([{path='books',weight=1},{path='recall',weight=22,packing='packed'}])",
-        R"([{path='books',weight=0.78},{path='recall',weight=22}])",
-        R"([{path='recall',weight=22,packing='packed'},{path='books',weight=0.78}])"}) {
+       {R"([{path='books',weight=1},{path='in/recall/',weight=22,packing='packed'}])",
+        R"([{path='books',weight=0.78},{path='in/recall/',weight=22}])",
+        R"([{path='in/recall/',weight=22,packing='packed'},{path='books',weight=0.78}])"}) {
     EXPECT_NE(recipe_hash(mixed({std::string("data.sources=") + other})), recipe_hash(recipe));
   }
+  // Names are of what is told, and may change.
+  const Recipe named =
+      mixed({"data.sources=[{path='books',weight=0.78,name='novels'},"
+             "{path='in/recall/',weight=22,packing='packed'}]"});
+  EXPECT_EQ(named.data.sources[0].name, "novels");
+  EXPECT_EQ(recipe_hash(named), recipe_hash(recipe));
+  EXPECT_TRUE(resume_differences(named, recipe).empty());
+}
+
+TEST(RecipeTest, EverySourceHasANameOfItsOwn) {
+  const auto names = [](const std::vector<std::string>& tables) {
+    std::string list;
+    for (const std::string& table : tables) list += "{" + table + ", weight=1},";
+    std::vector<std::string> all;
+    for (const DataSource& source : smallest({"data.sources=[" + list + "]"}).data.sources) {
+      all.push_back(source.name);
+    }
+    return all;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names({"path='a/x'", "path='b/x/'", "path='x', name='y'", "path='./x/.'"}),
+            (Names{"x", "x-2", "y", "x-3"}));
+  EXPECT_EQ(names({"path='x'", "path='a', name='x'"}), (Names{"x-2", "x"}));
+  EXPECT_EQ(names({"path='/'", "path='..'", "path='a/..'"}), (Names{"/", "..", "."}));
+  EXPECT_EQ(names({"path='a/ '"}), (Names{"a/ "}));
 }
 
 TEST(RecipeTest, StepsAndTokensOfTheSameLengthAreTheSameRun) {

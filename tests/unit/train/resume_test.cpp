@@ -52,6 +52,26 @@ TEST_F(Resume, WithATeacherAndWeightsTheWeightsAreTheSameToo) {
   }
 }
 
+TEST_F(Resume, LossesOfSourcesAreTheSame) {
+  write_dataset(dir_ / "data", dir_ / "model", documents(60, 30), 0.3);
+  write_dataset(dir_ / "other", dir_ / "model", documents(60, 30, 2), 0.3);
+  const auto source = [&](const std::string& name) {
+    return "{path='" + (dir_ / name).string() + "',weight=1}";
+  };
+  const Names recipe = {"data.sources=[" + source("data") + "," + source("other") + "]",
+                        "eval.every=2", "eval.sequences=2"};
+  run(kNew, recipe);
+  const auto losses = metric(run_dir(), "eval_losses"), means = metric(run_dir(), "eval_loss");
+  ASSERT_EQ(losses.size(), 3u);
+  EXPECT_EQ(losses[0].size(), 2u);
+  EXPECT_NEAR((losses[0]["data"].get<double>() + losses[0]["other"].get<double>()) / 2,
+              means[0].get<double>(), 0.05);
+  go_back_to(2);
+  EXPECT_TRUE(run(kResume, recipe).finished);
+  EXPECT_EQ(metric(run_dir(), "eval_losses"), losses);
+  EXPECT_EQ(metric(run_dir(), "eval_loss"), means);
+}
+
 TEST_F(Resume, AnotherTeacherIsAnotherRun) {
   write_tiny_model(dir_ / "teacher", tiny_config(), 2);
   const Names recipe = {"train.teacher=" + (dir_ / "teacher").string(), "architecture.context=256"};

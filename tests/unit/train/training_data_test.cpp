@@ -1,6 +1,8 @@
 // The samples that a recipe asks for; how they are mixed is mixture_test.cpp's.
 #include "longgen/train/training_data.h"
 
+#include "longgen/base/random.h"
+#include "longgen/train/batches.h"
 #include "longgen/train/recipe/hybrid_config.h"
 #include "tests/unit/error_text.h"
 #include "tests/unit/folder_test.h"
@@ -79,6 +81,37 @@ TEST_F(TrainingDataTest, WhatIsWrongWithASourceIsNamed) {
   write_file(dir_ / "other/manifest.json", manifest.dump());
   EXPECT_TRUE(contains(error(mixed(two)),
                        (dir_ / "other").string() + ": its tokens come from another tokenizer"));
+}
+
+TEST_F(TrainingDataTest, EverySourceHasAHeldOutLossOfItsOwn) {
+  write_dataset(dir_ / "other", dir_ / "model", documents(60, 60, 2), 0.5);
+  const Recipe recipe =
+      mixed(source("data", 8) + "," + source("other", 1), {"eval.every=1", "eval.sequences=5"});
+  const ModelConfig config = hybrid_config(recipe);
+  const Decoder decoder(config, load_model(dir_ / "model").weights());
+  const HeldOutLoss held_out = TrainingData(recipe, config).held_out_loss(decoder);
+  // Of 5 samples the mixture has at most one of the second source, whose share is 3.
+  const auto expected = [&](const std::string& name, uint64_t seed, int64_t num_samples) {
+    const TokenDataset dataset = TokenDataset::open(dir_ / name, kHeldOutSplit);
+    const Packing packing(dataset, {.length = 160, .seed = seed});
+    std::vector<Sample> samples;
+    for (int64_t i = 0; i < num_samples; ++i) samples.push_back(packing.sample(i));
+    const LossSums sums = loss_of(decoder, make_batch(samples, DocumentMask::documents), 100);
+    return sums.cross_entropy / sums.weights;
+  };
+  ASSERT_EQ(held_out.sources.size(), 2u);
+  EXPECT_EQ(held_out.sources[0].name, "data");
+  EXPECT_EQ(held_out.sources[1].name, "other");
+  int64_t of_first = 0;
+  for (int64_t i = 0; i < 5; ++i) of_first += SourceOrder({8, 1}, 0).place(i).source == 0;
+  EXPECT_GE(of_first, 4);
+  EXPECT_NEAR(held_out.sources[0].loss, expected("data", 0, of_first), 1e-5);
+  EXPECT_NEAR(held_out.sources[1].loss, expected("other", mix_pair(0, 1), 3), 1e-5);
+  EXPECT_NE(held_out.mean, held_out.sources[0].loss);
+  const Recipe alone = tiny_recipe(dir_, {"eval.every=1", "eval.sequences=5"});
+  const HeldOutLoss of_path = TrainingData(alone, config).held_out_loss(decoder);
+  EXPECT_TRUE(of_path.sources.empty());
+  EXPECT_NEAR(of_path.mean, expected("data", 0, 5), 1e-5);
 }
 
 TEST_F(TrainingDataTest, MarksReachTheBatches) {

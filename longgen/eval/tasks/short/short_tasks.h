@@ -14,6 +14,8 @@ namespace longgen {
 
 /// The name of the group, which stands for those of its tasks that have a score.
 inline constexpr const char* kShortGroup = "short";
+/// The group of files of the user's.
+inline constexpr const char* kUserGroup = "jsonl";
 
 /// All names, in the order of reports.
 const std::vector<std::string>& short_task_names();

@@ -68,8 +68,17 @@ GenerationItem read_generation(const JsonObject& line, size_t number) {
   item.new_tokens = line.integer("new_tokens", 1, kMostNewTokens, 128);
   if (line.has("stops")) item.stops = item_texts(line, "stops", 1);
   const Match match = kMatches.parse(line.string("match", "any"), line.where("match"));
-  if (!line.has("references")) return item;
+  if (!line.has("references")) {
+    LG_CHECK(!line.has("match"), line.where("match"),
+             ": there are no references that a reply could match. Give some, or leave it out.");
+    return item;
+  }
   item.references = item_texts(line, "references", 1);
+  for (const std::string& reference : item.references) {
+    LG_CHECK(match != Match::number || reference.find_first_of("0123456789") != std::string::npos,
+             line.where("references"), ": expected numbers (match is number), found \"", reference,
+             "\".");
+  }
   item.score = [match, references = item.references](std::string_view reply) {
     return score_match(match, reply, references);
   };
@@ -117,7 +126,7 @@ SuiteTask open_user_task(const fs::path& file) {
            ": expected a file of JSON lines (--tasks jsonl:FILE), found ",
            fs::exists(file) ? "something else." : "nothing of this name.");
   SuiteTask task = task_of_files(task_name(file), {file});
-  task.group = "jsonl";
+  task.group = kUserGroup;
   if (has_choices(file)) {
     auto items = read_items<ChoiceItem>(file, read_choice);
     const bool one_each = std::any_of(items.begin(), items.end(), [](const ChoiceItem& item) {

@@ -122,8 +122,9 @@ TEST(SuiteReportTest, ValuesDifferencesAveragesAndWhatWasTruncated) {
   EXPECT_EQ(table[4][1], "average");
   EXPECT_EQ(table[4][3], "50.0%");
   EXPECT_EQ(table[4][4].substr(0, 7), "-25.0 (");
-  EXPECT_EQ(truncation_text(results, {"full", "hybrid"}),
-            "truncated to the context of hybrid: 1 item of niah-4K\n");
+  EXPECT_EQ(suite_notes(results, {"full", "hybrid"}),
+            "truncated to the context of hybrid: 1 item of niah-4K\n"
+            "not finished by hybrid: 1 item of niah-8K\n");
   const OrderedJson json = suite_json(results, {"full", "hybrid"}, {});
   EXPECT_EQ(json["rows"][2]["models"][1]["items"], 3);
   EXPECT_EQ(json["rows"][2]["models"][1]["difference"]["items"], 3);
@@ -131,7 +132,9 @@ TEST(SuiteReportTest, ValuesDifferencesAveragesAndWhatWasTruncated) {
   EXPECT_EQ(json["averages"].size(), 1u);
   const ReportPage page = suite_page(results, {"full", "hybrid"});
   EXPECT_TRUE(contains(page.summary, "ruler-4K, average: full 50.0%, hybrid -25.0 points (95%"));
-  EXPECT_TRUE(contains(html_page(page), "truncated to the context of hybrid: 1 item of niah-4K"));
+  const std::string html = html_page(page);
+  EXPECT_TRUE(contains(html, "<p>truncated to the context of hybrid: 1 item of niah-4K</p>"));
+  EXPECT_TRUE(contains(html, "<p>not finished by hybrid: 1 item of niah-8K</p>"));
 }
 
 TEST(SampledTest, SamplesDependOnSeedAndTaskAndFewerAreTheFirst) {
