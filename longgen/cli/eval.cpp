@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <utility>
 
+#include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/cli/html_report.h"
+#include "longgen/cli/list_options.h"
 #include "longgen/model/model_path.h"
 #include "longgen/report/model_names.h"
 
@@ -30,6 +32,37 @@ void check_paths(const EvalCommand& command) {
   for (const std::string& model : command.models) expect_model_directory(model);
   if (!command.out.empty()) try_report_folder(command.out);
   try_html_file(command.html);
+}
+
+std::vector<EvalColumn> eval_columns(const EvalCommand& command) {
+  const std::vector<std::string> names = model_names(command.models);
+  std::vector<EvalColumn> columns;
+  for (size_t i = 0; i < names.size(); ++i) columns.push_back({command.models[i], names[i]});
+  std::vector<EvalColumn> under_policies;
+  for (const std::string& text : command.policies) {
+    const CachePolicy policy = CachePolicy::parse(text, "--policy");
+    const EvalColumn column = {command.models.front(), names.front() + "+" + policy.name(), policy};
+    for (const EvalColumn& other : under_policies) {
+      LG_CHECK(other.name != column.name, "--policy: found ", policy.name(), " twice.");
+    }
+    under_policies.push_back(column);
+  }
+  if (!under_policies.empty()) {
+    const ModelConfig config = load_model_config(command.models.front());
+    for (const EvalColumn& column : under_policies) {
+      column.policy->check_model(config, command.models.front());
+    }
+  }
+  columns.insert(columns.begin() + 1, under_policies.begin(), under_policies.end());
+  return columns;
+}
+
+OrderedJson policies_json(const EvalCommand& command) {
+  OrderedJson policies = OrderedJson::array();
+  for (const std::string& text : command.policies) {
+    policies.push_back(CachePolicy::parse(text, "--policy").name());
+  }
+  return policies;
 }
 
 void write_page(const EvalCommand& command, ReportPage page, std::string& problem) {
@@ -66,6 +99,12 @@ void add_eval_options(CLI::App* app, EvalCommand& command) {
   add_model_options(app, command.model_options);
   add_json_flag(app, command.json);
   add_quiet_flag(app, command.quiet);
+}
+
+void add_policy_option(CLI::App* app, EvalCommand& command, const std::string& kinds) {
+  add_list_option(
+      app, "--policy", command.policies,
+      "also the first model with a part of its KV cache: " + kinds + "; commas between");
 }
 
 void add_eval(CommandSet& commands) {

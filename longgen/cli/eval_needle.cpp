@@ -68,8 +68,9 @@ NeedleRunOptions run_options(const NeedleCommand& command) {
   return options;
 }
 
-NeedleResult run_model(const NeedleCommand& command, const std::string& directory,
-                       const std::string& name, const Haystack& haystack) {
+NeedleResult run_column(const NeedleCommand& command, const EvalColumn& column,
+                        const Haystack& haystack) {
+  const std::string& directory = column.directory;
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
   NeedleOptions task_options{.new_tokens = command.new_tokens, .seed = command.seed};
   std::shared_ptr<const ChatTemplate> format;
@@ -78,11 +79,12 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
     task_options.wrap = chat_wrap(format);
   }
   NeedleRunOptions options = run_options(command);
+  options.policy = column.policy;
   options.stop_tokens =
       find_stop_tokens(model.tokenizer, directory,
                        format ? format->stop_tokens(model.tokenizer) : std::vector<std::string>());
   std::optional<Progress> progress;
-  if (!command.quiet) progress.emplace(name, options.total_tokens(), "tokens");
+  if (!command.quiet) progress.emplace(column.name, options.total_tokens(), "tokens");
   options.on_progress = [&](int64_t done, const std::string& note) {
     if (progress) progress->update(done, note);
     return !interrupted();
@@ -93,28 +95,37 @@ NeedleResult run_model(const NeedleCommand& command, const std::string& director
   return result;
 }
 
+OrderedJson settings_json(const NeedleCommand& command, const EvalColumn& column,
+                          const Haystack& haystack) {
+  OrderedJson settings = {{"directory", report_directory(column.directory)},
+                          {"seed", command.seed},
+                          {"new_tokens", command.new_tokens},
+                          {"chat", command.chat},
+                          {"dtype", command.model_options.compute_dtype()},
+                          {"haystack", haystack.source()}};
+  if (column.policy) settings["policy"] = column.policy->name();
+  return settings;
+}
+
 int eval_needle(const NeedleCommand& command) {
   check_paths(command);
+  const std::vector<EvalColumn> columns = eval_columns(command);
+  for (const std::string& directory : command.models) {  // before the first has run for long
+    if (command.chat) (void)ChatTemplate::load(directory);
+  }
   const Haystack haystack = make_haystack(command.haystack);
   catch_interrupts();
   Output output;
   std::string problem;
   OrderedJson all = OrderedJson::array();
   std::vector<NeedleGrid> grids;
-  const std::vector<std::string> names = model_names(command.models);
-  for (size_t i = 0; i < names.size(); ++i) {
-    const std::string& directory = command.models[i];
-    const NeedleResult result = run_model(command, directory, names[i], haystack);
+  for (const EvalColumn& column : columns) {
+    const NeedleResult result = run_column(command, column, haystack);
     if (result.cells.empty()) break;
-    grids.push_back({names[i], haystack.kind(), result.cells, result.replies});
+    grids.push_back({column.name, haystack.kind(), result.cells, result.replies});
     const NeedleGrid& grid = grids.back();
     const NeedleGrid* const first = grids.size() > 1 ? &grids.front() : nullptr;
-    const OrderedJson settings = {{"directory", report_directory(directory)},
-                                  {"seed", command.seed},
-                                  {"new_tokens", command.new_tokens},
-                                  {"chat", command.chat},
-                                  {"dtype", command.model_options.compute_dtype()},
-                                  {"haystack", haystack.source()}};
+    const OrderedJson settings = settings_json(command, column, haystack);
     all.push_back(needle_json(grid, settings, first));
     if (!command.json) {
       output.write(needle_text(grid, command));
@@ -122,7 +133,9 @@ int eval_needle(const NeedleCommand& command) {
       output.flush();
     }
     if (!command.out.empty()) {
-      const std::string report = model_report_name(command.out, "needle", names[i], directory);
+      const std::string report =
+          model_report_name(command.out, "needle", column.name, column.directory,
+                            column.policy ? column.policy->name() : "");
       write_files(
           [&] {
             return write_needle_report(
@@ -161,6 +174,7 @@ void add_eval_needle(CommandSet& commands, CLI::App* eval) {
   add_count_option(app, "--new-tokens", command->new_tokens, 1,
                    "tokens of a reply at most (default 32; RULER has 128)");
   add_seed_option(app, command->seed, "of the samples");
+  add_policy_option(app, *command, "streaming:TOKENS, h2o:TOKENS, pyramidkv:TOKENS");
   app->add_flag("--chat", command->chat, "ask in the model's chat format");
   commands.on_run(app, [command, &commands] {
     command->command_line = commands.command_line();

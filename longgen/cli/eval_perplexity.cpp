@@ -77,6 +77,7 @@ OrderedJson settings_json(const PerplexityCommand& command) {
                           {"data", command.source.data},
                           {"texts", command.source.texts},
                           {"dtype", command.model_options.compute_dtype()}};
+  if (!command.policies.empty()) settings["policies"] = policies_json(command);
   if (!command.contexts.empty()) settings["targets"] = command.targets;
   return settings;
 }
@@ -103,22 +104,24 @@ int64_t num_begin_tokens(const std::vector<int32_t>& document, const Tokenizer& 
 }
 
 ModelPerplexity measure(const PerplexityCommand& command, const LoadedModel& model,
-                        const std::string& name, const Documents& documents) {
+                        const EvalColumn& column, const Documents& documents) {
   ContextOptions contexts = context_options(command);
+  contexts.policy = column.policy;
   contexts.num_begin_tokens = num_begin_tokens(documents.front(), model.tokenizer);
   const auto num_documents = static_cast<int64_t>(documents.size());
   const int64_t total = num_documents * command.length;
   std::optional<Progress> progress;
   if (!command.quiet) {
-    progress.emplace(name, total + num_documents * contexts.tokens_of_document(), "tokens");
+    progress.emplace(column.name, total + num_documents * contexts.tokens_of_document(), "tokens");
   }
-  PerplexityOptions options{.edges = bucket_edges(command), .chunk = command.chunk};
+  PerplexityOptions options{
+      .edges = bucket_edges(command), .chunk = command.chunk, .policy = column.policy};
   options.on_progress = [&](int64_t done) {
     if (progress) progress->update(done);
     return !interrupted();
   };
   contexts.on_progress = [&](int64_t done) { return options.on_progress(total + done); };
-  ModelPerplexity result{name, measure_perplexity(model.decoder, documents, options)};
+  ModelPerplexity result{column.name, measure_perplexity(model.decoder, documents, options)};
   if (!command.contexts.empty() && !interrupted()) {
     std::vector<ContextNll> measured = measure_contexts(model.decoder, documents, contexts);
     if (!measured.front().documents.empty()) result.contexts = std::move(measured);
@@ -179,15 +182,18 @@ int eval_perplexity(const PerplexityCommand& command) {
   if (!command.contexts.empty()) context_options(command).check();
   bucket_edges(command);  // refuses what does not fit before anything is loaded
   check_paths(command);
+  const std::vector<EvalColumn> columns = eval_columns(command);
+  for (const EvalColumn& column : columns) {
+    if (column.policy) column.policy->check_text("--policy");
+  }
   catch_interrupts();
   std::vector<ModelPerplexity> models;
   FirstDocuments first(command.length);
-  const std::vector<std::string> names = model_names(command.models);
-  for (size_t i = 0; i < names.size() && !interrupted(); ++i) {
-    const LoadedModel model = load_with_tokenizer(command.models[i], command.model_options);
+  for (size_t i = 0; i < columns.size() && !interrupted(); ++i) {
+    const LoadedModel model = load_with_tokenizer(columns[i].directory, command.model_options);
     const Documents documents = read_documents(command, model.tokenizer);
-    models.push_back(measure(command, model, names[i], documents));
-    models.back().reads_same_tokens = first.reads_same(documents, names[i]);
+    models.push_back(measure(command, model, columns[i], documents));
+    models.back().reads_same_tokens = first.reads_same(documents, columns[i].name);
   }
   LG_CHECK(!models.empty() && models.front().buckets.num_documents() > 0,
            "stopped before the first document was done.");
@@ -224,6 +230,7 @@ void add_eval_perplexity(CommandSet& commands, CLI::App* eval) {
   add_count_option(app, "--targets", command->targets, 1,
                    "tokens that --contexts predicts of each document (default 256)")
       ->needs(contexts);
+  add_policy_option(app, *command, "streaming:TOKENS, h2o:TOKENS");
   commands.on_run(app, [command, &commands] {
     command->command_line = commands.command_line();
     return eval_perplexity(*command);

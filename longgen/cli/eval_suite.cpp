@@ -19,7 +19,6 @@
 #include "longgen/cli/list_options.h"
 #include "longgen/cli/output.h"
 #include "longgen/device/gpu_memory.h"
-#include "longgen/eval/baselines/cache_policy.h"
 #include "longgen/eval/suite/run_task.h"
 #include "longgen/eval/suite/suite_page.h"
 #include "longgen/eval/suite/suite_report.h"
@@ -32,7 +31,7 @@ namespace longgen {
 namespace {
 
 struct SuiteCommand : EvalCommand {
-  std::vector<std::string> tasks, lengths, texts, policies;
+  std::vector<std::string> tasks, lengths, texts;
   std::string items;
   int64_t samples = 0, shots = 0, max_kv = 0;
   uint64_t seed = 42;
@@ -121,38 +120,6 @@ PromptFormat prompt_format(const LoadedModel& model, const std::string& director
   return format;
 }
 
-/// What a column of the table has the results of.
-struct SuiteColumn {
-  std::string directory, name;
-  std::optional<CachePolicy> policy = {};
-};
-
-/// The models, and behind the first one this model under each policy. Throws Error on a policy that
-/// is named twice or that the model cannot have.
-std::vector<SuiteColumn> suite_columns(const SuiteCommand& command) {
-  const std::vector<std::string> names = model_names(command.models);
-  std::vector<SuiteColumn> columns;
-  for (size_t i = 0; i < names.size(); ++i) columns.push_back({command.models[i], names[i]});
-  std::vector<SuiteColumn> under_policies;
-  for (const std::string& text : command.policies) {
-    const CachePolicy policy = CachePolicy::parse(text, "--policy");
-    const SuiteColumn column = {command.models.front(), names.front() + "+" + policy.name(),
-                                policy};
-    for (const SuiteColumn& other : under_policies) {
-      LG_CHECK(other.name != column.name, "--policy: found ", policy.name(), " twice.");
-    }
-    under_policies.push_back(column);
-  }
-  if (!under_policies.empty()) {
-    const ModelConfig config = load_model_config(command.models.front());
-    for (const SuiteColumn& column : under_policies) {
-      column.policy->check_model(config, command.models.front());
-    }
-  }
-  columns.insert(columns.begin() + 1, under_policies.begin(), under_policies.end());
-  return columns;
-}
-
 /// The folder of a column's items: DIR/items/NAME.
 fs::path items_folder(const SuiteCommand& command, std::string name) {
   std::replace(name.begin(), name.end(), '/', '_');
@@ -203,7 +170,7 @@ void run_tasks(const SuiteModel& model, const std::string& name, const fs::path&
 }
 
 /// Adds what one model, or policy, gives to the results.
-void run_column(const SuiteCommand& command, const SuiteColumn& column,
+void run_column(const SuiteCommand& command, const EvalColumn& column,
                 std::vector<TaskResults>& results) {
   const std::string& directory = column.directory;
   const LoadedModel model = load_with_tokenizer(directory, command.model_options);
@@ -236,12 +203,8 @@ OrderedJson settings_json(const SuiteCommand& command) {
   for (const std::string& directory : command.models) {
     directories.push_back(report_directory(directory));
   }
-  OrderedJson policies = OrderedJson::array();
-  for (const std::string& text : command.policies) {
-    policies.push_back(CachePolicy::parse(text, "--policy").name());
-  }
   return {{"directories", directories},
-          {"policies", policies},
+          {"policies", policies_json(command)},
           {"samples", command.samples},
           {"seed", command.seed},
           {"shots", command.shots},
@@ -251,7 +214,7 @@ OrderedJson settings_json(const SuiteCommand& command) {
 
 int eval_suite(const SuiteCommand& command) {
   check_paths(command);
-  const std::vector<SuiteColumn> columns = suite_columns(command);
+  const std::vector<EvalColumn> columns = eval_columns(command);
   const Tokenizer tokenizer = open_tokenizer(command.models.front());
   std::vector<TaskResults> results = open_results(command, tokenizer);
   check_models(command, results);
@@ -309,9 +272,7 @@ void add_eval_suite(CommandSet& commands, CLI::App* eval) {
   add_count_option(app, "--samples", command->samples, 1,
                    "items of each task (default: all; of ruler and babilong 20)");
   add_seed_option(app, command->seed, "of the samples");
-  add_list_option(app, "--policy", command->policies,
-                  "also the first model with a part of its KV cache: streaming:TOKENS, h2o:TOKENS, "
-                  "pyramidkv:TOKENS; commas between");
+  add_policy_option(app, *command, "streaming:TOKENS, h2o:TOKENS, pyramidkv:TOKENS");
   add_count_option(app, "--shots", command->shots, 0, "solved questions before each of MMLU");
   app->add_flag("--chat", command->chat, "ask in the model's chat format");
   add_count_option(app, "--max-kv", command->max_kv, 1,

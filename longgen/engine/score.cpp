@@ -46,29 +46,35 @@ void add_top(const Decoder& decoder, const at::Tensor& hidden_TE, const ScoreOpt
 
 }  // namespace
 
+std::vector<float> next_token_logprobs(const Decoder& decoder, const at::Tensor& hidden_TE,
+                                       std::span<const int32_t> ids, int64_t first) {
+  const int64_t rows = std::min(hidden_TE.size(0), std::ssize(ids) - 1 - first);
+  if (rows <= 0) return {};
+  const at::NoGradGuard no_grad;
+  const at::Tensor targets_T = at::empty({rows}, at::kLong);
+  std::copy_n(ids.begin() + first + 1, rows, targets_T.data_ptr<int64_t>());
+  const at::Tensor logprobs_T =
+      target_logprobs(hidden_TE.narrow(0, 0, rows), decoder.weights().head_VE,
+                      targets_T.to(decoder.device()))
+          .cpu()
+          .contiguous();
+  const auto* values = logprobs_T.const_data_ptr<float>();
+  return {values, values + rows};
+}
+
 TokenScores score_tokens(Session& session, std::span<const int32_t> ids,
                          const ScoreOptions& options) {
   LG_CHECK(options.top >= 0, "[score] expected a top of 0 or more, found ", options.top, ".");
   const Decoder& decoder = session.decoder();
-  const auto num_tokens = static_cast<int64_t>(ids.size());
   TokenScores scores;
   scores.logprobs.reserve(ids.size());
   session.clear();
   const auto add = [&](const at::Tensor& hidden_TE, int64_t first) {
-    const int64_t rows =
-        std::min(hidden_TE.size(0), num_tokens - 1 - first);  // the last has no next
-    if (rows <= 0) return;
+    const std::vector<float> logprobs = next_token_logprobs(decoder, hidden_TE, ids, first);
+    scores.logprobs.insert(scores.logprobs.end(), logprobs.begin(), logprobs.end());
+    if (options.top == 0 || logprobs.empty()) return;
     const at::NoGradGuard no_grad;
-    const at::Tensor targets_T = at::empty({rows}, at::kLong);
-    std::copy_n(ids.begin() + first + 1, rows, targets_T.data_ptr<int64_t>());
-    const at::Tensor used_TE = hidden_TE.narrow(0, 0, rows);
-    const at::Tensor logprobs_T =
-        target_logprobs(used_TE, decoder.weights().head_VE, targets_T.to(decoder.device()))
-            .cpu()
-            .contiguous();
-    const auto* values = logprobs_T.const_data_ptr<float>();
-    scores.logprobs.insert(scores.logprobs.end(), values, values + rows);
-    if (options.top > 0) add_top(decoder, used_TE, options, scores);
+    add_top(decoder, hidden_TE.narrow(0, 0, std::ssize(logprobs)), options, scores);
   };
   session.append(ids, add, options.on_progress);
   return scores;

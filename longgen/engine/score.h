@@ -27,6 +27,12 @@ struct ScoreOptions {
   Session::OnProgress on_progress = {};
 };
 
+/// Gives the log-probabilities of ids[first + 1], ids[first + 2], ... by the hidden states (T, E)
+/// of ids[first], ids[first + 1], ...: T of them, or T - 1 where the last row is that of the last
+/// id. Logits exist for some rows at a time only.
+std::vector<float> next_token_logprobs(const Decoder& decoder, const at::Tensor& hidden_TE,
+                                       std::span<const int32_t> ids, int64_t first);
+
 /// Clears the session, then scores ids chunk by chunk: logits exist for some rows at a time only.
 /// Where on_progress ends it, the scores are those of the chunks so far.
 /// Throws Error as Session::append() does, and on a `top` that is negative.

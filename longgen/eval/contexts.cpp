@@ -6,7 +6,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
-#include "longgen/engine/score.h"
+#include "longgen/eval/text_scorer.h"
 
 namespace longgen {
 namespace {
@@ -58,13 +58,9 @@ std::vector<ContextNll> measure_contexts(const Decoder& decoder,
   options.check();
   std::vector<ContextNll> result;
   for (const int64_t context : options.contexts) result.push_back({context, {}});
-  Session session(decoder, options.chunk);
+  TextScorer scorer(decoder, options.chunk, options.policy);
   int64_t done = 0;
-  bool goes_on = true;
-  const auto on_progress = [&](int64_t tokens) {
-    goes_on = options.on_progress(done + tokens);
-    return goes_on;
-  };
+  const auto on_progress = [&](int64_t tokens) { return options.on_progress(done + tokens); };
   for (const std::vector<int32_t>& document : documents) {
     LG_CHECK(static_cast<int64_t>(document.size()) >= options.length_tokens,
              "[contexts] document: expected at least ", options.length_tokens, " tokens, found ",
@@ -72,9 +68,9 @@ std::vector<ContextNll> measure_contexts(const Decoder& decoder,
     std::vector<NllSum> sums;
     for (const int64_t context : options.contexts) {
       const std::vector<int32_t> ids = tail_of(document, context, options);
-      const TokenScores scores = score_tokens(session, ids, {.on_progress = on_progress});
-      if (!goes_on) return result;
-      sums.push_back(sum_of_targets(scores.logprobs, options.num_targets));
+      const auto logprobs = scorer.score(ids, on_progress);
+      if (!logprobs) return result;
+      sums.push_back(sum_of_targets(*logprobs, options.num_targets));
       done += context;
     }
     for (size_t i = 0; i < sums.size(); ++i) result[i].documents.push_back(sums[i]);

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "longgen/engine/session.h"
+#include "longgen/eval/baselines/cache_policy.h"
 #include "longgen/eval/perplexity_report.h"
 
 namespace longgen {
@@ -17,6 +19,7 @@ struct ContextOptions {
   /// Tokens that begin each document (BOS): every context begins with them and they count to it.
   int64_t num_begin_tokens = 0;
   int64_t chunk = kDefaultPrefillChunk;
+  std::optional<CachePolicy> policy = {};  ///< under which contexts are read (TextScorer)
   /// Called with the number of tokens read so far; returning false ends the measurement with the
   /// documents so far.
   std::function<bool(int64_t done_tokens)> on_progress = [](int64_t) { return true; };

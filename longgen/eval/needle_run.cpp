@@ -4,41 +4,75 @@
 #include <numeric>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "longgen/base/check.h"
 #include "longgen/base/units.h"
 #include "longgen/engine/generate.h"
 #include "longgen/eval/answer_score.h"
+#include "longgen/eval/baselines/baseline_runs.h"
 
 namespace longgen {
 namespace {
 
-/// Returns the reply, or nothing if `goes_on`, which is asked with the number of tokens of the
-/// prompt that are read, has said no.
-std::optional<NeedleReply> ask(Session& session, const Tokenizer& tokenizer, const NeedleTask& task,
-                               const NeedleRunOptions& options, NeedleReply reply,
-                               const std::function<bool(int64_t done_tokens)>& goes_on) {
-  const NeedleSample sample = task.sample(reply.length_tokens, reply.depth_percent, reply.index);
+/// Asked with the number of tokens of the prompt that are read.
+using GoesOn = std::function<bool(int64_t done_tokens)>;
+
+/// Returns the greedy reply, or nothing if `goes_on` has said no.
+std::optional<std::string> reply_of_session(Session& session, const Tokenizer& tokenizer,
+                                            const std::vector<int32_t>& prompt,
+                                            const StopCriteria& stop, const GoesOn& goes_on) {
   session.clear();
   GenerateOptions generation;
   generation.vocab_size = tokenizer.vocab_size();
   generation.sampling.temperature = 0;
-  generation.stop.tokens = options.stop_tokens;
-  generation.stop.max_tokens = task.options().new_tokens;
-  TextStream stream(tokenizer, generation.stop, sample.ids);
+  generation.stop = stop;
+  TextStream stream(tokenizer, stop, prompt);
   GenerateCallbacks callbacks;
   std::atomic<bool> stopped = false;
   generation.interrupted = &stopped;
   const auto check = [&](int64_t done) {
     if (!goes_on(done)) stopped = true;
   };
+  std::string reply;
   callbacks.prefill = check;
   callbacks.text = [&](const std::string& text) {
-    reply.reply += text;
-    check(static_cast<int64_t>(sample.ids.size()));
+    reply += text;
+    check(std::ssize(prompt));
   };
-  generate(session, sample.ids, sample.ids, stream, generation, callbacks);
+  generate(session, prompt, prompt, stream, generation, callbacks);
   if (stopped) return std::nullopt;
+  return reply;
+}
+
+/// Does the same under a cache policy.
+std::optional<std::string> reply_under_policy(const Decoder& decoder, const Tokenizer& tokenizer,
+                                              const std::vector<int32_t>& prompt,
+                                              const StopCriteria& stop,
+                                              const NeedleRunOptions& options,
+                                              const GoesOn& goes_on) {
+  const int64_t chunk = options.chunk == kDefaultPrefillChunk
+                            ? default_prefill_chunk(decoder.device())
+                            : options.chunk;
+  const BaselineRuns runs(decoder, *options.policy, chunk, goes_on);
+  std::optional<Reply> reply = runs.reply(tokenizer, {.number = 0, .prompt = prompt, .stop = stop});
+  if (!reply) return std::nullopt;
+  return std::move(reply->text);
+}
+
+/// Returns the reply, or nothing if `goes_on` has said no.
+std::optional<NeedleReply> ask(Session& session, const Tokenizer& tokenizer, const NeedleTask& task,
+                               const NeedleRunOptions& options, NeedleReply reply,
+                               const GoesOn& goes_on) {
+  const NeedleSample sample = task.sample(reply.length_tokens, reply.depth_percent, reply.index);
+  const StopCriteria stop = {.tokens = options.stop_tokens,
+                             .max_tokens = task.options().new_tokens};
+  std::optional<std::string> text =
+      options.policy
+          ? reply_under_policy(session.decoder(), tokenizer, sample.ids, stop, options, goes_on)
+          : reply_of_session(session, tokenizer, sample.ids, stop, goes_on);
+  if (!text) return std::nullopt;
+  reply.reply = std::move(*text);
   reply.answer = sample.answer;
   reply.found = score_all_answers(reply.reply, std::span(&sample.answer, 1)) == 1;
   return reply;

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "longgen/engine/session.h"
+#include "longgen/eval/baselines/cache_policy.h"
 #include "longgen/eval/needle.h"
 #include "longgen/eval/needle_report.h"
 #include "longgen/tokenizer/tokenizer.h"
@@ -18,6 +20,7 @@ struct NeedleRunOptions {
   std::vector<double> depths_percent;
   int64_t num_samples = 1;  ///< of each cell
   int64_t chunk = kDefaultPrefillChunk;
+  std::optional<CachePolicy> policy = {};  ///< under which prompts and replies are read
   std::vector<int32_t> stop_tokens;
   /// Called with the tokens done, of total_tokens(): while a prompt is read, at each token of a
   /// reply and after each sample, whose outcome the note says until the next one is done. Returning

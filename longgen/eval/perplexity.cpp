@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "longgen/engine/score.h"
+#include "longgen/eval/text_scorer.h"
 
 namespace longgen {
 
@@ -12,20 +12,16 @@ PositionBuckets measure_perplexity(const Decoder& decoder,
                                    const PerplexityOptions& options) {
   PositionBuckets buckets(options.edges);
   const auto longest = static_cast<size_t>(options.edges.back());
-  Session session(decoder, options.chunk);
+  TextScorer scorer(decoder, options.chunk, options.policy);
   int64_t done = 0;
-  bool goes_on = true;
   for (const std::vector<int32_t>& document : documents) {
     const auto ids = std::span(document).first(std::min(document.size(), longest));
     if (ids.empty()) continue;
-    const auto on_progress = [&](int64_t tokens) {
-      goes_on = options.on_progress(done + tokens);
-      return goes_on;
-    };
-    const TokenScores scores = score_tokens(session, ids, {.on_progress = on_progress});
-    if (!goes_on) break;
+    const auto logprobs =
+        scorer.score(ids, [&](int64_t tokens) { return options.on_progress(done + tokens); });
+    if (!logprobs) break;
     done += static_cast<int64_t>(ids.size());
-    buckets.add(1, scores.logprobs);
+    buckets.add(1, *logprobs);
     buckets.end_document();
   }
   return buckets;

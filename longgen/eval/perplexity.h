@@ -1,12 +1,13 @@
 // eval/perplexity.h: perplexity by position over long documents.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "longgen/engine/session.h"
+#include "longgen/eval/baselines/cache_policy.h"
 #include "longgen/eval/buckets.h"
 
 namespace longgen {
@@ -15,6 +16,7 @@ struct PerplexityOptions {
   std::vector<int64_t>
       edges;  ///< of the buckets; the last is the number of tokens of a document read
   int64_t chunk = kDefaultPrefillChunk;
+  std::optional<CachePolicy> policy = {};  ///< under which texts are read (TextScorer)
   /// Called with the number of tokens scored so far; returning false ends the measurement with the
   /// documents so far.
   std::function<bool(int64_t done_tokens)> on_progress = [](int64_t) { return true; };

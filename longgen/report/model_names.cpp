@@ -30,12 +30,15 @@ std::string last_parts(const fs::path& path, ptrdiff_t count) {
   return name.string();
 }
 
-/// Whether the file is the JSON of a report of this directory.
-bool is_report_of(const fs::path& json_file, const std::string& directory) {
+/// Whether the file is the JSON of a report of this directory and policy.
+bool is_report_of(const fs::path& json_file, const std::string& directory,
+                  const std::string& policy) {
   try {
     const Json json = parse_json(read_file(json_file), json_file.string());
     const Json found = json.value("/settings/directory"_json_pointer, Json());
-    return found.is_string() && found.get<std::string>() == directory;
+    const Json of_policy = json.value("/settings/policy"_json_pointer, Json(""));
+    return found.is_string() && found.get<std::string>() == directory && of_policy.is_string() &&
+           of_policy.get<std::string>() == policy;
   } catch (const Error&) {
     return false;  // not one of ours: it stays
   } catch (const Json::exception&) {
@@ -72,7 +75,8 @@ std::string report_directory(const std::string& directory) {
 }
 
 std::string model_report_name(const fs::path& folder, const std::string& kind,
-                              const std::string& model, const std::string& directory) {
+                              const std::string& model, const std::string& directory,
+                              const std::string& policy) {
   constexpr size_t kMaxBytes = 80;  // check_report_name() allows 100, a number included
   std::string name = kind + "-" + model;
   name.resize(std::min(name.size(), kMaxBytes));
@@ -84,7 +88,7 @@ std::string model_report_name(const fs::path& folder, const std::string& kind,
   const std::string wanted = name;
   for (int64_t number = 2;; ++number) {
     const fs::path file = folder / (name + ".json");
-    if (!fs::exists(file) || is_report_of(file, report_directory(directory))) return name;
+    if (!fs::exists(file) || is_report_of(file, report_directory(directory), policy)) return name;
     name = wanted + "-" + std::to_string(number);
   }
 }

@@ -19,9 +19,11 @@ std::string report_directory(const std::string& directory);
 
 /// Names the report of one model: `kind`, "-" and the model's name, in which other characters than
 /// letters, digits, - _ . become _ ("needle-a_hyb"). Where the folder has the report of another
-/// model directory under this name already, "-2" follows, or the first number that is free; a
-/// report of the same directory is replaced.
+/// model directory, or of another cache policy of this one, under this name already, "-2" follows,
+/// or the first number that is free; a report of the same two (its settings' directory and policy)
+/// is replaced. `policy` is empty for none.
 std::string model_report_name(const fs::path& folder, const std::string& kind,
-                              const std::string& model, const std::string& directory);
+                              const std::string& model, const std::string& directory,
+                              const std::string& policy = "");
 
 }  // namespace longgen

@@ -114,6 +114,40 @@ class EvalTest(CliCase):
         entry = json.loads(out)["contexts"]["models"][0]["contexts"][0]
         self.assertAlmostEqual(entry["mean_nll"], -sum(json.loads(scored)["logprobs"][-16:]) / 16, places=4)
 
+    def test_cache_policies_of_the_first_model(self):
+        text = self.put("text.txt", "\n<|endoftext|>\n".join(["the sea was calm under a grey sky " * n for n in (20, 30)]))
+        columns = ["a/hyb", "a/hyb+streaming:300", "a/hyb+h2o:8", "b/hyb"]
+        policies = ["--policy", "streaming:300,h2o:8", "--dtype", "float32", "--json", "--quiet"]
+        out, _ = self.run_program("eval", "perplexity", *self.models, "--text", text, "--length", "256", "--contexts",
+                                  "32,128", "--targets", "16", *policies)
+        printed = json.loads(out)
+        self.assertEqual([model["model"] for model in printed["models"]], columns)
+        self.assertEqual(printed["settings"]["policies"], ["streaming:300", "h2o:8"])
+        of_model, large, small = ([entry["mean_nll"] for entry in model["buckets"] + context["contexts"]] for model, context
+                                  in zip(printed["models"][:3], printed["contexts"]["models"]))
+        for a, b in zip(of_model, large):
+            self.assertAlmostEqual(a, b, places=4)
+        self.assertGreater(max(abs(a - b) for a, b in zip(of_model, small)), 1e-3)
+        self.assertNotEqual(printed["models"][2]["overall"]["difference"]["percent"], 0)
+
+        out, _ = self.run_program("eval", "needle", *self.models, "--lengths", "512", "--depths", "0", "--new-tokens", "4",
+                                  "--out", self.out, "--policy", "h2o:8,pyramidkv:9", *policies[2:])
+        printed = json.loads(out)["models"]
+        self.assertEqual([(model["model"], model["settings"].get("policy")) for model in printed],
+                         [("a/hyb", None), ("a/hyb+h2o:8", "h2o:8"), ("a/hyb+pyramidkv:9", "pyramidkv:9"), ("b/hyb", None)])
+        self.assertEqual(self.report("needle-a_hyb_h2o_8"), printed[1])
+
+    def test_policies_that_cannot_be_are_refused(self):
+        text = self.put("text.txt", "the sea was calm under a grey sky " * 20)
+        for command in (["perplexity", "--text", text, "--length", "128"], ["needle", "--lengths", "512"]):
+            message, out = self.error("eval", command[0], self.models[0], *command[1:], "--policy", "h2o:8,h2o:8")
+            self.assertEqual((message, out), ("--policy: found h2o:8 twice.", ""))
+        message, _ = self.error("eval", "perplexity", self.models[0], "--text", text, "--length", "128", "--policy",
+                                "pyramidkv:64")
+        self.assertEqual(message, "--policy: pyramidkv:64 chooses what to keep once, at the end of a prompt, and a text whose "
+                                  "every token is predicted has no prompt. Give streaming:TOKENS or h2o:TOKENS here, and "
+                                  "pyramidkv to eval needle or eval suite.")
+
     def test_a_model_with_another_tokenizer_is_not_compared(self):
         tokenizer = self.models[1] / "tokenizer.json"
         content = json.loads(tokenizer.read_text())

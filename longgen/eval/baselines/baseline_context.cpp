@@ -41,9 +41,10 @@ void BaselineContext::begin_prompt(int64_t num_tokens, bool is_last) {
   begin(num_tokens, is_last ? Pass::end_of_prompt : Pass::prompt);
 }
 
-void BaselineContext::begin_step() {
+void BaselineContext::begin_step(int64_t num_tokens) {
+  LG_CHECK(num_tokens > 0, "[baseline] expected tokens of a step, found ", num_tokens, ".");
   LG_CHECK(pass_ != Pass::prompt, "[baseline] a step before the end of the prompt.");
-  begin(1, Pass::step);
+  begin(num_tokens, Pass::step);
 }
 
 void BaselineContext::begin(int64_t num_tokens, Pass pass) {

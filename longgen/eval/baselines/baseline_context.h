@@ -46,8 +46,9 @@ class BaselineContext : public AttentionContext {
 
   /// Says that the next pass reads the next tokens of the prompt, the last of them where `is_last`.
   void begin_prompt(int64_t num_tokens, bool is_last);
-  /// Says that the next pass reads one token. Throws Error where the prompt has not ended.
-  void begin_step();
+  /// Says that the next pass reads tokens behind the prompt, after which the policy chooses once.
+  /// Throws Error where the prompt has not ended.
+  void begin_step(int64_t num_tokens = 1);
 
   const at::Tensor& positions_T() const override { return positions_T_; }
   /// Throws Error: a policy needs heads before RoPE, which prepare_and_attend() gets.

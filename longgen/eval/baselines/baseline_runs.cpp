@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "longgen/engine/score.h"
 #include "longgen/engine/text_stream.h"
 #include "longgen/eval/baselines/baseline_context.h"
 
@@ -22,19 +23,29 @@ at::Tensor tensor_of(std::span<const int32_t> ids) {
   return ids_T;
 }
 
+/// Takes the tokens of a chunk, which stands behind `done` others, to their hidden states (T, E);
+/// undefined where `goes_on` has said no.
+at::Tensor read_chunk(const Decoder& decoder, BaselineContext& context,
+                      std::span<const int32_t> chunk, int64_t done,
+                      const BaselineRuns::GoesOn& goes_on) {
+  return decoder.forward(tensor_of(chunk), context, [&](int64_t done_layers) {
+    return goes_on(done + std::ssize(chunk) * done_layers / decoder.config().num_layers);
+  });
+}
+
 /// Returns the logits (V) that follow the prompt, where the decoder is; undefined where `goes_on`
 /// has said no.
 at::Tensor read_prompt(const Decoder& decoder, BaselineContext& context,
                        std::span<const int32_t> prompt, int64_t step_tokens,
-                       const std::function<bool()>& goes_on) {
+                       const BaselineRuns::GoesOn& goes_on) {
   at::Tensor hidden_TE;
-  while (!prompt.empty()) {
-    const size_t count = std::min(prompt.size(), static_cast<size_t>(step_tokens));
-    context.begin_prompt(static_cast<int64_t>(count), count == prompt.size());
-    hidden_TE = decoder.forward(tensor_of(prompt.first(count)), context,
-                                [&](int64_t) { return goes_on(); });
+  for (int64_t done = 0; done < std::ssize(prompt); done += step_tokens) {
+    const int64_t count = std::min(std::ssize(prompt) - done, step_tokens);
+    context.begin_prompt(count, done + count == std::ssize(prompt));
+    hidden_TE = read_chunk(decoder, context,
+                           prompt.subspan(static_cast<size_t>(done), static_cast<size_t>(count)),
+                           done, goes_on);
     if (!hidden_TE.defined()) return {};
-    prompt = prompt.subspan(count);
   }
   return decoder.logits(hidden_TE.narrow(0, hidden_TE.size(0) - 1, 1))[0];
 }
@@ -64,11 +75,12 @@ ContinuationScore sum_of(const std::vector<at::Tensor>& scores) {
 }  // namespace
 
 BaselineRuns::BaselineRuns(const Decoder& decoder, const CachePolicy& policy, int64_t step_tokens,
-                           std::function<bool()> goes_on)
+                           GoesOn goes_on)
     : decoder_(decoder), policy_(policy), step_tokens_(step_tokens), goes_on_(std::move(goes_on)) {}
 
 std::optional<Reply> BaselineRuns::reply(const Tokenizer& tokenizer,
                                          const ReplyRequest& request) const {
+  const at::NoGradGuard no_grad;
   BaselineContext context(decoder_, policy_);
   TextStream stream(tokenizer, request.stop, request.prompt);
   std::string text;
@@ -82,7 +94,7 @@ std::optional<Reply> BaselineRuns::reply(const Tokenizer& tokenizer,
       return Reply{request.number, std::move(text), *stream.stop_reason(),
                    std::ssize(request.prompt), stream.num_tokens()};
     }
-    if (!goes_on_()) return std::nullopt;
+    if (!goes_on_(std::ssize(request.prompt))) return std::nullopt;
     logits_V = read_token(decoder_, context, token);
   }
   return std::nullopt;
@@ -91,8 +103,7 @@ std::optional<Reply> BaselineRuns::reply(const Tokenizer& tokenizer,
 bool BaselineRuns::replies(const Tokenizer& tokenizer,
                            const std::function<std::optional<ReplyRequest>()>& next,
                            const std::function<void(Reply reply)>& on_reply) const {
-  const at::NoGradGuard no_grad;
-  while (goes_on_()) {
+  while (goes_on_(0)) {
     const std::optional<ReplyRequest> request = next();
     if (!request) return true;
     std::optional<Reply> one = reply(tokenizer, *request);
@@ -115,7 +126,7 @@ std::optional<ChoiceScores> BaselineRuns::score(std::span<const ChoiceRequest> r
       BaselineContext fork = context;
       std::vector<at::Tensor> of_tokens = {score_of(after_context_V, continuation.front())};
       for (size_t i = 1; i < continuation.size(); ++i) {
-        if (!goes_on_()) return std::nullopt;
+        if (!goes_on_(std::ssize(request.context))) return std::nullopt;
         of_tokens.push_back(
             score_of(read_token(decoder_, fork, continuation[i - 1]), continuation[i]));
       }
@@ -123,6 +134,31 @@ std::optional<ChoiceScores> BaselineRuns::score(std::span<const ChoiceRequest> r
     }
   }
   return scores;
+}
+
+std::optional<std::vector<float>> BaselineRuns::text_logprobs(std::span<const int32_t> ids) const {
+  policy_.check_text("[baseline]");
+  const at::NoGradGuard no_grad;
+  BaselineContext context(decoder_, policy_);
+  // Under h2o the text is the tokens behind a prompt: what is kept is chosen after each chunk.
+  const bool chooses = policy_.kind == PolicyKind::h2o;
+  const int64_t chunk = chooses ? policy_.text_step_tokens() : step_tokens_;
+  std::vector<float> logprobs;
+  for (int64_t done = 0; done < std::ssize(ids); done += chunk) {
+    const int64_t count = std::min(std::ssize(ids) - done, chunk);
+    if (chooses && done > 0) {
+      context.begin_step(count);
+    } else {
+      context.begin_prompt(count, /*is_last=*/chooses);
+    }
+    const at::Tensor hidden_TE = read_chunk(
+        decoder_, context, ids.subspan(static_cast<size_t>(done), static_cast<size_t>(count)), done,
+        goes_on_);
+    if (!hidden_TE.defined()) return std::nullopt;
+    const std::vector<float> of_chunk = next_token_logprobs(decoder_, hidden_TE, ids, done);
+    logprobs.insert(logprobs.end(), of_chunk.begin(), of_chunk.end());
+  }
+  return logprobs;
 }
 
 }  // namespace longgen

@@ -50,6 +50,17 @@ void CachePolicy::check_model(const ModelConfig& config, const std::string& sour
   }
 }
 
+void CachePolicy::check_text(const std::string& what) const {
+  LG_CHECK(kind != PolicyKind::pyramidkv, what, ": ", name(),
+           " chooses what to keep once, at the end of a prompt, and a text whose every token is "
+           "predicted has no prompt. Give streaming:TOKENS or h2o:TOKENS here, and pyramidkv to "
+           "eval needle or eval suite.");
+}
+
+int64_t CachePolicy::text_step_tokens() const {
+  return std::clamp<int64_t>(budget_tokens / 16, 1, 64);
+}
+
 int64_t pyramid_tokens(int64_t budget_tokens, int64_t layer, int64_t num_layers,
                        int64_t prompt_tokens) {
   if (prompt_tokens <= budget_tokens) return prompt_tokens;

@@ -39,6 +39,13 @@ struct CachePolicy {
   std::string name() const;
   /// Throws Error unless every layer of the model is full. `source` names the model.
   void check_model(const ModelConfig& config, const std::string& source) const;
+  /// Throws Error naming `what` for a policy that chooses at the end of a prompt only: a text that
+  /// is read from its beginning, each token predicted, has none.
+  void check_text(const std::string& what) const;
+  /// How many tokens of such a text H2O reads before it chooses again: a sixteenth of the budget,
+  /// at most 64. A token sees those of them that stand before it beside the budget, a thirty-second
+  /// of it on average.
+  int64_t text_step_tokens() const;
 };
 
 /// The tokens of a prompt that PyramidKV keeps in a layer, the observed ones among them: from the

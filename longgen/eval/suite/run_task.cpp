@@ -162,7 +162,8 @@ class TaskRunner {
   }
 
   BaselineRuns baseline_runs() const {
-    return {model_.engine.decoder(), *model_.policy, model_.step_tokens, options_.goes_on};
+    return {model_.engine.decoder(), *model_.policy, model_.step_tokens,
+            [this](int64_t) { return options_.goes_on(); }};
   }
 
   const SuiteTask& task_;

@@ -33,11 +33,13 @@ TEST(ModelNames, OneFolderHasOneName) {
 class ModelReport : public ReportTest {
  protected:
   /// Writes the report of a model as `longgen eval needle` does, and gives its name.
-  std::string write(const std::string& model, const std::string& directory) {
+  std::string write(const std::string& model, const std::string& directory,
+                    const std::string& policy = "") {
     ReportOptions options;
     options.folder = dir_;
-    options.name = model_report_name(dir_, "needle", model, directory);
+    options.name = model_report_name(dir_, "needle", model, directory, policy);
     options.settings["directory"] = report_directory(directory);
+    if (!policy.empty()) options.settings["policy"] = policy;
     options.gnuplot = "true";
     write_report({.json = {{"settings", options.settings}}, .table = {}, .data = "", .script = ""},
                  options);
@@ -62,6 +64,15 @@ TEST_F(ModelReport, ReplacesTheSameModelsAndNoOther) {
   EXPECT_EQ(write("a_b", "/c/a_b"), "needle-a_b-2");
   EXPECT_EQ(write("\xFF", "/\xFF"), "needle-_");  // no UTF-8: not as it stands in JSON
   EXPECT_EQ(write("\xFF", "/\xFF"), "needle-_");
+}
+
+TEST_F(ModelReport, KeepsThoseOfCachePoliciesApart) {
+  const std::string cut(200, 'x');  // no name of a policy is left behind it
+  const std::string name = write(cut, "/a/hyb");
+  EXPECT_EQ(write(cut + "+h2o:8", "/a/hyb", "h2o:8"), name + "-2");
+  EXPECT_EQ(write(cut + "+h2o:9", "/a/hyb", "h2o:9"), name + "-3");
+  EXPECT_EQ(write(cut + "+h2o:8", "/a/hyb", "h2o:8"), name + "-2");
+  EXPECT_EQ(write(cut, "/a/hyb"), name);
 }
 
 TEST_F(ModelReport, LeavesFilesThatAreNoReports) {

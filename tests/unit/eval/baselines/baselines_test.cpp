@@ -4,30 +4,14 @@
 #include "longgen/eval/baselines/baseline_context.h"
 #include "longgen/eval/baselines/baseline_runs.h"
 #include "longgen/eval/suite/run_task.h"
-#include "tests/unit/engine/tiny_decoder.h"
+#include "tests/unit/eval/baselines/full_decoder.h"
 #include "tests/unit/eval/baselines/naive_policy.h"
 #include "tests/unit/folder_test.h"
-#include "tests/unit/model/model_kinds.h"
 
 namespace longgen {
 namespace {
 
 using Ids = std::vector<int32_t>;
-
-CachePolicy policy_of(const std::string& text) { return CachePolicy::parse(text, "--policy"); }
-
-/// Weights large enough that attention is far from even.
-Decoder full_decoder(const char* case_name) {
-  Json json = tiny_json();
-  json["vocab_size"] = kVocab;
-  json["initializer_range"] = 0.25;
-  for (const ModelCase& one : kModelCases) {
-    if (std::string(one.name) != case_name) continue;
-    const ModelConfig config = config_of(one, json);
-    return {config, varied_weights(config, at::kFloat)};
-  }
-  throw std::logic_error("no such case");
-}
 
 struct PolicyRun {
   at::Tensor logits_TV;
@@ -207,6 +191,7 @@ TEST(BaselineContextTest, ACopyIsAnotherSequence) {
 TEST(BaselineContextTest, StepsFollowThePrompt) {
   const Decoder decoder = full_decoder("full");
   BaselineContext context(decoder, policy_of("h2o:9"));
+  EXPECT_ERROR(context.begin_step(0), "expected tokens of a step, found 0");
   EXPECT_ERROR(context.begin_step(), "a step before the end of the prompt");
   context.begin_prompt(3, true);
   EXPECT_ERROR(context.begin_prompt(3, true), "found 3 after its end");
@@ -267,7 +252,7 @@ TEST_F(PolicyTaskTest, AnInterruptKeepsWhatIsDone) {
   const Decoder decoder = full_decoder("full");
   const Tokenizer tokenizer = tiny_tokenizer();
   int64_t left = 20;
-  const BaselineRuns runs(decoder, policy_of("h2o:8"), 5, [&] { return --left > 0; });
+  const BaselineRuns runs(decoder, policy_of("h2o:8"), 5, [&](int64_t) { return --left > 0; });
   int64_t number = 0, done = 0;
   const auto next = [&]() -> std::optional<ReplyRequest> {
     return ReplyRequest{number++, some_ids(7), {.max_tokens = 3}};

@@ -15,7 +15,8 @@
 
 namespace longgen {
 
-/// One pass over a whole text whose first `prompt_tokens` are the prompt.
+/// One pass over a whole text whose first `prompt_tokens` are the prompt. H2O chooses after each
+/// `step_tokens`.
 class NaivePolicyContext : public AttentionContext {
  public:
   using Vector = std::vector<double>;
@@ -26,10 +27,11 @@ class NaivePolicyContext : public AttentionContext {
   };
 
   NaivePolicyContext(const ModelConfig& config, CachePolicy policy, int64_t prompt_tokens,
-                     int64_t num_tokens)
+                     int64_t num_tokens, int64_t step_tokens = 1)
       : policy_(policy),
         num_layers_(config.num_layers),
         prompt_tokens_(prompt_tokens),
+        step_tokens_(step_tokens),
         frequencies_(rope_frequencies(config.rope, config.head_size)),
         positions_T_(at::arange(num_tokens, at::kLong)) {}
 
@@ -115,7 +117,8 @@ class NaivePolicyContext : public AttentionContext {
     const int64_t budget = policy_.budget_tokens;
     if (policy_.kind == PolicyKind::streaming && std::ssize(kept) > budget) {
       kept.erase(kept.begin() + 4);
-    } else if (policy_.kind == PolicyKind::h2o && t >= prompt_tokens_ - 1) {
+    } else if (policy_.kind == PolicyKind::h2o && t >= prompt_tokens_ - 1 &&
+               (t + 1) % step_tokens_ == 0) {
       while (std::ssize(kept) > budget) {
         const auto recent = kept.end() - (budget - budget / 2);
         kept.erase(std::min_element(kept.begin(), recent, [](const Entry& a, const Entry& b) {
@@ -149,7 +152,7 @@ class NaivePolicyContext : public AttentionContext {
   }
 
   CachePolicy policy_;
-  int64_t num_layers_, prompt_tokens_;
+  int64_t num_layers_, prompt_tokens_, step_tokens_;
   std::vector<double> frequencies_;
   at::Tensor positions_T_;
   std::map<std::pair<int64_t, int64_t>, std::vector<Entry>> entries_;
