@@ -43,7 +43,7 @@ class MeasureTest(CliCase):
         out, err = self.run_program(*self.command("--full", 2, "--html", page))
         self.assertIn(f"written: {page}", err)
         text = " ".join(xml.etree.ElementTree.fromstring(page.read_text()).itertext())
-        for part in ("Which layers of model need to see everything", "longgen measure ", "2, with ", "length 1024",
+        for part in (f"Which layers of {self.dir.name} need to see everything", "longgen measure ", "2, with ", "length 1024",
                      " UTC", str(self.text)):
             self.assertIn(part, re.sub(r"\s+", " ", text))
         plan = self.read("plan.json")
