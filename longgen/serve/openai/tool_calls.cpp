@@ -35,6 +35,15 @@ std::optional<OrderedJson> arguments_of(const OrderedJson& call) {
   return arguments;
 }
 
+/// Whether the text has a call in Hermes's way, or tells the model how to write one.
+bool shows_hermes(std::string_view text) {
+  for (size_t tag = text.find(kOpen); tag != text.npos; tag = text.find(kOpen, tag + 1)) {
+    const size_t after = text.find_first_not_of(" \n\r\t", tag + kOpen.size());
+    if (after != text.npos && text[after] == '{') return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 ToolCallParser::ToolCallParser(ToolFormat format, std::vector<std::string> functions,
@@ -218,15 +227,9 @@ std::optional<ToolFormat> tool_format(const ChatTemplate& chat_template) {
   } catch (const Error&) {  // it takes no tools
     return std::nullopt;
   }
-  const auto calls_in = [&name](ToolFormat format, std::string_view reply) {
-    ToolCallParser parser(format, {name}, "");
-    parser.push(reply);
-    return parser.num_calls();
-  };
-  if (calls_in(ToolFormat::hermes, text) > 0) return ToolFormat::hermes;
-  const size_t call = text.rfind("{\"name\": \"" + name + "\"");
-  const bool found = call != text.npos && calls_in(ToolFormat::llama3, text.substr(call)) > 0;
-  return found ? std::optional(ToolFormat::llama3) : std::nullopt;
+  if (shows_hermes(text)) return ToolFormat::hermes;
+  const bool llama3 = text.find("{\"name\": \"" + name + "\", \"parameters\":") != text.npos;
+  return llama3 ? std::optional(ToolFormat::llama3) : std::nullopt;
 }
 
 }  // namespace longgen::openai

@@ -16,8 +16,8 @@ namespace longgen::openai {
 ///   llama3  {"name": "f", "parameters": {...}} as the whole reply, several with ";" between them
 enum class ToolFormat { hermes, llama3 };
 
-/// Looks at how the template writes a call of the assistant's. nullopt: in neither way, or it
-/// takes no tools.
+/// Looks at what the template writes of a tool and of a call. nullopt: in neither way, or it takes
+/// no tools.
 std::optional<ToolFormat> tool_format(const ChatTemplate& chat_template);
 
 struct ToolCall {

@@ -8,8 +8,8 @@
 namespace longgen::openai {
 namespace {
 
-/// The parts of a reply that comes in pieces of so many bytes: texts as they are, neighbours joined,
-/// and calls as "[ID NAME ARGUMENTS]".
+/// Joins the parts of a reply that comes in pieces of so many bytes: texts as they are, calls as
+/// "[ID NAME ARGUMENTS]".
 std::string parsed(ToolFormat format, const std::string& reply, size_t piece) {
   ToolCallParser parser(format, {"f", "get_weather"}, "r");
   std::vector<ReplyPart> parts;
@@ -136,7 +136,13 @@ TEST(ToolFormats, AreReadOffTheTemplate) {
   EXPECT_EQ(format("{\"name\": \"{{ c.function.name }}\", \"parameters\": "
                    "{{ c.function.arguments | tojson }}}<|eot_id|>"),
             ToolFormat::llama3);
-  EXPECT_EQ(format("[TOOL_CALLS]{{ c.function.name }}"), std::nullopt);
+  EXPECT_EQ(format("[TOOL_CALLS][{{ c.function | tojson }}]"), std::nullopt) << "Mistral's";
+  EXPECT_EQ(format("<tool_call>\n<function={{ c.function.name }}>"), std::nullopt);
+  EXPECT_EQ(tool_format(ChatTemplate("{% if tools %}Write <tool_call>\n{\"name\": NAME, "
+                                     "\"arguments\": {}}\n</tool_call>.{% endif %}",
+                                     "t.jinja", {})),
+            ToolFormat::hermes)
+      << "SmolLM3's tells the model how to call and shows no calls";
   EXPECT_EQ(format("{{ raise_exception('no tools') }}"), std::nullopt);
 }
 
