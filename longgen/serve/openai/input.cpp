@@ -15,7 +15,7 @@ std::string Input::path() const {
 
 std::string Input::path_of(std::string_view field) const {
   const std::string above = path();
-  return above + (above.empty() ? "" : ".") + shortened(field);
+  return above + (above.empty() ? "" : ".") + (field.empty() ? "\"\"" : shortened(field));
 }
 
 void Input::refuse(const std::string& expected) const {

@@ -176,6 +176,7 @@ TEST(ChatFields, SayWhatIsWrong) {
       {R"("max_token": 5)",
        "unknown_parameter | max_token: unknown field. Did you mean \"max_tokens\"?"},
       {R"("xyzzy": null)", "unknown_parameter | xyzzy: unknown field."},
+      {R"("": 1)", "unknown_parameter | \"\": unknown field."},
       {R"("guided_json": {})",
        "unsupported_parameter | guided_json: this field is not supported. Use response_format."},
       {R"("store": true)",
