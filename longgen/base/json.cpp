@@ -32,8 +32,15 @@ std::string place_of(std::string_view text, size_t byte) {
 
 /// Puts the parser's reason into words for people who did not write a parser.
 std::string plain_reason(const std::string& reason) {
+  constexpr std::string_view kOverflow = "number overflow parsing '";
+  if (const size_t found = reason.find(kOverflow); found != reason.npos) {
+    const std::string number = reason.substr(found + kOverflow.size());
+    return "a number that is larger than any 64-bit floating-point number: " +
+           (number.size() > 60 ? number.substr(0, 60) + "..."
+                               : number.substr(0, number.size() - 1));
+  }
   // What the parser's message holds, and what to say then. The first that is found counts.
-  constexpr std::array<std::pair<const char*, const char*>, 13> kWords = {{
+  constexpr std::array<std::pair<const char*, const char*>, 12> kWords = {{
       {"missing closing quote", "a string has no closing quote (\")"},
       {"control character",
        "a string goes over the end of its line, or holds another control "
@@ -45,7 +52,6 @@ std::string plain_reason(const std::string& reason) {
        "a backslash in a string that begins no escape; a backslash itself is "
        "written \\\\"},
       {"'\\u' must be", "\\u without four hexadecimal digits after it"},
-      {"number overflow", "a number that is larger than any 64-bit floating-point number"},
       {"; expected end of input", "expected nothing after a complete JSON value"},
       {"parsing object key", "expected a field's name in double quotes"},
       {"parsing object separator",

@@ -1,5 +1,6 @@
 // Writes small files that are right, for the fuzzers to start from: make_fuzz_seeds OUT_DIR fills
-// OUT_DIR/gguf, OUT_DIR/safetensors, OUT_DIR/tokenizer, OUT_DIR/chat and OUT_DIR/recipe.
+// OUT_DIR/gguf, OUT_DIR/safetensors, OUT_DIR/tokenizer, OUT_DIR/chat, OUT_DIR/openai and
+// OUT_DIR/recipe.
 #include <iostream>
 
 #include "longgen/base/check.h"
@@ -134,8 +135,24 @@ void write_templates(const fs::path& directory) {
       "\0[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"tool\",\"content\":[{\"n\":1}]}]"s);
 }
 
+void write_requests(const fs::path& directory) {
+  write_file(directory / "chat",
+             R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"}]},
+{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
+{"role":"tool","tool_call_id":"c","content":"7"}],"stop":["x"],"logit_bias":{"5":-1.5},"seed":7,"n":2,
+"stream":true,"stream_options":{"include_usage":true},"tools":[{"type":"function","function":{"name":"f"}}],
+"tool_choice":{"type":"function","function":{"name":"f"}},"chat_template_kwargs":{"thinking":true},
+"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}})");
+  write_file(directory / "completion",
+             R"({"prompt":[[1,2],[3]],"echo":true,"logprobs":1,"max_tokens":1,"temperature":0.5})");
+  write_file(directory / "hermes",
+             "a\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>\n");
+  write_file(directory / "llama3",
+             R"({"name": "f", "parameters": {"a": "\"}"}}; {"name": "f", "parameters": {}})");
+}
+
 void write_seeds(const fs::path& directory) {
-  for (const char* name : {"gguf", "safetensors", "tokenizer", "chat", "recipe"}) {
+  for (const char* name : {"gguf", "safetensors", "tokenizer", "chat", "openai", "recipe"}) {
     fs::create_directories(directory / name);
   }
   write_file(directory / "gguf/values", gguf_of_every_value());
@@ -153,6 +170,7 @@ void write_seeds(const fs::path& directory) {
              R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"Ġ":3,"Ġab":4},)"
              R"("merges":["a b",["Ġ","ab"]]}})");
   write_templates(directory / "chat");
+  write_requests(directory / "openai");
   write_recipes(directory / "recipe");
 }
 

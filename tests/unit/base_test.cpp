@@ -254,7 +254,7 @@ TEST(JsonTest, SyntaxErrorsAreToldInPlainWords) {
       {"\"\\q\"",
        "at column 3: a backslash in a string that begins no escape; a backslash itself is "
        "written \\\\."},
-      {"1e999", "a number that is larger than any 64-bit floating-point number."},
+      {"1e999", "a number that is larger than any 64-bit floating-point number: 1e999."},
   };
   for (const auto& [text, reason] : cases) {
     const std::string message = error_of([text = text] { parse_json(text, "x.json"); });
