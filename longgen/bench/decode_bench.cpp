@@ -87,7 +87,7 @@ class Case {
     const int64_t length = layer_.cache(n).length() + 1;
     const auto& pages = layer_.cache(n).pages(0, head);
     for (size_t j = 0; j < pages.size(); ++j) {
-      if (pages[j] == SequenceCache::kNoPage) continue;
+      if (pages[j] == kNoPage) continue;
       const int64_t rows = std::min<int64_t>(64, length - static_cast<int64_t>(j) * 64);
       k.push_back(layer_.block(memory[pages[j]], false).narrow(0, 0, rows));
       v.push_back(layer_.block(memory[pages[j]], true).narrow(0, 0, rows));

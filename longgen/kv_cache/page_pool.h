@@ -9,10 +9,9 @@
 #include <optional>
 #include <vector>
 
-namespace longgen {
+#include "longgen/kv_cache/page_id.h"
 
-/// Index of a page in its pool; never negative.
-using PageId = int32_t;
+namespace longgen {
 
 /// Where the slabs of a pool come from. The memory that was added goes with the object.
 class PageMemory {

@@ -31,8 +31,7 @@ int64_t count_blocks(const SequenceCache& cache) {
   for (int64_t group = 0; group < cache.layout().num_groups(); ++group) {
     for (int64_t head = 0; head < cache.layout().shape().num_kv_heads; ++head) {
       const auto& pages = cache.pages(group, head);
-      count += static_cast<int64_t>(pages.size()) -
-               std::count(pages.begin(), pages.end(), SequenceCache::kNoPage);
+      count += static_cast<int64_t>(pages.size()) - std::count(pages.begin(), pages.end(), kNoPage);
     }
   }
   return count;
@@ -42,7 +41,7 @@ PassBlock* append_blocks(const SequenceCache& cache, int64_t group, int64_t head
   const Pattern& pattern = cache.layout().pattern(group);
   const auto& pages = cache.pages(group, head);
   for (size_t j = 0; j < pages.size(); ++j) {
-    if (pages[j] == SequenceCache::kNoPage) continue;
+    if (pages[j] == kNoPage) continue;
     const bool lives_on =
         pattern.live(static_cast<int64_t>(j), head, std::numeric_limits<int64_t>::max());
     *to++ = PassBlock::of(pages[j], static_cast<int32_t>(j), lives_on);

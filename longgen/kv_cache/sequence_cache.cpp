@@ -42,25 +42,46 @@ bool SequenceCache::fork_from(const SequenceCache& other, int64_t num_tokens) {
            length_, " tokens, and ", reserved_, " and ", other.reserved_, " reserved ones.");
   LG_CHECK(num_tokens >= 0 && num_tokens <= other.length_, "[kv cache] cannot fork at ", num_tokens,
            " of ", other.length_, " tokens.");
-  const int64_t end = num_blocks(num_tokens);
-  std::vector<Table> tables = other.tables_;
-  int64_t num_pages = 0;
-  for (Table& table : tables) {
-    table.pages.resize(end);
-    table.oldest_in_window = std::min(table.oldest_in_window, end);
-    num_pages += end - std::count(table.pages.begin(), table.pages.end(), kNoPage);
-  }
-  if (num_pages != layout_.pages_held(num_tokens)) return false;
-  tables_ = std::move(tables);
-  for_each_table([&](int64_t, int64_t, const Table& table) {
-    for (const PageId page : table.pages) {
-      if (page != kNoPage) pool_.share(page);
+  std::vector<HeldPage> pages;
+  for (int32_t t = 0; t < static_cast<int32_t>(tables_.size()); ++t) {
+    for (int32_t j = 0; j < num_blocks(num_tokens); ++j) {
+      if (!is_held(t, j, num_tokens)) continue;
+      pages.push_back({t, j, other.tables_[t].pages[j]});
+      if (pages.back().page == kNoPage) return false;
     }
-  });
+  }
+  adopt(num_tokens, pages);
+  return true;
+}
+
+void SequenceCache::adopt(int64_t num_tokens, std::span<const HeldPage> pages) {
+  LG_CHECK(length_ == 0 && reserved_ == 0,
+           "[kv cache] only an empty sequence can adopt pages; found ", length_, " tokens and ",
+           reserved_, " reserved ones.");
+  const auto num_pages = static_cast<int64_t>(pages.size());
+  const int64_t num_held = layout_.pages_held(num_tokens), end = num_blocks(num_tokens);
+  LG_CHECK(num_pages == num_held, "[kv cache] ", num_tokens, " tokens are held by ", num_held,
+           " pages, found ", num_pages, ".");
+  std::vector<Table> tables(tables_.size());
+  for (Table& table : tables) table.pages.assign(end, kNoPage);
+  for (const auto& [t, block, page] : pages) {
+    LG_CHECK(t >= 0 && t < static_cast<int64_t>(tables.size()) && block >= 0 && block < end &&
+                 page >= 0 && is_held(t, block, num_tokens) && tables[t].pages[block] == kNoPage,
+             "[kv cache] page ", page, " for block ", block, " of table ", t, " is not live at ",
+             num_tokens, " tokens, or not the first one given for it.");
+    tables[t].pages[block] = page;
+  }
+  for (const HeldPage& held : pages) pool_.share(held.page);
+  tables_ = std::move(tables);
   length_ = num_tokens;
   num_pages_ = num_pages;
   note_change();
-  return true;
+}
+
+bool SequenceCache::is_held(int64_t table, int64_t block, int64_t num_tokens) const {
+  const int64_t num_kv_heads = layout_.shape().num_kv_heads;
+  const Pattern& pattern = layout_.pattern(table / num_kv_heads);
+  return pattern.is_full() || pattern.live(block, table % num_kv_heads, num_tokens);
 }
 
 bool SequenceCache::writes_to_shared(const Table& table, int64_t num_tokens) const {
@@ -69,6 +90,7 @@ bool SequenceCache::writes_to_shared(const Table& table, int64_t num_tokens) con
 }
 
 int64_t SequenceCache::pages_needed(int64_t num_tokens) const {
+  LG_CHECK(!keeps_dead_, "[kv cache] the last pass left dead pages. Call release_dead() first.");
   const auto num_copies = std::count_if(tables_.begin(), tables_.end(), [&](const Table& table) {
     return writes_to_shared(table, num_tokens);
   });
@@ -109,12 +131,25 @@ bool SequenceCache::reserve(int64_t num_tokens) {
 }
 
 void SequenceCache::commit() {
+  commit_keeping_dead();
+  release_dead();
+}
+
+void SequenceCache::commit_keeping_dead() {
+  keeps_dead_ = true;
   length_ += reserved_;
   reserved_ = 0;
-  for_each_table([&](int64_t group, int64_t kv_head, Table& table) {
+  for (Table& table : tables_) {
     if (table.before_copy != kNoPage) pool_.release(std::exchange(table.before_copy, kNoPage));
-    release_dead(group, kv_head, table);
-  });
+  }
+}
+
+void SequenceCache::release_dead() {
+  LG_CHECK(reserved_ == 0, "[kv cache] dead pages are released between passes; ", reserved_,
+           " tokens are reserved.");
+  keeps_dead_ = false;
+  for_each_table(
+      [&](int64_t group, int64_t kv_head, Table& table) { release_dead(group, kv_head, table); });
 }
 
 void SequenceCache::release_dead(int64_t group, int64_t kv_head, Table& table) {
@@ -162,6 +197,7 @@ void SequenceCache::cancel() {
 void SequenceCache::clear() {
   release_from(0);
   length_ = 0;
+  keeps_dead_ = false;
 }
 
 std::byte* SequenceCache::block(int64_t layer, int64_t kv_head, int64_t key_block) const {

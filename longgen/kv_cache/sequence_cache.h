@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "longgen/kv_cache/page_layout.h"
@@ -42,8 +43,13 @@ class SequenceCache {
   /// at an earlier one only as long as no block has left a window since. Throws Error if one of the
   /// two is in a pass, if they differ in layout or pool, or if `other` has fewer tokens.
   [[nodiscard]] bool fork_from(const SequenceCache& other, int64_t num_tokens);
+  /// Makes num_tokens tokens, whose K and V are in `pages`, those of this sequence, which must be
+  /// empty. It becomes one more owner of each page. Throws Error, and nothing has changed, unless
+  /// the pages are those that are live at num_tokens, each once.
+  void adopt(int64_t num_tokens, std::span<const HeldPage> pages);
 
-  /// How many pages reserve(num_tokens) takes from the pool.
+  /// How many pages reserve(num_tokens) takes from the pool. Throws Error, as reserve() does,
+  /// between commit_keeping_dead() and release_dead().
   int64_t pages_needed(int64_t num_tokens) const;
   /// Takes pages for num_tokens new tokens, in all groups at once, and copies those that they write
   /// to and that are shared. False if the pool has too few: the sequence is then as it was, and so
@@ -53,6 +59,11 @@ class SequenceCache {
   /// Says that all layers have written the reserved tokens: they now belong to the sequence, and
   /// every page that no later query sees is freed.
   void commit();
+  /// Does the same but for freeing pages, so that others may come to own them, by a fork at an
+  /// earlier length, before release_dead(), which must precede the next pass.
+  void commit_keeping_dead();
+  /// Frees every page that no later query sees. Throws Error in a pass.
+  void release_dead();
   /// Gives the pages of reserve() back.
   void cancel();
   /// Forgets all tokens.
@@ -63,7 +74,6 @@ class SequenceCache {
   int64_t page_changes() const { return page_changes_; }
   const PagePool& pool() const { return pool_; }
   /// The page that holds each block, or kNoPage.
-  static constexpr PageId kNoPage = -1;
   const std::vector<PageId>& pages(int64_t group, int64_t kv_head) const {
     return tables_[group * layout_.shape().num_kv_heads + kv_head].pages;
   }
@@ -86,11 +96,14 @@ class SequenceCache {
   void note_change() { page_changes_ = pool_.new_version(); }
   void release_from(int64_t first_block);
   void release_dead(int64_t group, int64_t kv_head, Table& table);
+  /// Does a sequence of num_tokens tokens hold a page for a block of a table, between passes?
+  bool is_held(int64_t table, int64_t block, int64_t num_tokens) const;
 
   const KvLayout& layout_;
   PagePool& pool_;
   std::vector<Table> tables_;  // (group, KV head)
   int64_t length_ = 0, reserved_ = 0, num_pages_ = 0, page_changes_ = 0;
+  bool keeps_dead_ = false;
 };
 
 }  // namespace longgen

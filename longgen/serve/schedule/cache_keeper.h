@@ -57,7 +57,7 @@ class CacheKeeper {
   struct Admission {
     int64_t hit_tokens;  ///< that stand in `pages`; the sequence begins behind them
     int64_t max_chunk;   ///< that the reservation is for
-    std::vector<PrefixCache::HeldPage> pages;
+    std::vector<HeldPage> pages;
   };
   /// Reserves pages for a request, which must stay where it is until end(). Nothing where too few
   /// can be had now.

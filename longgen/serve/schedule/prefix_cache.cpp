@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kBlock = Pattern::kBlock;
 constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
 
-PrefixCache::HeldPage held_page(const BlockPages& pages, int64_t table, int64_t block) {
+HeldPage held_page(const BlockPages& pages, int64_t table, int64_t block) {
   return {static_cast<int32_t>(table), static_cast<int32_t>(block), pages.page(table, block)};
 }
 
@@ -131,7 +131,7 @@ int64_t PrefixCache::first_in_window(int64_t table, int64_t num_tokens) const {
   return std::clamp<int64_t>(end - pattern.window_blocks() + 1, 0, end);
 }
 
-std::vector<PrefixCache::HeldPage> PrefixCache::use(const Match& match) {
+std::vector<HeldPage> PrefixCache::use(const Match& match) {
   std::vector<HeldPage> pages;
   if (match.node == nullptr) return pages;
   refresh(match.node);
@@ -155,7 +155,7 @@ bool PrefixCache::lasting_pages(const BlockPages& pages, int64_t block,
   for (int64_t table = 0; table < num_tables_; ++table) {
     if (!is_lasting(table, block)) continue;
     to.push_back(held_page(pages, table, block));
-    if (to.back().page == BlockPages::kNone) return false;
+    if (to.back().page == kNoPage) return false;
   }
   return true;
 }
@@ -166,7 +166,7 @@ bool PrefixCache::window_pages(const BlockPages& pages, int64_t num_tokens,
     for (int64_t block = first_in_window(table, num_tokens); block < num_tokens / kBlock; ++block) {
       if (is_lasting(table, block)) continue;
       to.push_back(held_page(pages, table, block));
-      if (to.back().page == BlockPages::kNone) return false;
+      if (to.back().page == kNoPage) return false;
     }
   }
   return true;

@@ -13,19 +13,16 @@
 #include <unordered_map>
 #include <vector>
 
+#include "longgen/kv_cache/page_id.h"
 #include "longgen/kv_cache/page_layout.h"
 
 namespace longgen {
 
-/// Index of a page in its pool, as in kv_cache/page_pool.h.
-using PageId = int32_t;
-
-/// Which page of a sequence holds a block of a page table; table = group * KV heads + KV head.
+/// Which page of a sequence holds a block of a page table, numbered as in HeldPage.
 class BlockPages {
  public:
-  static constexpr PageId kNone = -1;
   virtual ~BlockPages() = default;
-  /// kNone where no page holds it.
+  /// kNoPage where no page holds it.
   virtual PageId page(int64_t table, int64_t block) const = 0;
 };
 
@@ -61,10 +58,6 @@ class PrefixCache {
   PrefixCache& operator=(const PrefixCache&) = delete;
 
   struct Node;
-  struct HeldPage {
-    int32_t table, block;
-    PageId page;
-  };
 
   /// How far a sequence of tokens is known.
   struct Match {

@@ -37,7 +37,7 @@ struct StepPart {
 struct StepStart {
   RequestId request;
   int64_t hit_tokens;
-  std::vector<PrefixCache::HeldPage> pages;
+  std::vector<HeldPage> pages;
 };
 
 struct StepPlan {

@@ -246,7 +246,7 @@ struct Written {
       for (int64_t head = 0; head < layout.shape().num_kv_heads; ++head) {
         const auto& pages = cache->pages(slot.group, head);
         for (int64_t t = begin; t < end; ++t) {
-          if (pages[t / 64] == SequenceCache::kNoPage) continue;
+          if (pages[t / 64] == kNoPage) continue;
           visit(reinterpret_cast<int32_t*>(cache->block(layer, head, t / 64)) + t % 64,
                 number(t, layer, head));
         }
@@ -276,7 +276,7 @@ std::set<PageId> pages_of(const std::vector<Written>& sequences) {
       }
     }
   }
-  pages.erase(SequenceCache::kNoPage);
+  pages.erase(kNoPage);
   return pages;
 }
 
@@ -386,6 +386,89 @@ TEST(SequenceCache, AForkAtABlockTakesNoPageAndNeedsNoCopy) {
   // What both have now: the shared pages that live on, and two tails of their own.
   EXPECT_EQ(first.block(1, 0, 3), second.block(1, 0, 3));
   EXPECT_NE(first.block(1, 0, 10), second.block(1, 0, 10));
+}
+
+/// What a sequence holds, as others may adopt it.
+std::vector<HeldPage> held_pages(const SequenceCache& cache) {
+  std::vector<HeldPage> pages;
+  const auto num_kv_heads = static_cast<int32_t>(cache.layout().shape().num_kv_heads);
+  for (int32_t t = 0; t < cache.layout().num_groups() * num_kv_heads; ++t) {
+    const std::vector<PageId>& table = cache.pages(t / num_kv_heads, t % num_kv_heads);
+    for (int32_t j = 0; j < static_cast<int32_t>(table.size()); ++j) {
+      if (table[j] != kNoPage) pages.push_back({t, j, table[j]});
+    }
+  }
+  return pages;
+}
+
+TEST(SequenceCache, AdoptsLivePagesOfAnybody) {
+  const KvLayout layout(plan_of(3, {1}, "sink=1,window=2,stride=4"),
+                        {3, 2, 16, PageType::kFloat32});
+  PagePool pool(layout.page_bytes());
+  SequenceCache second(layout, pool);
+  {
+    SequenceCache first(layout, pool);
+    append(first, 640);
+    second.adopt(640, held_pages(first));
+    EXPECT_EQ(second.length(), 640);
+    EXPECT_EQ(second.num_pages(), first.num_pages());
+    EXPECT_EQ(second.block(1, 0, 3), first.block(1, 0, 3));
+    EXPECT_NE(second.page_changes(), first.page_changes());
+  }
+  EXPECT_EQ(pool.pages_in_use(), layout.pages_held(640));  // now the second one's alone
+  append(second, 100);
+  EXPECT_EQ(second.num_pages(), layout.pages_held(740));
+  second.clear();
+  EXPECT_EQ(pool.pages_in_use(), 0);
+}
+
+TEST(SequenceCache, RefusesPagesThatAreNotThoseOfItsTokens) {
+  const KvLayout layout(plan_of(1, {}, "sink=1,window=2,stride=0"), {1, 1, 16, PageType::kFloat32});
+  PagePool pool(layout.page_bytes());
+  SequenceCache first(layout, pool), second(layout, pool);
+  append(first, 640);  // blocks 0, 8 and 9
+  const auto error_with = [&](const std::vector<HeldPage>& pages) {
+    return error_of([&] { second.adopt(640, pages); });
+  };
+  std::vector<HeldPage> pages = held_pages(first);
+  ASSERT_EQ(pages.size(), 3U);
+  pages[1] = pages[0];
+  EXPECT_EQ(error_with(pages), "[kv cache] page " + std::to_string(pages[0].page) +
+                                   " for block 0 of table 0 is not live at 640 tokens, or not the "
+                                   "first one given for it.");
+  const std::vector<HeldPage> wrong_ones = {{0, 7, 1},  {1, 8, 1},  {-1, 8, 1},
+                                            {0, 10, 1}, {0, -1, 1}, {0, 8, kNoPage}};
+  for (const HeldPage& wrong : wrong_ones) {
+    pages[1] = wrong;
+    EXPECT_NE(error_with(pages).find("is not live at 640 tokens"), std::string::npos);
+  }
+  pages.pop_back();
+  EXPECT_EQ(error_with(pages), "[kv cache] 640 tokens are held by 3 pages, found 2.");
+  EXPECT_EQ(error_of([&] { first.adopt(0, {}); }),
+            "[kv cache] only an empty sequence can adopt pages; found 640 tokens and 0 reserved "
+            "ones.");
+  EXPECT_EQ(second.num_pages(), 0);
+  EXPECT_EQ(pool.pages_in_use(), 3);
+}
+
+TEST(SequenceCache, DeadPagesCanBeForkedUntilTheyAreReleased) {
+  const KvLayout layout(plan_of(3, {1}, "sink=1,window=2,stride=0"),
+                        {3, 2, 16, PageType::kFloat32});
+  PagePool pool(layout.page_bytes());
+  SequenceCache first(layout, pool), second(layout, pool), third(layout, pool);
+  ASSERT_TRUE(first.reserve(640));
+  first.commit_keeping_dead();
+  EXPECT_EQ(first.num_pages(), layout.pages_in_pass(0, 640));
+  EXPECT_EQ(error_of([&] { (void)first.reserve(1); }),
+            "[kv cache] the last pass left dead pages. Call release_dead() first.");
+  ASSERT_TRUE(second.fork_from(first, 320));
+  EXPECT_EQ(second.num_pages(), layout.pages_held(320));
+  first.release_dead();
+  EXPECT_EQ(first.num_pages(), layout.pages_held(640));
+  EXPECT_FALSE(third.fork_from(first, 320));
+  append(second, 10);
+  append(first, 1);
+  EXPECT_EQ(second.num_pages(), layout.pages_held(330));
 }
 
 TEST(SequenceCache, NoTwoSequencesHaveTheSameNumberOfChanges) {

@@ -55,7 +55,7 @@ TEST(PrefixCache, AHitHasExactlyTheLivePages) {
       const auto known = std::vector<int32_t>(tokens.begin(), tokens.begin() + boundary + 1);
       const PrefixCache::Match match = f.cache.find("", known);
       ASSERT_EQ(match.hit_tokens, boundary) << sparse;
-      const std::vector<PrefixCache::HeldPage> pages = f.cache.use(match);
+      const std::vector<HeldPage> pages = f.cache.use(match);
       EXPECT_EQ(static_cast<int64_t>(pages.size()), f.layout.pages_held(boundary)) << sparse;
       SimulatedSequence sequence(f.layout, f.pool);
       sequence.begin(boundary, pages);

@@ -60,7 +60,7 @@ class SimulatedSequence : public BlockPages {
 
   PageId page(int64_t table, int64_t block) const override {
     const std::vector<PageId>& pages = tables_.at(table);
-    return block < static_cast<int64_t>(pages.size()) ? pages[block] : kNone;
+    return block < static_cast<int64_t>(pages.size()) ? pages[block] : kNoPage;
   }
   int64_t length() const { return length_; }
   int64_t num_pages() const {
@@ -71,10 +71,10 @@ class SimulatedSequence : public BlockPages {
     return count([this](PageId page) { return pool_.num_owners(page) == 1; });
   }
 
-  void begin(int64_t num_tokens, const std::vector<PrefixCache::HeldPage>& pages) {
-    for (std::vector<PageId>& table : tables_) table.assign(blocks(num_tokens), kNone);
-    for (const PrefixCache::HeldPage& held : pages) {
-      LG_DCHECK(tables_.at(held.table).at(held.block) == kNone);
+  void begin(int64_t num_tokens, const std::vector<HeldPage>& pages) {
+    for (std::vector<PageId>& table : tables_) table.assign(blocks(num_tokens), kNoPage);
+    for (const HeldPage& held : pages) {
+      LG_DCHECK(tables_.at(held.table).at(held.block) == kNoPage);
       tables_[held.table][held.block] = held.page;
       pool_.share(held.page);
     }
@@ -86,7 +86,7 @@ class SimulatedSequence : public BlockPages {
     const int64_t end = length_ + count;
     for_each_table([&](int64_t group, int64_t head, std::vector<PageId>& table) {
       for (int64_t block = static_cast<int64_t>(table.size()); block < blocks(end); ++block) {
-        table.push_back(layout_.stored(group, head, block) ? pool_.allocate() : kNone);
+        table.push_back(layout_.stored(group, head, block) ? pool_.allocate() : kNoPage);
       }
     });
     length_ = end;
@@ -96,16 +96,16 @@ class SimulatedSequence : public BlockPages {
     for_each_table([&](int64_t group, int64_t head, std::vector<PageId>& table) {
       for (size_t block = 0; block < table.size(); ++block) {
         const auto index = static_cast<int64_t>(block);
-        if (table[block] == kNone || layout_.pattern(group).live(index, head, length_)) continue;
+        if (table[block] == kNoPage || layout_.pattern(group).live(index, head, length_)) continue;
         pool_.release(table[block]);
-        table[block] = kNone;
+        table[block] = kNoPage;
       }
     });
   }
   void clear() {
     for (std::vector<PageId>& table : tables_) {
       for (const PageId page : table) {
-        if (page != kNone) pool_.release(page);
+        if (page != kNoPage) pool_.release(page);
       }
       table.clear();
     }
@@ -118,7 +118,8 @@ class SimulatedSequence : public BlockPages {
     for (size_t table = 0; table < tables_.size(); ++table) {
       for (size_t block = 0; block < prefixes_.size(); ++block) {
         const PageId page = tables_[table].at(block);
-        if (page != kNone && pool_.content(page) != mix_pair(prefixes_[block], table)) return false;
+        if (page != kNoPage && pool_.content(page) != mix_pair(prefixes_[block], table))
+          return false;
       }
     }
     return true;
@@ -143,7 +144,7 @@ class SimulatedSequence : public BlockPages {
     for (size_t table = 0; table < tables_.size(); ++table) {
       for (size_t block = first; block < prefixes_.size(); ++block) {
         const PageId page = tables_[table][block];
-        if (page != kNone && pool_.content(page) == 0) {
+        if (page != kNoPage && pool_.content(page) == 0) {
           pool_.content(page) = mix_pair(prefixes_[block], table);
         }
       }
@@ -153,7 +154,7 @@ class SimulatedSequence : public BlockPages {
   int64_t count(const Wanted& wanted) const {
     int64_t pages = 0;
     for (const std::vector<PageId>& table : tables_) {
-      for (const PageId page : table) pages += page != kNone && wanted(page) ? 1 : 0;
+      for (const PageId page : table) pages += page != kNoPage && wanted(page) ? 1 : 0;
     }
     return pages;
   }
