@@ -59,8 +59,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // writing to a closed pipe is seen by Output
   std::signal(SIGXFSZ, SIG_IGN);  // writing beyond ulimit -f is seen by whoever writes
   const int status = longgen::run_program(argc, argv);
-  // Destructors of libtorch's tables of ops would take 80 ms, a third of what a short command takes;
-  // what commands have opened is closed by now.
+  // Destructors of libtorch's tables of ops would take 80 ms, a third of what a short command
+  // takes; what commands have opened is closed by now.
   std::fflush(nullptr);
   std::_Exit(status);
 }

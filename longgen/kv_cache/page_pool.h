@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "longgen/kv_cache/page_id.h"
+#include "longgen/kv_cache/page_layout.h"
 
 namespace longgen {
 

@@ -1,4 +1,5 @@
-// Cross-entropy and distillation on the GPU: against fp64, determinism, sizes beyond 32 bits, errors.
+// Cross-entropy and distillation on the GPU: against fp64, determinism, sizes beyond 32 bits,
+// errors.
 #include "longgen/ops/gpu_ops.h"
 #include "longgen/ops/linear_cross_entropy.h"
 #include "longgen/ops/linear_distillation.h"

@@ -13,7 +13,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "longgen/kv_cache/page_id.h"
 #include "longgen/kv_cache/page_layout.h"
 
 namespace longgen {

@@ -11,9 +11,9 @@
 
 namespace longgen {
 
-/// Orders requests by priority, then by when their prompts would be done if they were alone: a short
-/// one passes a long one that came before it, but only as long as that one has not waited for its
-/// own length. The order of two requests never changes, so nobody starves.
+/// Orders requests by priority, then by when their prompts would be done if they were alone: a
+/// short one passes a long one that came before it, but only as long as that one has not waited for
+/// its own length. The order of two requests never changes, so nobody starves.
 class RequestQueue {
  public:
   struct Item {
