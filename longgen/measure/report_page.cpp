@@ -149,8 +149,11 @@ std::string summary_of(const MeasureReport& report) {
       report.loss_of(choice.order.at(static_cast<size_t>(choice.num_full) - 1).values);
   return fmt::format(
       "With {}s {} full and all others seeing {}, the model loses {} of what it loses with every "
-      "layer sparse: {:.5f} nats a token (KL) of far text, and {:.3f} of answers about far facts.",
-      report.unit(), full, report.sparse, percent_text(loss.lost, 1), loss.kl, loss.answers);
+      "layer sparse: {:.5f} nats a token (KL) of far text, {}.",
+      report.unit(), full, report.sparse, percent_text(loss.lost, 1), loss.kl,
+      choice.shares().answers_count()
+          ? fmt::format("and {:.3f} of answers about far facts", loss.answers)
+          : "which alone counts: the full model cannot answer the questions, either");
 }
 
 std::vector<std::pair<std::string, std::string>> facts_of(const MeasureReport& report) {

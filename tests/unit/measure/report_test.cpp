@@ -114,6 +114,14 @@ TEST(MeasurePage, HasABarAndARowForEachVariant) {
   EXPECT_TRUE(contains(html, "<dt>length</dt><dd>200</dd>"));
 }
 
+TEST(MeasurePage, LeavesOutAnswersThatDoNotCount) {
+  MeasureReport report = made_up_report();
+  report.choice.sparse = values_with_means(3.4, 0.2, -0.6);
+  EXPECT_TRUE(contains(page_text(report),
+                       "0.04000 nats a token (KL) of far text, which alone counts: the full model "
+                       "cannot answer the questions, either."));
+}
+
 TEST(MeasurePage, ShowsHeadsAsAMap) {
   MeasureReport report = made_up_report();
   report.per_layer = 3;
