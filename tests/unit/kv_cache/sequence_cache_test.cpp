@@ -5,26 +5,12 @@
 #include <memory>
 #include <set>
 
-#include "longgen/base/check.h"
 #include "tests/unit/error_text.h"
 #include "tests/unit/kv_cache/brute_force.h"
+#include "tests/unit/kv_cache/sequence_support.h"
 
 namespace longgen {
 namespace {
-
-void append(SequenceCache& cache, int64_t num_tokens) {
-  ASSERT_TRUE(cache.reserve(num_tokens));
-  cache.commit();
-}
-
-/// Is there a page? block() refuses otherwise.
-bool has_page(const SequenceCache& cache, int64_t layer, int64_t kv_head, int64_t key_block) {
-  try {
-    return cache.block(layer, kv_head, key_block) != nullptr;
-  } catch (const Error&) {
-    return false;
-  }
-}
 
 /// Every live block has a page, and no other block has.
 void expect_live_blocks(const SequenceCache& cache, const LayerPlan& plan) {

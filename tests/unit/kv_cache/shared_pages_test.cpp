@@ -7,14 +7,10 @@
 #include "longgen/kv_cache/sequence_cache.h"
 #include "tests/unit/error_text.h"
 #include "tests/unit/kv_cache/brute_force.h"
+#include "tests/unit/kv_cache/sequence_support.h"
 
 namespace longgen {
 namespace {
-
-void append(SequenceCache& cache, int64_t num_tokens) {
-  ASSERT_TRUE(cache.reserve(num_tokens));
-  cache.commit();
-}
 
 /// A sequence and what its tokens are. Every token leaves a number in each block that holds it, as
 /// its keys and values would.
