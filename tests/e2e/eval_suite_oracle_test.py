@@ -109,9 +109,11 @@ class SuiteOracleTest(CliCase):
         self.put(f"items/{name}", "".join(json.dumps(item) + "\n" for item in items))
 
     def suite(self, *arguments):
+        """Runs tasks, which read their items from the test's folder unless they are files of their own."""
         self.number += 1
-        out, _ = self.run_program("eval", "suite", self.model, "--items", self.dir / "items", "--out",
-                                  self.dir / f"out{self.number}", "--dtype", "float32", "--json", "--quiet", *arguments)
+        items = () if arguments[1].startswith("jsonl:") else ("--items", self.dir / "items")
+        out, _ = self.run_program("eval", "suite", self.model, *items, "--out", self.dir / f"out{self.number}", "--dtype", "float32",
+                                  "--json", "--quiet", *arguments)
         return json.loads(out)
 
     def finished(self, task):

@@ -210,26 +210,26 @@ TEST(SharedPages, RefusesPagesThatAreNotThoseOfItsTokens) {
   const KvLayout layout(plan_of(1, {}, "sink=1,window=2,stride=0"), {1, 1, 16, PageType::kFloat32});
   PagePool pool(layout.page_bytes());
   SequenceCache first(layout, pool), second(layout, pool);
-  append(first, 640);  // blocks 0, 8 and 9
+  append(first, 650);  // blocks 0, 9 and 10
   const auto error_with = [&](const std::vector<HeldPage>& pages) {
-    return error_of([&] { second.adopt(640, pages); });
+    return error_of([&] { second.adopt(650, pages); });
   };
   std::vector<HeldPage> pages = held_pages(first);
   ASSERT_EQ(pages.size(), 3U);
   pages[1] = pages[0];
   EXPECT_EQ(error_with(pages), "[kv cache] page " + std::to_string(pages[0].page) +
-                                   " for block 0 of table 0 is not live at 640 tokens, or not the "
+                                   " for block 0 of table 0 is not live at 650 tokens, or not the "
                                    "first one given for it.");
-  const std::vector<HeldPage> wrong_ones = {{0, 7, 1},  {1, 8, 1},  {-1, 8, 1},
-                                            {0, 10, 1}, {0, -1, 1}, {0, 8, kNoPage}};
+  const std::vector<HeldPage> wrong_ones = {{0, 8, 1},  {1, 9, 1},  {-1, 9, 1},
+                                            {0, 11, 1}, {0, -1, 1}, {0, 9, kNoPage}};
   for (const HeldPage& wrong : wrong_ones) {
     pages[1] = wrong;
-    EXPECT_NE(error_with(pages).find("is not live at 640 tokens"), std::string::npos);
+    EXPECT_NE(error_with(pages).find("is not live at 650 tokens"), std::string::npos);
   }
   pages.pop_back();
-  EXPECT_EQ(error_with(pages), "[kv cache] 640 tokens are held by 3 pages, found 2.");
+  EXPECT_EQ(error_with(pages), "[kv cache] 650 tokens are held by 3 pages, found 2.");
   EXPECT_EQ(error_of([&] { first.adopt(0, {}); }),
-            "[kv cache] only an empty sequence can adopt pages; found 640 tokens and 0 reserved "
+            "[kv cache] only an empty sequence can adopt pages; found 650 tokens and 0 reserved "
             "ones.");
   EXPECT_EQ(second.num_pages(), 0);
   EXPECT_EQ(pool.pages_in_use(), 3);
