@@ -9,9 +9,9 @@ cd "$(dirname "$0")/.."
 begin=$SECONDS
 cat <<'END'
 [quickstart] A language model of 135 million parameters becomes a hybrid for texts of 16,384 tokens, in 8 steps: import,
-[quickstart] tokenize, convert, a question, train, perplexity, speed, a table. About 8 minutes on 2 cores that multiply
-[quickstart] bfloat16, more on others, and 12 before that for the first set-up and build. Everything it makes lies in
-[quickstart] quickstart/. Ctrl-C stops it; run it again to go on.
+[quickstart] tokenize, convert, a question, train, perplexity, speed, a table. About 7 minutes on 2 cores, and 12 before
+[quickstart] that for the first set-up and build. Everything it makes lies in quickstart/. Ctrl-C stops it; run it again to go
+[quickstart] on.
 END
 scripts/build.sh release
 mkdir -p quickstart
@@ -61,7 +61,7 @@ echo "  which six was measured on this model: longgen measure MODEL --text BOOKS
 run $longgen info quickstart/converted
 
 # From here on in float32, but for training, as README.md shows it: figures and replies in bfloat16 differ a little.
-say "4 of 8: a question about a fact far back in a prompt of over 11,000 tokens (1 to 2 minutes)"
+say "4 of 8: a question about a fact far back in a prompt of over 11,000 tokens (1 minute)"
 if [ ! -s quickstart/question.txt ]; then
   {
     head -c 9000 quickstart/test.txt
@@ -80,7 +80,7 @@ once quickstart/reply-hybrid.txt $longgen generate quickstart/converted --chat -
   --max-tokens 40 --dtype float32
 judge quickstart/reply-hybrid.txt
 
-say "5 of 8: extend: two training steps of 16,384 tokens each (3 to 7 minutes on 2 cores; Ctrl-C saves, a second run goes on)"
+say "5 of 8: extend: two training steps of 16,384 tokens each (3 to 5 minutes on 2 cores; Ctrl-C saves, a second run goes on)"
 # bfloat16 where this processor is faster with it (exit code 1: of a GPU that cannot be used, which is not used here).
 precision=$($longgen doctor --json 2>/dev/null | sed -n 's/.*"dtype_auto":"\([a-z0-9]*\)".*/\1/p' || true)
 run $longgen extend recipes/smollm2-135m_16k_cpu.toml --resume --set train.precision=$precision
@@ -89,13 +89,13 @@ once quickstart/reply-trained.txt $longgen generate quickstart/extended/model --
   --prompt-file quickstart/question.txt --max-tokens 40 --dtype float32
 judge quickstart/reply-trained.txt
 
-say "6 of 8: perplexity (how unsure a model is of the next token; lower is better) on text that none was trained on (2 minutes)"
+say "6 of 8: perplexity (how unsure a model is of the next token; lower is better) on text that none was trained on (1 minute)"
 once quickstart/perplexity.json $longgen eval perplexity quickstart/smollm2-135m quickstart/converted \
   quickstart/extended/model --text quickstart/test.txt --length 10K --documents 1 --dtype float32 --out quickstart/report \
   --json >/dev/null
 echo "  curves: quickstart/report/perplexity.svg"
 
-say "7 of 8: speed of the same model with every layer full, and as a hybrid (2 minutes)"
+say "7 of 8: speed of the same model with every layer full, and as a hybrid (1 minute)"
 once quickstart/speed.json $longgen bench model quickstart/extended/model --tokens 8192 --compare full,hybrid \
   --rounds 1 --dtype float32 --json >/dev/null
 

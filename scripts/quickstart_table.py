@@ -61,8 +61,8 @@ def main():
 def print_table(rows):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        print("  " + row[0].ljust(widths[0]) + "".join("  " + cell.rjust(width)
-                                                        for cell, width in zip(row[1:], widths[1:])))
+        cells = "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
+        print(("  " + row[0].ljust(widths[0]) + cells).rstrip())
 
 
 main()
