@@ -259,7 +259,7 @@ int bench(ModelCommand& command) {
   const ModelSubject subject = subject_of(command);
   check(command);
   const at::Device device = open_computation(command.model_options).device;
-  if (command.chunk == kDefaultPrefillChunk) command.chunk = default_prefill_chunk(device);
+  command.chunk = prefill_chunk(command.chunk, device);
   const std::string title = device_title(device);
   const MeasuredWork work = measured_work(command, subject, title);
   check_memory(command, work, device);

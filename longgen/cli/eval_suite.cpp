@@ -184,7 +184,7 @@ void run_column(const SuiteCommand& command, const EvalColumn& column,
                                model.tokenizer,
                                encoder,
                                find_stop_tokens(model.tokenizer, directory, stop_names),
-                               command.chunk > 0 ? command.chunk : default_prefill_chunk(device),
+                               prefill_chunk(command.chunk, device),
                                column.policy};
   const fs::path folder = items_folder(command, column.name);
   make_folder(folder);

@@ -60,9 +60,7 @@ int plan(PlanCommand& command) {
   request.training.aligns = command.align;
   const at::Device device = request.device.is_cpu() ? at::kCPU : at::kCUDA;
   request.training.chunk_rows = default_loss_chunk_rows(device);
-  if (request.prefill_chunk == kDefaultPrefillChunk) {
-    request.prefill_chunk = default_prefill_chunk(device);
-  }
+  request.prefill_chunk = prefill_chunk(request.prefill_chunk, device);
   const Plan result = make_plan(request);
   Output output;
   output.write(command.json ? dump_json(to_json(result)) + "\n" : to_text(result));

@@ -7,12 +7,13 @@
 
 namespace longgen {
 
-int64_t default_prefill_chunk(at::Device device) { return device.is_cuda() ? 8192 : 512; }
+int64_t prefill_chunk(int64_t chunk, at::Device device) {
+  if (chunk != kDefaultPrefillChunk) return chunk;
+  return device.is_cuda() ? 8192 : 512;
+}
 
 Session::Session(const Decoder& decoder, int64_t chunk)
-    : engine_(decoder),
-      sequence_(engine_.add()),
-      chunk_(chunk == kDefaultPrefillChunk ? default_prefill_chunk(decoder.device()) : chunk) {
+    : engine_(decoder), sequence_(engine_.add()), chunk_(prefill_chunk(chunk, decoder.device())) {
   LG_CHECK(chunk_ >= 1, "[session] expected a chunk of at least 1 token, found ", chunk, ".");
 }
 

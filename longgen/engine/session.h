@@ -11,12 +11,13 @@
 
 namespace longgen {
 
-/// Tokens of a prompt that pass through the layers at once. On the CPU 512: activations of more
-/// would leave the processor's caches without making the multiplications faster (measured on 2
-/// cores). On a GPU 8,192: as fast as the whole prompt (docs/bench/), without its activations.
-int64_t default_prefill_chunk(at::Device device);
-/// Stands for default_prefill_chunk() where a number of tokens is asked for.
+/// Stands for the device's default where a number of tokens is asked for.
 inline constexpr int64_t kDefaultPrefillChunk = 0;
+/// Gives `chunk`, or the device's default for kDefaultPrefillChunk: tokens of a prompt that pass
+/// through the layers at once. On the CPU 512: activations of more would leave the processor's
+/// caches without making the multiplications faster (measured on 2 cores). On a GPU 8,192: as fast
+/// as the whole prompt (docs/bench/), without its activations.
+int64_t prefill_chunk(int64_t chunk, at::Device device);
 
 /// An engine of one sequence. No gradients. Not thread-safe.
 class Session {

@@ -51,9 +51,7 @@ std::optional<std::string> reply_under_policy(const Decoder& decoder, const Toke
                                               const StopCriteria& stop,
                                               const NeedleRunOptions& options,
                                               const GoesOn& goes_on) {
-  const int64_t chunk = options.chunk == kDefaultPrefillChunk
-                            ? default_prefill_chunk(decoder.device())
-                            : options.chunk;
+  const int64_t chunk = prefill_chunk(options.chunk, decoder.device());
   const BaselineRuns runs(decoder, *options.policy, chunk, goes_on);
   std::optional<Reply> reply = runs.reply(tokenizer, {.number = 0, .prompt = prompt, .stop = stop});
   if (!reply) return std::nullopt;

@@ -9,9 +9,7 @@ namespace longgen {
 
 TextScorer::TextScorer(const Decoder& decoder, int64_t chunk,
                        const std::optional<CachePolicy>& policy)
-    : decoder_(decoder),
-      chunk_(chunk == kDefaultPrefillChunk ? default_prefill_chunk(decoder.device()) : chunk),
-      policy_(policy) {
+    : decoder_(decoder), chunk_(prefill_chunk(chunk, decoder.device())), policy_(policy) {
   if (policy_) {
     policy_->check_text("[text]");
     policy_->check_model(decoder.config(), "[text]");

@@ -9,8 +9,6 @@ namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
 
-int64_t num_blocks(int64_t num_tokens) { return (num_tokens + kBlock - 1) / kBlock; }
-
 }  // namespace
 
 PageKinds& PageKinds::operator+=(const PageKinds& other) {

@@ -109,7 +109,7 @@ int64_t KvLayout::pages_in_pass(int64_t begin, int64_t end) const {
   check_tokens(begin);
   check_tokens(end);
   LG_CHECK(begin <= end, "[kv cache] tokens ", begin, " to ", end, " are not a range.");
-  const int64_t new_blocks = ceil_div(end, kBlock) - ceil_div(begin, kBlock);
+  const int64_t new_blocks = num_blocks(end) - num_blocks(begin);
   return sum_pages([&](const Pattern& pattern, int64_t head) {
     // Without a window only sinks and stride blocks are stored, and these live for ever.
     if (pattern.window_blocks() == 0) return pattern.live_blocks(end, head);
@@ -139,7 +139,7 @@ int64_t KvLayout::pages_peak(int64_t begin, int64_t end, int64_t chunk) const {
 
 int64_t KvLayout::full_kv_bytes(int64_t num_tokens) const {
   check_tokens(num_tokens);
-  return ceil_div(num_tokens, kBlock) * shape_.num_kv_heads * shape_.num_layers * block_bytes();
+  return num_blocks(num_tokens) * shape_.num_kv_heads * shape_.num_layers * block_bytes();
 }
 
 }  // namespace longgen

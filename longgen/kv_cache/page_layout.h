@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "longgen/attention/pattern.h"
@@ -22,6 +23,11 @@ struct HeldPage {
   int32_t table, block;
   PageId page;
 };
+
+/// How many blocks hold the first num_tokens tokens.
+constexpr int64_t num_blocks(int64_t num_tokens) {
+  return (num_tokens + Pattern::kBlock - 1) / Pattern::kBlock;
+}
 
 /// What the cache must know of a model.
 struct KvShape {
@@ -64,6 +70,19 @@ class KvLayout {
   Slot slot(int64_t layer) const { return slots_.at(layer); }
   /// What the layers of a group see, with a stride offset for each KV head.
   const Pattern& pattern(int64_t group) const { return classes_[class_of_group_[group]].pattern; }
+  /// Page tables of a sequence, numbered as in HeldPage.
+  int64_t num_tables() const { return num_groups() * shape_.num_kv_heads; }
+  const Pattern& pattern_of_table(int64_t table) const {
+    return pattern(table / shape_.num_kv_heads);
+  }
+  /// Is a page that holds a block live at num_tokens tokens (Pattern::live)?
+  bool live(int64_t table, int64_t block, int64_t num_tokens) const {
+    return pattern_of_table(table).live(block, table % shape_.num_kv_heads, num_tokens);
+  }
+  /// Is it live for ever?
+  bool lasting(int64_t table, int64_t block) const {
+    return live(table, block, std::numeric_limits<int64_t>::max());
+  }
 
   /// The size in bytes of K and V of one block of one KV head of one layer.
   int64_t block_bytes() const {

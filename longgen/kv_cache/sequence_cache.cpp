@@ -7,16 +7,9 @@
 #include "longgen/base/check.h"
 
 namespace longgen {
-namespace {
-
-int64_t num_blocks(int64_t num_tokens) {
-  return (num_tokens + Pattern::kBlock - 1) / Pattern::kBlock;
-}
-
-}  // namespace
 
 SequenceCache::SequenceCache(const KvLayout& layout, PagePool& pool)
-    : layout_(layout), pool_(pool), tables_(layout.num_groups() * layout.shape().num_kv_heads) {
+    : layout_(layout), pool_(pool), tables_(layout.num_tables()) {
   LG_CHECK(pool.page_bytes() == layout.page_bytes(), "[kv cache] the pool has pages of ",
            pool.page_bytes(), " bytes, the model needs pages of ", layout.page_bytes(),
            ". Make the pool with the layout's page_bytes().");
@@ -45,7 +38,7 @@ bool SequenceCache::fork_from(const SequenceCache& other, int64_t num_tokens) {
   std::vector<HeldPage> pages;
   for (int32_t t = 0; t < static_cast<int32_t>(tables_.size()); ++t) {
     for (int32_t j = 0; j < num_blocks(num_tokens); ++j) {
-      if (!is_held(t, j, num_tokens)) continue;
+      if (!layout_.live(t, j, num_tokens)) continue;
       pages.push_back({t, j, other.tables_[t].pages[j]});
       if (pages.back().page == kNoPage) return false;
     }
@@ -66,7 +59,8 @@ void SequenceCache::adopt(int64_t num_tokens, std::span<const HeldPage> pages) {
   for (Table& table : tables) table.pages.assign(end, kNoPage);
   for (const auto& [t, block, page] : pages) {
     LG_CHECK(t >= 0 && t < static_cast<int64_t>(tables.size()) && block >= 0 && block < end &&
-                 page >= 0 && is_held(t, block, num_tokens) && tables[t].pages[block] == kNoPage,
+                 page >= 0 && layout_.live(t, block, num_tokens) &&
+                 tables[t].pages[block] == kNoPage,
              "[kv cache] page ", page, " for block ", block, " of table ", t, " is not live at ",
              num_tokens, " tokens, or not the first one given for it.");
     tables[t].pages[block] = page;
@@ -76,12 +70,6 @@ void SequenceCache::adopt(int64_t num_tokens, std::span<const HeldPage> pages) {
   length_ = num_tokens;
   num_pages_ = num_pages;
   note_change();
-}
-
-bool SequenceCache::is_held(int64_t table, int64_t block, int64_t num_tokens) const {
-  const int64_t num_kv_heads = layout_.shape().num_kv_heads;
-  const Pattern& pattern = layout_.pattern(table / num_kv_heads);
-  return pattern.is_full() || pattern.live(block, table % num_kv_heads, num_tokens);
 }
 
 bool SequenceCache::writes_to_shared(const Table& table, int64_t num_tokens) const {

@@ -96,8 +96,6 @@ class SequenceCache {
   void note_change() { page_changes_ = pool_.new_version(); }
   void release_from(int64_t first_block);
   void release_dead(int64_t group, int64_t kv_head, Table& table);
-  /// Does a sequence of num_tokens tokens hold a page for a block of a table, between passes?
-  bool is_held(int64_t table, int64_t block, int64_t num_tokens) const;
 
   const KvLayout& layout_;
   PagePool& pool_;

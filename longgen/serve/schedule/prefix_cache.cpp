@@ -3,7 +3,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -14,7 +13,6 @@ namespace longgen {
 namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
-constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
 
 HeldPage held_page(const BlockPages& pages, int64_t table, int64_t block) {
   return {static_cast<int32_t>(table), static_cast<int32_t>(block), pages.page(table, block)};
@@ -51,7 +49,6 @@ PrefixCache::PrefixCache(const KvLayout& layout, PageOwners& owners, uint64_t ke
       owners_(owners),
       key_(key),
       hash_bits_(hash_bits),
-      num_tables_(layout.num_groups() * layout.shape().num_kv_heads),
       has_windows_(PageDemand(layout).has_windows()) {}
 
 PrefixCache::~PrefixCache() {
@@ -115,16 +112,8 @@ PrefixCache::Match PrefixCache::find(const std::string& salt,
   return match;
 }
 
-bool PrefixCache::is_lasting(int64_t table, int64_t block) const {
-  const int64_t num_heads = layout_.shape().num_kv_heads;
-  const Pattern& pattern = layout_.pattern(table / num_heads);
-  // A block in a window is live for a while only; the others for ever or never.
-  return pattern.is_full() ||
-         (!pattern.is_window() && pattern.live(block, table % num_heads, kForEver));
-}
-
 int64_t PrefixCache::first_in_window(int64_t table, int64_t num_tokens) const {
-  const Pattern& pattern = layout_.pattern(table / layout_.shape().num_kv_heads);
+  const Pattern& pattern = layout_.pattern_of_table(table);
   const int64_t end = num_tokens / kBlock;
   if (pattern.is_full()) return end;
   if (pattern.is_window()) return end - pattern.live_blocks(num_tokens, 0);
@@ -152,8 +141,8 @@ void PrefixCache::unpin(Node* node) {
 
 bool PrefixCache::lasting_pages(const BlockPages& pages, int64_t block,
                                 std::vector<HeldPage>& to) const {
-  for (int64_t table = 0; table < num_tables_; ++table) {
-    if (!is_lasting(table, block)) continue;
+  for (int64_t table = 0; table < layout_.num_tables(); ++table) {
+    if (!layout_.lasting(table, block)) continue;
     to.push_back(held_page(pages, table, block));
     if (to.back().page == kNoPage) return false;
   }
@@ -162,9 +151,9 @@ bool PrefixCache::lasting_pages(const BlockPages& pages, int64_t block,
 
 bool PrefixCache::window_pages(const BlockPages& pages, int64_t num_tokens,
                                std::vector<HeldPage>& to) const {
-  for (int64_t table = 0; table < num_tables_; ++table) {
+  for (int64_t table = 0; table < layout_.num_tables(); ++table) {
     for (int64_t block = first_in_window(table, num_tokens); block < num_tokens / kBlock; ++block) {
-      if (is_lasting(table, block)) continue;
+      if (layout_.lasting(table, block)) continue;
       to.push_back(held_page(pages, table, block));
       if (to.back().page == kNoPage) return false;
     }

@@ -117,7 +117,6 @@ class PrefixCache {
   Hash next_hash(const Hash& before, std::span<const int32_t> block) const;
   Path walk(const std::string& salt, std::span<const int32_t> tokens) const;
   bool can_begin_at(const Node& node) const;
-  bool is_lasting(int64_t table, int64_t block) const;
   /// Of the blocks before a boundary those from here on are live, lasting or not.
   int64_t first_in_window(int64_t table, int64_t num_tokens) const;
   // These two are false where a page is missing.
@@ -139,7 +138,6 @@ class PrefixCache {
   PageOwners& owners_;
   uint64_t key_;
   int hash_bits_;
-  int64_t num_tables_;
   bool has_windows_;
   Roots roots_;
   std::unordered_map<Hash, std::unique_ptr<Node>, HashOfHash> nodes_;
