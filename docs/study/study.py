@@ -6,7 +6,7 @@
 FOLDER holds what the study is about: model/ (what `longgen import` wrote), corpus/ (long texts to train on, as `longgen prepare` takes
 them), dev.txt and test.txt (long documents that are not in corpus/; dev-32K.txt, say, where there are others for a context) and evals/
 (docs/suites.md). Everything else is written there.
-Stages, in this order: data, plan, train, perplexity, retrieval, short, table. What is done already is not done again.
+Stages, in this order: data, plan, train, perplexity, needles, retrieval, ruler, short, table. What is done already is not done again.
 
 Arms are chosen on dev.txt (--text dev, the default); test.txt is for the final table, once.
 """
@@ -20,7 +20,7 @@ import time
 import tables
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-STAGES = ("data", "plan", "train", "perplexity", "retrieval", "short", "table")
+STAGES = ("data", "plan", "train", "perplexity", "needles", "retrieval", "ruler", "short", "table")
 CONTEXTS = {
     # context: steps and sequences a step; all see 20.97 million tokens
     "32K": {"train.steps": 320, "train.batch_size": 2, "train.accumulation": 2},
@@ -168,12 +168,29 @@ class Study:
             self.longgen("eval", "suite", *models, *options, "--items", self.folder / "evals", "--out", self.results(name, seed),
                          "--quiet")
 
-    def retrieval(self):
-        lengths = {"32K": "4K,8K,16K,32K", "128K": "32K,64K,128K"}[self.options.context]
-        # Other samples for choosing than for the final table.
-        sample_seed = 42 if self.options.text == "test" else 7
-        self.suite("retrieval", "--tasks", RETRIEVAL, "--lengths", lengths, "--samples", self.options.samples, "--seed", sample_seed,
+    def lengths(self):
+        return {"32K": "4K,8K,16K,32K", "128K": "32K,64K,128K"}[self.options.context]
+
+    def sample_seed(self):
+        """Other samples for choosing than for the final table."""
+        return 42 if self.options.text == "test" else 7
+
+    def needles(self):
+        """One number in the text of books: 960 items of four lengths, if --samples is 40."""
+        for seed in self.options.seeds:
+            self.longgen("eval", "needle", *self.models(seed), "--lengths", self.lengths(), "--depths", "0,20,40,60,80,100", "--samples",
+                         self.options.samples, "--haystack", self.folder / f"{self.options.text}.txt", "--seed", self.sample_seed(),
+                         "--out", self.results("needles", seed), "--quiet")
+
+    def ruler_suite(self, name, tasks):
+        self.suite(name, "--tasks", tasks, "--lengths", self.lengths(), "--samples", self.options.samples, "--seed", self.sample_seed(),
                    "--text", self.folder / f"{self.options.text}.txt")
+
+    def retrieval(self):
+        self.ruler_suite("retrieval", RETRIEVAL)
+
+    def ruler(self):
+        self.ruler_suite("ruler", "ruler")
 
     def short(self):
         self.suite("short", "--tasks", SHORT, "--samples", self.options.samples, original=True)

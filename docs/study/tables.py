@@ -86,6 +86,21 @@ def perplexity(reports):
     table.print(perplexity_cell)
 
 
+def needles(folders):
+    table = Table("Needles found, points")
+    for report in (json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("needle-*.json"))):
+        arm, difference = arm_of(report["model"]), report.get("difference")
+        if difference is None:
+            for length in sorted({cell["length"] for cell in report["cells"]}):
+                cells = [cell for cell in report["cells"] if cell["length"] == length]
+                table.add(tokens(length), arm, sum(cell["found"] for cell in cells) / sum(cell["samples"] for cell in cells))
+            table.add("all", arm, report["overall"]["share"])
+        else:
+            for row, part in [*((tokens(row["length"]), row["difference"]) for row in difference["lengths"]), ("all", difference["overall"])]:
+                table.add(row, arm, [part["share"], *part["interval"]])
+    table.print(points_cell)
+
+
 def suite(reports, title, kind):
     table = Table(title)
     for report in reports:
@@ -119,9 +134,11 @@ def print_all(options):
     print(f"{options.context}, {options.text}.txt")
     speed(folder / "runs", options.context)
     perplexity(read(folder, "perplexity", options))
-    retrieval = read(folder, "retrieval", options)
-    suite(retrieval, "RULER, points", "averages")
-    suite(retrieval, "RULER by task, points", "rows")
+    needles(sorted((folder / "results").glob(f"needles-{options.text}-{options.context}-seed*")))
+    for kind, title in (("retrieval", "RULER's needles"), ("ruler", "RULER")):
+        reports = read(folder, kind, options)
+        suite(reports, f"{title}, points", "averages")
+        suite(reports, f"{title} by task, points", "rows")
     suite(read(folder, "short", options), "Short suites, points", "averages")
 
 
