@@ -46,8 +46,8 @@ class Exchange {
     std::function<void()> on_gone = {};     ///< the client has gone before the answer's end
     std::function<void()> on_drained = {};  ///< unwritten bytes have fallen below the low mark
   };
-  /// Sets who is told, on the connection's thread; if the client has gone already, on_gone is
-  /// called at once.
+  /// Sets who is told, on the connection's thread; if the client has gone already, on_gone is called
+  /// at once.
   virtual void watch(Watcher watcher) = 0;
 };
 
