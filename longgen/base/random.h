@@ -26,7 +26,7 @@ constexpr uint64_t mix_pair(uint64_t a, uint64_t b) {
 /// Draws from [0, bound), bound > 0, without bias: the high half of a product, drawn again in the
 /// few cases where that would favour some numbers. `next` gives 64 uniform bits a call.
 template <typename Next>
-uint64_t uniform_below(uint64_t bound, Next&& next) {
+constexpr uint64_t uniform_below(uint64_t bound, Next&& next) {
   const uint64_t threshold = (0 - bound) % bound;
   for (;;) {
     const auto product = static_cast<unsigned __int128>(next()) * bound;
@@ -36,11 +36,11 @@ uint64_t uniform_below(uint64_t bound, Next&& next) {
 
 class RandomStream {
  public:
-  explicit RandomStream(uint64_t key) : state_(key) {}
+  explicit constexpr RandomStream(uint64_t key) : state_(key) {}
 
-  uint64_t next() { return mix_bits(state_ += 0x9E3779B97F4A7C15u); }
+  constexpr uint64_t next() { return mix_bits(state_ += 0x9E3779B97F4A7C15u); }
 
-  uint64_t below(uint64_t bound) {
+  constexpr uint64_t below(uint64_t bound) {
     return uniform_below(bound, [this] { return next(); });
   }
 

@@ -12,8 +12,9 @@
 namespace longgen {
 
 namespace gpu {
-struct Ops;  // ops/gpu_ops.h
-}
+struct Ops;    // ops/gpu_ops.h
+struct Draws;  // engine/gpu_draws.h
+}  // namespace gpu
 class GpuCache;  // kv_cache/gpu_cache.h
 
 struct GpuProperties {
@@ -35,7 +36,7 @@ class GpuGraph {
 struct GpuBackend {
   /// Changes whenever this struct, or one that it refers to, does: a plug-in of another build is
   /// refused instead of being called wrongly.
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
 
   /// Throws Error where there is no such device.
   GpuProperties (&properties)(c10::Device device);
@@ -44,6 +45,7 @@ struct GpuBackend {
   std::unique_ptr<GpuGraph> (&record)(c10::Device device, const std::function<void()>& run);
   const gpu::Ops& ops;
   const GpuCache& cache;
+  const gpu::Draws& draws;
 };
 
 /// The one function that the plug-in exports: its backend, or null where `version` is not the one

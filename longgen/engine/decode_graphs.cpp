@@ -6,6 +6,7 @@
 #include <c10/util/ScopeExit.h>
 
 #include "longgen/base/check.h"
+#include "longgen/engine/put_drawn.h"
 #include "longgen/model/rope_tables.h"
 
 namespace longgen {
@@ -19,10 +20,20 @@ DecodeGraph& DecodeGraphTable::get(int64_t num_sequences, bool tables_moved, con
 
 DecodeGraphs::DecodeGraphs(const Decoder& decoder) : decoder_(decoder) {}
 
-DecodeGraph DecodeGraphs::record(int64_t num_sequences, const at::Tensor& inputs_2B) {
+namespace {
+
+/// Tokens and positions of a step to the graph that does it.
+void write_inputs(const at::Tensor& from_2B, const at::Tensor& drawn_S, const at::Tensor& to_2B) {
+  to_2B.copy_(from_2B, /*non_blocking=*/true);
+  if (drawn_S.defined()) put_drawn(to_2B[0], drawn_S);
+}
+
+}  // namespace
+
+DecodeGraph DecodeGraphs::record(const at::Tensor& inputs_2B, const at::Tensor& drawn_S) {
   DecodeGraph result;
-  result.inputs_2B = at::empty({2, num_sequences}, inputs_2B.options().device(decoder_.device()));
-  result.inputs_2B.copy_(inputs_2B, /*non_blocking=*/true);
+  result.inputs_2B = at::empty(inputs_2B.sizes(), inputs_2B.options().device(decoder_.device()));
+  write_inputs(inputs_2B, drawn_S, result.inputs_2B);
   result.graph = gpu_backend().record(decoder_.device(), [&] {
     const RopeTables ropes = make_rope_tables(result.inputs_2B[1], decoder_.config());
     result.logits_BV = decoder_.logits(decoder_.forward(result.inputs_2B[0], context_, ropes));
@@ -31,7 +42,8 @@ DecodeGraph DecodeGraphs::record(int64_t num_sequences, const at::Tensor& inputs
 }
 
 std::optional<at::Tensor> DecodeGraphs::step(std::vector<PassPart> parts,
-                                             std::span<const int32_t> tokens, bool keep_dead) {
+                                             std::span<const int32_t> tokens, bool keep_dead,
+                                             const at::Tensor& drawn_S) {
   const at::NoGradGuard no_grad;
   const size_t count = parts.size();
   LG_DCHECK(tokens.size() == count);
@@ -48,8 +60,8 @@ std::optional<at::Tensor> DecodeGraphs::step(std::vector<PassPart> parts,
   if (!context_.begin(std::move(parts), tables_, tables_moved)) return std::nullopt;
   is_running_ = true;
   DecodeGraph& step = graphs_.get(static_cast<int64_t>(count), tables_moved,
-                                  [&] { return record(static_cast<int64_t>(count), inputs_2B); });
-  step.inputs_2B.copy_(inputs_2B, /*non_blocking=*/true);
+                                  [&] { return record(inputs_2B, drawn_S); });
+  write_inputs(inputs_2B, drawn_S, step.inputs_2B);
   step.graph->replay();
   context_.commit(keep_dead);
   return step.logits_BV;

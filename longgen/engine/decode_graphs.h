@@ -56,14 +56,14 @@ class DecodeGraphs {
   /// Appends a token to the sequence of each part, which is of one token, and returns the logits
   /// (B, V) fp32 that follow, on the GPU: they are there when wait() has returned, and hold until
   /// the next step. Nothing if the pool has too few pages: the caches are as they were. keep_dead
-  /// as in CachedContext::commit().
+  /// as in CachedContext::commit(), drawn_S as in BatchOptions.
   std::optional<at::Tensor> step(std::vector<PassPart> parts, std::span<const int32_t> tokens,
-                                 bool keep_dead = false);
+                                 bool keep_dead = false, const at::Tensor& drawn_S = {});
   /// Waits until the GPU has done the last step, and what was queued after it.
   void wait();
 
  private:
-  DecodeGraph record(int64_t num_sequences, const at::Tensor& inputs_2B);
+  DecodeGraph record(const at::Tensor& inputs_2B, const at::Tensor& drawn_S);
 
   const Decoder& decoder_;
   CachedContext context_;  // its workspace has one size for all steps of single tokens

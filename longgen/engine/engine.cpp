@@ -10,21 +10,39 @@
 #include <set>
 
 #include "longgen/base/check.h"
+#include "longgen/engine/put_drawn.h"
 #include "longgen/kv_cache/page_scalar.h"
+#include "longgen/model/rope_tables.h"
 
 namespace longgen {
 namespace {
 
 bool is_on_gpu(const Decoder& decoder) { return decoder.device().is_cuda(); }
 
-/// The tokens of all parts, one after the other, on the CPU.
-at::Tensor tokens_of(std::span<const BatchPart> parts) {
+/// The tensor on the device, without waiting for what the device does before.
+at::Tensor copied(const at::Tensor& on_cpu, at::Device device) {
+  return device.is_cuda() ? on_cpu.pin_memory().to(device, /*non_blocking=*/true) : on_cpu;
+}
+
+/// The tokens of all parts, one after the other, where the decoder is.
+at::Tensor tokens_of(std::span<const BatchPart> parts, const at::Tensor& drawn_S,
+                     at::Device device) {
   int64_t count = 0;
   for (const BatchPart& part : parts) count += static_cast<int64_t>(part.tokens.size());
   const at::Tensor tokens_T = at::empty({count}, at::kLong);
   auto* to = tokens_T.data_ptr<int64_t>();
   for (const BatchPart& part : parts) to = std::copy(part.tokens.begin(), part.tokens.end(), to);
-  return tokens_T;
+  const at::Tensor result_T = copied(tokens_T, device);
+  if (drawn_S.defined()) put_drawn(result_T, drawn_S);
+  return result_T;
+}
+
+/// Decoder::forward(), but without waiting for what the device does before.
+at::Tensor forward(const Decoder& decoder, const at::Tensor& tokens_T, CachedContext& context,
+                   const OnLayer& on_layer) {
+  const at::Tensor positions_T = copied(context.positions_T(), decoder.device());
+  return decoder.forward(tokens_T, context, make_rope_tables(positions_T, decoder.config()),
+                         on_layer);
 }
 
 /// The last row of each part that wants logits; undefined where none does.
@@ -40,7 +58,7 @@ at::Tensor last_rows(const at::Tensor& x, std::span<const BatchPart> parts) {
   if (rows.back() - rows.front() + 1 == count) return x.narrow(0, rows.front(), count);
   const at::Tensor index = at::empty({count}, at::kLong);
   std::copy(rows.begin(), rows.end(), index.data_ptr<int64_t>());
-  return x.index_select(0, index.to(x.device()));
+  return x.index_select(0, copied(index, x.device()));
 }
 
 at::Tensor joined(const std::vector<at::Tensor>& rows) {
@@ -123,8 +141,18 @@ void Engine::check_tokens(std::span<const int32_t> tokens) const {
   }
 }
 
+void Engine::check_inputs(std::span<const int32_t> tokens, const BatchOptions& options) const {
+  const int64_t num_slots = options.drawn_S.defined() ? options.drawn_S.numel() : 0;
+  for (const int32_t token : tokens) {
+    if (token > token_in_slot(0) || token <= token_in_slot(num_slots)) {
+      check_tokens(std::span(&token, 1));
+    }
+  }
+}
+
 /// Checks the parts of a step.
-std::vector<PassPart> Engine::pass_of(std::span<const BatchPart> parts) const {
+std::vector<PassPart> Engine::pass_of(std::span<const BatchPart> parts,
+                                      const BatchOptions& options) const {
   LG_CHECK(!parts.empty(), "[engine] a step needs at least one sequence.");
   std::vector<PassPart> pass;
   std::set<SequenceId> seen;
@@ -134,7 +162,7 @@ std::vector<PassPart> Engine::pass_of(std::span<const BatchPart> parts) const {
              " stands in a step twice. Give its tokens in one part.");
     LG_CHECK(!part.tokens.empty(), "[engine] no tokens for sequence ", part.sequence,
              "; leave it out of the step.");
-    check_tokens(part.tokens);
+    check_inputs(part.tokens, options);
     pass.push_back({&its_cache, static_cast<int64_t>(part.tokens.size())});
   }
   return pass;
@@ -150,7 +178,7 @@ int64_t Engine::pages_needed(std::span<const BatchPart> parts) const {
 
 BatchResult Engine::step(std::span<const BatchPart> parts, const BatchOptions& options) {
   const at::NoGradGuard no_grad;
-  const std::vector<PassPart> pass = pass_of(parts);
+  const std::vector<PassPart> pass = pass_of(parts, options);
   if (graphs_ != nullptr && is_graph_step(parts, options, options_)) {
     return step_by_graph(parts, pass, options);
   }
@@ -161,7 +189,8 @@ BatchResult Engine::step_by_graph(std::span<const BatchPart> parts,
                                   const std::vector<PassPart>& pass, const BatchOptions& options) {
   std::vector<int32_t> tokens;
   for (const BatchPart& part : parts) tokens.push_back(part.tokens.front());
-  const std::optional<at::Tensor> all_BV = graphs_->step(pass, tokens, options.keep_dead);
+  const std::optional<at::Tensor> all_BV =
+      graphs_->step(pass, tokens, options.keep_dead, options.drawn_S);
   if (!all_BV) return out_of_pages(parts, pass);
   BatchResult result;
   result.logits_BV = last_rows(*all_BV, parts);
@@ -197,7 +226,8 @@ BatchResult Engine::step_by_layers(std::span<const BatchPart> parts,
     const OnLayer on_layer =
         layers_of_pass(options.on_layer, decoder_.config().num_layers, static_cast<int64_t>(p),
                        static_cast<int64_t>(num_passes));
-    const at::Tensor hidden_TE = decoder_.forward(tokens_of(of_pass), *contexts_[p], on_layer);
+    const at::Tensor hidden_TE = forward(
+        decoder_, tokens_of(of_pass, options.drawn_S, decoder_.device()), *contexts_[p], on_layer);
     if (!hidden_TE.defined()) return {.end = BatchEnd::cancelled};
     const at::Tensor last_BE = last_rows(hidden_TE, of_pass);
     if (last_BE.defined()) logits.push_back(decoder_.logits(last_BE));

@@ -35,6 +35,10 @@ struct EngineOptions {
   bool isolate_sequences = false;
 };
 
+/// Stands among the tokens of a step for the one that a BatchDrawer drew last for a slot, which
+/// nobody may have seen yet: BatchOptions::drawn_S[slot].
+constexpr int32_t token_in_slot(int64_t slot) { return static_cast<int32_t>(-1 - slot); }
+
 /// What one sequence takes through the layers in a step; the parts of a step are its batch.
 struct BatchPart {
   SequenceId sequence;
@@ -54,6 +58,8 @@ struct BatchOptions {
   /// Pages that no later token sees stay with their sequences, so that others may come to own them,
   /// until release_dead(), which must precede the next step of each.
   bool keep_dead = false;
+  /// (S) int64 where the decoder is: BatchDrawer::drawn_S(), where tokens are token_in_slot().
+  at::Tensor drawn_S = {};
 };
 
 enum class BatchEnd {
@@ -158,7 +164,9 @@ class Engine {
 
  private:
   SequenceCache& cache(SequenceId sequence) const;
-  std::vector<PassPart> pass_of(std::span<const BatchPart> parts) const;
+  std::vector<PassPart> pass_of(std::span<const BatchPart> parts,
+                                const BatchOptions& options) const;
+  void check_inputs(std::span<const int32_t> tokens, const BatchOptions& options) const;
   BatchResult step_by_graph(std::span<const BatchPart> parts, const std::vector<PassPart>& pass,
                             const BatchOptions& options);
   BatchResult step_by_layers(std::span<const BatchPart> parts, const std::vector<PassPart>& pass,

@@ -7,6 +7,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/random.h"
+#include "longgen/engine/draw_setup.h"
 
 namespace longgen {
 namespace {
@@ -20,7 +21,15 @@ size_t weight_class(uint64_t weight) {
   return (63 - leading) * 32 + ((weight << leading) >> 58 & 31);
 }
 
-void check_options(const SamplingOptions& options) {
+/// Logits that are -inf stay so, and no other one becomes infinite.
+void set_logit(float& logit, double value) {
+  if (std::isinf(logit)) return;
+  logit = static_cast<float>(std::clamp<double>(value, -kMaxFloat, kMaxFloat));
+}
+
+}  // namespace
+
+void check_sampling_options(const SamplingOptions& options) {
   // The conditions are written so that NaN fails them.
   const auto check = [](bool good, const char* name, const char* expected, auto found) {
     LG_CHECK(good, "[sample] ", name, ": expected ", expected, ", found ", found, ".");
@@ -43,15 +52,9 @@ void check_options(const SamplingOptions& options) {
   }
 }
 
-/// Logits that are -inf stay so, and no other one becomes infinite.
-void set_logit(float& logit, double value) {
-  if (std::isinf(logit)) return;
-  logit = static_cast<float>(std::clamp<double>(value, -kMaxFloat, kMaxFloat));
+Sampler::Sampler(const SamplingOptions& options) : options_(options) {
+  check_sampling_options(options);
 }
-
-}  // namespace
-
-Sampler::Sampler(const SamplingOptions& options) : options_(options) { check_options(options); }
 
 bool Sampler::more_probable(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
@@ -121,11 +124,12 @@ void Sampler::check_logits(std::span<const float> logits_V, int64_t step) const 
   if (good && largest > -INFINITY) return;
   const auto bad = std::find_if(logits_V.begin(), logits_V.end(),
                                 [](float logit) { return !(logit <= kMaxFloat); });
-  LG_CHECK(bad == logits_V.end(), "[sample] step ", step, ": the logit of token ",
-           bad - logits_V.begin(), " is ", std::isnan(*bad) ? "NaN" : "infinite",
-           ", expected a number. The model's weights are damaged or the computation overflowed.");
-  LG_FAIL("[sample] step ", step, ": all ", logits_V.size(),
-          " logits are -inf, so no token can follow.");
+  DrawnToken failed = {0, DrawStatus::nothing};
+  if (bad != logits_V.end()) {
+    failed = {static_cast<int32_t>(bad - logits_V.begin()),
+              std::isnan(*bad) ? DrawStatus::not_a_number : DrawStatus::infinite};
+  }
+  LG_FAIL(draw_error(failed, step, std::ssize(logits_V)));
 }
 
 bool Sampler::counts_generated() const {
@@ -195,8 +199,8 @@ void Sampler::bar(std::span<const int32_t> barred, int64_t step) {
       changed_V_[static_cast<size_t>(id)] = -INFINITY;
     }
   }
-  LG_CHECK(*std::max_element(changed_V_.begin(), changed_V_.end()) > -INFINITY, "[sample] step ",
-           step, ": every token that could follow is barred.");
+  LG_CHECK(*std::max_element(changed_V_.begin(), changed_V_.end()) > -INFINITY,
+           draw_error({0, DrawStatus::all_barred}, step, std::ssize(changed_V_)));
 }
 
 /// Collects the top_k most probable tokens.

@@ -29,6 +29,9 @@ struct SamplingOptions {
   uint64_t seed = 0;  ///< of the draws
 };
 
+/// Throws Error naming the option that is out of range.
+void check_sampling_options(const SamplingOptions& options);
+
 /// The tokens that came before the one that is drawn.
 struct TokensBefore {
   std::span<const int32_t> prompt = {};
@@ -50,7 +53,7 @@ struct TokenProbability {
 /// text comes whatever else is drawn beside it, and a GPU can draw many sequences' tokens at once.
 class Sampler {
  public:
-  /// Throws Error naming the option that is out of range.
+  /// Throws Error as check_sampling_options().
   explicit Sampler(const SamplingOptions& options);
 
   /// The next token for logits_V (V of 1 to 2^31 - 1, -inf: never drawn). `before` is what the
