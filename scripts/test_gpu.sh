@@ -28,6 +28,7 @@ declare -A small_cases=(
   [ops_gpu_test]='*RmsNorm:*Rope:*SplitRotated:*SwiGlu:FewRowsGpu.LinearOfSmallWeights:*LinearCrossEntropy:LossGpu.Distillation:*KnownLogits:*InfiniteLogits*:*EmbeddingGradient:*SumOfSquares'
   [kv_cache_gpu_test]='*RowsThatSee*:*PagesHold*:*ContextIsLike*:*OnePass*'
   [train_gpu_test]='OptimizerGpu.*'
+  [draw_gpu_test]='*BadLogits*:*ATokenInASlot*'
 )
 # A machine with a GPU: the driver's tool lists one, or the driver has made its device file.
 has_gpu=false
@@ -45,7 +46,7 @@ skipped() {
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test; do
+for program in attend_gpu_test ops_gpu_test kv_cache_gpu_test train_gpu_test draw_gpu_test; do
   [ -x "$folder/$program" ] || { echo "[test_gpu] $folder/$program is missing: run scripts/setup.sh --cuda and build again"; exit 1; }
   if ! $sanitize; then
     echo "[test_gpu] $program"

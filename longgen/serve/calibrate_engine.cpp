@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "longgen/base/check.h"
+#include "longgen/engine/device_mark.h"
 
 namespace longgen {
 namespace {
@@ -88,11 +89,14 @@ class CalibrationRun {
   double measure(int64_t first, int64_t count, int64_t num_tokens) {
     const std::vector<int32_t> tokens(static_cast<size_t>(num_tokens), 0);
     const double begin = now_();
-    const BatchResult result = engine_.step(parts(first, count, tokens));
+    const BatchResult result =
+        engine_.step(parts(first, count, tokens), {.logits_on_device = true});
     LG_CHECK(result.end == BatchEnd::done, "[serve] the KV cache of ",
              engine_.pool().pages_left() + engine_.pool().pages_in_use(),
              " pages is too small for ", engine_.num_tokens(sequences_.front()) + num_tokens,
              " tokens. Give it more memory.");
+    const at::Device device = engine_.decoder().device();
+    if (device.is_cuda()) DeviceMark(device).wait();
     return now_() - begin;
   }
 

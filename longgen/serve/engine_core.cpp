@@ -1,6 +1,5 @@
 #include "longgen/serve/engine_core.h"
 
-#include <ATen/ops/log_softmax.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -21,6 +20,11 @@ namespace {
 
 // Of the memory that is free, pages get as much; the rest is for activations and for others.
 constexpr double kShareOfPages = 0.75;
+// Behind a longer step the next one is planned so long before its end; planning and the first
+// launches take less.
+constexpr double kLongStepSeconds = 20e-3, kPlanningSeconds = 5e-3;
+// A step may end before its predicted time, so it is asked for its end so often.
+constexpr double kSureSeconds = 10e-3;
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -38,6 +42,7 @@ ServingOptions completed(ServingOptions options, const Decoder& decoder) {
     options.engine.max_kv_bytes = static_cast<int64_t>(kShareOfPages * static_cast<double>(free));
   }
   options.max_chunk = prefill_chunk(options.max_chunk, device);
+  if (!options.overlaps) options.overlaps = device.is_cuda();
   return options;
 }
 
@@ -51,6 +56,13 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
 uint64_t random_key() {
   std::random_device random;
   return uint64_t{random()} << 32 | random();
+}
+
+DrawSettings settings(const DrawOptions& draw) {
+  return {.sampling = draw.sampling,
+          .barred = draw.stop_tokens,
+          .num_barred = draw.min_tokens,
+          .num_logprobs = draw.num_logprobs};
 }
 
 /// What ran out, if that is what the error says.
@@ -75,6 +87,7 @@ EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
       keeper_(engine_.layout(), keeper_options(options_, engine_.layout()), owners_, random_key()),
       scheduler_(options_.schedule, options_.cost.value_or(CostModel({})), keeper_) {
   if (options_.vocab_size > 0) vocab_size_ = std::min(vocab_size_, options_.vocab_size);
+  drawer_ = batch_drawer(decoder.device(), vocab_size_, options_.schedule.max_sequences);
 }
 
 void EngineCore::calibrate() {
@@ -88,15 +101,10 @@ void EngineCore::calibrate() {
 }
 
 EngineCore::Served EngineCore::make_served(const Submit& submit) const {
-  const auto check = [&](const char* what, int32_t token) {
-    LG_CHECK(token >= 0 && token < vocab_size_, "[serve] ", what, ": expected tokens from 0 to ",
-             vocab_size_ - 1, ", found ", token, ".");
-  };
-  for (const int32_t token : submit.request.prompt) check("prompt", token);
-  for (const LogitBias& bias : submit.draw.sampling.logit_bias) check("logit_bias", bias.token);
+  check_draw_settings(settings(submit.draw), submit.request.prompt, vocab_size_);
   LG_CHECK(!submit.draw.num_prompt_logprobs || !submit.request.reads_prefixes,
            "[serve] a request for logprobs of its prompt must not read prefixes.");
-  return {submit.draw, Sampler(submit.draw.sampling)};
+  return {submit.draw};
 }
 
 void EngineCore::submit(Submit submit) {
@@ -131,6 +139,7 @@ void EngineCore::cancel_all() {
 void EngineCore::fail_all(const std::string& message) {
   for (const auto& entry : requests_) tell(entry.first, RequestFailed{message});
   requests_.clear();
+  flight_.reset();
 }
 
 /// Lets go what a request has, as the last thing that is done for it.
@@ -149,6 +158,7 @@ void EngineCore::forget(RequestId id, bool keeps_prefix) {
       tokens.resize(static_cast<size_t>(cache.length()));
     }
     scheduler_.end(id, tokens, keeps_prefix ? &pages : nullptr);
+    drawer_->end(served.slot);
     engine_.remove(*served.sequence);
   }
   requests_.erase(found);
@@ -156,21 +166,35 @@ void EngineCore::forget(RequestId id, bool keeps_prefix) {
 
 bool EngineCore::plan() {
   plan_ = scheduler_.next_step(now());
-  for (const StepStart& start : plan_.starts) begin(start);
+  for (const StepStart& start : plan_.starts) {
+    if (begin(start)) continue;
+    std::erase_if(plan_.parts, [&](const StepPart& part) { return part.request == start.request; });
+  }
   return !plan_.parts.empty();
 }
 
-void EngineCore::begin(const StepStart& start) {
+/// False, and the request has failed, where memory runs out.
+bool EngineCore::begin(const StepStart& start) {
   Served& served = requests_.at(start.request);
+  const Request& request = scheduler_.request(start.request);
+  try {
+    served.slot = drawer_->begin(settings(served.draw), request.prompt);
+  } catch (const std::exception& error) {
+    const std::optional<std::string> message = out_of_memory(error);
+    if (!message) throw;
+    fail(start.request, *message);
+    return false;
+  }
+  served.input = token_in_slot(served.slot);
   served.sequence =
       start.hit_tokens > 0 ? engine_.adopt(start.hit_tokens, start.pages) : engine_.add();
-  const Request& request = scheduler_.request(start.request);
   if (request.reads_prefixes && options_.keeps_prefixes) {
     counts_.queried_tokens += request.prompt_tokens();
     counts_.hit_tokens += start.hit_tokens;
   }
   counts_.prompt_tokens += request.prompt_tokens();
   tell(start.request, RequestBegan{start.hit_tokens});
+  return true;
 }
 
 std::vector<BatchPart> EngineCore::batch() const {
@@ -181,7 +205,7 @@ std::vector<BatchPart> EngineCore::batch() const {
         part.is_prefill
             ? std::span(scheduler_.request(part.request).prompt)
                   .subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.num_tokens))
-            : std::span(served.generated).last(1);
+            : std::span(&served.input, 1);
     parts.push_back({*served.sequence, tokens, part.draws_token});
   }
   return parts;
@@ -195,7 +219,10 @@ std::optional<BatchResult> EngineCore::forward(const OnLayer& on_layer) {
         std::any_of(plan_.parts.begin(), plan_.parts.end(), [this](const StepPart& part) {
           return part.is_prefill && requests_.at(part.request).draw.num_prompt_logprobs.has_value();
         });
-    BatchOptions options = {.keep_hidden = keeps_hidden, .keep_dead = has_prefill};
+    BatchOptions options = {.keep_hidden = keeps_hidden,
+                            .logits_on_device = true,
+                            .keep_dead = has_prefill,
+                            .drawn_S = drawer_->drawn_S()};
     if (has_prefill) options.on_layer = on_layer;
     try {
       const std::vector<BatchPart> parts = batch();
@@ -223,47 +250,105 @@ bool EngineCore::fail_prefills(const std::string& message) {
 }
 
 void EngineCore::run(const OnLayer& on_layer) {
-  const double begin = now();
-  const size_t num_planned = plan_.parts.size();
-  const std::optional<BatchResult> result = forward(on_layer);
-  if (!result || result->end == BatchEnd::cancelled) return;
-  look_at(*result);
-  const double seconds = now() - begin;
-  ++counts_.num_steps;
-  if (plan_.parts.size() < num_planned) return;  // not what was predicted
-  counts_.predicted_seconds += plan_.predicted_seconds;
-  counts_.measured_seconds += seconds;
-  if (options_.cost || result->hidden_TE.defined()) return;
-  calibration_.add(plan_.work, seconds);
-  scheduler_.set_cost(*calibration_.fit());
+  std::optional<Flight> flight;
+  if (!plan_.parts.empty()) flight = launch(on_layer);
+  if (*options_.overlaps) std::swap(flight, flight_);
+  if (flight) look_at(*flight);
+  if (!flight_) return;
+  // It begins when the one before has ended.
+  flight_->expected_end = (flight ? now() : flight_->begin) + flight_->predicted_seconds;
 }
 
-void EngineCore::look_at(const BatchResult& result) {
-  int64_t first_row = 0, num_drawn = 0;
+double EngineCore::seconds_until_plan() const {
+  if (!flight_ || !flight_->gpu_end || flight_->predicted_seconds <= kLongStepSeconds) return 0;
+  if (flight_->gpu_end->is_done()) return 0;
+  return std::min(kSureSeconds, flight_->expected_end - kPlanningSeconds - now());
+}
+
+/// Nothing where the step was given up, or all of it failed.
+std::optional<EngineCore::Flight> EngineCore::launch(const OnLayer& on_layer) {
+  Flight flight = {.begin = now()};
+  const at::Device device = engine_.decoder().device();
+  if (device.is_cuda()) flight.gpu_begin.emplace(device);
+  const size_t num_planned = plan_.parts.size();
+  const std::optional<BatchResult> result = forward(on_layer);
+  if (!result || result->end == BatchEnd::cancelled) return std::nullopt;
+  const bool has_prefill = plan_.parts.back().is_prefill;
   for (const StepPart& part : plan_.parts) {
-    if (part.is_prefill) {
-      look_at_prefill(part, result.hidden_TE.defined()
-                                ? result.hidden_TE.narrow(0, first_row, part.num_tokens)
-                                : at::Tensor());
+    flight.parts.push_back(launched(part));
+    // Who owns the pages next writes or reads them behind this step.
+    if (has_prefill) engine_.release_dead(flight.parts.back().sequence);
+  }
+  flight.work = plan_.work;
+  flight.predicted_seconds = plan_.predicted_seconds;
+  flight.is_as_planned = plan_.parts.size() == num_planned;
+  flight.hidden_TE = result->hidden_TE;
+  if (result->logits_BV.defined()) flight.draws = draw(result->logits_BV);
+  if (device.is_cuda()) flight.gpu_end.emplace(device);
+  flight.host_seconds = now() - flight.begin;
+  return flight;
+}
+
+/// Keeps what others may find of a part that has passed the layers.
+EngineCore::LaunchedPart EngineCore::launched(const StepPart& part) {
+  const SequenceId sequence = *requests_.at(part.request).sequence;
+  scheduler_.passed(part, SequencePages(engine_.sequence(sequence)));
+  return {part, sequence, scheduler_.seconds_to_first_token(part.request).value_or(0)};
+}
+
+std::unique_ptr<PendingDraws> EngineCore::draw(const at::Tensor& logits_BV) {
+  std::vector<int64_t> slots;
+  for (const StepPart& part : plan_.parts) {
+    if (part.draws_token) slots.push_back(requests_.at(part.request).slot);
+  }
+  return drawer_->draw(logits_BV, slots);
+}
+
+void EngineCore::look_at(Flight& flight) {
+  if (flight.gpu_end) flight.gpu_end->wait();
+  count(flight);
+  std::vector<Drawn> drawn;
+  if (flight.draws) drawn = flight.draws->wait();
+  int64_t first_row = 0;
+  size_t num_drawn = 0;
+  for (const LaunchedPart& launched : flight.parts) {
+    const StepPart& part = launched.part;
+    if (part.is_prefill && is_there(launched)) {
+      look_at_prefill(launched, flight.hidden_TE.defined()
+                                    ? flight.hidden_TE.narrow(0, first_row, part.num_tokens)
+                                    : at::Tensor());
     }
     first_row += part.num_tokens;
     if (!part.draws_token) continue;
-    const at::Tensor logits_V = result.logits_BV[num_drawn++];
-    if (requests_.find(part.request) != requests_.end()) draw(part.request, logits_V);
-  }
-  if (!plan_.parts.back().is_prefill) return;
-  for (const StepPart& part : plan_.parts) {
-    const auto found = requests_.find(part.request);
-    if (found != requests_.end()) engine_.release_dead(*found->second.sequence);
+    Drawn& token = drawn[num_drawn++];
+    if (is_there(launched)) take(part.request, std::move(token));
   }
 }
 
-void EngineCore::look_at_prefill(const StepPart& part, const at::Tensor& hidden_TE) {
+/// Counts how long a step took that has ended.
+void EngineCore::count(const Flight& flight) {
+  ++counts_.num_steps;
+  if (!flight.is_as_planned) return;  // not what was predicted
+  const double seconds =
+      flight.gpu_end ? flight.gpu_end->seconds_since(*flight.gpu_begin) : flight.host_seconds;
+  counts_.predicted_seconds += flight.predicted_seconds;
+  counts_.measured_seconds += seconds;
+  if (options_.cost || flight.hidden_TE.defined()) return;
+  calibration_.add(flight.work, seconds);
+  scheduler_.set_cost(*calibration_.fit());
+}
+
+/// Has its request not ended since? (Another one may have its number by now.)
+bool EngineCore::is_there(const LaunchedPart& launched) const {
+  const auto found = requests_.find(launched.part.request);
+  return found != requests_.end() && found->second.sequence == launched.sequence;
+}
+
+void EngineCore::look_at_prefill(const LaunchedPart& launched, const at::Tensor& hidden_TE) {
+  const StepPart& part = launched.part;
   const Served& served = requests_.at(part.request);
-  scheduler_.passed(part, SequencePages(engine_.sequence(*served.sequence)));
   if (served.draw.tells_progress) {
-    const double left = scheduler_.seconds_to_first_token(part.request).value_or(0);
-    tell(part.request, RequestProgress{part.begin + part.num_tokens, left});
+    tell(part.request, RequestProgress{part.begin + part.num_tokens, launched.seconds_left});
   }
   if (served.draw.num_prompt_logprobs) tell_prompt_logprobs(part, hidden_TE);
 }
@@ -300,35 +385,15 @@ std::span<const float> EngineCore::known(const at::Tensor& values_V) const {
   return {values_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size_)};
 }
 
-/// Draws the next token of a request. Where that fails, the request does.
-std::optional<int32_t> EngineCore::next_token(RequestId id, const at::Tensor& logits_V) {
-  Served& served = requests_.at(id);
-  std::span<const int32_t> barred;
-  if (std::ssize(served.generated) < served.draw.min_tokens) barred = served.draw.stop_tokens;
-  try {
-    return served.sampler.next(
-        known(logits_V), {.prompt = scheduler_.request(id).prompt, .generated = served.generated},
-        barred);
-  } catch (const Error& error) {
-    fail(id, error.what());
-    return std::nullopt;
-  }
-}
-
-void EngineCore::draw(RequestId id, const at::Tensor& logits_V) {
-  const std::optional<int32_t> token = next_token(id, logits_V);
-  if (!token) return;
+/// Tells of the next token of a request. Where its draw failed, the request does.
+void EngineCore::take(RequestId id, Drawn drawn) {
+  if (!drawn.error.empty()) return fail(id, drawn.error);
   ++counts_.generated_tokens;
   Served& served = requests_.at(id);
-  served.generated.push_back(*token);
-  if (served.draw.num_logprobs) {
-    tell(id, TokenDrawn{*token, describe_token(known(at::log_softmax(logits_V, 0)), *token,
-                                               *served.draw.num_logprobs)});
-  } else {
-    tell(id, TokenDrawn{*token, std::nullopt});
-  }
+  served.generated.push_back(drawn.token);
+  tell(id, TokenDrawn{drawn.token, std::move(drawn.logprobs)});
   const auto& stops = served.draw.stop_tokens;
-  const bool is_stop = std::find(stops.begin(), stops.end(), *token) != stops.end();
+  const bool is_stop = std::find(stops.begin(), stops.end(), drawn.token) != stops.end();
   const bool is_last = std::ssize(served.generated) == scheduler_.request(id).max_new_tokens;
   if (!is_stop && !is_last) return;
   forget(id, /*keeps_prefix=*/true);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "longgen/engine/batch_drawer.h"
+#include "longgen/engine/device_mark.h"
 #include "longgen/engine/engine.h"
 #include "longgen/serve/engine_messages.h"
 #include "longgen/serve/engine_state.h"
@@ -19,8 +21,9 @@
 namespace longgen {
 
 /// Owns the engine and what decides, and has no thread: EngineLoop is its thread. A step is plan(),
-/// then run(). Whatever it does is told by events, in order. Not thread-safe, but for
-/// can_ever_fit(). The decoder must outlive it.
+/// then run(), which launches it and looks at what came of it; or, where steps overlap, at what
+/// came of the one before, which the device has worked on meanwhile. Whatever it does is told by
+/// events, in order. Not thread-safe, but for can_ever_fit(). The decoder must outlive it.
 class EngineCore {
  public:
   /// Throws Error on options out of range, and as Engine does.
@@ -46,11 +49,17 @@ class EngineCore {
 
   /// Plans a step and begins its new sequences. False where there is nothing to do.
   bool plan();
-  /// Does the planned step. on_layer as in BatchOptions is called where there is prefill; it may
-  /// give the step up where all of its requests are cancelled next. Where memory runs out, the
-  /// prefills in the step fail, and the rest is done. Throws what else the step throws.
+  /// Launches the planned step, if one is, and looks at the one whose turn it is. on_layer as in
+  /// BatchOptions is called where there is prefill; it may give the step up where all of its
+  /// requests are cancelled next. Where memory runs out, the prefills in the step fail, and the
+  /// rest is done. Throws what else the step throws.
   void run(const OnLayer& on_layer);
   const std::vector<StepPart>& planned() const { return plan_.parts; }
+  /// Is there a step that was launched and not looked at?
+  bool is_in_flight() const { return flight_.has_value(); }
+  /// In so many seconds one should ask again, because it is too early to plan the next step: what
+  /// comes while a long one is in flight can then still be in it. 0 or less: it is time.
+  double seconds_until_plan() const;
 
   std::vector<EngineEvent> take_events() { return std::exchange(events_, {}); }
   /// All but the phase.
@@ -60,9 +69,29 @@ class EngineCore {
   /// A request from submit to its end.
   struct Served {
     DrawOptions draw;
-    Sampler sampler;
     std::optional<SequenceId> sequence = {};  // once it has begun
+    int64_t slot = 0;                         // of the drawer, from then on
+    int32_t input = 0;                        // of its next step, once it has its prompt
     std::vector<int32_t> generated = {};
+  };
+  /// A part of a step that was launched. Its request may have ended since.
+  struct LaunchedPart {
+    StepPart part;
+    SequenceId sequence;
+    double seconds_left;  // until its first token
+  };
+  struct Flight {
+    std::vector<LaunchedPart> parts = {};
+    StepWork work = {};
+    double predicted_seconds = 0;
+    bool is_as_planned = true;
+    double begin = 0;                          // by now()
+    std::optional<DeviceMark> gpu_begin = {};  // on a GPU
+    double host_seconds = 0;                   // that the launch took
+    double expected_end = 0;
+    at::Tensor hidden_TE = {};
+    std::unique_ptr<PendingDraws> draws = {};
+    std::optional<DeviceMark> gpu_end = {};
   };
 
   template <typename What>
@@ -70,17 +99,21 @@ class EngineCore {
     events_.push_back({request, std::forward<What>(what)});
   }
   Served make_served(const Submit& submit) const;
-  void begin(const StepStart& start);
+  bool begin(const StepStart& start);
   std::vector<BatchPart> batch() const;
   std::optional<BatchResult> forward(const OnLayer& on_layer);
   bool fail_prefills(const std::string& message);
-  void look_at(const BatchResult& result);
-  void look_at_prefill(const StepPart& part, const at::Tensor& hidden_TE);
+  std::optional<Flight> launch(const OnLayer& on_layer);
+  LaunchedPart launched(const StepPart& part);
+  std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_BV);
+  void look_at(Flight& flight);
+  void count(const Flight& flight);
+  bool is_there(const LaunchedPart& part) const;
+  void look_at_prefill(const LaunchedPart& part, const at::Tensor& hidden_TE);
   void tell_prompt_logprobs(const StepPart& part, const at::Tensor& hidden_TE);
   /// Those of tokens that are drawn and told of.
   std::span<const float> known(const at::Tensor& values_V) const;
-  std::optional<int32_t> next_token(RequestId request, const at::Tensor& logits_V);
-  void draw(RequestId request, const at::Tensor& logits_V);
+  void take(RequestId request, Drawn drawn);
   void fail(RequestId request, const std::string& message);
   void forget(RequestId request, bool keeps_prefix);
 
@@ -91,8 +124,10 @@ class EngineCore {
   CacheKeeper keeper_;
   Scheduler scheduler_;
   CostCalibration calibration_;
+  std::unique_ptr<BatchDrawer> drawer_;
   std::map<RequestId, Served> requests_;
   StepPlan plan_;
+  std::optional<Flight> flight_;  // only where steps overlap
   std::vector<EngineEvent> events_;
   EngineState counts_;  // those that grow
 };

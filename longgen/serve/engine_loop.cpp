@@ -64,10 +64,16 @@ void EngineLoop::serve() {
     read_mail();
     const bool is_late = drain_end_ && core_.now() >= *drain_end_;
     if (stops_ || is_late) core_.cancel_all();
+    const double early = core_.seconds_until_plan();
+    if (early > 0 && !stops_) {
+      publish();
+      mailbox_.wait(early);
+      continue;
+    }
     const bool works = core_.plan();
     publish();
     if (stops_) return;
-    if (works) {
+    if (works || core_.is_in_flight()) {
       core_.run([this](int64_t) { return goes_on(); });
       publish();
     } else if (drain_end_ && core_.num_requests() > 0) {

@@ -29,6 +29,10 @@ struct ServingOptions {
   /// Known beforehand: nothing is measured, neither at the start nor later.
   std::optional<CostModel> cost = {};
 
+  /// A step is launched before the tokens of the last one are looked at; a token that ends its
+  /// reply costs a row of one step then. By default so on a GPU, where a launch does not wait.
+  std::optional<bool> overlaps = {};
+
   // For tests:
 
   /// Seconds that only grow; by default those of the steady clock.

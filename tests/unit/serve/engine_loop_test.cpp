@@ -341,7 +341,7 @@ TEST(EngineLoopTest, WhatIsWrongOrTooMuchIsRefused) {
   EXPECT_FALSE(server.loop().can_ever_fit(huge.request));
   EXPECT_EQ(server.reply(huge).failure, "The request needs more memory than the KV cache has.");
   EXPECT_EQ(server.reply(ServedModel::request(2, {5, kVocab}, 1)).failure,
-            "[serve] prompt: expected tokens from 0 to 319, found 320.");
+            "[sample] prompt: expected tokens from 0 to 319, found 320.");
   Submit bad = ServedModel::request(3, {5}, 1);
   bad.draw.sampling.top_p = 7;
   EXPECT_NE(server.reply(bad).failure.find("top_p"), std::string::npos);

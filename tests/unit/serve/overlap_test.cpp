@@ -1,0 +1,164 @@
+// Steps that are launched before the tokens of the last one are looked at, as on a GPU. A CPU does
+// the same without waiting for anything.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "tests/unit/serve/served_model.h"
+
+namespace longgen {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+ServingOptions overlapping() {
+  ServingOptions options = tiny_serving_options();
+  options.overlaps = true;
+  return options;
+}
+
+/// Everything that a draw may depend on.
+Submit random_submit(std::mt19937_64& random, RequestId id) {
+  Ids prompt = some_ids(static_cast<int64_t>(random() % 300));  // they begin alike
+  for (int64_t i = static_cast<int64_t>(random() % 90); i >= 0; --i) {
+    prompt.push_back(static_cast<int32_t>(random() % kVocab));
+  }
+  Submit submit = ServedModel::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
+  SamplingOptions& sampling = submit.draw.sampling;
+  if (id % 3 > 0) sampling = {.temperature = 0.9, .top_p = 0.95, .seed = random()};
+  if (id % 3 > 1) {
+    sampling.repetition_penalty = 1.3;
+    sampling.frequency_penalty = 0.5;
+    sampling.logit_bias = {{3, 2.0}};
+  }
+  for (int i = 0; i < 12; ++i) {
+    submit.draw.stop_tokens.push_back(static_cast<int32_t>(random() % kVocab));
+  }
+  submit.draw.min_tokens = static_cast<int64_t>(random() % 3);
+  if (id % 4 == 0) submit.draw.num_logprobs = 2;
+  return submit;
+}
+
+TEST(OverlapTest, RequestsGetTheTokensThatTheyGetAlone) {
+  ServedModel server(overlapping());
+  std::mt19937_64 random(1);
+  std::vector<Submit> all;
+  for (RequestId id = 0; id < 40; ++id) {
+    all.push_back(random_submit(random, id));
+    server.loop().post(all.back());
+  }
+  int num_stopped = 0;
+  for (const Submit& submit : all) {
+    const ServedReply reply = server.wait(submit.request.id);
+    EXPECT_EQ(reply.tokens, server.alone(submit)) << submit.request.id;
+    for (const auto& logprobs : reply.logprobs) {
+      EXPECT_EQ(logprobs.has_value(), submit.draw.num_logprobs.has_value());
+    }
+    num_stopped += reply.end == RequestEnd::stop_token ? 1 : 0;
+  }
+  EXPECT_GT(num_stopped, 3) << "too few cases where a row was thrown away";
+  server.expect_no_leaks();
+}
+
+// A stop token is in the cache when its reply ends, because the next step was under way.
+TEST(OverlapTest, ThePrefixOfAStoppedReplyIsFound) {
+  ServedModel server(overlapping());
+  Submit submit = ServedModel::request(1, some_ids(300), 200);
+  const Ids all = server.alone(submit);
+  // A token that comes first as the last one of a block.
+  const Ids seen(all.begin(), all.begin() + 83);
+  ASSERT_EQ(std::count(seen.begin(), seen.end(), all[83]), 0) << "choose another prompt";
+  submit.draw.stop_tokens = {all[83]};
+  const ServedReply stopped = server.reply(submit);
+  ASSERT_EQ(stopped.tokens.size(), 84u);
+  Ids turn = submit.request.prompt;
+  turn.insert(turn.end(), stopped.tokens.begin(), stopped.tokens.end());
+  turn.push_back(7);
+  const Submit next = ServedModel::request(2, turn, 10);
+  const ServedReply reply = server.reply(next);
+  EXPECT_EQ(reply.cached_tokens, 384);
+  EXPECT_EQ(reply.tokens, server.alone(next));
+  server.expect_no_leaks();
+}
+
+// A number may be given out again as soon as its request has ended, while a row of it is under way.
+TEST(OverlapTest, ARowOfAnEndedRequestIsNotTakenForANewOne) {
+  const Submit first = ServedModel::request(1, some_ids(70), 30);
+  ServedModel server(overlapping());
+  Submit stopped = first;
+  stopped.draw.stop_tokens = {server.alone(first)[9]};
+  for (int i = 0; i < 5; ++i) {
+    const ServedReply before = server.wait(1, [](const ServedReply&) { return true; });
+    server.loop().post(stopped);
+    const size_t num_tokens = before.tokens.size() + server.alone(stopped).size();
+    const ServedReply reply =
+        server.wait(1, [&](const ServedReply& now) { return now.num_ends > before.num_ends; });
+    ASSERT_EQ(reply.tokens.size(), num_tokens);
+  }
+}
+
+TEST(OverlapTest, BadLogitsFailTheirRequestAlone) {
+  ServingOptions options = overlapping();
+  options.step = [](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
+    BatchResult result = engine.step(parts, step);
+    if (parts.back().tokens.size() == 20) {
+      result.logits_BV[-1].fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+    return result;
+  };
+  ServedModel server(options);
+  const Submit first = ServedModel::request(1, some_ids(10), 200);
+  server.loop().post(first);
+  const ServedReply bad = server.reply(ServedModel::request(2, some_ids(20), 5));
+  EXPECT_NE(bad.failure.find("the logit of token 0 is NaN"), std::string::npos) << bad.failure;
+  EXPECT_EQ(server.wait(1).tokens, server.alone(first));
+  server.expect_no_leaks();
+}
+
+TEST(OverlapTest, AFaultEndsAllRequests) {
+  ServingOptions options = overlapping();
+  std::atomic<int> num_steps = 0;
+  options.step = [&](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
+    if (++num_steps == 10) throw std::runtime_error("the device has gone");
+    return engine.step(parts, step);
+  };
+  ServedModel server(options);
+  for (RequestId id = 1; id <= 4; ++id) {
+    server.loop().post(ServedModel::request(id, some_ids(10 * id), 1000));
+  }
+  for (RequestId id = 1; id <= 4; ++id) {
+    EXPECT_EQ(server.wait(id).failure, "the device has gone");
+  }
+}
+
+TEST(OverlapTest, RandomCancelsAndPausesLeaveNothingBehind) {
+  ServingOptions options = overlapping();
+  options.engine.max_kv_bytes = int64_t{4} << 20;  // some wait for pages, prefixes are evicted
+  options.schedule.max_sequences = 8;
+  ServedModel server(options);
+  std::mt19937_64 random(3);
+  for (RequestId id = 0; id < 100; ++id) {
+    server.loop().post(random_submit(random, id));
+    const auto other = [&] { return static_cast<RequestId>(random() % (id + 1)); };
+    if (random() % 3 == 0) server.loop().post(Cancel{other(), random() % 2 == 0});
+    if (random() % 5 == 0) server.loop().post(Pause{other()});
+    if (random() % 8 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  }
+  for (RequestId id = 0; id < 100; ++id) server.loop().post(Resume{id});
+  int64_t num_ended = 0;
+  for (RequestId id = 0; id < 100; ++id) {
+    const ServedReply reply = server.wait(id);
+    EXPECT_EQ(reply.failure, "");
+    num_ended += reply.end != RequestEnd::cancelled ? 1 : 0;
+  }
+  EXPECT_GT(num_ended, 30);
+  const EngineState state = server.expect_no_leaks();
+  EXPECT_GT(state.hit_tokens, 0);
+  EXPECT_LE(state.cached, state.capacity);
+}
+
+}  // namespace
+}  // namespace longgen
