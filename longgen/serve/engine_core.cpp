@@ -87,7 +87,7 @@ void EngineCore::calibrate() {
   scheduler_.set_cost(*calibration_.fit());
 }
 
-EngineCore::Served EngineCore::make_served(const Submit& submit) const {
+EngineCore::Served EngineCore::make_served(const Submit& submit, double arrived) const {
   const auto check = [&](const char* what, int32_t token) {
     LG_CHECK(token >= 0 && token < vocab_size_, "[serve] ", what, ": expected tokens from 0 to ",
              vocab_size_ - 1, ", found ", token, ".");
@@ -96,13 +96,15 @@ EngineCore::Served EngineCore::make_served(const Submit& submit) const {
   for (const LogitBias& bias : submit.draw.sampling.logit_bias) check("logit_bias", bias.token);
   LG_CHECK(!submit.draw.num_prompt_logprobs || !submit.request.reads_prefixes,
            "[serve] a request for logprobs of its prompt must not read prefixes.");
-  return {submit.draw, Sampler(submit.draw.sampling)};
+  return {submit.draw,
+          Sampler(submit.draw.sampling),
+          {.arrived = arrived, .prompt_tokens = submit.request.prompt_tokens()}};
 }
 
-void EngineCore::submit(Submit submit) {
+void EngineCore::submit(Submit submit, double arrived) {
   const RequestId id = submit.request.id;
   try {
-    Served served = make_served(submit);
+    Served served = make_served(submit, arrived);
     const Submission submission = scheduler_.submit(std::move(submit.request), now());
     switch (submission.outcome) {
       case Submission::Outcome::accepted:
@@ -120,7 +122,8 @@ void EngineCore::submit(Submit submit) {
 
 void EngineCore::cancel(const Cancel& cancel) {
   if (requests_.find(cancel.request) == requests_.end()) return;
-  forget(cancel.request, cancel.keeps_prefix);
+  finish(cancel.request, cancel.keeps_prefix,
+         cancel.keeps_prefix ? FinishReason::stop : FinishReason::abort);
   tell(cancel.request, RequestEnded{RequestEnd::cancelled});
 }
 
@@ -129,14 +132,18 @@ void EngineCore::cancel_all() {
 }
 
 void EngineCore::fail_all(const std::string& message) {
-  for (const auto& entry : requests_) tell(entry.first, RequestFailed{message});
+  for (const auto& [id, served] : requests_) {
+    metrics_.finished(served.times, served.times.arrived, FinishReason::error);
+    tell(id, RequestFailed{message});
+  }
   requests_.clear();
 }
 
 /// Lets go what a request has, as the last thing that is done for it.
-void EngineCore::forget(RequestId id, bool keeps_prefix) {
+void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
   const auto found = requests_.find(id);
   const Served& served = found->second;
+  metrics_.finished(served.times, now(), reason);
   if (!served.sequence) {
     scheduler_.end(id);
   } else {
@@ -164,12 +171,14 @@ void EngineCore::begin(const StepStart& start) {
   Served& served = requests_.at(start.request);
   served.sequence =
       start.hit_tokens > 0 ? engine_.adopt(start.hit_tokens, start.pages) : engine_.add();
+  served.hit_tokens = start.hit_tokens;
   const Request& request = scheduler_.request(start.request);
   if (request.reads_prefixes && options_.keeps_prefixes) {
     counts_.queried_tokens += request.prompt_tokens();
     counts_.hit_tokens += start.hit_tokens;
   }
   counts_.prompt_tokens += request.prompt_tokens();
+  metrics_.began(served.times, now());
   tell(start.request, RequestBegan{start.hit_tokens});
 }
 
@@ -201,9 +210,10 @@ std::optional<BatchResult> EngineCore::forward(const OnLayer& on_layer) {
       const std::vector<BatchPart> parts = batch();
       BatchResult result =
           options_.step ? options_.step(engine_, parts, options) : engine_.step(parts, options);
-      LG_CHECK(result.end != BatchEnd::out_of_pages,
-               "[longgen] internal error: a step found too few pages. Please report this.");
-      return result;
+      if (result.end != BatchEnd::out_of_pages) return result;
+      // All pages are promised, but the system may lack memory for them.
+      constexpr const char* kMessage = "out of memory for the KV cache.";
+      if (!fail_prefills(kMessage)) fail_decoder(*result.without_pages, kMessage);
     } catch (const std::exception& error) {
       const std::optional<std::string> message = out_of_memory(error);
       if (!message || !fail_prefills(*message)) throw;
@@ -222,6 +232,14 @@ bool EngineCore::fail_prefills(const std::string& message) {
   return true;
 }
 
+void EngineCore::fail_decoder(SequenceId sequence, const std::string& message) {
+  const auto part = std::find_if(plan_.parts.begin(), plan_.parts.end(), [&](const StepPart& one) {
+    return requests_.at(one.request).sequence == sequence;
+  });
+  fail(part->request, message);
+  plan_.parts.erase(part);
+}
+
 void EngineCore::run(const OnLayer& on_layer) {
   const double begin = now();
   const size_t num_planned = plan_.parts.size();
@@ -233,6 +251,9 @@ void EngineCore::run(const OnLayer& on_layer) {
   if (plan_.parts.size() < num_planned) return;  // not what was predicted
   counts_.predicted_seconds += plan_.predicted_seconds;
   counts_.measured_seconds += seconds;
+  std::optional<double> ratio;
+  if (seconds > 0) ratio = plan_.predicted_seconds / seconds;
+  metrics_.stepped(static_cast<int64_t>(plan_.work.rows), ratio);
   if (options_.cost || result->hidden_TE.defined()) return;
   calibration_.add(plan_.work, seconds);
   scheduler_.set_cost(*calibration_.fit());
@@ -292,7 +313,7 @@ void EngineCore::tell_prompt_logprobs(const StepPart& part, const at::Tensor& hi
 
 /// Ends a request that cannot go on, beside others that can.
 void EngineCore::fail(RequestId request, const std::string& message) {
-  forget(request, /*keeps_prefix=*/false);
+  finish(request, /*keeps_prefix=*/false, FinishReason::error);
   tell(request, RequestFailed{message});
 }
 
@@ -321,6 +342,7 @@ void EngineCore::draw(RequestId id, const at::Tensor& logits_V) {
   ++counts_.generated_tokens;
   Served& served = requests_.at(id);
   served.generated.push_back(*token);
+  metrics_.drew_token(served.times, now());
   if (served.draw.num_logprobs) {
     tell(id, TokenDrawn{*token, describe_token(known(at::log_softmax(logits_V, 0)), *token,
                                                *served.draw.num_logprobs)});
@@ -331,19 +353,32 @@ void EngineCore::draw(RequestId id, const at::Tensor& logits_V) {
   const bool is_stop = std::find(stops.begin(), stops.end(), *token) != stops.end();
   const bool is_last = std::ssize(served.generated) == scheduler_.request(id).max_new_tokens;
   if (!is_stop && !is_last) return;
-  forget(id, /*keeps_prefix=*/true);
+  finish(id, /*keeps_prefix=*/true, is_stop ? FinishReason::stop : FinishReason::length);
   tell(id, RequestEnded{is_stop ? RequestEnd::stop_token : RequestEnd::length});
 }
 
 EngineState EngineCore::state() const {
   EngineState state = counts_;
   const PageLedger& ledger = keeper_.ledger();
-  state.num_running = scheduler_.num_running();
-  state.num_waiting = scheduler_.num_waiting();
+  for (const auto& [id, served] : requests_) {
+    if (!served.sequence) continue;
+    const int64_t num_tokens = engine_.num_tokens(*served.sequence);
+    state.running.push_back(
+        {.id = id,
+         .prompt_tokens = served.times.prompt_tokens,
+         .hit_tokens = served.hit_tokens,
+         .num_tokens = num_tokens,
+         .generated_tokens = std::ssize(served.generated),
+         .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0)});
+    state.read_kinds += keeper_.demand().held(0, num_tokens);
+  }
+  state.num_running = std::ssize(state.running);
+  state.num_waiting = num_requests() - state.num_running;
   state.page_bytes = engine_.layout().page_bytes();
   state.capacity = ledger.capacity();
   state.reserved = ledger.reserved();
   state.cached = ledger.cached();
+  state.cached_kinds = keeper_.prefixes().pages();
   state.in_use = engine_.pool().pages_in_use();
   return state;
 }

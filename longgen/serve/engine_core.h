@@ -11,6 +11,7 @@
 #include "longgen/engine/engine.h"
 #include "longgen/serve/engine_messages.h"
 #include "longgen/serve/engine_state.h"
+#include "longgen/serve/metrics/request_metrics.h"
 #include "longgen/serve/schedule/cache_keeper.h"
 #include "longgen/serve/schedule/scheduler.h"
 #include "longgen/serve/sequence_pages.h"
@@ -32,7 +33,8 @@ class EngineCore {
   /// Could the request run if there was no other one? From any thread.
   bool can_ever_fit(const Request& request) const { return keeper_.can_ever_fit(request); }
 
-  void submit(Submit submit);
+  /// `arrived`: when it was posted, by now().
+  void submit(Submit submit, double arrived);
   void refuse(RequestId request, const std::string& message) {
     tell(request, RequestFailed{message});
   }
@@ -48,20 +50,24 @@ class EngineCore {
   bool plan();
   /// Does the planned step. on_layer as in BatchOptions is called where there is prefill; it may
   /// give the step up where all of its requests are cancelled next. Where memory runs out, the
-  /// prefills in the step fail, and the rest is done. Throws what else the step throws.
+  /// prefills in the step fail, and the rest is done; a decoder fails only if it finds no memory
+  /// for a page. Throws what else the step throws.
   void run(const OnLayer& on_layer);
   const std::vector<StepPart>& planned() const { return plan_.parts; }
 
   std::vector<EngineEvent> take_events() { return std::exchange(events_, {}); }
   /// All but the phase.
   EngineState state() const;
+  const RequestMetrics& metrics() const { return metrics_; }
 
  private:
   /// A request from submit to its end.
   struct Served {
     DrawOptions draw;
     Sampler sampler;
+    RequestTimes times;
     std::optional<SequenceId> sequence = {};  // once it has begun
+    int64_t hit_tokens = 0;
     std::vector<int32_t> generated = {};
   };
 
@@ -69,11 +75,12 @@ class EngineCore {
   void tell(RequestId request, What&& what) {
     events_.push_back({request, std::forward<What>(what)});
   }
-  Served make_served(const Submit& submit) const;
+  Served make_served(const Submit& submit, double arrived) const;
   void begin(const StepStart& start);
   std::vector<BatchPart> batch() const;
   std::optional<BatchResult> forward(const OnLayer& on_layer);
   bool fail_prefills(const std::string& message);
+  void fail_decoder(SequenceId sequence, const std::string& message);
   void look_at(const BatchResult& result);
   void look_at_prefill(const StepPart& part, const at::Tensor& hidden_TE);
   void tell_prompt_logprobs(const StepPart& part, const at::Tensor& hidden_TE);
@@ -81,8 +88,8 @@ class EngineCore {
   std::span<const float> known(const at::Tensor& values_V) const;
   std::optional<int32_t> next_token(RequestId request, const at::Tensor& logits_V);
   void draw(RequestId request, const at::Tensor& logits_V);
+  void finish(RequestId request, bool keeps_prefix, FinishReason reason);
   void fail(RequestId request, const std::string& message);
-  void forget(RequestId request, bool keeps_prefix);
 
   ServingOptions options_;
   Engine engine_;
@@ -95,6 +102,7 @@ class EngineCore {
   StepPlan plan_;
   std::vector<EngineEvent> events_;
   EngineState counts_;  // those that grow
+  RequestMetrics metrics_;
 };
 
 }  // namespace longgen

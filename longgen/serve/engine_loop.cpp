@@ -26,11 +26,18 @@ EngineLoop::~EngineLoop() {
   thread_.join();
 }
 
-void EngineLoop::post(EngineMessage message) { mailbox_.post(std::move(message)); }
+void EngineLoop::post(EngineMessage message) {
+  mailbox_.post(OfRequest{std::move(message), core_.now()});
+}
 
 EngineState EngineLoop::state() const {
   const std::lock_guard lock(state_mutex_);
   return state_;
+}
+
+RequestMetrics EngineLoop::metrics() const {
+  const std::lock_guard lock(state_mutex_);
+  return metrics_;
 }
 
 void EngineLoop::drain(double seconds) {
@@ -106,7 +113,7 @@ void EngineLoop::read_mail() {
 }
 
 void EngineLoop::take(Message message) {
-  std::visit(Overloaded{[this](EngineMessage& of_request) { take_of_request(of_request); },
+  std::visit(Overloaded{[this](OfRequest& of_request) { take_of_request(of_request); },
                         [this](const Drain& drain) {
                           const double end = core_.now() + drain.seconds;
                           drain_end_ = std::min(drain_end_.value_or(end), end);
@@ -116,17 +123,18 @@ void EngineLoop::take(Message message) {
              message);
 }
 
-void EngineLoop::take_of_request(EngineMessage& message) {
+void EngineLoop::take_of_request(OfRequest& of_request) {
+  auto& [message, posted] = of_request;
   if (phase_ == EnginePhase::failed) {
     const auto* const submit = std::get_if<Submit>(&message);
     if (submit != nullptr) core_.refuse(submit->request.id, failure_);
     return;
   }
-  std::visit(Overloaded{[this](Submit& submit) {
+  std::visit(Overloaded{[&, seconds = posted](Submit& submit) {
                           if (phase_ == EnginePhase::draining) {
                             core_.refuse(submit.request.id, "The server is shutting down.");
                           } else {
-                            core_.submit(std::move(submit));
+                            core_.submit(std::move(submit), seconds);
                           }
                         },
                         [this](const Cancel& cancel) { core_.cancel(cancel); },
@@ -141,9 +149,9 @@ bool EngineLoop::goes_on() {
   collect_mail();
   const auto ends = [](const Message& message, RequestId request) {
     if (std::holds_alternative<Stop>(message)) return true;
-    const auto* const of_request = std::get_if<EngineMessage>(&message);
+    const auto* const of_request = std::get_if<OfRequest>(&message);
     if (of_request == nullptr) return false;
-    const auto* const cancel = std::get_if<Cancel>(of_request);
+    const auto* const cancel = std::get_if<Cancel>(&of_request->message);
     return cancel != nullptr && cancel->request == request;
   };
   return std::any_of(core_.planned().begin(), core_.planned().end(), [&](const StepPart& part) {
@@ -160,6 +168,7 @@ void EngineLoop::publish() {
     state_ = core_.state();
     state_.phase = phase_;
     state_.failure = failure_;
+    metrics_ = core_.metrics();
     state_changed_.notify_all();
   });
   std::vector<EngineEvent> events = core_.take_events();

@@ -31,7 +31,7 @@ struct ServingOptions {
 
   // For tests:
 
-  /// Seconds that only grow; by default those of the steady clock.
+  /// Seconds that only grow, asked from any thread; by default those of the steady clock.
   std::function<double()> now = {};
   /// Does a step in place of Engine::step().
   std::function<BatchResult(Engine&, std::span<const BatchPart>, const BatchOptions&)> step = {};

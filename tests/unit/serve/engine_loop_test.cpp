@@ -271,6 +271,42 @@ TEST(EngineLoopTest, WhatGoesEndsItsRequests) {
   EXPECT_EQ(reply.num_ends, 1);
 }
 
+TEST(EngineLoopTest, MetricsCountHowRequestsEnd) {
+  ServingOptions options = tiny_serving_options();
+  std::atomic<double> clock = 100;
+  options.now = [&] { return clock.load(); };
+  options.step = [&](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
+    clock = clock + 0.2;
+    return engine.step(parts, step);
+  };
+  ServedModel server(options);
+  server.reply(ServedModel::request(1, some_ids(300), 4));
+  Submit stopped = ServedModel::request(2, some_ids(10), 10);
+  stopped.draw.stop_tokens = server.alone(stopped);
+  server.reply(stopped);
+  server.loop().post(ServedModel::request(3, {1}, kForEver));
+  server.wait(3, has_tokens);
+  server.loop().post(Cancel{3});
+  server.loop().post(ServedModel::request(4, {2}, kForEver));
+  server.wait(4, has_tokens);
+  server.loop().post(Cancel{4, /*keeps_prefix=*/true});  // by a stop string
+  server.expect_no_leaks();
+  const std::string text = server.loop().metrics().text("tiny");
+  const auto has = [&](const std::string& line) {
+    EXPECT_NE(text.find(line + "\n"), std::string::npos) << line << "\n" << text;
+  };
+  const std::string ends = "vllm:request_success_total{model_name=\"tiny\",finished_reason=";
+  has(ends + "\"stop\"} 2");
+  has(ends + "\"length\"} 1");
+  has(ends + "\"abort\"} 1");
+  has(ends + "\"error\"} 0");
+  // 300 tokens are two steps of 200 without decoders; the others' prompts are one step each.
+  has("vllm:time_to_first_token_seconds_bucket{model_name=\"tiny\",le=\"0.25\"} 3");
+  has("vllm:time_to_first_token_seconds_bucket{model_name=\"tiny\",le=\"0.5\"} 4");
+  has("vllm:request_queue_time_seconds_count{model_name=\"tiny\"} 4");
+  has("vllm:request_prompt_tokens_sum{model_name=\"tiny\"} 311");
+}
+
 TEST(EngineLoopTest, AFaultEndsAllRequestsAndLaterOnesAtOnce) {
   ServingOptions options = tiny_serving_options();
   options.schedule.max_sequences = 2;
@@ -309,6 +345,55 @@ TEST(EngineLoopTest, WhereMemoryRunsOutOnlyPrefillsFail) {
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
   EXPECT_EQ(server.reply(ServedModel::request(3, Ids(30, 77), 5)).failure, "out of memory.");
   EXPECT_EQ(server.reply(ServedModel::request(4, Ids(30, 78), 5)).tokens.size(), 5u);
+  server.expect_no_leaks();
+}
+
+TEST(EngineLoopTest, WhereTheSystemLacksMemoryForPagesWhoeverNeedsThemFails) {
+  ServingOptions options = tiny_serving_options();
+  options.step = [](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
+    for (const BatchPart& part : parts) {
+      const int64_t end = engine.num_tokens(part.sequence) + std::ssize(part.tokens);
+      if (end > 640) return BatchResult{BatchEnd::out_of_pages, {}, {}, part.sequence};
+    }
+    return engine.step(parts, step);
+  };
+  ServedModel server(options);
+  const Submit first = ServedModel::request(1, some_ids(10), 300);
+  server.loop().post(first);
+  server.wait(1, has_tokens);
+  EXPECT_EQ(server.reply(ServedModel::request(2, some_ids(700), 5)).failure,
+            "out of memory for the KV cache.");
+  const ServedReply decoding = server.reply(ServedModel::request(3, Ids(600, 7), 100));
+  EXPECT_EQ(decoding.failure, "out of memory for the KV cache.");
+  EXPECT_EQ(decoding.tokens.size(), 41u);
+  EXPECT_EQ(server.wait(1).tokens, server.alone(first));
+  server.expect_no_leaks();
+}
+
+TEST(EngineLoopTest, TheStateSaysWhoHoldsWhat) {
+  ServedModel server;
+  server.reply(ServedModel::request(1, some_ids(640), 1));
+  server.loop().post(ServedModel::request(2, some_ids(700), kForEver));
+  server.wait(2, has_tokens);
+  server.loop().post(Pause{2});
+  server.reply(ServedModel::request(3, {1}, 1));  // after it the pause was read
+  const EngineState state = server.loop().state();
+  const RunningRequest& running = state.running.front();
+  EXPECT_EQ(running.id, 2);
+  EXPECT_EQ(running.prompt_tokens, 700);
+  EXPECT_EQ(running.hit_tokens, 640);
+  EXPECT_EQ(running.num_tokens, 700 + running.generated_tokens - 1);
+  EXPECT_EQ(running.remaining_seconds, 0);
+  const KvLayout layout(hybrid_config("sink=1,window=2,stride=3"), PageType::kFloat32);
+  EXPECT_EQ(state.read_kinds.total(), layout.pages_held(running.num_tokens));
+  EXPECT_EQ(state.cached_kinds.total(), state.cached);
+  for (const PageKinds& kinds : {state.read_kinds, state.cached_kinds}) {
+    EXPECT_GT(kinds.full, 0);
+    EXPECT_GT(kinds.sink, 0);
+    EXPECT_GT(kinds.stride, 0);
+    EXPECT_GT(kinds.window, 0);
+  }
+  server.loop().post(Cancel{2});
   server.expect_no_leaks();
 }
 
