@@ -370,7 +370,6 @@ EngineState EngineCore::state() const {
          .num_tokens = num_tokens,
          .generated_tokens = std::ssize(served.generated),
          .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0)});
-    state.read_kinds += keeper_.demand().held(0, num_tokens);
   }
   state.num_running = std::ssize(state.running);
   state.num_waiting = num_requests() - state.num_running;

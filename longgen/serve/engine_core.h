@@ -21,7 +21,7 @@ namespace longgen {
 
 /// Owns the engine and what decides, and has no thread: EngineLoop is its thread. A step is plan(),
 /// then run(). Whatever it does is told by events, in order. Not thread-safe, but for
-/// can_ever_fit(). The decoder must outlive it.
+/// can_ever_fit() and pages_read(). The decoder must outlive it.
 class EngineCore {
  public:
   /// Throws Error on options out of range, and as Engine does.
@@ -30,6 +30,7 @@ class EngineCore {
   /// Measures steps; to be called once, before the first request.
   void calibrate();
   double now() const { return options_.now(); }
+  const Decoder& decoder() const { return engine_.decoder(); }
   /// Could the request run if there was no other one? From any thread.
   bool can_ever_fit(const Request& request) const { return keeper_.can_ever_fit(request); }
 
@@ -56,8 +57,10 @@ class EngineCore {
   const std::vector<StepPart>& planned() const { return plan_.parts; }
 
   std::vector<EngineEvent> take_events() { return std::exchange(events_, {}); }
-  /// All but the phase.
+  /// All but the phase, and what requests read.
   EngineState state() const;
+  /// The pages that a sequence of as many tokens reads. From any thread.
+  PageKinds pages_read(int64_t num_tokens) const { return keeper_.demand().held(0, num_tokens); }
   const RequestMetrics& metrics() const { return metrics_; }
 
  private:

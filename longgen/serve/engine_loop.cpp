@@ -1,6 +1,8 @@
 #include "longgen/serve/engine_loop.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/util/ScopeExit.h>
 
 #include <algorithm>
@@ -31,8 +33,15 @@ void EngineLoop::post(EngineMessage message) {
 }
 
 EngineState EngineLoop::state() const {
-  const std::lock_guard lock(state_mutex_);
-  return state_;
+  EngineState state;
+  {
+    const std::lock_guard lock(state_mutex_);
+    state = state_;
+  }
+  for (const RunningRequest& request : state.running) {
+    state.read_kinds += core_.pages_read(request.num_tokens);
+  }
+  return state;
 }
 
 RequestMetrics EngineLoop::metrics() const {
@@ -50,6 +59,11 @@ void EngineLoop::drain(double seconds) {
 }
 
 void EngineLoop::run() {
+  // What a thread has of its own: the device, and how many threads help it.
+  const at::Device device = core_.decoder().device();
+  c10::OptionalDeviceGuard guard;
+  if (device.is_cuda()) guard.reset_device(device);
+  at::init_num_threads();
   const at::NoGradGuard no_grad;
   try {
     core_.calibrate();

@@ -271,6 +271,25 @@ TEST(EngineLoopTest, WhatGoesEndsItsRequests) {
   EXPECT_EQ(reply.num_ends, 1);
 }
 
+TEST(EngineLoopTest, SleepsWhereNothingCanRun) {
+  ServingOptions options = tiny_serving_options();
+  std::atomic<int64_t> num_looks = 0;  // it looks at the clock in every turn
+  options.now = [&] { return 1e-4 * static_cast<double>(++num_looks); };
+  ServedModel server(options);
+  server.loop().post(ServedModel::request(1, some_ids(10), kForEver));
+  server.wait(1, has_tokens);
+  server.loop().post(Pause{1});
+  server.reply(ServedModel::request(2, {1}, 1));
+  int64_t before = -1;
+  for (int i = 0; i < 100 && num_looks != before; ++i) {
+    before = num_looks;
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  }
+  EXPECT_EQ(num_looks, before);
+  server.loop().post(Cancel{1});
+  server.expect_no_leaks();
+}
+
 TEST(EngineLoopTest, MetricsCountHowRequestsEnd) {
   ServingOptions options = tiny_serving_options();
   std::atomic<double> clock = 100;
@@ -445,34 +464,63 @@ TEST(EngineLoopTest, WhatIsWrongOrTooMuchIsRefused) {
   server.expect_no_leaks();
 }
 
-TEST(EngineLoopTest, RandomRequestsWithRandomCancelsLeaveNothingBehind) {
+/// A request that begins as the others do.
+Submit random_request(std::mt19937_64& random, RequestId id) {
+  Ids prompt = some_ids(static_cast<int64_t>(random() % 500));
+  const Ids own = random_ids(random, 1 + random() % 200);
+  prompt.insert(prompt.end(), own.begin(), own.end());
+  Submit submit = ServedModel::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
+  submit.draw.sampling = {.seed = random()};
+  return submit;
+}
+
+/// Cancels and pauses some of 100 random requests; returns how many got their whole reply.
+int64_t run_random_requests(ServedModel& server, const std::string& failure) {
+  constexpr RequestId kRequests = 100;
+  std::mt19937_64 random(3);
+  for (RequestId id = 0; id < kRequests; ++id) {
+    server.loop().post(random_request(random, id));
+    const auto any = [&] { return static_cast<RequestId>(random() % (id + 1)); };
+    if (random() % 3 == 0) server.loop().post(Cancel{any(), random() % 2 == 0});
+    if (random() % 5 == 0) server.loop().post(Pause{any()});
+    if (random() % 8 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    const EngineState state = server.loop().state();
+    EXPECT_LE(state.in_use, state.reserved + state.cached);
+    EXPECT_LE(state.reserved + state.cached, state.capacity);
+  }
+  for (RequestId id = 0; id < kRequests; ++id) server.loop().post(Resume{id});
+  int64_t num_whole = 0;
+  for (RequestId id = 0; id < kRequests; ++id) {
+    const ServedReply reply = server.wait(id);
+    EXPECT_TRUE(reply.failure.empty() || reply.failure == failure) << reply.failure;
+    num_whole += reply.end == RequestEnd::length ? 1 : 0;
+  }
+  return num_whole;
+}
+
+ServingOptions crowded_options() {
   ServingOptions options = tiny_serving_options();
   options.engine.max_kv_bytes = int64_t{4} << 20;  // some wait for pages, prefixes are evicted
   options.schedule.max_sequences = 8;
+  return options;
+}
+
+TEST(EngineLoopTest, RandomRequestsWithRandomCancelsLeaveNothingBehind) {
+  ServedModel server(crowded_options());
+  EXPECT_GT(run_random_requests(server, ""), 30);
+  EXPECT_GT(server.expect_no_leaks().hit_tokens, 0);
+}
+
+TEST(EngineLoopTest, NorDoThoseWhoseStepsRunOutOfMemory) {
+  ServingOptions options = crowded_options();
+  std::mt19937_64 random(4);
+  options.step = [&](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
+    if (has_prefill(parts) && random() % 10 == 0) throw std::bad_alloc();
+    return engine.step(parts, step);
+  };
   ServedModel server(options);
-  std::mt19937_64 random(3);
-  for (RequestId id = 0; id < 100; ++id) {
-    Ids prompt = some_ids(random() % 500);  // they begin alike
-    const Ids own = random_ids(random, 1 + random() % 200);
-    prompt.insert(prompt.end(), own.begin(), own.end());
-    Submit submit = ServedModel::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
-    submit.draw.sampling = {.seed = random()};
-    server.loop().post(submit);
-    if (random() % 3 == 0) server.loop().post(Cancel{static_cast<RequestId>(random() % (id + 1))});
-    if (random() % 5 == 0) server.loop().post(Pause{static_cast<RequestId>(random() % (id + 1))});
-    if (random() % 8 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(3));
-  }
-  for (RequestId id = 0; id < 100; ++id) server.loop().post(Resume{id});
-  int64_t num_ended = 0;
-  for (RequestId id = 0; id < 100; ++id) {
-    const ServedReply reply = server.wait(id);
-    EXPECT_EQ(reply.failure, "");
-    num_ended += reply.end == RequestEnd::length ? 1 : 0;
-  }
-  EXPECT_GT(num_ended, 30);
-  const EngineState state = server.expect_no_leaks();
-  EXPECT_GT(state.hit_tokens, 0);
-  EXPECT_LE(state.cached, state.capacity);
+  EXPECT_GT(run_random_requests(server, "out of memory."), 20);
+  server.expect_no_leaks();
 }
 
 TEST(EngineLoopTest, StepsAreMeasuredAtTheStart) {
