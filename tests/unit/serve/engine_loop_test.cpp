@@ -349,6 +349,22 @@ TEST(EngineLoopTest, AFaultEndsAllRequestsAndLaterOnesAtOnce) {
   EXPECT_EQ(state.failure, "the device has gone");
 }
 
+// They are taken between two layers, to see whether the step is still wanted.
+TEST(EngineLoopTest, MessagesOfTheStepThatFailsAreAnswered) {
+  ServingOptions options = tiny_serving_options();
+  TinyServer* at = nullptr;
+  options.step = [&](Engine& engine, std::span<const BatchPart> parts,
+                     const BatchOptions& step) -> BatchResult {
+    at->loop().post(TinyServer::request(2, {5}, 1));
+    engine.step(parts, step);
+    throw std::runtime_error("the device has gone");
+  };
+  TinyServer server(options);
+  at = &server;
+  EXPECT_EQ(server.reply(TinyServer::request(1, some_ids(50), 1)).failure, "the device has gone");
+  EXPECT_EQ(server.wait(2).failure, "the device has gone");
+}
+
 TEST(EngineLoopTest, WhereMemoryRunsOutOnlyPrefillsFail) {
   ServingOptions options = tiny_serving_options();
   options.step = [](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
