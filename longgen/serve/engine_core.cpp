@@ -1,50 +1,25 @@
 #include "longgen/serve/engine_core.h"
 
-#include <c10/util/Exception.h>
-
 #include <algorithm>
-#include <chrono>
-#include <new>
 #include <random>
-#include <string_view>
 #include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/base/host.h"
-#include "longgen/device/gpu_memory.h"
+#include "longgen/base/units.h"
 #include "longgen/engine/score.h"
 #include "longgen/serve/calibrate_engine.h"
+#include "longgen/serve/out_of_memory.h"
 
 namespace longgen {
 namespace {
 
-// Of the memory that is free, pages get as much; the rest is for activations and for others.
-constexpr double kShareOfPages = 0.75;
+// What a server must have room for at least; its first steps take as much.
+constexpr int64_t kLeastTokens = 3 * Pattern::kBlock;
 // Behind a longer step the next one is planned so long before its end; planning and the first
 // launches take less.
 constexpr double kLongStepSeconds = 20e-3, kPlanningSeconds = 5e-3;
 // A step may end before its predicted time, so it is asked for its end so often.
 constexpr double kSureSeconds = 10e-3;
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-ServingOptions completed(ServingOptions options, const Decoder& decoder) {
-  const at::Device device = decoder.device();
-  if (!options.now) options.now = steady_seconds;
-  if (!options.engine.max_kv_bytes) {
-    const int64_t free =
-        device.is_cuda() ? gpu_memory(device).free : machine_memory().available_bytes;
-    LG_CHECK(free > 0,
-             "[serve] the system does not say how much memory is free. Say how much the "
-             "KV cache may take.");
-    options.engine.max_kv_bytes = static_cast<int64_t>(kShareOfPages * static_cast<double>(free));
-  }
-  options.max_chunk = prefill_chunk(options.max_chunk, device);
-  if (!options.overlaps) options.overlaps = device.is_cuda();
-  return options;
-}
 
 CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
@@ -58,29 +33,10 @@ uint64_t random_key() {
   return uint64_t{random()} << 32 | random();
 }
 
-DrawSettings settings(const DrawOptions& draw) {
-  return {.sampling = draw.sampling,
-          .barred = draw.stop_tokens,
-          .num_barred = draw.min_tokens,
-          .num_logprobs = draw.num_logprobs};
-}
-
-/// What ran out, if that is what the error says.
-std::optional<std::string> out_of_memory(const std::exception& error) {
-  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return out_of_gpu_memory();
-  // torch's allocator for the CPU has no type of error of its own.
-  const std::string_view text = error.what();
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-      text.find("DefaultCPUAllocator") != std::string_view::npos) {
-    return "out of memory.";
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
-    : options_(completed(options, decoder)),
+    : options_(with_defaults(options, decoder)),
       engine_(decoder, options_.engine),
       vocab_size_(decoder.config().vocab_size),
       owners_(engine_.pool()),
@@ -88,6 +44,10 @@ EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
       scheduler_(options_.schedule, options_.cost.value_or(CostModel({})), keeper_) {
   if (options_.vocab_size > 0) vocab_size_ = std::min(vocab_size_, options_.vocab_size);
   drawer_ = batch_drawer(decoder.device(), vocab_size_, options_.schedule.max_sequences);
+  const int64_t least = engine_.layout().pages_peak(0, kLeastTokens, Pattern::kBlock);
+  LG_CHECK(keeper_.ledger().capacity() >= least, "[serve] the KV cache may take ",
+           format_bytes(*options_.engine.max_kv_bytes), ", but ", kLeastTokens, " tokens take ",
+           format_bytes(least * engine_.layout().page_bytes()), ". Give it more memory.");
 }
 
 void EngineCore::calibrate() {
@@ -100,17 +60,19 @@ void EngineCore::calibrate() {
   scheduler_.set_cost(*calibration_.fit());
 }
 
-EngineCore::Served EngineCore::make_served(const Submit& submit) const {
-  check_draw_settings(settings(submit.draw), submit.request.prompt, vocab_size_);
+ServedRequest EngineCore::make_served(const Submit& submit, double arrived) const {
+  ServedRequest served = {.draw = submit.draw};
+  check_draw_settings(served.settings(), submit.request.prompt, vocab_size_);
   LG_CHECK(!submit.draw.num_prompt_logprobs || !submit.request.reads_prefixes,
            "[serve] a request for logprobs of its prompt must not read prefixes.");
-  return {submit.draw};
+  served.times = {.arrived = arrived, .prompt_tokens = submit.request.prompt_tokens()};
+  return served;
 }
 
-void EngineCore::submit(Submit submit) {
+void EngineCore::submit(Submit submit, double arrived) {
   const RequestId id = submit.request.id;
   try {
-    Served served = make_served(submit);
+    ServedRequest served = make_served(submit, arrived);
     const Submission submission = scheduler_.submit(std::move(submit.request), now());
     switch (submission.outcome) {
       case Submission::Outcome::accepted:
@@ -128,7 +90,8 @@ void EngineCore::submit(Submit submit) {
 
 void EngineCore::cancel(const Cancel& cancel) {
   if (requests_.find(cancel.request) == requests_.end()) return;
-  forget(cancel.request, cancel.keeps_prefix);
+  finish(cancel.request, cancel.keeps_prefix,
+         cancel.keeps_prefix ? FinishReason::stop : FinishReason::abort);
   tell(cancel.request, RequestEnded{RequestEnd::cancelled});
 }
 
@@ -137,26 +100,26 @@ void EngineCore::cancel_all() {
 }
 
 void EngineCore::fail_all(const std::string& message) {
-  for (const auto& entry : requests_) tell(entry.first, RequestFailed{message});
+  for (const auto& [id, served] : requests_) {
+    metrics_.finished(served.times, served.times.arrived, FinishReason::error);
+    tell(id, RequestFailed{message});
+  }
   requests_.clear();
   flight_.reset();
 }
 
 /// Lets go what a request has, as the last thing that is done for it.
-void EngineCore::forget(RequestId id, bool keeps_prefix) {
+void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
   const auto found = requests_.find(id);
-  const Served& served = found->second;
+  const ServedRequest& served = found->second;
+  metrics_.finished(served.times, now(), reason);
   if (!served.sequence) {
     scheduler_.end(id);
   } else {
     const SequenceCache& cache = engine_.sequence(*served.sequence);
     const SequencePages pages(cache);
     std::vector<int32_t> tokens;
-    if (keeps_prefix) {
-      tokens = scheduler_.request(id).prompt;
-      tokens.insert(tokens.end(), served.generated.begin(), served.generated.end());
-      tokens.resize(static_cast<size_t>(cache.length()));
-    }
+    if (keeps_prefix) tokens = served.first_tokens(scheduler_.request(id).prompt, cache.length());
     scheduler_.end(id, tokens, keeps_prefix ? &pages : nullptr);
     drawer_->end(served.slot);
     engine_.remove(*served.sequence);
@@ -175,10 +138,10 @@ bool EngineCore::plan() {
 
 /// False, and the request has failed, where memory runs out.
 bool EngineCore::begin(const StepStart& start) {
-  Served& served = requests_.at(start.request);
+  ServedRequest& served = requests_.at(start.request);
   const Request& request = scheduler_.request(start.request);
   try {
-    served.slot = drawer_->begin(settings(served.draw), request.prompt);
+    served.slot = drawer_->begin(served.settings(), request.prompt);
   } catch (const std::exception& error) {
     const std::optional<std::string> message = out_of_memory(error);
     if (!message) throw;
@@ -188,11 +151,13 @@ bool EngineCore::begin(const StepStart& start) {
   served.input = token_in_slot(served.slot);
   served.sequence =
       start.hit_tokens > 0 ? engine_.adopt(start.hit_tokens, start.pages) : engine_.add();
+  served.hit_tokens = start.hit_tokens;
   if (request.reads_prefixes && options_.keeps_prefixes) {
     counts_.queried_tokens += request.prompt_tokens();
     counts_.hit_tokens += start.hit_tokens;
   }
   counts_.prompt_tokens += request.prompt_tokens();
+  metrics_.began(served.times, now());
   tell(start.request, RequestBegan{start.hit_tokens});
   return true;
 }
@@ -200,7 +165,7 @@ bool EngineCore::begin(const StepStart& start) {
 std::vector<BatchPart> EngineCore::batch() const {
   std::vector<BatchPart> parts;
   for (const StepPart& part : plan_.parts) {
-    const Served& served = requests_.at(part.request);
+    const ServedRequest& served = requests_.at(part.request);
     const std::span<const int32_t> tokens =
         part.is_prefill
             ? std::span(scheduler_.request(part.request).prompt)
@@ -228,9 +193,10 @@ std::optional<BatchResult> EngineCore::forward(const OnLayer& on_layer) {
       const std::vector<BatchPart> parts = batch();
       BatchResult result =
           options_.step ? options_.step(engine_, parts, options) : engine_.step(parts, options);
-      LG_CHECK(result.end != BatchEnd::out_of_pages,
-               "[longgen] internal error: a step found too few pages. Please report this.");
-      return result;
+      if (result.end != BatchEnd::out_of_pages) return result;
+      // All pages are promised, but the system may lack memory for them.
+      constexpr const char* kMessage = "out of memory for the KV cache.";
+      if (!fail_prefills(kMessage)) fail_decoder(*result.without_pages, kMessage);
     } catch (const std::exception& error) {
       const std::optional<std::string> message = out_of_memory(error);
       if (!message || !fail_prefills(*message)) throw;
@@ -249,8 +215,16 @@ bool EngineCore::fail_prefills(const std::string& message) {
   return true;
 }
 
+void EngineCore::fail_decoder(SequenceId sequence, const std::string& message) {
+  const auto part = std::find_if(plan_.parts.begin(), plan_.parts.end(), [&](const StepPart& one) {
+    return requests_.at(one.request).sequence == sequence;
+  });
+  fail(part->request, message);
+  plan_.parts.erase(part);
+}
+
 void EngineCore::run(const OnLayer& on_layer) {
-  std::optional<Flight> flight;
+  std::optional<StepFlight> flight;
   if (!plan_.parts.empty()) flight = launch(on_layer);
   if (*options_.overlaps) std::swap(flight, flight_);
   if (flight) look_at(*flight);
@@ -266,8 +240,8 @@ double EngineCore::seconds_until_plan() const {
 }
 
 /// Nothing where the step was given up, or all of it failed.
-std::optional<EngineCore::Flight> EngineCore::launch(const OnLayer& on_layer) {
-  Flight flight = {.begin = now()};
+std::optional<StepFlight> EngineCore::launch(const OnLayer& on_layer) {
+  StepFlight flight = {.begin = now()};
   const at::Device device = engine_.decoder().device();
   if (device.is_cuda()) flight.gpu_begin.emplace(device);
   const size_t num_planned = plan_.parts.size();
@@ -285,12 +259,12 @@ std::optional<EngineCore::Flight> EngineCore::launch(const OnLayer& on_layer) {
   flight.hidden_TE = result->hidden_TE;
   if (result->logits_BV.defined()) flight.draws = draw(result->logits_BV);
   if (device.is_cuda()) flight.gpu_end.emplace(device);
-  flight.host_seconds = now() - flight.begin;
+  flight.launch_seconds = now() - flight.begin;
   return flight;
 }
 
 /// Keeps what others may find of a part that has passed the layers.
-EngineCore::LaunchedPart EngineCore::launched(const StepPart& part) {
+LaunchedPart EngineCore::launched(const StepPart& part) {
   const SequenceId sequence = *requests_.at(part.request).sequence;
   scheduler_.passed(part, SequencePages(engine_.sequence(sequence)));
   return {part, sequence, scheduler_.seconds_to_first_token(part.request).value_or(0)};
@@ -304,7 +278,7 @@ std::unique_ptr<PendingDraws> EngineCore::draw(const at::Tensor& logits_BV) {
   return drawer_->draw(logits_BV, slots);
 }
 
-void EngineCore::look_at(Flight& flight) {
+void EngineCore::look_at(StepFlight& flight) {
   if (flight.gpu_end) flight.gpu_end->wait();
   count(flight);
   std::vector<Drawn> drawn;
@@ -326,13 +300,16 @@ void EngineCore::look_at(Flight& flight) {
 }
 
 /// Counts how long a step took that has ended.
-void EngineCore::count(const Flight& flight) {
+void EngineCore::count(const StepFlight& flight) {
   ++counts_.num_steps;
   if (!flight.is_as_planned) return;  // not what was predicted
   const double seconds =
-      flight.gpu_end ? flight.gpu_end->seconds_since(*flight.gpu_begin) : flight.host_seconds;
+      flight.gpu_end ? flight.gpu_end->seconds_since(*flight.gpu_begin) : flight.launch_seconds;
   counts_.predicted_seconds += flight.predicted_seconds;
   counts_.measured_seconds += seconds;
+  std::optional<double> ratio;
+  if (seconds > 0) ratio = flight.predicted_seconds / seconds;
+  metrics_.stepped(static_cast<int64_t>(flight.work.rows), ratio);
   if (options_.cost || flight.hidden_TE.defined()) return;
   calibration_.add(flight.work, seconds);
   scheduler_.set_cost(*calibration_.fit());
@@ -346,7 +323,7 @@ bool EngineCore::is_there(const LaunchedPart& launched) const {
 
 void EngineCore::look_at_prefill(const LaunchedPart& launched, const at::Tensor& hidden_TE) {
   const StepPart& part = launched.part;
-  const Served& served = requests_.at(part.request);
+  const ServedRequest& served = requests_.at(part.request);
   if (served.draw.tells_progress) {
     tell(part.request, RequestProgress{part.begin + part.num_tokens, launched.seconds_left});
   }
@@ -377,38 +354,46 @@ void EngineCore::tell_prompt_logprobs(const StepPart& part, const at::Tensor& hi
 
 /// Ends a request that cannot go on, beside others that can.
 void EngineCore::fail(RequestId request, const std::string& message) {
-  forget(request, /*keeps_prefix=*/false);
+  finish(request, /*keeps_prefix=*/false, FinishReason::error);
   tell(request, RequestFailed{message});
-}
-
-std::span<const float> EngineCore::known(const at::Tensor& values_V) const {
-  return {values_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size_)};
 }
 
 /// Tells of the next token of a request. Where its draw failed, the request does.
 void EngineCore::take(RequestId id, Drawn drawn) {
   if (!drawn.error.empty()) return fail(id, drawn.error);
-  ++counts_.generated_tokens;
-  Served& served = requests_.at(id);
+  ServedRequest& served = requests_.at(id);
   served.generated.push_back(drawn.token);
+  ++counts_.generated_tokens;
+  metrics_.drew_token(served.times, now());
   tell(id, TokenDrawn{drawn.token, std::move(drawn.logprobs)});
-  const auto& stops = served.draw.stop_tokens;
-  const bool is_stop = std::find(stops.begin(), stops.end(), drawn.token) != stops.end();
+  const bool is_stop = served.has_stopped();
   const bool is_last = std::ssize(served.generated) == scheduler_.request(id).max_new_tokens;
   if (!is_stop && !is_last) return;
-  forget(id, /*keeps_prefix=*/true);
+  finish(id, /*keeps_prefix=*/true, is_stop ? FinishReason::stop : FinishReason::length);
   tell(id, RequestEnded{is_stop ? RequestEnd::stop_token : RequestEnd::length});
 }
 
 EngineState EngineCore::state() const {
   EngineState state = counts_;
   const PageLedger& ledger = keeper_.ledger();
-  state.num_running = scheduler_.num_running();
-  state.num_waiting = scheduler_.num_waiting();
+  for (const auto& [id, served] : requests_) {
+    if (!served.sequence) continue;
+    const int64_t num_tokens = engine_.num_tokens(*served.sequence);
+    state.running.push_back(
+        {.id = id,
+         .prompt_tokens = served.times.prompt_tokens,
+         .hit_tokens = served.hit_tokens,
+         .num_tokens = num_tokens,
+         .generated_tokens = std::ssize(served.generated),
+         .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0)});
+  }
+  state.num_running = std::ssize(state.running);
+  state.num_waiting = num_requests() - state.num_running;
   state.page_bytes = engine_.layout().page_bytes();
   state.capacity = ledger.capacity();
   state.reserved = ledger.reserved();
   state.cached = ledger.cached();
+  state.cached_kinds = keeper_.prefixes().pages();
   state.in_use = engine_.pool().pages_in_use();
   return state;
 }

@@ -4,26 +4,29 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "longgen/engine/batch_drawer.h"
-#include "longgen/engine/device_mark.h"
 #include "longgen/engine/engine.h"
 #include "longgen/serve/engine_messages.h"
 #include "longgen/serve/engine_state.h"
+#include "longgen/serve/metrics/request_metrics.h"
 #include "longgen/serve/schedule/cache_keeper.h"
 #include "longgen/serve/schedule/scheduler.h"
 #include "longgen/serve/sequence_pages.h"
+#include "longgen/serve/served_request.h"
 #include "longgen/serve/serving_options.h"
+#include "longgen/serve/step_flight.h"
 
 namespace longgen {
 
 /// Owns the engine and what decides, and has no thread: EngineLoop is its thread. A step is plan(),
 /// then run(), which launches it and looks at what came of it; or, where steps overlap, at what
 /// came of the one before, which the device has worked on meanwhile. Whatever it does is told by
-/// events, in order. Not thread-safe, but for can_ever_fit(). The decoder must outlive it.
+/// events, in order. Not thread-safe, but for can_ever_fit() and pages_read(). The decoder must
+/// outlive it.
 class EngineCore {
  public:
   /// Throws Error on options out of range, and as Engine does.
@@ -32,10 +35,12 @@ class EngineCore {
   /// Measures steps; to be called once, before the first request.
   void calibrate();
   double now() const { return options_.now(); }
+  const Decoder& decoder() const { return engine_.decoder(); }
   /// Could the request run if there was no other one? From any thread.
   bool can_ever_fit(const Request& request) const { return keeper_.can_ever_fit(request); }
 
-  void submit(Submit submit);
+  /// `arrived`: when it was posted, by now().
+  void submit(Submit submit, double arrived);
   void refuse(RequestId request, const std::string& message) {
     tell(request, RequestFailed{message});
   }
@@ -52,7 +57,8 @@ class EngineCore {
   /// Launches the planned step, if one is, and looks at the one whose turn it is. on_layer as in
   /// BatchOptions is called where there is prefill; it may give the step up where all of its
   /// requests are cancelled next. Where memory runs out, the prefills in the step fail, and the
-  /// rest is done. Throws what else the step throws.
+  /// rest is done; a decoder fails only if it finds no memory for a page. Throws what else the step
+  /// throws.
   void run(const OnLayer& on_layer);
   const std::vector<StepPart>& planned() const { return plan_.parts; }
   /// Is there a step that was launched and not looked at?
@@ -62,60 +68,34 @@ class EngineCore {
   double seconds_until_plan() const;
 
   std::vector<EngineEvent> take_events() { return std::exchange(events_, {}); }
-  /// All but the phase.
+  /// All but the phase, and what requests read.
   EngineState state() const;
+  /// The pages that a sequence of as many tokens reads. From any thread.
+  PageKinds pages_read(int64_t num_tokens) const { return keeper_.demand().held(0, num_tokens); }
+  const RequestMetrics& metrics() const { return metrics_; }
 
  private:
-  /// A request from submit to its end.
-  struct Served {
-    DrawOptions draw;
-    std::optional<SequenceId> sequence = {};  // once it has begun
-    int64_t slot = 0;                         // of the drawer, from then on
-    int32_t input = 0;                        // of its next step, once it has its prompt
-    std::vector<int32_t> generated = {};
-  };
-  /// A part of a step that was launched. Its request may have ended since.
-  struct LaunchedPart {
-    StepPart part;
-    SequenceId sequence;
-    double seconds_left;  // until its first token
-  };
-  struct Flight {
-    std::vector<LaunchedPart> parts = {};
-    StepWork work = {};
-    double predicted_seconds = 0;
-    bool is_as_planned = true;
-    double begin = 0;                          // by now()
-    std::optional<DeviceMark> gpu_begin = {};  // on a GPU
-    double host_seconds = 0;                   // that the launch took
-    double expected_end = 0;
-    at::Tensor hidden_TE = {};
-    std::unique_ptr<PendingDraws> draws = {};
-    std::optional<DeviceMark> gpu_end = {};
-  };
-
   template <typename What>
   void tell(RequestId request, What&& what) {
     events_.push_back({request, std::forward<What>(what)});
   }
-  Served make_served(const Submit& submit) const;
+  ServedRequest make_served(const Submit& submit, double arrived) const;
   bool begin(const StepStart& start);
   std::vector<BatchPart> batch() const;
   std::optional<BatchResult> forward(const OnLayer& on_layer);
   bool fail_prefills(const std::string& message);
-  std::optional<Flight> launch(const OnLayer& on_layer);
+  void fail_decoder(SequenceId sequence, const std::string& message);
+  std::optional<StepFlight> launch(const OnLayer& on_layer);
   LaunchedPart launched(const StepPart& part);
   std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_BV);
-  void look_at(Flight& flight);
-  void count(const Flight& flight);
-  bool is_there(const LaunchedPart& part) const;
-  void look_at_prefill(const LaunchedPart& part, const at::Tensor& hidden_TE);
+  void look_at(StepFlight& flight);
+  void count(const StepFlight& flight);
+  bool is_there(const LaunchedPart& launched) const;
+  void look_at_prefill(const LaunchedPart& launched, const at::Tensor& hidden_TE);
   void tell_prompt_logprobs(const StepPart& part, const at::Tensor& hidden_TE);
-  /// Those of tokens that are drawn and told of.
-  std::span<const float> known(const at::Tensor& values_V) const;
   void take(RequestId request, Drawn drawn);
+  void finish(RequestId request, bool keeps_prefix, FinishReason reason);
   void fail(RequestId request, const std::string& message);
-  void forget(RequestId request, bool keeps_prefix);
 
   ServingOptions options_;
   Engine engine_;
@@ -125,11 +105,12 @@ class EngineCore {
   Scheduler scheduler_;
   CostCalibration calibration_;
   std::unique_ptr<BatchDrawer> drawer_;
-  std::map<RequestId, Served> requests_;
+  std::map<RequestId, ServedRequest> requests_;  // from submit to the end
   StepPlan plan_;
-  std::optional<Flight> flight_;  // only where steps overlap
+  std::optional<StepFlight> flight_;  // only where steps overlap
   std::vector<EngineEvent> events_;
   EngineState counts_;  // those that grow
+  RequestMetrics metrics_;
 };
 
 }  // namespace longgen

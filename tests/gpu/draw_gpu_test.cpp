@@ -15,7 +15,7 @@
 #include "tests/gpu/gpu_test.h"
 #include "tests/unit/engine/draw_cases.h"
 #include "tests/unit/model/test_support.h"
-#include "tests/unit/serve/served_model.h"
+#include "tests/unit/serve/tiny_server.h"
 
 namespace longgen {
 namespace {
@@ -278,8 +278,8 @@ std::vector<Submit> some_submits(uint64_t most_prompt_tokens) {
   std::vector<Submit> all;
   for (RequestId id = 0; id < 24; ++id) {
     Submit submit =
-        ServedModel::request(id, some_ids(static_cast<int64_t>(1 + random() % most_prompt_tokens)),
-                             static_cast<int64_t>(20 + random() % 60));
+        TinyServer::request(id, some_ids(static_cast<int64_t>(1 + random() % most_prompt_tokens)),
+                            static_cast<int64_t>(20 + random() % 60));
     submit.request.reads_prefixes = false;
     SamplingOptions& sampling = submit.draw.sampling;
     if (id % 3 > 0) sampling = {.temperature = 0.9, .top_p = 0.95, .seed = random()};

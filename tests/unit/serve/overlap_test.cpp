@@ -7,7 +7,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/unit/serve/served_model.h"
+#include "tests/unit/serve/tiny_server.h"
 
 namespace longgen {
 namespace {
@@ -26,7 +26,7 @@ Submit random_submit(std::mt19937_64& random, RequestId id) {
   for (int64_t i = static_cast<int64_t>(random() % 90); i >= 0; --i) {
     prompt.push_back(static_cast<int32_t>(random() % kVocab));
   }
-  Submit submit = ServedModel::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
+  Submit submit = TinyServer::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
   SamplingOptions& sampling = submit.draw.sampling;
   if (id % 3 > 0) sampling = {.temperature = 0.9, .top_p = 0.95, .seed = random()};
   if (id % 3 > 1) {
@@ -43,7 +43,7 @@ Submit random_submit(std::mt19937_64& random, RequestId id) {
 }
 
 TEST(OverlapTest, RequestsGetTheTokensThatTheyGetAlone) {
-  ServedModel server(overlapping());
+  TinyServer server(overlapping());
   std::mt19937_64 random(1);
   std::vector<Submit> all;
   for (RequestId id = 0; id < 40; ++id) {
@@ -65,8 +65,8 @@ TEST(OverlapTest, RequestsGetTheTokensThatTheyGetAlone) {
 
 // A stop token is in the cache when its reply ends, because the next step was under way.
 TEST(OverlapTest, ThePrefixOfAStoppedReplyIsFound) {
-  ServedModel server(overlapping());
-  Submit submit = ServedModel::request(1, some_ids(300), 200);
+  TinyServer server(overlapping());
+  Submit submit = TinyServer::request(1, some_ids(300), 200);
   const Ids all = server.alone(submit);
   // A token that comes first as the last one of a block.
   const Ids seen(all.begin(), all.begin() + 83);
@@ -77,7 +77,7 @@ TEST(OverlapTest, ThePrefixOfAStoppedReplyIsFound) {
   Ids turn = submit.request.prompt;
   turn.insert(turn.end(), stopped.tokens.begin(), stopped.tokens.end());
   turn.push_back(7);
-  const Submit next = ServedModel::request(2, turn, 10);
+  const Submit next = TinyServer::request(2, turn, 10);
   const ServedReply reply = server.reply(next);
   EXPECT_EQ(reply.cached_tokens, 384);
   EXPECT_EQ(reply.tokens, server.alone(next));
@@ -86,8 +86,8 @@ TEST(OverlapTest, ThePrefixOfAStoppedReplyIsFound) {
 
 // A number may be given out again as soon as its request has ended, while a row of it is under way.
 TEST(OverlapTest, ARowOfAnEndedRequestIsNotTakenForANewOne) {
-  const Submit first = ServedModel::request(1, some_ids(70), 30);
-  ServedModel server(overlapping());
+  const Submit first = TinyServer::request(1, some_ids(70), 30);
+  TinyServer server(overlapping());
   Submit stopped = first;
   stopped.draw.stop_tokens = {server.alone(first)[9]};
   for (int i = 0; i < 5; ++i) {
@@ -109,10 +109,10 @@ TEST(OverlapTest, BadLogitsFailTheirRequestAlone) {
     }
     return result;
   };
-  ServedModel server(options);
-  const Submit first = ServedModel::request(1, some_ids(10), 200);
+  TinyServer server(options);
+  const Submit first = TinyServer::request(1, some_ids(10), 200);
   server.loop().post(first);
-  const ServedReply bad = server.reply(ServedModel::request(2, some_ids(20), 5));
+  const ServedReply bad = server.reply(TinyServer::request(2, some_ids(20), 5));
   EXPECT_NE(bad.failure.find("the logit of token 0 is NaN"), std::string::npos) << bad.failure;
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
   server.expect_no_leaks();
@@ -125,9 +125,9 @@ TEST(OverlapTest, AFaultEndsAllRequests) {
     if (++num_steps == 10) throw std::runtime_error("the device has gone");
     return engine.step(parts, step);
   };
-  ServedModel server(options);
+  TinyServer server(options);
   for (RequestId id = 1; id <= 4; ++id) {
-    server.loop().post(ServedModel::request(id, some_ids(10 * id), 1000));
+    server.loop().post(TinyServer::request(id, some_ids(10 * id), 1000));
   }
   for (RequestId id = 1; id <= 4; ++id) {
     EXPECT_EQ(server.wait(id).failure, "the device has gone");
@@ -138,7 +138,7 @@ TEST(OverlapTest, RandomCancelsAndPausesLeaveNothingBehind) {
   ServingOptions options = overlapping();
   options.engine.max_kv_bytes = int64_t{4} << 20;  // some wait for pages, prefixes are evicted
   options.schedule.max_sequences = 8;
-  ServedModel server(options);
+  TinyServer server(options);
   std::mt19937_64 random(3);
   for (RequestId id = 0; id < 100; ++id) {
     server.loop().post(random_submit(random, id));

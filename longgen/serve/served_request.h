@@ -1,0 +1,33 @@
+// serve/served_request.h: what the engine keeps of a request beside its prompt and pages.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "longgen/engine/batch_drawer.h"
+#include "longgen/engine/engine.h"
+#include "longgen/serve/engine_messages.h"
+#include "longgen/serve/metrics/request_metrics.h"
+
+namespace longgen {
+
+struct ServedRequest {
+  /// For BatchDrawer.
+  DrawSettings settings() const;
+  /// Is the last token one that ends the reply?
+  bool has_stopped() const;
+  /// The first `count` tokens of prompt and reply.
+  std::vector<int32_t> first_tokens(std::span<const int32_t> prompt, int64_t count) const;
+
+  DrawOptions draw;
+  RequestTimes times = {};
+  std::optional<SequenceId> sequence = {};  ///< once it has begun
+  int64_t slot = 0;                         ///< of the drawer, from then on
+  int32_t input = 0;                        ///< the token of the slot, for the next step
+  int64_t hit_tokens = 0;                   ///< found in the prefix cache
+  std::vector<int32_t> generated = {};
+};
+
+}  // namespace longgen
