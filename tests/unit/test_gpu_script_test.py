@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
-PROGRAMS = ("attend_gpu_test", "ops_gpu_test", "kv_cache_gpu_test", "train_gpu_test")
+PROGRAMS = ("attend_gpu_test", "ops_gpu_test", "kv_cache_gpu_test", "train_gpu_test", "draw_gpu_test")
 # What GoogleTest prints in brief mode.
 PASSED = "echo '[==========] 2 tests from 1 test suite ran.'; echo '[  PASSED  ] 2 tests.'"
 SKIPPED = "echo '[  PASSED  ] 0 tests.'; echo '[  SKIPPED ] 2 tests.'"
