@@ -36,13 +36,16 @@ class GpuGraph {
 struct GpuBackend {
   /// Changes whenever this struct, or one that it refers to, does: a plug-in of another build is
   /// refused instead of being called wrongly.
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
 
   /// Throws Error where there is no such device.
   GpuProperties (&properties)(c10::Device device);
   /// Calls run() twice, once to warm up, once to record what it launches on the device. What it
-  /// allocates and does not free stays reserved for the graph. It must not wait for the GPU.
-  std::unique_ptr<GpuGraph> (&record)(c10::Device device, const std::function<void()>& run);
+  /// allocates and does not free stays reserved for the graph. It must not wait for the GPU. With
+  /// `beside`, a graph that never runs at the same time and whose results are read before this one
+  /// runs, both share one memory: what the recording of either has freed may serve the other.
+  std::unique_ptr<GpuGraph> (&record)(c10::Device device, const std::function<void()>& run,
+                                      GpuGraph* beside);
   const gpu::Ops& ops;
   const GpuCache& cache;
   const gpu::Draws& draws;

@@ -97,7 +97,7 @@ Engine::Engine(const Decoder& decoder, const EngineOptions& options)
       layout_(decoder.config(), page_type(decoder.dtype())),
       pool_(layout_.page_bytes(), options.max_kv_bytes,
             page_memory(decoder, options.max_kv_bytes)) {
-  if (is_on_gpu(decoder)) graphs_ = std::make_unique<DecodeGraphs>(decoder);
+  if (is_on_gpu(decoder)) graphs_ = std::make_unique<DecodeGraphs>(decoder, layout_, pool_);
 }
 
 SequenceId Engine::add() {
@@ -120,8 +120,12 @@ SequenceId Engine::adopt(int64_t num_tokens, std::span<const HeldPage> pages) {
 }
 
 void Engine::remove(SequenceId id) {
-  (void)sequence(id);
+  if (const SequenceCache& gone = sequence(id); graphs_ != nullptr) graphs_->forget(gone);
   sequences_.erase(id);
+}
+
+void Engine::record_graphs(int64_t max_sequences) {
+  if (graphs_ != nullptr) graphs_->record_all(options_.isolate_sequences ? 1 : max_sequences);
 }
 
 SequenceCache& Engine::cache(SequenceId id) const {

@@ -109,7 +109,8 @@ bool is_graph_step(std::span<const BatchPart> parts, const BatchOptions& step,
 ///               weights do not in steps of up to 4 tokens; the library's products for more
 ///               choose their order of sums by the number of rows
 ///   on a GPU    attention of single tokens divides its work by the keys of all sequences, and
-///               products choose their order of sums by the number of rows
+///               products choose their order of sums by the number of rows, which in a graph step
+///               (is_graph_step) is rounded up to a power of two
 /// With isolate_sequences a sequence's logits depend on its tokens and their chunks only: they are
 /// those of an engine in which it is alone, to the bit.
 ///
@@ -135,6 +136,9 @@ class Engine {
   SequenceId adopt(int64_t num_tokens, std::span<const HeldPage> pages);
   /// Forgets a sequence; its pages are free where no other one shares them.
   void remove(SequenceId sequence);
+  /// Records on a GPU the graphs of steps of single tokens of up to max_sequences sequences, which
+  /// the first such step would wait for otherwise. Nothing to do on a CPU.
+  void record_graphs(int64_t max_sequences = DecodeGraphs::kMostSequences);
 
   /// One forward pass over the tokens of all parts, which then belong to their sequences. Throws
   /// Error, besides what the forward pass may throw, on no parts, no tokens or one outside the

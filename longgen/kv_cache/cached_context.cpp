@@ -1,8 +1,9 @@
 #include "longgen/kv_cache/cached_context.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "longgen/attention/operator.h"
@@ -24,14 +25,13 @@ bool CachedContext::begin(std::vector<Part> parts) {
   return true;
 }
 
-bool CachedContext::begin(std::vector<Part> parts, FixedPassTables& tables, bool& must_record) {
-  if (!reserve(std::move(parts))) return false;
-  must_record = !tables.update(pass_.parts);
-  on_gpu_.begin(tables.tables());
+bool CachedContext::begin(std::vector<Part> parts, ResidentTables& tables, int64_t num_rows) {
+  if (!reserve(std::move(parts), num_rows)) return false;
+  on_gpu_.begin(tables.update(pass_.parts, num_rows));
   return true;
 }
 
-bool CachedContext::reserve(std::vector<Part> parts) {
+bool CachedContext::reserve(std::vector<Part> parts, int64_t least_rows) {
   cancel();
   std::vector<cpu::Sequence> sequences;
   int64_t num_rows = 0;
@@ -43,7 +43,7 @@ bool CachedContext::reserve(std::vector<Part> parts) {
     sequences.push_back({num_rows, part.num_tokens, part.cache->length()});
     num_rows += part.num_tokens;
   }
-  const at::Tensor positions_T = at::empty({num_rows}, at::kLong);
+  const at::Tensor positions_T = at::zeros({std::max(num_rows, least_rows)}, at::kLong);
   auto* positions = positions_T.data_ptr<int64_t>();
   for (const cpu::Sequence& sequence : sequences) {
     std::iota(positions + sequence.first_row, positions + sequence.first_row + sequence.num_rows,

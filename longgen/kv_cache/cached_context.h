@@ -9,7 +9,7 @@
 
 #include "longgen/kv_cache/cpu_paged_attention.h"
 #include "longgen/kv_cache/gpu_paged_attention.h"
-#include "longgen/kv_cache/pass_tables.h"
+#include "longgen/kv_cache/resident_tables.h"
 #include "longgen/model/attention_context.h"
 
 namespace longgen {
@@ -39,9 +39,9 @@ class CachedContext : public AttentionContext {
   /// Takes the pages of all parts. False if the pool has too few: no sequence has changed. A
   /// sequence may stand in one part only. The caches must outlive the pass.
   [[nodiscard]] bool begin(std::vector<Part> parts);
-  /// Does the same on a GPU for a pass that a CUDA graph does: `tables` follows the caches, and
-  /// says whether the graph must be recorded anew (see FixedPassTables::update).
-  [[nodiscard]] bool begin(std::vector<Part> parts, FixedPassTables& tables, bool& must_record);
+  /// Does the same on a GPU for a pass of one token a part, or none, with rows of nobody up to
+  /// num_rows: as a CUDA graph does it, whose tables are `tables`.
+  [[nodiscard]] bool begin(std::vector<Part> parts, ResidentTables& tables, int64_t num_rows);
   /// The new tokens belong to their sequences now, and dead pages are freed. Call it after the last
   /// layer. Error without a begin(). With keep_dead dead pages stay until
   /// SequenceCache::release_dead().
@@ -59,7 +59,7 @@ class CachedContext : public AttentionContext {
                                 int64_t num_heads, const HeadPreparation& preparation) override;
 
  private:
-  bool reserve(std::vector<Part> parts);
+  bool reserve(std::vector<Part> parts, int64_t least_rows = 0);
   void check_inputs(const LayerAttention& layer, const at::Tensor& q_THD, const at::Tensor& k_TKD,
                     const at::Tensor& v_TKD) const;
   /// By where the pages of the pass are.

@@ -62,6 +62,12 @@ class GpuCache {
                             const at::Tensor& q_THD, double scale,
                             AttendWorkspace& workspace) const = 0;
 
+  /// Copies pieces of tables to `to`, memory of the device. `upload` is pinned memory of the CPU,
+  /// which the device reads: num_pieces TablePiece, then the units that they are of. It must stay
+  /// as it is until the stream is past it.
+  virtual void scatter(std::byte* to, at::Device device, const at::Tensor& upload,
+                       int64_t num_pieces) const = 0;
+
   static constexpr int64_t kFewTokens = 16;
 };
 

@@ -1,5 +1,5 @@
 // kv_cache/pass_rows.h: the entries of PassTables, the same numbers on the CPU and the
-// GPU. No torch.
+// GPU, and of what changes them there. No torch.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,14 @@ struct alignas(8) PassBlock {
   /// Every later token sees the block: a sink, on the stride, or of a full layer. Otherwise query
   /// block i sees it while i - block < window_blocks.
   constexpr bool lives_on() const { return (block_and_fate & 1) != 0; }
+};
+
+/// A copy of `count` units, of 8 bytes each, from place `from` of an upload to place `to` of the
+/// tables.
+struct alignas(16) TablePiece {
+  int32_t from, to, count, unused;
+
+  static constexpr int kMostUnits = 256;  // the threads of the CTA that copies it
 };
 
 }  // namespace longgen

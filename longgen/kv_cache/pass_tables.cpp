@@ -11,8 +11,6 @@ namespace longgen {
 namespace {
 
 constexpr int64_t kBlock = Pattern::kBlock;
-// 4 MiB hold the tables of one sequence of a million tokens with 32 KV heads and one full group.
-constexpr int64_t kFixedValues = int64_t{1} << 20;
 
 /// The blocks, or tiles, of `size` positions that the new tokens of a part stand in: [first, end).
 struct NewPieces {
@@ -151,32 +149,6 @@ PassTables PassTables::at(const at::Tensor& memory) const {
 
 PassTables PassTables::to(at::Device device) const {
   return at(memory_.to(device, /*non_blocking=*/true));
-}
-
-bool FixedPassTables::update(const std::vector<PassPart>& parts) {
-  std::vector<int64_t> changes;
-  for (const PassPart& part : parts) changes.push_back(part.cache->page_changes());
-  const auto upload = [&](int64_t count) {
-    on_gpu_.memory_.narrow(0, 0, count)
-        .copy_(on_host_.memory_.narrow(0, 0, count), /*non_blocking=*/true);
-  };
-  if (changes == page_changes_) {
-    on_host_.fill_rows(parts);
-    upload(on_host_.places_.run_pages);
-    return true;
-  }
-  page_changes_.clear();  // of no tables, if memory runs out here
-  on_host_ = PassTables::make(parts, /*pinned=*/true);
-  const bool fits = on_gpu_.memory_.defined() && on_host_.num_values() <= on_gpu_.memory_.numel();
-  // Recording a graph anew takes longer than hundreds of steps, so that there is room to grow.
-  const int64_t room = std::max(2 * on_host_.num_values(), kFixedValues);
-  const at::Device device = parts.front().cache->pool().device();
-  const at::Tensor memory =
-      fits ? on_gpu_.memory_ : at::empty({room}, at::TensorOptions(device).dtype(at::kInt));
-  on_gpu_ = on_host_.at(memory);
-  upload(on_host_.num_values());
-  page_changes_ = std::move(changes);
-  return fits;
 }
 
 }  // namespace longgen

@@ -15,7 +15,8 @@ namespace longgen {
 
 /// Tables of the pass for which every cache has reserved its tokens: int32 numbers in the order of
 /// the accessors. Only blocks that have a page are listed, so a kernel reads what is live and
-/// nothing else. The accessors point into memory(), wherever it is.
+/// nothing else. The accessors point into memory(), wherever it is. Those of ResidentTables begin
+/// there, too, but their blocks lie in rows with gaps.
 class PassTables {
  public:
   /// Makes the tables of a pass, in pinned memory of the CPU if `pinned`. All caches have one
@@ -43,9 +44,15 @@ class PassTables {
   const int32_t* run_pages(int64_t group) const {
     return data() + places_.run_pages + group * num_kv_heads_ * num_runs_;
   }
-  /// (N * K + 1): where the blocks of sequence n and KV head k begin in blocks(), for n * K + k.
+  /// (N * K + 1): sequence n and KV head k have blocks starts[n * K + k] up to starts[n * K + k +
+  /// 1] of all that are listed.
   const int32_t* starts(int64_t group) const {
     return data() + places_.starts + group * (num_sequences_ * num_kv_heads_ + 1);
+  }
+  /// (N * K): where the first block of each of these lies in blocks(). Null: where its number says.
+  const int32_t* row_begins(int64_t group) const {
+    if (places_.row_begins < 0) return nullptr;
+    return data() + places_.row_begins + group * num_kv_heads_ * num_sequences_;
   }
   /// The tiles of query rows, at multiples of cuda::kTileRows positions. Those of
   /// a sequence ascend.
@@ -56,10 +63,11 @@ class PassTables {
   const PassBlock* blocks() const { return reinterpret_cast<PassBlock*>(data() + places_.blocks); }
 
  private:
-  friend class FixedPassTables;
+  friend class ResidentRows;
   /// Where the tables begin, as indices of numbers.
   struct Places {
     int64_t runs, run_pages, starts, tiles, blocks, end;
+    int64_t row_begins = -1;
   };
   int32_t* data() const { return memory_.data_ptr<int32_t>(); }
   void set_sizes(const std::vector<PassPart>& parts);
@@ -71,22 +79,6 @@ class PassTables {
   int64_t num_sequences_ = 0, num_kv_heads_ = 0, num_groups_ = 0;
   int64_t num_runs_ = 0, num_tiles_ = 0, num_rows_ = 0, max_tokens_ = 0;
   Places places_ = {};
-};
-
-/// Tables of pass after pass at one place of the GPU that the pages are on, for CUDA graphs: passes
-/// in which every sequence has one token. Of passes with as many sequences only positions and pages
-/// differ, so that one graph does for them, whichever the sequences are.
-class FixedPassTables {
- public:
-  /// Makes the tables of the pass that the caches have reserved; the pass before must have
-  /// ended, on the GPU too. False if the tables had to move: every graph recorded with the
-  /// earlier ones is void.
-  bool update(const std::vector<PassPart>& parts);
-  const PassTables& tables() const { return on_gpu_; }
-
- private:
-  PassTables on_host_, on_gpu_;
-  std::vector<int64_t> page_changes_;  // of each cache, when the blocks were listed
 };
 
 }  // namespace longgen

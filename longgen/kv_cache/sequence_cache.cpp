@@ -13,6 +13,7 @@ SequenceCache::SequenceCache(const KvLayout& layout, PagePool& pool)
   LG_CHECK(pool.page_bytes() == layout.page_bytes(), "[kv cache] the pool has pages of ",
            pool.page_bytes(), " bytes, the model needs pages of ", layout.page_bytes(),
            ". Make the pool with the layout's page_bytes().");
+  identity_ = pool.new_version();
 }
 
 SequenceCache::~SequenceCache() { clear(); }
@@ -186,6 +187,7 @@ void SequenceCache::clear() {
   release_from(0);
   length_ = 0;
   keeps_dead_ = false;
+  identity_ = pool_.new_version();
 }
 
 std::byte* SequenceCache::block(int64_t layer, int64_t kv_head, int64_t key_block) const {

@@ -72,6 +72,9 @@ class SequenceCache {
   /// Grows whenever a page comes or goes, or a block begins, to a number that no other sequence of
   /// the pool has. 0: no pages yet.
   int64_t page_changes() const { return page_changes_; }
+  /// A number that no other sequence of the pool has had, and another one after clear(). As long as
+  /// it stays, blocks that the committed tokens have filled keep their pages until these are dead.
+  int64_t identity() const { return identity_; }
   const PagePool& pool() const { return pool_; }
   /// The page that holds each block, or kNoPage.
   const std::vector<PageId>& pages(int64_t group, int64_t kv_head) const {
@@ -100,7 +103,7 @@ class SequenceCache {
   const KvLayout& layout_;
   PagePool& pool_;
   std::vector<Table> tables_;  // (group, KV head)
-  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0, page_changes_ = 0;
+  int64_t length_ = 0, reserved_ = 0, num_pages_ = 0, page_changes_ = 0, identity_ = 0;
   bool keeps_dead_ = false;
 };
 

@@ -51,6 +51,7 @@ EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
 }
 
 void EngineCore::calibrate() {
+  engine_.record_graphs(options_.schedule.max_sequences);
   if (options_.cost) return;
   longgen::calibrate(engine_,
                      {.seconds = options_.calibration_seconds,

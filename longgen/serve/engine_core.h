@@ -32,7 +32,7 @@ class EngineCore {
   /// Throws Error on options out of range, and as Engine does.
   EngineCore(const Decoder& decoder, const ServingOptions& options);
 
-  /// Measures steps; to be called once, before the first request.
+  /// Records graphs and measures steps; to be called once, before the first request.
   void calibrate();
   double now() const { return options_.now(); }
   const Decoder& decoder() const { return engine_.decoder(); }

@@ -2,10 +2,12 @@
 // the reference in fp64, graphs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "longgen/base/check.h"
 #include "longgen/kv_cache/paged_layer.h"
+#include "longgen/kv_cache/resident_tables.h"
 #include "longgen/model/rope_frequencies.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/numerics/attend_truth.h"
@@ -344,10 +346,13 @@ TEST_F(KvCacheGpuTest, GraphReplayIsLikeEager) {
     memory.narrow(0, 0, host.num_values()).copy_(host.memory(), /*non_blocking=*/true);
     if (graph == nullptr) {
       const PassTables tables = host.at(memory);
-      graph = gpu_backend().record(kGpu, [&] {
-        gpu_cache().write(layer.pages(), tables, k, v);
-        out = gpu_cache().attend(layer.pages(), tables, q, 0.1, workspace);
-      });
+      graph = gpu_backend().record(
+          kGpu,
+          [&] {
+            gpu_cache().write(layer.pages(), tables, k, v);
+            out = gpu_cache().attend(layer.pages(), tables, q, 0.1, workspace);
+          },
+          nullptr);
     }
     graph->replay();
     layer.commit(reserved);
@@ -359,6 +364,127 @@ TEST_F(KvCacheGpuTest, GraphReplayIsLikeEager) {
     other.commit(eager);
     ASSERT_TRUE(on_cpu(out).equal(on_cpu(expected))) << position;
   }
+}
+
+/// Sequences of some lengths, whose pages nobody has written to.
+std::vector<int64_t> lengths_of(int64_t num_sequences) {
+  std::vector<int64_t> lengths;
+  for (int64_t n = 0; n < num_sequences; ++n) lengths.push_back(n * 997 % 1500);
+  return lengths;
+}
+
+/// Do the tables, brought back from the GPU, tell of the pass, and then of nobody?
+void expect_like_pass_tables(const PassTables& ours, const PassTables& real, int64_t num_rows) {
+  const int64_t heads = real.num_kv_heads(), num_pairs = real.num_sequences() * heads;
+  ASSERT_EQ(ours.num_sequences(), num_rows);
+  for (int64_t n = 0; n < num_rows; ++n) {
+    const bool is_real = n < real.num_sequences();
+    EXPECT_EQ(ours.sequences()[n].first_position, is_real ? real.sequences()[n].first_position : 0);
+    EXPECT_EQ(ours.runs()[n].first_place, is_real ? real.runs()[n].first_place : 0);
+    for (int64_t head = 0; head < heads; ++head) {
+      EXPECT_EQ(ours.run_pages(0)[head * num_rows + n],
+                is_real ? real.run_pages(0)[head * real.num_runs() + n] : kNoPage);
+    }
+  }
+  for (int64_t pair = 0; pair < num_rows * heads; ++pair) {
+    ASSERT_EQ(ours.starts(0)[pair], real.starts(0)[std::min(pair, num_pairs)]);
+    if (pair >= num_pairs) continue;
+    const PassBlock* const block = ours.blocks() + ours.row_begins(0)[pair];
+    for (int32_t i = real.starts(0)[pair]; i < real.starts(0)[pair + 1]; ++i) {
+      const PassBlock found = block[i - real.starts(0)[pair]];
+      ASSERT_EQ(found.page, real.blocks()[i].page) << "pair " << pair;
+      ASSERT_EQ(found.block_and_fate, real.blocks()[i].block_and_fate) << "pair " << pair;
+    }
+  }
+}
+
+// Step follows step without a wait; every one finds its own tables.
+TEST_F(KvCacheGpuTest, ResidentTablesAreThoseOfTheirStep) {
+  constexpr int64_t kRows = 16;
+  const LayerShape shape = {4, 2, 64, "sink=1,window=3,stride=4"};
+  PagedLayer layer(shape, 11, kGpu, int64_t{1} << 30);
+  PagedLayer::commit(layer.reserve(lengths_of(11)));
+  ResidentTables resident(layer.layout(), kGpu, kRows);
+  std::vector<PassTables> ours, real;
+  for (int64_t step = 0; step < 150; ++step) {
+    std::vector<PassPart> parts;
+    for (int64_t n = 0; n < 11; ++n) {
+      if ((n + step) % 5 == 0) continue;
+      ASSERT_TRUE(layer.cache(n).reserve(1));
+      parts.push_back({&layer.cache(n), 1});
+    }
+    if (step % 7 == 0) std::reverse(parts.begin(), parts.end());
+    real.push_back(PassTables::make(parts, /*pinned=*/false));
+    const PassTables tables = resident.update(parts, kRows);
+    ours.push_back(tables.at(tables.memory().clone()));
+    PagedLayer::commit(parts);
+    if (step == 70) {
+      resident.forget(layer.cache(3));
+      layer.cache(3).clear();
+    }
+  }
+  for (size_t step = 0; step < ours.size(); ++step) {
+    SCOPED_TRACE(step);
+    expect_like_pass_tables(ours[step].at(on_cpu(ours[step].memory())), real[step], kRows);
+  }
+}
+
+// Rows of nobody change no bit of the others, get zeros, and write to no page.
+TEST_F(KvCacheGpuTest, PaddedStepsAreLikeExactOnes) {
+  for (const LayerShape& shape :
+       {LayerShape{8, 2, 128, "full"}, LayerShape{6, 6, 64, "sink=1,window=2,stride=3"},
+        LayerShape{32, 32, 64, "sink=1,window=1,stride=0"}}) {
+    for (const auto& [num_sequences, num_rows] :
+         {std::pair<int64_t, int64_t>{1, 1}, {1, 2}, {3, 4}, {5, 8}, {33, 64}, {64, 64}}) {
+      PagedLayer layer(shape, num_sequences, kGpu, int64_t{4} << 30);
+      PagedLayer::commit(layer.reserve(lengths_of(num_sequences)));
+      const auto parts = layer.reserve(std::vector<int64_t>(num_sequences, 1));
+      layer.memory(layer.pool().high_water()).normal_();
+      const torch::Tensor heads =
+          on_gpu(torch::randn({num_rows, shape.num_heads + 2 * shape.num_kv_heads, shape.head_size})
+                     .to(torch::kBFloat16));
+      HeadPreparation preparation;
+      preparation.table = make_rope_table(on_gpu(torch::arange(num_rows, torch::kLong)),
+                                          rope_frequencies({}, shape.head_size));
+      ResidentTables resident(layer.layout(), kGpu, 64);
+      const PassTables padded = resident.update(parts, num_rows);
+      const PassTables exact = PassTables::make(parts, /*pinned=*/true).to(kGpu);
+      AttendWorkspace workspace;
+      const auto attend = [&](const PassTables& tables, int64_t rows) {
+        HeadPreparation of_rows = preparation;
+        of_rows.table.cos_TR = preparation.table.cos_TR.narrow(0, 0, rows);
+        of_rows.table.sin_TR = preparation.table.sin_TR.narrow(0, 0, rows);
+        const torch::Tensor q = gpu_cache().prepare_and_write(
+            layer.pages(), tables, heads.narrow(0, 0, rows), shape.num_heads, of_rows);
+        return gpu_cache().attend(layer.pages(), tables, q, 0.1, workspace);
+      };
+      const auto all_bits = [&] {
+        return on_cpu(layer.memory(layer.pool().high_water())).view(torch::kShort);
+      };
+      const torch::Tensor expected = on_cpu(attend(exact, num_sequences));
+      const torch::Tensor written = all_bits();
+      const torch::Tensor ours = on_cpu(attend(padded, num_rows));
+      EXPECT_TRUE(ours.narrow(0, 0, num_sequences).equal(expected))
+          << shape.pattern << ": " << num_sequences << " of " << num_rows;
+      const torch::Tensor of_nobody = ours.narrow(0, num_sequences, num_rows - num_sequences);
+      EXPECT_TRUE(of_nobody.equal(torch::zeros_like(of_nobody)));
+      EXPECT_TRUE(all_bits().equal(written));
+      EXPECT_EQ(max_abs(workspace.counters), 0.0);
+    }
+  }
+}
+
+// A step of nobody at all, with which graphs are recorded.
+TEST_F(KvCacheGpuTest, AStepOfNobodyGivesZeros) {
+  const LayerShape shape = {8, 2, 128, "full"};
+  PagedLayer layer(shape, 1, kGpu, int64_t{64} << 20);
+  PagedLayer::commit(layer.reserve({10}));
+  ResidentTables resident(layer.layout(), kGpu, 64);
+  AttendWorkspace workspace;
+  const torch::Tensor q = on_gpu(torch::randn({64, 8, 128}).to(torch::kBFloat16));
+  const PassTables tables = resident.update({{&layer.cache(0), 0}}, 64);
+  const torch::Tensor out = gpu_cache().attend(layer.pages(), tables, q, 1, workspace);
+  EXPECT_TRUE(on_cpu(out).equal(torch::zeros_like(on_cpu(out))));
 }
 
 }  // namespace

@@ -190,20 +190,23 @@ TEST_F(SessionGpuTest, GraphIsLikeEagerAlsoAfterClear) {
   }
 }
 
-/// The same steps in an engine and, without graphs, on caches of their own.
+/// The same steps in an engine and, without graphs, on caches of their own; those that a graph does
+/// padded as it is, with tables of their own.
 class EngineAndEager {
  public:
   explicit EngineAndEager(const Decoders& model)
       : decoder_(model.gpu),
         engine_(model.gpu),
         layout_(model.config, PageType::kBfloat16),
-        pool_(layout_.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt)) {}
+        pool_(layout_.page_bytes(), std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt)),
+        tables_(layout_, kGpu, DecodeGraphs::kMostSequences) {}
 
   void add() {
     sequences_.push_back({engine_.add(), std::make_unique<SequenceCache>(layout_, pool_)});
   }
   void remove(size_t n) {
     engine_.remove(sequences_[n].id);
+    tables_.forget(*sequences_[n].cache);
     sequences_.erase(sequences_.begin() + static_cast<std::ptrdiff_t>(n));
   }
   void fork(size_t n) {
@@ -216,29 +219,46 @@ class EngineAndEager {
   size_t num_sequences() const { return sequences_.size(); }
   Engine& engine() { return engine_; }
 
-  /// Appends tokens[n] to sequence n of the first ones; whether the logits are equal to the bit.
+  /// Appends tokens[n] to sequence n of the first ones, but for those without tokens; whether the
+  /// logits are equal to the bit.
   bool step(const std::vector<std::vector<int32_t>>& tokens, bool on_device = false) {
     std::vector<BatchPart> parts;
     std::vector<PassPart> pass;
     std::vector<int32_t> all;
     std::vector<int64_t> last;
     for (size_t n = 0; n < tokens.size(); ++n) {
+      if (tokens[n].empty()) continue;
       parts.push_back({sequences_[n].id, tokens[n]});
       pass.push_back({sequences_[n].cache.get(), static_cast<int64_t>(tokens[n].size())});
       all.insert(all.end(), tokens[n].begin(), tokens[n].end());
       last.push_back(static_cast<int64_t>(all.size()) - 1);
     }
     const BatchResult result = engine_.step(parts, {.logits_on_device = on_device});
-    LG_CHECK(context_.begin(std::move(pass)), "the pool is full");
-    const torch::Tensor hidden =
-        decoder_.forward(on_gpu(torch::tensor(all).to(torch::kLong)), context_);
-    const torch::Tensor rows = hidden.index_select(0, on_gpu(torch::tensor(last)));
-    const torch::Tensor eager = decoder_.logits(rows).cpu();
+    const auto count = static_cast<int64_t>(parts.size());
+    torch::Tensor eager;
+    if (!is_graph_step(parts, {}, {})) {
+      eager = forward(pass, all).index_select(0, on_gpu(torch::tensor(last)));
+    } else {
+      all.resize(DecodeGraphTable::rows_for(count), 0);
+      if (static_cast<int64_t>(all.size()) == count) {  // no padding: as without tables of its own
+        eager = decoder_.logits(forward(pass, all)).cpu();
+        context_.cancel();
+        if (!result.logits_BV.cpu().equal(eager)) return false;
+      }
+      LG_CHECK(context_.begin(pass, tables_, static_cast<int64_t>(all.size())), "the pool is full");
+      eager = decoder_.forward(on_gpu(torch::tensor(all).to(torch::kLong)), context_);
+    }
+    eager = decoder_.logits(eager).narrow(0, 0, count).cpu();
     context_.commit();
     return result.logits_BV.is_cuda() == on_device && result.logits_BV.cpu().equal(eager);
   }
 
  private:
+  torch::Tensor forward(const std::vector<PassPart>& pass, const std::vector<int32_t>& tokens) {
+    LG_CHECK(context_.begin(pass), "the pool is full");
+    return decoder_.forward(on_gpu(torch::tensor(tokens).to(torch::kLong)), context_);
+  }
+
   struct Sequence {
     SequenceId id;
     std::unique_ptr<SequenceCache> cache;
@@ -248,6 +268,7 @@ class EngineAndEager {
   KvLayout layout_;
   PagePool pool_;
   CachedContext context_;
+  ResidentTables tables_;
   std::vector<Sequence> sequences_;
 };
 
@@ -279,6 +300,87 @@ TEST_F(SessionGpuTest, AnEngineIsLikeEager) {
       if (round % 3 == 1) both.fork(0);
       if (round % 4 == 3) both.remove(both.num_sequences() / 2);
     }
+  }
+}
+
+// 64 sequences, of which others take part in every step.
+TEST_F(SessionGpuTest, MembersOfAStepChange) {
+  const torch::NoGradGuard no_grad;
+  const Decoders model("sink=1,window=2,stride=3");
+  EngineAndEager both(model);
+  std::mt19937_64 random(8);
+  std::vector<std::vector<int32_t>> tokens;
+  for (int n = 0; n < 64; ++n) {
+    both.add();
+    tokens.push_back(some_ids(1 + n * 29 % 500));
+  }
+  ASSERT_TRUE(both.step(tokens));
+  for (int step = 0; step < 150; ++step) {
+    const uint64_t share = 1 + random() % 8;  // of eight
+    for (auto& one : tokens) {
+      one.clear();
+      if (random() % 8 < share) one.push_back(static_cast<int32_t>(random() % 131));
+    }
+    tokens[0] = {7};
+    ASSERT_TRUE(both.step(tokens, /*on_device=*/step % 2 == 0)) << step;
+    if (step % 40 == 20) {
+      both.remove(30);
+      both.fork(3);
+    }
+  }
+}
+
+// Rows of nobody cost no precision.
+TEST_F(SessionGpuTest, PaddedStepsAreLikeTheFullForward) {
+  const auto ids = some_ids(300);
+  const Decoders model("sink=1,window=2,stride=3");
+  const torch::Tensor exact = logits_of(model.exact, ids);
+  const double cpu_error = max_abs_diff(logits_of(model.cpu, ids), exact);
+  for (const int64_t num_sequences : {3, 5, 33}) {
+    Engine engine(model.gpu);
+    std::vector<BatchPart> parts;
+    for (int64_t n = 0; n < num_sequences; ++n) {
+      parts.push_back({engine.add(), std::span(ids).first(100)});
+    }
+    engine.step(parts);
+    for (size_t i = 100; i < ids.size(); ++i) {
+      for (BatchPart& part : parts) part.tokens = std::span(ids).subspan(i, 1);
+      const torch::Tensor ours = engine.step(parts).logits_BV;
+      ASSERT_LE(max_abs_diff(ours, exact.narrow(0, static_cast<int64_t>(i), 1).expand_as(ours)),
+                2 * cpu_error + spacing(exact, torch::kBFloat16))
+          << num_sequences << " sequences, token " << i;
+    }
+  }
+}
+
+// Graphs that are recorded before there is a sequence, in one memory, and steps that nobody waits
+// for, give the same bits.
+TEST_F(SessionGpuTest, GraphsMayBeRecordedFirst) {
+  const Decoders model("sink");
+  const auto ids = some_ids(200);
+  std::vector<std::vector<torch::Tensor>> logits(2);
+  for (const bool is_server : {false, true}) {
+    Engine engine(model.gpu);
+    if (is_server) {
+      engine.record_graphs(7);
+      EXPECT_EQ(engine.pool().pages_in_use(), 0);
+    }
+    std::vector<SequenceId> sequences;
+    for (int n = 0; n < 7; ++n) {
+      sequences.push_back(engine.add());
+      engine.step({{sequences.back(), std::span(ids).first(100 + n)}});
+    }
+    for (size_t step = 0; step < 80; ++step) {
+      std::vector<BatchPart> parts;
+      for (size_t n = 0; n < 1 + step % 7; ++n) {
+        parts.push_back({sequences[n], std::span(ids).subspan(110 + step, 1)});
+      }
+      logits[is_server].push_back(
+          engine.step(parts, {.logits_on_device = is_server}).logits_BV.clone());
+    }
+  }
+  for (size_t step = 0; step < logits[0].size(); ++step) {
+    EXPECT_TRUE(logits[0][step].equal(logits[1][step].cpu())) << step;
   }
 }
 

@@ -10,9 +10,13 @@ namespace {
 
 class Graph : public GpuGraph {
  public:
-  explicit Graph(c10::Device device) : device_(device) {}
+  /// Records on `stream`, in memory of its own or, if not null, in that of `beside`.
+  Graph(c10::cuda::CUDAStream stream, Graph* beside)
+      : stream_(stream),
+        pool_(beside != nullptr ? beside->graph_.pool() : c10::MempoolId_t{0, 0}) {}
+  const c10::cuda::CUDAStream& stream() const { return stream_; }
   void record(const std::function<void()>& run) {
-    graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    graph_.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
     try {
       run();
     } catch (...) {
@@ -22,26 +26,30 @@ class Graph : public GpuGraph {
     graph_.capture_end();
   }
   void replay() override {
-    const c10::cuda::CUDAGuard guard(device_);
+    const c10::cuda::CUDAGuard guard(stream_.device());
     graph_.replay();
   }
 
  private:
-  c10::Device device_;
+  c10::cuda::CUDAStream stream_;
+  c10::MempoolId_t pool_;
   at::cuda::CUDAGraph graph_;
 };
 
 }  // namespace
 
-std::unique_ptr<GpuGraph> record_graph(c10::Device device, const std::function<void()>& run) {
+std::unique_ptr<GpuGraph> record_graph(c10::Device device, const std::function<void()>& run,
+                                       GpuGraph* beside) {
   const c10::cuda::CUDAStream outer = c10::cuda::getCurrentCUDAStream(device.index());
-  // The default stream cannot be captured.
+  auto* const other = dynamic_cast<Graph*>(beside);
+  // The default stream cannot be captured. Libraries keep memory for each stream that they see.
   const c10::cuda::CUDAStream inner =
-      c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index());
+      other != nullptr ? other->stream()
+                       : c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index());
   at::cuda::CUDAEvent before, after;
   before.record(outer);
   before.block(inner);
-  auto graph = std::make_unique<Graph>(device);
+  auto graph = std::make_unique<Graph>(inner, other);
   {
     const c10::cuda::CUDAStreamGuard guard(inner);
     run();  // libraries allocate and choose algorithms in their first call

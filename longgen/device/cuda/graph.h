@@ -6,6 +6,7 @@
 namespace longgen::cuda {
 
 /// Is GpuBackend::record.
-std::unique_ptr<GpuGraph> record_graph(c10::Device device, const std::function<void()>& run);
+std::unique_ptr<GpuGraph> record_graph(c10::Device device, const std::function<void()>& run,
+                                       GpuGraph* beside);
 
 }  // namespace longgen::cuda

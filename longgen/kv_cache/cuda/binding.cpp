@@ -59,6 +59,7 @@ PagedKeys paged_keys(const LayerPages& pages, const PassTables& tables) {
           pages.page_bytes,
           tables.sequences(),
           tables.starts(pages.group),
+          tables.row_begins(pages.group),
           tables.blocks(),
           static_cast<int>(tables.num_sequences()),
           static_cast<int>(tables.num_kv_heads()),
@@ -139,6 +140,17 @@ class CudaCache : public GpuCache {
       attend_rows(pages, tables, q, scale, workspace, out);
     }
     return out;
+  }
+
+  void scatter(std::byte* to, at::Device device, const at::Tensor& upload,
+               int64_t num_pieces) const override {
+    LG_CHECK(
+        upload.is_pinned() && num_pieces >= 0 && upload.nbytes() >= num_pieces * sizeof(TablePiece),
+        "[kv cache] expected ", num_pieces, " pieces in pinned memory, found ",
+        describe("upload", upload), ".");
+    const c10::cuda::CUDAGuard guard(device);
+    check_error(cuda::scatter(to, upload.const_data_ptr(), static_cast<int>(num_pieces), stream()),
+                "scatter");
   }
 
  private:

@@ -49,6 +49,7 @@ struct Tables {
   static constexpr int kMaxSequences = 128, kMaxStarts = 1025;
   PassSequence sequences[kMaxSequences];
   int32_t starts[kMaxStarts];
+  int32_t row_begins[kMaxStarts - 1];
 };
 
 template <int kHeadSize, int kRowTiles>
@@ -79,8 +80,11 @@ __device__ __forceinline__ int add_in_order(int* counter) {
 __device__ __forceinline__ PagedKeys with_tables(PagedKeys keys, Tables& tables) {
   const int num_starts = keys.num_sequences * keys.num_kv_heads + 1;
   if (num_starts > Tables::kMaxStarts || keys.num_sequences > Tables::kMaxSequences) return keys;
+  const int32_t* const row_begins = keys.row_begins != nullptr ? keys.row_begins : keys.starts;
   for (int i = threadIdx.x; i < num_starts; i += blockDim.x) {
     __pipeline_memcpy_async(&tables.starts[i], &keys.starts[i], sizeof(int32_t));
+    if (i + 1 == num_starts) break;
+    __pipeline_memcpy_async(&tables.row_begins[i], &row_begins[i], sizeof(int32_t));
   }
   for (int i = threadIdx.x; i < keys.num_sequences; i += blockDim.x) {
     __pipeline_memcpy_async(&tables.sequences[i], &keys.sequences[i], sizeof(PassSequence));
@@ -88,9 +92,21 @@ __device__ __forceinline__ PagedKeys with_tables(PagedKeys keys, Tables& tables)
   __pipeline_commit();
   __pipeline_wait_prior(0);
   keys.starts = tables.starts;
+  keys.row_begins = tables.row_begins;
   keys.sequences = tables.sequences;
   return keys;
 }
+
+/// Finds blocks of the list in their rows, for a lane that asks for ever later ones.
+struct ListedBlocks {
+  const PagedKeys& keys;
+  int pair;  // not behind that of the next block
+
+  __device__ __forceinline__ PassBlock operator[](int block) {
+    while (block >= keys.starts[pair + 1]) ++pair;
+    return keys.row(pair)[block - keys.starts[pair]];
+  }
+};
 
 template <int kHeadSize, int kRowTiles>
 __device__ __forceinline__ void produce(const PagedKeys& keys, Shared<kHeadSize, kRowTiles>& shared,
@@ -98,11 +114,12 @@ __device__ __forceinline__ void produce(const PagedKeys& keys, Shared<kHeadSize,
   using Size = Sizes<kHeadSize, kRowTiles>;
   const int lane = threadIdx.x % 32;
   Ring<Size::kSlots> slot;
+  ListedBlocks blocks = {keys, pair_of(keys.starts, keys.num_sequences * keys.num_kv_heads, begin)};
   PassBlock next = {};
-  if (begin + lane < end) next = keys.blocks[begin + lane];
+  if (begin + lane < end) next = blocks[begin + lane];
   for (int base = begin; base < end; base += 32) {
     const PassBlock mine = next;
-    if (base + 32 + lane < end) next = keys.blocks[base + 32 + lane];
+    if (base + 32 + lane < end) next = blocks[base + 32 + lane];
     for (int i = 0; i < min(32, end - base); ++i) {
       const PassBlock block = {__shfl_sync(kAllLanes, mine.page, i),
                                __shfl_sync(kAllLanes, mine.block_and_fate, i)};
@@ -357,7 +374,8 @@ struct Consumer : DecodeTile<kHeadSize, kRowTiles * kDecodeRows> {
   }
 };
 
-/// Writes zeros for pairs that have no key at all. One warp of each CTA calls it.
+/// Writes zeros for pairs that have no key at all: those of nobody in a padded step, for one. One
+/// warp of each CTA calls it.
 template <int kRows>
 __device__ void clear_empty_pairs(const Kernel& p, const PagedKeys& keys) {
   const int num_pairs = keys.num_sequences * keys.num_kv_heads;
@@ -368,9 +386,9 @@ __device__ void clear_empty_pairs(const Kernel& p, const PagedKeys& keys) {
     for (int row = first; row < min(first + kRows, sequence.num_rows * p.group); ++row) {
       const int64_t token = sequence.first_row + row / p.group;
       const int head = pair % keys.num_kv_heads * p.group + row % p.group;
-      auto* const to =
-          static_cast<__nv_bfloat16*>(p.a.out) + (token * p.a.num_heads + head) * p.a.head_size;
-      for (int i = 0; i < p.a.head_size; ++i) to[i] = __nv_bfloat16(0.0f);
+      auto* const to = reinterpret_cast<uint4*>(static_cast<__nv_bfloat16*>(p.a.out) +
+                                                (token * p.a.num_heads + head) * p.a.head_size);
+      for (int i = 0; i < p.a.head_size / kChunkValues; ++i) to[i] = make_uint4(0, 0, 0, 0);
     }
   }
 }

@@ -13,15 +13,21 @@
 namespace longgen::cuda {
 
 /// Keys and values of one layer: what a kernel that reads pages must know (see GpuCache,
-/// PassTables). The blocks of sequence n and KV head k are blocks[starts[n * K + k]] up to
-/// blocks[starts[n * K + k + 1]].
+/// PassTables). Of all blocks that are listed, those of pair n * K + k, sequence n and KV head k,
+/// are starts[pair] up to starts[pair + 1]; this divides the work.
 struct PagedKeys {
   const std::byte* memory;
   int64_t page_bytes;
   const PassSequence* sequences;
   const int32_t* starts;
+  const int32_t* row_begins;  // null: the blocks of all pairs follow one another
   const PassBlock* blocks;
   int num_sequences, num_kv_heads, window_blocks;
+
+  /// The first block of a pair; the others of the pair follow.
+  LG_DEVICE const PassBlock* row(int pair) const {
+    return blocks + (row_begins != nullptr ? row_begins[pair] : starts[pair]);
+  }
 };
 
 /// Where the new rows of one layer go.
@@ -80,5 +86,8 @@ struct DecodeShape {
   int64_t num_partials, num_counters;
 };
 cudaError_t decode(const DecodeArguments& arguments, const DecodeShape& shape, cudaStream_t stream);
+
+/// GpuCache::scatter(). The pieces and their units lie in memory of the host that the device reads.
+cudaError_t scatter(void* to, const void* upload, int num_pieces, cudaStream_t stream);
 
 }  // namespace longgen::cuda

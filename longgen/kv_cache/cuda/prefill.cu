@@ -28,7 +28,7 @@ class PageSource {
     listed_ = KeyBlocks(problem_.pattern, work.rows.begin / kBlock, (work.rows.end - 1) / kBlock,
                         work.kv_head);
     const int pair = work.rows.key_shift * keys_.num_kv_heads + work.kv_head;
-    last_ = keys_.blocks + keys_.starts[pair + 1] - 1;
+    last_ = keys_.row(pair) + (keys_.starts[pair + 1] - keys_.starts[pair]) - 1;
   }
   __device__ __forceinline__ int place_of(int block) const {
     return last_[-listed_.find(block)].page;

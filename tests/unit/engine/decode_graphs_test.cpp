@@ -21,12 +21,14 @@ class NoGraph : public GpuGraph {
 class Recorder {
  public:
   /// The graph for a step of `num_sequences`.
-  GpuGraph* graph(int64_t num_sequences, bool tables_moved = false) {
+  GpuGraph* graph(int64_t num_sequences) {
+    const int64_t num_rows = DecodeGraphTable::rows_for(num_sequences);
     return table_
-        .get(num_sequences, tables_moved,
-             [&] {
+        .get(num_rows,
+             [&](GpuGraph* beside) {
                LG_CHECK(!fails, "no memory");
-               recorded.push_back(num_sequences);
+               EXPECT_EQ(beside == nullptr, recorded.empty()) << "graphs share their memory";
+               recorded.push_back(num_rows);
                return DecodeGraph{{}, {}, std::make_unique<NoGraph>()};
              })
         .graph.get();
@@ -40,26 +42,17 @@ class Recorder {
 
 using Sizes = std::vector<int64_t>;
 
-TEST(DecodeGraphTest, OneIsRecordedForEachNumberOfSequences) {
+TEST(DecodeGraphTest, OneIsRecordedForEachPowerOfTwo) {
   Recorder recorder;
   GpuGraph* const one = recorder.graph(1);
-  GpuGraph* const three = recorder.graph(3);
-  EXPECT_NE(one, three);
+  GpuGraph* const four = recorder.graph(3);
+  EXPECT_NE(one, four);
   for (int repeat = 0; repeat < 3; ++repeat) {
-    EXPECT_EQ(recorder.graph(3), three);
+    EXPECT_EQ(recorder.graph(4), four);
     EXPECT_EQ(recorder.graph(1), one);
   }
-  recorder.graph(2);
-  EXPECT_EQ(recorder.recorded, (Sizes{1, 3, 2}));
-}
-
-TEST(DecodeGraphTest, AllAreVoidWhereTheTablesHaveMoved) {
-  Recorder recorder;
-  for (const int64_t size : {1, 2, 3}) recorder.graph(size);
-  recorder.graph(2, /*tables_moved=*/true);
-  EXPECT_EQ(recorder.recorded, (Sizes{1, 2, 3, 2}));
-  for (const int64_t size : {2, 1, 3, 2, 1}) recorder.graph(size);
-  EXPECT_EQ(recorder.recorded, (Sizes{1, 2, 3, 2, 1, 3}));
+  for (const int64_t size : {2, 64, 33, 5, 8, 9, 16, 17}) recorder.graph(size);
+  EXPECT_EQ(recorder.recorded, (Sizes{1, 4, 2, 64, 8, 16, 32}));
 }
 
 TEST(DecodeGraphTest, AFailedRecordingLeavesNone) {
@@ -67,11 +60,10 @@ TEST(DecodeGraphTest, AFailedRecordingLeavesNone) {
   recorder.graph(1);
   recorder.fails = true;
   EXPECT_THROW(recorder.graph(2), Error);
-  EXPECT_THROW(recorder.graph(1, /*tables_moved=*/true), Error);
   recorder.fails = false;
-  recorder.graph(1);  // its first recording is void
+  recorder.graph(1);
   recorder.graph(2);
-  EXPECT_EQ(recorder.recorded, (Sizes{1, 1, 2}));
+  EXPECT_EQ(recorder.recorded, (Sizes{1, 2}));
 }
 
 TEST(DecodeGraphTest, AStepOfSingleTokensIsOne) {
