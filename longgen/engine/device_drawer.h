@@ -8,7 +8,7 @@
 namespace longgen {
 
 /// Of a sequence, lists of bias and barred tokens stand on the GPU, and counts of tokens where a
-/// penalty asks for them. All else goes there with each draw: 140 bytes a row in one copy.
+/// penalty asks for them. All else goes there with each draw: 120 bytes a row in one copy.
 class DeviceDrawer : public BatchDrawer {
  public:
   /// Throws Error where the vocabulary is beyond kMostDrawnClasses.
