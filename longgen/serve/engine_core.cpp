@@ -19,7 +19,7 @@ constexpr int64_t kLeastTokens = 3 * Pattern::kBlock;
 // launches take less.
 constexpr double kLongStepSeconds = 20e-3, kPlanningSeconds = 5e-3;
 // A step may end before its predicted time, so it is asked for its end so often.
-constexpr double kSureSeconds = 10e-3;
+constexpr double kAskAgainSeconds = 10e-3;
 
 CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
@@ -237,7 +237,7 @@ void EngineCore::run(const OnLayer& on_layer) {
 double EngineCore::seconds_until_plan() const {
   if (!flight_ || !flight_->gpu_end || flight_->predicted_seconds <= kLongStepSeconds) return 0;
   if (flight_->gpu_end->is_done()) return 0;
-  return std::min(kSureSeconds, flight_->expected_end - kPlanningSeconds - now());
+  return std::min(kAskAgainSeconds, flight_->expected_end - kPlanningSeconds - now());
 }
 
 /// Nothing where the step was given up, or all of it failed.
