@@ -13,7 +13,8 @@ namespace {
 using boost::system::error_code;
 using openai::ApiError;
 
-// Of requests that a client sends before it has the answer to the first: more waits in the system.
+// Of requests that a client sends before it has the answer to the first. More waits in the system, and
+// such a client that goes is noticed when something is written to it.
 constexpr size_t kMaxWaitingBytes = 64 << 10;
 
 constexpr size_t kReadBytes = 16 << 10;

@@ -29,6 +29,8 @@ using boost::system::error_code;
 constexpr int64_t kMaxRefused = 64;
 // Files that the program may have open beside connections.
 constexpr int64_t kOtherFiles = 512;
+// Whoever connects must not keep the thread from those who are connected.
+constexpr int kAcceptedAtOnce = 64;
 constexpr auto kRetryAccept = std::chrono::milliseconds(100);
 
 tcp protocol_of(const ListeningSocket& socket) { return socket.is_ipv6 ? tcp::v6() : tcp::v4(); }
@@ -47,8 +49,8 @@ class Server::Impl {
  private:
   /// An io thread with its connections, which only it touches.
   struct Worker {
+    IoThread thread = {};
     std::unordered_map<Connection*, std::shared_ptr<Connection>> connections = {};
-    IoThread thread = {};  ///< last: ended before the connections are let go
   };
 
   // On the first worker's thread.
@@ -97,7 +99,11 @@ void Server::Impl::wait_for_connections() {
 
 void Server::Impl::accept_all() {
   NoSocket why = NoSocket::none_waits;
-  while (const auto accepted = accept_from(listening_.fd, why)) take(*accepted);
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
+    const auto accepted = accept_from(listening_.fd, why);
+    if (!accepted) break;
+    take(*accepted);
+  }
   if (why == NoSocket::none_waits) return wait_for_connections();
   // The connection that waits would wake this at once again and again.
   retry_->expires_after(kRetryAccept);
