@@ -1,5 +1,6 @@
 #include "longgen/measure/row_scorer.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
@@ -9,10 +10,12 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 
 #include "longgen/base/check.h"
+#include "longgen/ops/linear_distillation.h"
 
 namespace longgen {
 namespace {
@@ -64,6 +67,30 @@ RowScorer::RowScorer(const FloatHead& head, const MeasureSample& sample, std::ve
 
 void RowScorer::set_reference(const at::Tensor& hidden_TE) {
   reference_RE_ = hidden_TE.index_select(0, rows_R_.narrow(0, 0, num_text_));
+}
+
+RowScorer::Gradients RowScorer::gradients(const at::Tensor& hidden_TE) const {
+  LG_DCHECK(has_reference());
+  const at::AutoGradMode builds_graph(true);
+  const at::Tensor& head_VE = head_.weight_VE();
+  const auto gradient_of = [&](int64_t first, int64_t count, const auto& loss_of_rows) {
+    const at::Tensor rows_R = rows_R_.narrow(0, first, count);
+    const at::Tensor hidden_RE =
+        hidden_TE.index_select(0, rows_R).to(at::kFloat).detach().requires_grad_(true);
+    const at::Tensor loss = loss_of_rows(hidden_RE, targets_R_.narrow(0, first, count));
+    const at::Tensor grad_RE = torch::autograd::grad({loss}, {hidden_RE}).front();
+    return at::zeros_like(hidden_TE).index_copy_(0, rows_R, grad_RE.to(hidden_TE.scalar_type()));
+  };
+  const auto divergence = [&](const at::Tensor& hidden_RE, const at::Tensor& targets_R) {
+    return linear_distillation(hidden_RE, head_VE, targets_R,
+                               {reference_RE_.to(at::kFloat), head_VE}, /*share=*/1)
+        .loss;
+  };
+  const auto cross_entropy = [&](const at::Tensor& hidden_RE, const at::Tensor& targets_R) {
+    return linear_cross_entropy(hidden_RE, head_VE, targets_R);
+  };
+  return {gradient_of(0, num_text_, divergence),
+          gradient_of(num_text_, rows_R_.size(0) - num_text_, cross_entropy)};
 }
 
 VariantValues RowScorer::score(const at::Tensor& hidden_TE) const {

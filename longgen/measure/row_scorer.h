@@ -20,6 +20,7 @@ class FloatHead {
   explicit FloatHead(const Decoder& decoder);
   /// Gives logarithms of probabilities (R, V) after hidden states (R, E).
   at::Tensor logprobs(const at::Tensor& hidden_RE) const;
+  const at::Tensor& weight_VE() const { return head_VE_; }
   at::Device device() const;
 
  private:
@@ -40,6 +41,13 @@ class RowScorer {
   bool has_reference() const { return reference_RE_.defined(); }
   /// Gives a variant's values from its hidden states (T, E).
   VariantValues score(const at::Tensor& hidden_TE) const;
+
+  /// Gradients (T, E) of two sums by the hidden states: the KL divergence of far text, and the
+  /// answers' negative log-probability, in nats.
+  struct Gradients {
+    at::Tensor text_TE, answers_TE;
+  };
+  Gradients gradients(const at::Tensor& hidden_TE) const;
 
  private:
   const FloatHead& head_;
