@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "longgen/base/check.h"
 #include "longgen/measure/row_scorer.h"
@@ -27,8 +28,8 @@ struct MeasuredVariants::Machine {
   explicit Machine(const MeasuredVariantsOptions& options)
       : decoder(options.load()),
         head(decoder),
-        walk(decoder, options.units, static_cast<int64_t>(options.samples.front().ids.size())) {
-    const auto length = static_cast<int64_t>(options.samples.front().ids.size());
+        length(static_cast<int64_t>(options.samples.front().ids.size())),
+        walk(decoder, options.units, length) {
     const std::vector<int64_t> edges =
         far_text_edges(options.units.sparse, decoder.config().num_kv_heads, length);
     for (const MeasureSample& sample : options.samples) scorers.emplace_back(head, sample, edges);
@@ -36,6 +37,7 @@ struct MeasuredVariants::Machine {
 
   Decoder decoder;
   FloatHead head;
+  int64_t length;
   LayerWalk walk;
   std::vector<RowScorer> scorers;  // of each sample
 };
@@ -53,8 +55,7 @@ MeasuredVariants::Machine& MeasuredVariants::machine() {
 }
 
 void MeasuredVariants::check_stop() const {
-  LG_CHECK(options_.stop == nullptr || !*options_.stop,
-           "[measure] stopped. What was measured is in ", journal_.path().string(),
+  LG_CHECK(goes_on(), "[measure] stopped. What was measured is in ", journal_.path().string(),
            "; the same command goes on from there.");
 }
 
@@ -75,8 +76,13 @@ void MeasuredVariants::walk(int64_t sample, const LayerSet& full,
     return true;
   };
   machine.walk.run(options_.samples[static_cast<size_t>(sample)].ids, full, toggled, itself, visit,
-                   [&] { return options_.stop == nullptr || !*options_.stop; });
+                   [this] { return goes_on(); });
   check_stop();
+}
+
+void MeasuredVariants::ensure_reference(int64_t sample) {
+  if (machine().scorers[static_cast<size_t>(sample)].has_reference()) return;
+  walk(sample, options_.units.candidates, {}, true, /*counts=*/false);
 }
 
 void MeasuredVariants::measure(int64_t sample, const LayerSet& full,
@@ -91,11 +97,8 @@ void MeasuredVariants::measure(int64_t sample, const LayerSet& full,
   options_.on_progress(done_);
   check_stop();
   if (missing.empty() && !needs_itself) return;
-  // What a variant loses is counted from the full model, whose hidden states no file keeps.
   const bool is_reference = needs_itself && full == options_.units.candidates;
-  if (!is_reference && !machine().scorers[static_cast<size_t>(sample)].has_reference()) {
-    walk(sample, options_.units.candidates, {}, true, /*counts=*/false);
-  }
+  if (!is_reference) ensure_reference(sample);
   walk(sample, full, missing, needs_itself, /*counts=*/true);
 }
 
@@ -118,6 +121,41 @@ std::vector<VariantValues> MeasuredVariants::values_with(const LayerSet& full,
     }
   }
   return sums;
+}
+
+void MeasuredVariants::pass_gates(int64_t sample, GatePass& pass) {
+  ensure_reference(sample);
+  const RowScorer& scorer = machine().scorers[static_cast<size_t>(sample)];
+  const auto on_layer = [this] { return goes_on(); };
+  const at::Tensor hidden_TE =
+      pass.forward(options_.samples[static_cast<size_t>(sample)].ids, on_layer);
+  check_stop();
+  const RowScorer::Gradients gradients = scorer.gradients(hidden_TE);
+  std::vector<std::vector<double>> slopes =
+      pass.backward({gradients.text_TE, gradients.answers_TE}, on_layer);
+  check_stop();
+  const GateSlopes found = {std::move(slopes.at(0)), std::move(slopes.at(1))};
+  LG_CHECK(
+      found.are_finite(),
+      "[measure] the pass through gates gives slopes that are not finite. Measure with --dtype "
+      "float32, or without --gates.");
+  journal_.add_gates(sample, found);
+}
+
+GateSlopes MeasuredVariants::gate_slopes() {
+  std::optional<GatePass> pass;
+  GateSlopes sum;
+  for (int64_t sample = 0; sample < num_samples(); ++sample) {
+    check_stop();
+    if (journal_.find_gates(sample) == nullptr) {
+      Machine& machine = this->machine();
+      if (!pass) pass.emplace(machine.decoder, options_.units, machine.length, kHalfOpen);
+      pass_gates(sample, *pass);
+    }
+    options_.on_progress(++done_);
+    sum += *journal_.find_gates(sample);
+  }
+  return sum;
 }
 
 }  // namespace longgen

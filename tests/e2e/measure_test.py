@@ -103,14 +103,47 @@ class MeasureTest(CliCase):
         self.assertEqual(printed["layers"][0]["positions"][0]["begin"], 128)
 
     def test_heads_are_a_report_without_a_plan(self):
-        out, _ = self.run_program(*self.command("--heads", "--sequences", 1, "--full", 1))
+        out, _ = self.run_program(*self.command("--heads", "--gates", "--sequences", 1, "--full", 1))
         self.assertRegex(out, r"plan \(\*\): [012]\.[01]\n$")
         report = self.read("measurement.json")
+        self.assertEqual(len(report["gates"]["order"]), 2 * LAYERS)
+        self.assertEqual(sorted(report["gates"]["order"][0]), ["kv_head", "layer"])
         self.assertEqual([(head["layer"], head["kv_head"]) for head in report["kv_heads"]],
                          [(layer, head) for layer in range(LAYERS) for head in range(2)])
         self.assertFalse((self.out / "plan.json").exists())
         message, _ = self.error(*self.command("--sequences", 1))
         self.assertIn('holds a measurement with unit "KV head", and this one has "layer"', message)
+
+    def test_gates_stand_beside_what_is_measured(self):
+        without, _ = self.run_program(*self.command())
+        before = self.journal()
+        page = self.dir / "measure.html"
+        out, _ = self.run_program(*self.command("--gates", "--html", page))
+        self.assertRegex(out, r"(?m)^layer .* lost  +gates$")
+        self.assertRegex(out, r"By gates, in one pass back: rank correlation with lost -?[01]\.\d\d; of the first 1 the plan has")
+        self.assertIn("By gates, in one pass back", page.read_text())
+        report = self.read("measurement.json")
+        self.assertEqual(sorted(report["gates"]["order"]), list(range(LAYERS)))
+        header, *lines = (self.out / "layers.csv").read_text().splitlines()
+        self.assertTrue(header.endswith(",lost,lost_by_gates"))
+        for layer, line in zip(report["layers"], lines, strict=True):
+            self.assertEqual(line.split(",")[-1], f"{layer['lost_by_gates']:.6g}")
+        # One line a sequence is new, and another time none is.
+        added = [json.loads(line) for line in self.journal()[len(before):]]
+        self.assertEqual([(line["sample"], len(line["gates"]["kl"])) for line in added], [(0, LAYERS), (1, LAYERS)])
+        self.assertEqual(self.journal()[:len(before)], before)
+        after = self.journal()
+        again, _ = self.run_program(*self.command("--gates"))
+        self.assertEqual((again, self.journal()), (out, after))
+        again, _ = self.run_program(*self.command())
+        self.assertEqual((again, self.journal()), (without, after))
+
+    def test_gates_of_one_layer_rank_nothing(self):
+        config = self.model / "config.json"
+        config.write_text(config.read_text().replace(f'"num_hidden_layers": {LAYERS}', '"num_hidden_layers": 1'))
+        message, _ = self.error(*self.command("--gates"))
+        self.assertEqual(message, "--gates: the model has one layer that can be made sparse, and nothing to rank. Measure "
+                                  "without --gates.")
 
     def test_a_kill_loses_nothing(self):
         whole = self.dir / "whole"
