@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "longgen/api/load.h"
+#include "longgen/base/allocation.h"
 #include "longgen/base/check.h"
 #include "longgen/base/folder_lock.h"
 #include "longgen/base/log.h"
@@ -147,6 +148,7 @@ int measure(MeasureCommand& command) {
   const ChoiceOptions choice = choice_options(command, units);
   if (options.length == 0) options.length = config.context;
   catch_interrupts();
+  keep_freed_memory();
   std::vector<MeasureSample> samples =
       read_samples(options, config.num_kv_heads, open_tokenizer(command.model));
   const OrderedJson settings = all_settings(command, samples);
