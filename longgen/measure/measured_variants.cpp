@@ -63,11 +63,13 @@ void MeasuredVariants::walk(int64_t sample, const LayerSet& full,
                             const std::vector<int64_t>& toggled, bool itself, bool counts) {
   Machine& machine = this->machine();
   RowScorer& scorer = machine.scorers[static_cast<size_t>(sample)];
+  at::Tensor reference_RV;  // for all variants of this walk
   const auto visit = [&](int64_t layer, const at::Tensor& hidden_TE) {
     const LayerSet of = layer == LayerWalk::kNothing ? full : with_toggled(full, layer);
     if (of == options_.units.candidates) scorer.set_reference(hidden_TE);
     if (journal_.find(sample, of) != nullptr) return true;
-    const VariantValues values = scorer.score(hidden_TE);
+    if (!reference_RV.defined()) reference_RV = scorer.reference_logprobs();
+    const VariantValues values = scorer.score(hidden_TE, reference_RV);
     LG_CHECK(std::isfinite(values.far_nll() + values.far_kl() + values.answer_logprob),
              "[measure] the model gives numbers that are not finite: are its weights damaged? (",
              of.size(), " of ", options_.units.candidates.size(), " full)");
@@ -121,6 +123,11 @@ std::vector<VariantValues> MeasuredVariants::values_with(const LayerSet& full,
     }
   }
   return sums;
+}
+
+void MeasuredVariants::spare(int64_t num_variants) {
+  done_ += num_variants * num_samples();
+  options_.on_progress(done_);
 }
 
 void MeasuredVariants::pass_gates(int64_t sample, GatePass& pass) {

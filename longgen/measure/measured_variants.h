@@ -22,7 +22,8 @@ struct MeasuredVariantsOptions {
   /// Gives the model. Called once, when the first variant must be run: a measurement that is
   /// complete in the journal needs none.
   std::function<Decoder()> load;
-  /// Called with the number of variants times samples that are known so far, of those asked for.
+  /// Called with the number of variants times samples that are known so far, of those asked for,
+  /// or need not be known.
   std::function<void(int64_t done)> on_progress = [](int64_t) {};
   const std::atomic<bool>* stop = nullptr;  ///< set from outside (Ctrl-C)
 };
@@ -38,6 +39,7 @@ class MeasuredVariants : public VariantSource {
   VariantValues values_of(const LayerSet& full) override;
   std::vector<VariantValues> values_with(const LayerSet& full,
                                          const std::vector<int64_t>& toggled) override;
+  void spare(int64_t num_variants) override;
 
   /// Gives the sums over all samples of what a pass through half-open gates says of each candidate;
   /// in on_progress each sample counts as one variant. Throws Error as the others do.

@@ -19,7 +19,7 @@ class Figures {
   }
 
   std::vector<double> of(const at::Tensor& hidden_TE) const {
-    const VariantValues values = scorer_.score(hidden_TE);
+    const VariantValues values = scorer_.score(hidden_TE, scorer_.reference_logprobs());
     return {values.far_text().kl, -values.answer_logprob};
   }
   std::vector<std::vector<double>> slopes(GatePass& pass) const {

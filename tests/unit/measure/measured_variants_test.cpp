@@ -42,7 +42,7 @@ VariantValues truth_of(const MeasuredVariantsOptions& options, const LayerSet& f
   for (const MeasureSample& sample : options.samples) {
     RowScorer scorer(head, sample, far_text_edges(128, kLength));
     scorer.set_reference(whole_pass(decoder, kAll, kAll, sample.ids));
-    sum += scorer.score(whole_pass(decoder, kAll, full, sample.ids));
+    sum += scorer.score(whole_pass(decoder, kAll, full, sample.ids), scorer.reference_logprobs());
   }
   return sum;
 }
