@@ -11,6 +11,7 @@ import sys
 import time
 import unittest
 import xml.etree.ElementTree
+from pathlib import Path
 
 from cli_case import CliCase
 from tiny_model import LAYERS, recipe_text, write_tiny_llama
@@ -54,6 +55,10 @@ class MeasureTest(CliCase):
         self.assertEqual(sorted(step["layer"] for step in plan["order"][:2]), full)
         self.assertEqual(plan["measured_on"]["length"], 1024)
         self.assertEqual(plan["measured_on"]["sequences"], 2)
+        for shipped in map(json.loads, map(Path.read_text, (Path(__file__).parents[2] / "recipes/plans").iterdir())):
+            for part in (lambda plan: plan, lambda plan: plan["model"], lambda plan: plan["measured_on"],
+                         lambda plan: plan["order"][0]):
+                self.assertEqual(list(part(shipped)), list(part(plan)), "the shipped plans are of today's shape")
         named = ",".join(map(str, full))
         shown = named if full == [0, 2] else "-".join(map(str, full))
         self.assertIn(f"plan (*): {shown} (2 of 3)\n", out)
