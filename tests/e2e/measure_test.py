@@ -193,7 +193,7 @@ class MeasureTest(CliCase):
         self.assertEqual(message, "give the documents by either --text FILE or --data DATASET.")
         message, _ = self.error(*self.command("--length", "64K"))
         num_tokens = 60 * (len(SENTENCES) - 2)  # "the" is one token
-        self.assertEqual(message, "[measure] no document has 65,536 tokens (--length); the longest of 1 has "
+        self.assertEqual(message, f"{self.text}: no document has 65,536 tokens (--length); the longest of 1 has "
                                   f"{num_tokens:,}. Give longer documents, or a smaller --length.")
         message, _ = self.error(*self.command("--length", 300))
         self.assertIn("[measure] 300 tokens are too few: 4 questions at the end", message)
