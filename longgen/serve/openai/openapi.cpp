@@ -78,6 +78,24 @@ OrderedJson operation(const Route& route) {
   return {{route.request != nullptr ? "post" : "get", std::move(operation)}};
 }
 
+/// Answers that begin with an id, what they are, and when they were made: schema, and `object`.
+constexpr std::array<std::pair<const char*, const char*>, 3> kHeads = {{
+    {"ChatCompletion", "chat.completion"},
+    {"Completion", "text_completion"},
+    {"Model", "model"},
+}};
+
+void add_head(OrderedJson& schema, const char* object) {
+  OrderedJson required = OrderedJson::array({"id", "object", "created"});
+  required.insert(required.end(), schema["required"].begin(), schema["required"].end());
+  OrderedJson properties = {{"id", {{"type", "string"}}},
+                            {"object", {{"const", object}}},
+                            {"created", {{"type", "integer"}}}};
+  properties.update(schema["properties"]);
+  schema["required"] = std::move(required);
+  schema["properties"] = std::move(properties);
+}
+
 }  // namespace
 
 std::string openapi_json(const ReadLimits& limits) {
@@ -88,6 +106,7 @@ std::string openapi_json(const ReadLimits& limits) {
                          {"TokenizeRequest", tokenize_fields().schema()},
                          {"DetokenizeRequest", detokenize_fields(limits).schema()}};
   schemas.update(parse_ordered_json(kAnswerSchemas, "schemas of answers"));
+  for (const auto& [name, object] : kHeads) add_head(schemas[name], object);
   const OrderedJson key = {{"type", "http"}, {"scheme", "bearer"}};
   const OrderedJson security =
       OrderedJson::array({OrderedJson::object(), OrderedJson{{"key", OrderedJson::array()}}});
