@@ -173,7 +173,7 @@ TEST(RequestParser, ReadsGarbageTheSameInAnyParts) {
   std::mt19937_64 random(1);
   const auto below = [&random](size_t limit) { return static_cast<size_t>(random() % limit); };
   int num_requests = 0, num_errors = 0;
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < 10000; ++round) {
     std::string bytes = seeds[below(seeds.size())];
     for (size_t edits = below(4); edits > 0; --edits) {
       const size_t at = below(bytes.size() + 1);
@@ -198,8 +198,8 @@ TEST(RequestParser, ReadsGarbageTheSameInAnyParts) {
     num_requests += whole.status == 200;
     num_errors += whole.status >= 400;
   }
-  EXPECT_GT(num_requests, 2000);
-  EXPECT_GT(num_errors, 2000);
+  EXPECT_GT(num_requests, 1000);
+  EXPECT_GT(num_errors, 1000);
 }
 
 }  // namespace

@@ -198,6 +198,8 @@ TEST(Server, ListensOnIpv6AndSaysWhereItCannotListen) {
   options.port = 70000;
   EXPECT_ERROR(Server(options, echo), "port: expected 0 to 65535, found 70000.");
   options.port = 0;
+  options.host = "localhost";
+  EXPECT_EQ(Server(options, echo).address().find("127.0.0.1:"), 0u);
   options.host = "192.0.2.1";
   EXPECT_ERROR(Server(options, echo), "port 0 of 192.0.2.1: this is no address of this machine.");
   options.host = "no host";
