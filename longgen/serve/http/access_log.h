@@ -1,4 +1,5 @@
-// serve/http/access_log.h: what was asked and answered, a line of JSON a request, never with a body.
+// serve/http/access_log.h: what was asked and answered, a line of JSON a request, never with a
+// body.
 #pragma once
 
 #include <chrono>
@@ -28,10 +29,10 @@ struct AccessRecord {
 /// Writes the record as JSON and a line's end.
 std::string access_line(const AccessRecord& record);
 
-/// A file of such lines, to which they are appended; may be used by several threads. Where the file was
-/// moved, removed or emptied, as programs that rotate logs do, the next line begins a new one. A
-/// full disk costs lines and not the server: it warns when the first line is lost, and says how many
-/// were when one can be written again.
+/// A file of such lines, to which they are appended; may be used by several threads. Where the file
+/// was moved, removed or emptied, as programs that rotate logs do, the next line begins a new one.
+/// A full disk costs lines and not the server: it warns when the first line is lost, and says how
+/// many were when one can be written again.
 class AccessLogFile {
  public:
   /// Throws Error naming the file where it cannot be written.

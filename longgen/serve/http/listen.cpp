@@ -40,8 +40,8 @@ AddressList find_addresses(const std::string& host, int64_t port) {
   return {found, &::freeaddrinfo};
 }
 
-// "localhost" has one address of each kind. Who asks for ::1 first goes on to 127.0.0.1; who asks for
-// 127.0.0.1 asks for nothing else.
+// "localhost" has one address of each kind. Who asks for ::1 first goes on to 127.0.0.1; who asks
+// for 127.0.0.1 asks for nothing else.
 const addrinfo& preferred(const addrinfo& addresses) {
   for (const addrinfo* address = &addresses; address; address = address->ai_next) {
     if (address->ai_family == AF_INET) return *address;
@@ -114,7 +114,8 @@ std::optional<AcceptedSocket> accept_from(int listening_fd, NoSocket& why) {
     if (fd >= 0) {
       set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
       set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytes);
-      // A client whose machine is gone says nothing: after a minute and a half of silence it is asked.
+      // A client whose machine is gone says nothing: after a minute of silence it is asked, and
+      // half a minute later it counts as gone.
       set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
       set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
       set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);

@@ -1,5 +1,5 @@
-// hostile_test.cpp: clients that are slow, large, broken or gone. After each of them a proper one is
-// served.
+// hostile_test.cpp: clients that are slow, large, broken or gone. After each of them a proper one
+// is served.
 #include <filesystem>
 #include <random>
 #include <vector>
@@ -18,7 +18,8 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// Sends the bytes and expects an error of OpenAI's form, a closed connection, and service for others.
+/// Sends the bytes and expects an error of OpenAI's form, a closed connection, and service for
+/// others.
 void expect_refused(const Server& server, const std::string& bytes, int status,
                     const std::string& code) {
   Client client(server.port());

@@ -156,7 +156,8 @@ TEST(RequestParser, HoldsItsLimits) {
   EXPECT_EQ(read(chunked + "0\r\nA: " + std::string(1100, 'a'), 1).status, 400);
 }
 
-/// Says whether both are the same request. A fault may be found sooner or later, and then another one.
+/// Says whether both are the same request. A fault may be found sooner or later, and then another
+/// one.
 bool are_same(const Outcome& a, const Outcome& b) {
   return a == b || (a.status != 200 && b.status != 200);
 }
