@@ -62,9 +62,9 @@ std::string decode_path(std::string_view path) {
   return decoded;
 }
 
-// Beast waits for the end of a head that came in parts before it reads it, and puts lines together of which
-// the second begins with a space, which other readers take for a header of its own. The first byte is
-// that of a line.
+// Beast waits for the end of a head that came in parts before it reads it, and puts lines together
+// of which the second begins with a space, which other readers take for a header of its own. The
+// first byte is that of a line.
 void check_lines(std::string_view bytes) {
   if (bytes.substr(0, 2) == "\r\n") return;  // the end of the head; behind it stands a body
   const std::string_view head = bytes.substr(0, bytes.find("\r\n\r\n"));

@@ -82,6 +82,8 @@ Server::Impl::Impl(ServerOptions options, Handler handler)
     : options_(std::move(options)), handler_(std::move(handler)) {
   LG_CHECK(options_.io_threads >= 1 && options_.io_threads <= 64,
            "io_threads: expected 1 to 64, found ", options_.io_threads, ".");
+  LG_CHECK(options_.keep_awake_seconds > 0, "keep_awake_seconds: expected more than 0, found ",
+           options_.keep_awake_seconds, ".");
   listening_ = listen_on(options_.host, options_.port);
   allow_open_files(options_.limits.connections + kMaxRefused + kOtherFiles);
   for (int64_t i = 0; i < options_.io_threads; ++i) workers_.push_back(std::make_unique<Worker>());

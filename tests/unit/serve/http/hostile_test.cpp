@@ -1,5 +1,5 @@
-// hostile_test.cpp: clients that are slow, large, broken or gone. After each of them a proper one is
-// served.
+// hostile_test.cpp: clients that are slow, large, broken or gone. After each of them a proper one
+// is served.
 #include <filesystem>
 #include <random>
 #include <vector>
@@ -10,13 +10,16 @@
 namespace longgen::http {
 namespace {
 
+using namespace std::string_literals;
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// Sends the bytes and expects an error of OpenAI's form, a closed connection, and service for others.
+/// Sends the bytes and expects an error of OpenAI's form, a closed connection, and service for
+/// others.
 void expect_refused(const Server& server, const std::string& bytes, int status,
                     const std::string& code) {
   Client client(server.port());
@@ -33,11 +36,10 @@ TEST(HostileClient, IsToldWhatItSentWrong) {
   Server server(any_port(), echo);
   const std::string head = "POST /a HTTP/1.1\r\nHost: x\r\n";
   for (const std::string& bytes :
-       {std::string("garbage\r\n\r\n"), std::string("GET /\r\n\r\n"), std::string("\0\0\0\0", 4),
-        std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11),
+       {"garbage\r\n\r\n"s, "GET /\r\n\r\n"s, "\0\0\0\0"s,
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"s,
         head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /",
-        head + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
-        head + std::string("A: b\0c\r\n\r\n", 10)}) {
+        head + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", head + "A: b\0c\r\n\r\n"s}) {
     expect_refused(server, bytes, 400, "invalid_http_request");
   }
   expect_refused(server, head + "Expect: magic\r\n\r\n", 417, "invalid_http_request");

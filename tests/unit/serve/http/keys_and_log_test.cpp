@@ -96,6 +96,25 @@ TEST_F(KeysAndLog, WritesALineARequest) {
   EXPECT_GT(records[3].seconds, 0);
 }
 
+TEST_F(KeysAndLog, GoesOnInANewFileWhereTheOldOneWasMovedOrEmptied) {
+  const fs::path path = put("access.jsonl", "{}\n");
+  AccessLogFile log(path);
+  const std::string line = access_line({});
+  const auto write = [&log] { log.write({}); };
+  write();
+  fs::rename(path, dir_ / "old");
+  write();
+  EXPECT_EQ(read_file(dir_ / "old"), "{}\n" + line);
+  EXPECT_EQ(read_file(path), line);
+  fs::resize_file(path, 0);
+  write();
+  write();
+  EXPECT_EQ(read_file(path), line + line);
+  fs::remove(path);
+  write();
+  EXPECT_EQ(read_file(path), line);
+}
+
 TEST_F(KeysAndLog, LosesLinesAndNotTheServerOnAFullDisk) {
   AccessLogFile log(dir_ / "access.jsonl");
   AccessRecord record;

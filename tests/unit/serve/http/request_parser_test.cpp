@@ -11,6 +11,8 @@
 namespace longgen::http {
 namespace {
 
+using namespace std::string_literals;
+
 constexpr RequestLimits kLimits{.header_bytes = 1024, .body_bytes = 4096};
 
 /// What became of bytes: as one text, to be compared.
@@ -88,32 +90,32 @@ TEST(RequestParser, RefusesWhatCouldBeReadInTwoWays) {
            with_headers("Authorization: a\r\nAuthorization: b\r\n"),
            with_headers("A: b\nContent-Length: 3\r\n"),
            with_headers("A: b\rContent-Length: 3\r\n"),
-           with_headers(std::string("A: b\0c\r\n", 8)),
-           with_headers(std::string("A\0: b\r\n", 7)),
+           with_headers("A: b\0c\r\n"s),
+           with_headers("A\0: b\r\n"s),
            with_headers("A\r\n"),
            with_headers(": a\r\n"),
            with_headers("A: b\x01\r\n"),
-           std::string("POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
-           std::string("GET /a HTTP/1.1\r\n\r\n"),
-           std::string("GET /a HTTP/2.0\r\n\r\n"),
-           std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-           std::string("GET /a HTTP/1.1\nHost: x\n\n"),
-           std::string("GET /a\r\n\r\n"),
-           std::string("GET  /a HTTP/1.1\r\nHost: x\r\n\r\n"),
-           std::string("GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"),
-           std::string("GET a HTTP/1.0\r\n\r\n"),
-           std::string("GET ftp://a/b HTTP/1.0\r\n\r\n"),
-           std::string("GET * HTTP/1.0\r\n\r\n"),
-           std::string("CONNECT a:80 HTTP/1.0\r\n\r\n"),
-           std::string("GET /%00 HTTP/1.0\r\n\r\n"),
-           std::string("GET /%0a HTTP/1.0\r\n\r\n"),
-           std::string("GET /%4 HTTP/1.0\r\n\r\n"),
-           std::string("GET /%zz HTTP/1.0\r\n\r\n"),
-           std::string("GET /%-1 HTTP/1.0\r\n\r\n"),
-           std::string("GET /\0 HTTP/1.0\r\n\r\n", 21),
-           std::string("\r\n\r\nGET / HTTP/1.0\r\n\r\n"),
-           std::string(" GET / HTTP/1.0\r\n\r\n"),
-           std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11),
+           "POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"s,
+           "GET /a HTTP/1.1\r\n\r\n"s,
+           "GET /a HTTP/2.0\r\n\r\n"s,
+           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"s,
+           "GET /a HTTP/1.1\nHost: x\n\n"s,
+           "GET /a\r\n\r\n"s,
+           "GET  /a HTTP/1.1\r\nHost: x\r\n\r\n"s,
+           "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"s,
+           "GET a HTTP/1.0\r\n\r\n"s,
+           "GET ftp://a/b HTTP/1.0\r\n\r\n"s,
+           "GET * HTTP/1.0\r\n\r\n"s,
+           "CONNECT a:80 HTTP/1.0\r\n\r\n"s,
+           "GET /%00 HTTP/1.0\r\n\r\n"s,
+           "GET /%0a HTTP/1.0\r\n\r\n"s,
+           "GET /%4 HTTP/1.0\r\n\r\n"s,
+           "GET /%zz HTTP/1.0\r\n\r\n"s,
+           "GET /%-1 HTTP/1.0\r\n\r\n"s,
+           "GET /\0 HTTP/1.0\r\n\r\n"s,
+           "\r\n\r\nGET / HTTP/1.0\r\n\r\n"s,
+           " GET / HTTP/1.0\r\n\r\n"s,
+           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"s,
        }) {
     EXPECT_EQ(read(bytes).status, 400) << bytes;
     EXPECT_EQ(read(bytes, 1).status, 400) << bytes;
@@ -154,7 +156,8 @@ TEST(RequestParser, HoldsItsLimits) {
   EXPECT_EQ(read(chunked + "0\r\nA: " + std::string(1100, 'a'), 1).status, 400);
 }
 
-/// Says whether both are the same request. A fault may be found sooner or later, and then another one.
+/// Says whether both are the same request. A fault may be found sooner or later, and then another
+/// one.
 bool are_same(const Outcome& a, const Outcome& b) {
   return a == b || (a.status != 200 && b.status != 200);
 }
@@ -167,11 +170,11 @@ TEST(RequestParser, ReadsGarbageTheSameInAnyParts) {
       with_headers("Transfer-Encoding: chunked\r\n") + "5;a=\"b\"\r\nhello\r\n0\r\nA: b\r\n\r\n",
       with_headers("A: b\r\n c\r\nAuthorization: Bearer x\r\nUpgrade: h2c\r\n"),
   };
-  const std::string letters = std::string("\r\n\0 :;,0123456789abcxGP/%\t\x7f\xff", 30);
+  const std::string letters = "\r\n\0 :;,0123456789abcxGP/%\t\x7f\xff"s;
   std::mt19937_64 random(1);
   const auto below = [&random](size_t limit) { return static_cast<size_t>(random() % limit); };
   int num_requests = 0, num_errors = 0;
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < 10000; ++round) {
     std::string bytes = seeds[below(seeds.size())];
     for (size_t edits = below(4); edits > 0; --edits) {
       const size_t at = below(bytes.size() + 1);
@@ -196,8 +199,8 @@ TEST(RequestParser, ReadsGarbageTheSameInAnyParts) {
     num_requests += whole.status == 200;
     num_errors += whole.status >= 400;
   }
-  EXPECT_GT(num_requests, 2000);
-  EXPECT_GT(num_errors, 2000);
+  EXPECT_GT(num_requests, 1000);
+  EXPECT_GT(num_errors, 1000);
 }
 
 }  // namespace
