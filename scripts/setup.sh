@@ -25,7 +25,7 @@ say() { printf '[setup] %s\n' "$*"; }
 # Debian 12 and Ubuntu 24.04 have all of these.
 packages=(g++ cmake ninja-build pkg-config ccache git
   nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev
-  libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev zlib1g-dev libedit-dev
+  libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev libboost-dev zlib1g-dev libedit-dev
   libgtest-dev libbenchmark-dev gnuplot-nox bible-kjv bible-kjv-text python3-venv)
 [ $tests = yes ] && packages+=(clang libclang-rt-dev zsh fish groff-base man-db)
 
