@@ -31,7 +31,7 @@ DecodeGraph DecodeGraphs::record(int64_t num_sequences, const at::Tensor& inputs
 }
 
 std::optional<at::Tensor> DecodeGraphs::step(std::vector<PassPart> parts,
-                                             std::span<const int32_t> tokens) {
+                                             std::span<const int32_t> tokens, bool keep_dead) {
   const at::NoGradGuard no_grad;
   const size_t count = parts.size();
   LG_DCHECK(tokens.size() == count);
@@ -51,7 +51,7 @@ std::optional<at::Tensor> DecodeGraphs::step(std::vector<PassPart> parts,
                                   [&] { return record(static_cast<int64_t>(count), inputs_2B); });
   step.inputs_2B.copy_(inputs_2B, /*non_blocking=*/true);
   step.graph->replay();
-  context_.commit();
+  context_.commit(keep_dead);
   return step.logits_BV;
 }
 

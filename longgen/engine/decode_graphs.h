@@ -55,8 +55,10 @@ class DecodeGraphs {
 
   /// Appends a token to the sequence of each part, which is of one token, and returns the logits
   /// (B, V) fp32 that follow, on the GPU: they are there when wait() has returned, and hold until
-  /// the next step. Nothing if the pool has too few pages: the caches are as they were.
-  std::optional<at::Tensor> step(std::vector<PassPart> parts, std::span<const int32_t> tokens);
+  /// the next step. Nothing if the pool has too few pages: the caches are as they were. keep_dead
+  /// as in CachedContext::commit().
+  std::optional<at::Tensor> step(std::vector<PassPart> parts, std::span<const int32_t> tokens,
+                                 bool keep_dead = false);
   /// Waits until the GPU has done the last step, and what was queued after it.
   void wait();
 

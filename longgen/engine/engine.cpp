@@ -94,6 +94,13 @@ std::optional<SequenceId> Engine::fork(SequenceId from, int64_t num_tokens) {
   return next_++;
 }
 
+SequenceId Engine::adopt(int64_t num_tokens, std::span<const HeldPage> pages) {
+  auto cache = std::make_unique<SequenceCache>(layout_, pool_);
+  cache->adopt(num_tokens, pages);
+  sequences_.emplace(next_, std::move(cache));
+  return next_++;
+}
+
 void Engine::remove(SequenceId id) {
   (void)sequence(id);
   sequences_.erase(id);
@@ -154,7 +161,7 @@ BatchResult Engine::step_by_graph(std::span<const BatchPart> parts,
                                   const std::vector<PassPart>& pass, const BatchOptions& options) {
   std::vector<int32_t> tokens;
   for (const BatchPart& part : parts) tokens.push_back(part.tokens.front());
-  const std::optional<at::Tensor> all_BV = graphs_->step(pass, tokens);
+  const std::optional<at::Tensor> all_BV = graphs_->step(pass, tokens, options.keep_dead);
   if (!all_BV) return out_of_pages(parts, pass);
   BatchResult result;
   result.logits_BV = last_rows(*all_BV, parts);
@@ -200,7 +207,7 @@ BatchResult Engine::step_by_layers(std::span<const BatchPart> parts,
   if (result.logits_BV.defined() && !options.logits_on_device) {
     result.logits_BV = result.logits_BV.to(at::kCPU);
   }
-  for (size_t p = 0; p < num_passes; ++p) contexts_[p]->commit();
+  for (size_t p = 0; p < num_passes; ++p) contexts_[p]->commit(options.keep_dead);
   return result;
 }
 

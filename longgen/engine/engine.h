@@ -51,6 +51,9 @@ struct BatchOptions {
   /// Leaves the logits on the decoder's device, for a sampler there. On a GPU step() does not wait
   /// for them then, and they hold until the next step.
   bool logits_on_device = false;
+  /// Pages that no later token sees stay with their sequences, so that others may come to own them,
+  /// until release_dead(), which must precede the next step of each.
+  bool keep_dead = false;
 };
 
 enum class BatchEnd {
@@ -89,7 +92,8 @@ bool is_graph_step(std::span<const BatchPart> parts, const BatchOptions& step,
 ///
 /// Pages that no later token sees are freed after each step. Admission asks KvLayout::pages_peak()
 /// before a sequence begins, and pages_needed() before a step. A sequence that must make room for
-/// others is removed, and later added and prefilled again. Prefixes are shared by fork().
+/// others is removed, and later added and prefilled again. Prefixes are shared by fork(), and by
+/// adopt() where pages outlive the sequence that wrote them.
 ///
 /// A step that is cancelled, finds too few pages or throws leaves every sequence as it was.
 ///
@@ -120,6 +124,9 @@ class Engine {
   /// see SequenceCache::fork_from(). Forks at the sequence's length are always possible; those at
   /// multiples of Pattern::kBlock never lead to a copy.
   std::optional<SequenceId> fork(SequenceId from, int64_t num_tokens);
+  /// Begins a sequence with num_tokens tokens whose K and V are in `pages` of pool(), of each of
+  /// which it becomes one more owner. Throws Error as SequenceCache::adopt().
+  SequenceId adopt(int64_t num_tokens, std::span<const HeldPage> pages);
   /// Forgets a sequence; its pages are free where no other one shares them.
   void remove(SequenceId sequence);
 
@@ -130,6 +137,9 @@ class Engine {
   BatchResult step(std::initializer_list<BatchPart> parts, const BatchOptions& options = {}) {
     return step(std::span(parts.begin(), parts.size()), options);
   }
+  /// Frees the pages of a sequence that a step with BatchOptions::keep_dead has left to it and that
+  /// no later token sees.
+  void release_dead(SequenceId sequence) { cache(sequence).release_dead(); }
   /// How many pages of the pool a step over these parts takes while it runs.
   int64_t pages_needed(std::span<const BatchPart> parts) const;
   /// Throws the Error of step() for tokens outside the vocabulary.
@@ -143,6 +153,8 @@ class Engine {
   const KvLayout& layout() const { return layout_; }
   /// The pages of all sequences: how many are in use, how many are left.
   const PagePool& pool() const { return pool_; }
+  /// For those who own pages beside the sequences; they release them before the engine goes.
+  PagePool& pool() { return pool_; }
 
  private:
   SequenceCache& cache(SequenceId sequence) const;

@@ -52,7 +52,6 @@ Generated generate(Session& session, std::span<const int32_t> prompt,
   result.prompt_tokens = static_cast<int64_t>(prompt.size());
   const auto interrupted = [&] { return options.interrupted && *options.interrupted; };
   Sampler sampler(options.sampling);
-  std::vector<int32_t> seen(history.begin(), history.end());
 
   const auto start = Clock::now();
   at::Tensor logits_V = session.append(prompt, [&](int64_t done) {
@@ -64,13 +63,13 @@ Generated generate(Session& session, std::span<const int32_t> prompt,
     const int64_t vocab_size =
         options.vocab_size > 0 ? std::min(options.vocab_size, logits_V.numel()) : logits_V.numel();
     const int32_t id =
-        sampler.next({logits_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size)}, seen);
+        sampler.next({logits_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size)},
+                     {.prompt = history, .generated = result.ids});
     if (result.ids.empty()) {
       result.first_token_seconds = seconds_since(start);
       first_token = Clock::now();
     }
     result.ids.push_back(id);
-    seen.push_back(id);
     callbacks.text(stream.push(id));
     if (stream.stop_reason() || interrupted()) break;
     logits_V = session.append(std::span(&id, 1));

@@ -33,22 +33,36 @@ void check_options(const SamplingOptions& options) {
   check(options.min_p >= 0 && options.min_p <= 1, "min_p", "a number from 0 to 1", options.min_p);
   check(options.repetition_penalty > 0 && options.repetition_penalty <= 1000, "repetition_penalty",
         "a number above 0 and at most 1000", options.repetition_penalty);
+  const auto check_penalty = [&](const char* name, double penalty) {
+    check(penalty >= -2 && penalty <= 2, name, "a number from -2 to 2", penalty);
+  };
+  check_penalty("frequency_penalty", options.frequency_penalty);
+  check_penalty("presence_penalty", options.presence_penalty);
+  for (const LogitBias& bias : options.logit_bias) {
+    check(std::isfinite(bias.bias), "logit_bias", "numbers", bias.bias);
+  }
+}
+
+/// Logits that are -inf stay so, and no other one becomes infinite.
+void set_logit(float& logit, double value) {
+  if (std::isinf(logit)) return;
+  logit = static_cast<float>(std::clamp<double>(value, -kMaxFloat, kMaxFloat));
 }
 
 }  // namespace
 
-Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {
-  check_options(options);
-}
+Sampler::Sampler(const SamplingOptions& options) : options_(options) { check_options(options); }
 
 bool Sampler::more_probable(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-int32_t Sampler::next(std::span<const float> logits_V, std::span<const int32_t> tokens) {
-  select(logits_V, tokens, ++num_steps_);
+int32_t Sampler::next(std::span<const float> logits_V, const TokensBefore& before,
+                      std::span<const int32_t> barred) {
+  const auto draw = static_cast<uint64_t>(num_steps_);
+  select(logits_V, before, barred, ++num_steps_);
   if (candidates_.size() == 1) return candidates_.front().id;
-  uint64_t left = uniform_below(total_weight(), random_);
+  uint64_t left = RandomStream(mix_pair(options_.seed, draw)).below(total_weight());
   for (const Candidate& candidate : candidates_) {
     if (left < candidate.weight) return candidate.id;
     left -= candidate.weight;
@@ -57,8 +71,9 @@ int32_t Sampler::next(std::span<const float> logits_V, std::span<const int32_t> 
 }
 
 std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits_V,
-                                                    std::span<const int32_t> tokens) {
-  select(logits_V, tokens, num_steps_ + 1);
+                                                    const TokensBefore& before,
+                                                    std::span<const int32_t> barred) {
+  select(logits_V, before, barred, num_steps_ + 1);
   const auto total = static_cast<double>(total_weight());
   std::vector<TokenProbability> result;
   result.reserve(candidates_.size());
@@ -69,12 +84,17 @@ std::vector<TokenProbability> Sampler::distribution(std::span<const float> logit
 }
 
 /// Leaves in candidates_ the tokens that may be drawn, with their weights.
-void Sampler::select(std::span<const float> logits_V, std::span<const int32_t> tokens,
-                     int64_t step) {
+void Sampler::select(std::span<const float> logits_V, const TokensBefore& before,
+                     std::span<const int32_t> barred, int64_t step) {
   check_logits(logits_V, step);
   // The sum of all weights must stay below 2^63.
   weight_bits_ = std::min(44, 62 - static_cast<int>(std::bit_width(logits_V.size())));
-  if (options_.repetition_penalty != 1) logits_V = penalized(logits_V, tokens, step);
+  if (options_.repetition_penalty != 1 || counts_generated() || !options_.logit_bias.empty() ||
+      !barred.empty()) {
+    changed_V_.assign(logits_V.begin(), logits_V.end());
+    change_logits(before, barred, step);
+    logits_V = changed_V_;
+  }
   if (options_.temperature == 0) {
     const auto best = std::max_element(logits_V.begin(), logits_V.end());
     candidates_.assign(1, {static_cast<int32_t>(best - logits_V.begin()), *best, 1});
@@ -108,21 +128,75 @@ void Sampler::check_logits(std::span<const float> logits_V, int64_t step) const 
           " logits are -inf, so no token can follow.");
 }
 
-std::span<const float> Sampler::penalized(std::span<const float> logits_V,
-                                          std::span<const int32_t> tokens, int64_t step) {
-  penalized_V_.assign(logits_V.begin(), logits_V.end());
-  for (const int32_t id : tokens) {
-    LG_CHECK(id >= 0 && static_cast<size_t>(id) < logits_V.size(), "[sample] step ", step,
-             ": expected tokens from 0 to ", logits_V.size() - 1, ", found ", id, ".");
-    // The original logit counts, so that a token which comes twice is penalized once.
-    const double logit = logits_V[static_cast<size_t>(id)];
-    if (std::isinf(logit)) continue;
-    const double changed =
-        logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
-    penalized_V_[static_cast<size_t>(id)] =
-        static_cast<float>(std::clamp<double>(changed, -kMaxFloat, kMaxFloat));
+bool Sampler::counts_generated() const {
+  return options_.frequency_penalty != 0 || options_.presence_penalty != 0;
+}
+
+void Sampler::check_tokens(std::span<const int32_t> ids, int64_t step) const {
+  for (const int32_t id : ids) {
+    LG_CHECK(id >= 0 && static_cast<size_t>(id) < changed_V_.size(), "[sample] step ", step,
+             ": expected tokens from 0 to ", changed_V_.size() - 1, ", found ", id, ".");
   }
-  return penalized_V_;
+}
+
+/// Changes changed_V_ by all that does not depend on other logits.
+void Sampler::change_logits(const TokensBefore& before, std::span<const int32_t> barred,
+                            int64_t step) {
+  add_bias(step);
+  const bool counts_all = options_.repetition_penalty != 1;
+  if (counts_all) check_tokens(before.prompt, step);
+  if (counts_all || counts_generated()) {
+    check_tokens(before.generated, step);
+    counts_V_.resize(changed_V_.size());
+  }
+  if (counts_all) penalize_repetition(before);
+  if (counts_generated()) penalize_generated(before.generated);
+  bar(barred, step);
+}
+
+void Sampler::add_bias(int64_t step) {
+  for (const auto& [token, bias] : options_.logit_bias) {
+    check_tokens(std::span(&token, 1), step);
+    float& logit = changed_V_[static_cast<size_t>(token)];
+    set_logit(logit, logit + bias);
+  }
+}
+
+void Sampler::penalize_repetition(const TokensBefore& before) {
+  for (const std::span<const int32_t> ids : {before.prompt, before.generated}) {
+    for (const int32_t id : ids) {
+      // A token which comes twice is penalized once.
+      if (counts_V_[static_cast<size_t>(id)]++ > 0) continue;
+      float& logit = changed_V_[static_cast<size_t>(id)];
+      const double penalty = options_.repetition_penalty;
+      set_logit(logit, logit > 0 ? logit / penalty : logit * penalty);
+    }
+  }
+  for (const std::span<const int32_t> ids : {before.prompt, before.generated}) {
+    for (const int32_t id : ids) counts_V_[static_cast<size_t>(id)] = 0;
+  }
+}
+
+void Sampler::penalize_generated(std::span<const int32_t> generated) {
+  for (const int32_t id : generated) ++counts_V_[static_cast<size_t>(id)];
+  for (const int32_t id : generated) {
+    int32_t& count = counts_V_[static_cast<size_t>(id)];
+    if (count == 0) continue;
+    float& logit = changed_V_[static_cast<size_t>(id)];
+    set_logit(logit, logit - options_.frequency_penalty * count - options_.presence_penalty);
+    count = 0;
+  }
+}
+
+void Sampler::bar(std::span<const int32_t> barred, int64_t step) {
+  if (barred.empty()) return;
+  for (const int32_t id : barred) {
+    if (id >= 0 && static_cast<size_t>(id) < changed_V_.size()) {
+      changed_V_[static_cast<size_t>(id)] = -INFINITY;
+    }
+  }
+  LG_CHECK(*std::max_element(changed_V_.begin(), changed_V_.end()) > -INFINITY, "[sample] step ",
+           step, ": every token that could follow is barred.");
 }
 
 /// Collects the top_k most probable tokens.

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "longgen/base/check.h"
+#include "longgen/engine/token_logprobs.h"
 #include "longgen/ops/linear_cross_entropy.h"
 
 namespace longgen {
@@ -15,36 +16,31 @@ namespace {
 // How many rows of logits exist at once: 64 rows of a vocabulary of 150,000 are 37 MiB.
 constexpr int64_t kRows = 64;
 
-/// The `count` largest of one row.
-std::vector<std::pair<int32_t, float>> best_of(std::span<const float> logprobs, int64_t count) {
-  std::vector<int32_t> ids(logprobs.size());
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
-  const auto more_probable = [&](int32_t a, int32_t b) {
-    return logprobs[a] != logprobs[b] ? logprobs[a] > logprobs[b] : a < b;
-  };
-  count = std::min<int64_t>(count, static_cast<int64_t>(ids.size()));
-  std::partial_sort(ids.begin(), ids.begin() + count, ids.end(), more_probable);
-  std::vector<std::pair<int32_t, float>> best;
-  for (int64_t i = 0; i < count; ++i) best.emplace_back(ids[i], logprobs[ids[i]]);
-  return best;
+std::vector<std::pair<int32_t, float>> top_of(std::span<const float> logprobs_V,
+                                              const ScoreOptions& options) {
+  const auto known = static_cast<size_t>(options.vocab_size);
+  if (known > 0 && known < logprobs_V.size()) logprobs_V = logprobs_V.first(known);
+  std::vector<std::pair<int32_t, float>> top;
+  for (const auto& [token, logprob] : best_tokens(logprobs_V, options.top)) {
+    top.emplace_back(token, static_cast<float>(logprob));
+  }
+  return top;
 }
 
-void add_top(const Decoder& decoder, const at::Tensor& hidden_TE, const ScoreOptions& options,
-             TokenScores& scores) {
+}  // namespace
+
+void visit_logprobs(const Decoder& decoder, const at::Tensor& hidden_TE,
+                    const std::function<void(std::span<const float>)>& visit) {
+  const at::NoGradGuard no_grad;
   for (int64_t row = 0; row < hidden_TE.size(0); row += kRows) {
     const int64_t rows = std::min(kRows, hidden_TE.size(0) - row);
     const at::Tensor logprobs_TV =
         at::log_softmax(decoder.logits(hidden_TE.narrow(0, row, rows)), 1).cpu().contiguous();
-    const auto* values = logprobs_TV.const_data_ptr<float>();
-    const int64_t vocab = logprobs_TV.size(1);
-    const int64_t known = options.vocab_size > 0 ? std::min(options.vocab_size, vocab) : vocab;
-    for (int64_t r = 0; r < rows; ++r) {
-      scores.top.push_back(best_of({values + r * vocab, static_cast<size_t>(known)}, options.top));
-    }
+    const auto vocab_size = static_cast<size_t>(logprobs_TV.size(1));
+    const std::span all(logprobs_TV.const_data_ptr<float>(), vocab_size * rows);
+    for (int64_t r = 0; r < rows; ++r) visit(all.subspan(r * vocab_size, vocab_size));
   }
 }
-
-}  // namespace
 
 std::vector<float> next_token_logprobs(const Decoder& decoder, const at::Tensor& hidden_TE,
                                        std::span<const int32_t> ids, int64_t first) {
@@ -73,8 +69,10 @@ TokenScores score_tokens(Session& session, std::span<const int32_t> ids,
     const std::vector<float> logprobs = next_token_logprobs(decoder, hidden_TE, ids, first);
     scores.logprobs.insert(scores.logprobs.end(), logprobs.begin(), logprobs.end());
     if (options.top == 0 || logprobs.empty()) return;
-    const at::NoGradGuard no_grad;
-    add_top(decoder, hidden_TE.narrow(0, 0, std::ssize(logprobs)), options, scores);
+    visit_logprobs(decoder, hidden_TE.narrow(0, 0, std::ssize(logprobs)),
+                   [&](std::span<const float> logprobs_V) {
+                     scores.top.push_back(top_of(logprobs_V, options));
+                   });
   };
   session.append(ids, add, options.on_progress);
   return scores;

@@ -33,6 +33,11 @@ struct ScoreOptions {
 std::vector<float> next_token_logprobs(const Decoder& decoder, const at::Tensor& hidden_TE,
                                        std::span<const int32_t> ids, int64_t first);
 
+/// Calls `visit` for each row of hidden states (T, E) with the logarithms of the probabilities (V)
+/// of what follows it. Logits exist for some rows at a time only.
+void visit_logprobs(const Decoder& decoder, const at::Tensor& hidden_TE,
+                    const std::function<void(std::span<const float> logprobs_V)>& visit);
+
 /// Clears the session, then scores ids chunk by chunk: logits exist for some rows at a time only.
 /// Where on_progress ends it, the scores are those of the chunks so far.
 /// Throws Error as Session::append() does, and on a `top` that is negative.

@@ -62,9 +62,15 @@ bool CachedContext::reserve(std::vector<Part> parts) {
   return true;
 }
 
-void CachedContext::commit() {
+void CachedContext::commit(bool keep_dead) {
   LG_CHECK(!pass_.parts.empty(), "[cached context] commit() without a pass. Call begin() first.");
-  for (const Part& part : pass_.parts) part.cache->commit();
+  for (const Part& part : pass_.parts) {
+    if (keep_dead) {
+      part.cache->commit_keeping_dead();
+    } else {
+      part.cache->commit();
+    }
+  }
   pass_.parts.clear();
 }
 

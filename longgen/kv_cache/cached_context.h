@@ -43,8 +43,9 @@ class CachedContext : public AttentionContext {
   /// says whether the graph must be recorded anew (see FixedPassTables::update).
   [[nodiscard]] bool begin(std::vector<Part> parts, FixedPassTables& tables, bool& must_record);
   /// The new tokens belong to their sequences now, and dead pages are freed. Call it after the last
-  /// layer. Error without a begin().
-  void commit();
+  /// layer. Error without a begin(). With keep_dead dead pages stay until
+  /// SequenceCache::release_dead().
+  void commit(bool keep_dead = false);
   /// Gives up the pass. Nothing to do without one.
   void cancel();
 

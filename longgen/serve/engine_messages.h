@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "longgen/engine/sampler.h"
+#include "longgen/engine/token_logprobs.h"
 #include "longgen/serve/schedule/cache_keeper.h"
 
 namespace longgen {
@@ -18,8 +19,8 @@ struct DrawOptions {
   SamplingOptions sampling = {};
   std::vector<int32_t> stop_tokens = {};  ///< each ends the reply, from min_tokens on
   int64_t min_tokens = 0;                 ///< before as many, no stop token is drawn
-  /// Log probabilities of a drawn token and of as many best ones; they are those of the model, before
-  /// penalties, bias, temperature and filters.
+  /// Log probabilities of a drawn token and of as many best ones; they are those of the model,
+  /// before penalties, bias, temperature and filters.
   std::optional<int64_t> num_logprobs = {};
   /// The same of the prompt's tokens; such a request must not read prefixes.
   std::optional<int64_t> num_prompt_logprobs = {};
@@ -45,17 +46,6 @@ struct Resume {
   RequestId request;
 };
 using EngineMessage = std::variant<Submit, Cancel, Pause, Resume>;
-
-struct DrawnLogprob {
-  int32_t token;
-  double logprob;  ///< may be minus infinity
-};
-/// A token at its place, with the best ones, the most probable one first.
-struct TokenLogprobs {
-  double logprob;
-  int64_t rank;  ///< 1: the most probable one
-  std::vector<DrawnLogprob> best;
-};
 
 /// The prefill has begun; as many tokens of the prompt were found in the prefix cache.
 struct RequestBegan {

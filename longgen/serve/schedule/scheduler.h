@@ -89,6 +89,8 @@ class Scheduler {
   void resume(RequestId request);
   void set_cost(const CostModel& cost) { cost_ = cost; }
 
+  /// One that was accepted and has not ended.
+  const Request& request(RequestId request) const { return requests_.at(request); }
   int64_t num_waiting() const { return queue_.size(); }
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
   /// Predicted seconds of prefill until the first token; nothing for a request that has its prompt.

@@ -7,6 +7,7 @@
 
 #include "longgen/engine/session.h"
 #include "tests/unit/engine/tiny_decoder.h"
+#include "tests/unit/error_text.h"
 
 namespace longgen {
 namespace {
@@ -300,6 +301,57 @@ TEST(EngineTest, ErrorsSayWhatIsWrongAndChangeNothing) {
   EXPECT_EQ(engine.num_sequences(), 2);
   EXPECT_EQ(engine.pool().pages_in_use(), 0);
   EXPECT_NE(engine.add(), gone);
+}
+
+/// The live pages of a sequence at an earlier length, with one more owner each.
+std::vector<HeldPage> share_pages(Engine& engine, SequenceId id, int64_t num_tokens) {
+  std::vector<HeldPage> pages;
+  const KvLayout& layout = engine.layout();
+  const int64_t heads = layout.shape().num_kv_heads;
+  for (int32_t table = 0; table < layout.num_tables(); ++table) {
+    for (int32_t block = 0; block < num_blocks(num_tokens); ++block) {
+      if (!layout.live(table, block, num_tokens)) continue;
+      pages.push_back(
+          {table, block, engine.sequence(id).pages(table / heads, table % heads).at(block)});
+      engine.pool().share(pages.back().page);
+    }
+  }
+  return pages;
+}
+
+// A step that keeps dead pages leaves those of an earlier length to others, who outlive it.
+TEST(EngineTest, AnAdoptedSequenceGoesOnAsTheOneThatWroteItsPages) {
+  for (const char* pattern : {"sink", "sink=1,window=2,stride=3", "sink=0,window=1"}) {
+    const TinyDecoder model(pattern);
+    Engine engine(model.decoder);
+    std::mt19937_64 random(8);
+    const Ids ids = random_ids(random, 700), next = random_ids(random, 30);
+    const SequenceId first = engine.add();
+    engine.step({{first, ids}}, {.keep_dead = true});
+    EXPECT_EQ(engine.sequence(first).num_pages(), engine.layout().pages_in_pass(0, 700));
+    EXPECT_NE(error_of([&] {
+                engine.step({{first, next}});
+              }).find("release_dead()"),
+              std::string::npos);
+    const std::vector<HeldPage> pages = share_pages(engine, first, 320);
+    engine.release_dead(first);
+    EXPECT_EQ(engine.sequence(first).num_pages(), engine.layout().pages_held(700));
+    engine.remove(first);
+    EXPECT_EQ(engine.pool().pages_in_use(), engine.layout().pages_held(320));
+
+    const SequenceId warm = engine.adopt(320, pages);
+    EXPECT_EQ(engine.num_tokens(warm), 320);
+    const Ids rest(ids.begin() + 320, ids.end());
+    for (const Ids& chunk : {rest, next}) {
+      const at::Tensor logits_V = engine.step({{warm, chunk}}).logits_BV[0];
+      const at::Tensor cold =
+          chunk == rest ? alone(model.decoder, {ids}) : alone(model.decoder, {ids, next});
+      EXPECT_LE(max_abs_diff(logits_V, cold), rounding(cold)) << pattern;
+    }
+    engine.remove(warm);
+    for (const HeldPage& held : pages) engine.pool().release(held.page);
+    EXPECT_EQ(engine.pool().pages_in_use(), 0);
+  }
 }
 
 }  // namespace

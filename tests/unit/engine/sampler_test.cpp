@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <random>
 #include <set>
 #include <string>
 
@@ -20,12 +21,30 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// The definitions of sampler.h, one after the other over a full sort, in double.
 std::map<int32_t, double> by_definition(const SamplingOptions& options, std::vector<float> logits,
-                                        const std::vector<int32_t>& tokens) {
-  for (const int32_t id : std::set<int32_t>(tokens.begin(), tokens.end())) {
+                                        const std::vector<int32_t>& prompt,
+                                        const std::vector<int32_t>& generated = {},
+                                        const std::vector<int32_t>& barred = {}) {
+  const auto change = [&](int32_t id, auto to) {
     float& logit = logits[static_cast<size_t>(id)];
-    logit = static_cast<float>(logit > 0 ? logit / options.repetition_penalty
-                                         : logit * options.repetition_penalty);
+    logit = static_cast<float>(to(logit));
+  };
+  for (const auto& [id, bias] : options.logit_bias) {
+    change(id, [bias = bias](double logit) { return logit + bias; });
   }
+  std::set<int32_t> seen(prompt.begin(), prompt.end());
+  seen.insert(generated.begin(), generated.end());
+  for (const int32_t id : seen) {
+    change(id, [&](double logit) {
+      return logit > 0 ? logit / options.repetition_penalty : logit * options.repetition_penalty;
+    });
+  }
+  for (const int32_t id : std::set<int32_t>(generated.begin(), generated.end())) {
+    const auto times = static_cast<double>(std::count(generated.begin(), generated.end(), id));
+    change(id, [&](double logit) {
+      return logit - times * options.frequency_penalty - options.presence_penalty;
+    });
+  }
+  for (const int32_t id : barred) logits[static_cast<size_t>(id)] = -kInfinity;
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const auto logit_of = [&](int32_t id) -> double { return logits[static_cast<size_t>(id)]; };
@@ -85,6 +104,8 @@ TEST(SamplerTest, FiltersMatchTheirDefinitions) {
     options.top_p = pick(std::vector<double>{1, 1, 1e-9, 0.1, 0.5, 0.9, 0.999});
     options.min_p = pick(std::vector<double>{0, 0, 0.01, 0.2, 1});
     options.repetition_penalty = pick(std::vector<double>{1, 1.1, 1.7, 0.6});
+    options.frequency_penalty = pick(std::vector<double>{0, 0, 0.3, -1.5});
+    options.presence_penalty = pick(std::vector<double>{0, 0, 1.2, -0.5});
     auto logits = random_logits(random, pick(std::vector<size_t>{1, 2, 3, 17, 300, 2000}),
                                 pick(std::vector<double>{0.01, 1, 4, 12}));
     if (round % 4 == 1) std::sort(logits.begin(), logits.end());
@@ -92,15 +113,22 @@ TEST(SamplerTest, FiltersMatchTheirDefinitions) {
     if (round % 3 == 0) {  // many equal ones
       for (float& logit : logits) logit = std::round(logit * 2) / 2;
     }
-    std::vector<int32_t> tokens;
-    for (size_t i = random() % 50; i > 0; --i) {
-      tokens.push_back(static_cast<int32_t>(random() % logits.size()));
-    }
+    const auto some_tokens = [&](size_t most) {
+      std::vector<int32_t> tokens;
+      for (size_t i = random() % most; i > 0; --i) {
+        tokens.push_back(static_cast<int32_t>(random() % logits.size()));
+      }
+      return tokens;
+    };
+    const auto prompt = some_tokens(40), generated = some_tokens(40);
+    for (const int32_t id : some_tokens(3)) options.logit_bias.push_back({id, 2.5});
+    const auto barred = some_tokens(std::min<size_t>(5, logits.size()));
     const std::string what = detail::concat(
         "round ", round, ", V ", logits.size(), ", temperature ", options.temperature, ", top_k ",
         options.top_k, ", top_p ", options.top_p, ", min_p ", options.min_p);
-    const auto expected = by_definition(options, logits, tokens);
-    expect_equal(Sampler(options).distribution(logits, tokens), expected, what);
+    const auto expected = by_definition(options, logits, prompt, generated, barred);
+    expect_equal(Sampler(options).distribution(logits, {prompt, generated}, barred), expected,
+                 what);
     if (HasFatalFailure()) return;
     num_filtered += expected.size() > 1 && expected.size() < logits.size();
   }
@@ -171,7 +199,7 @@ TEST(SamplerTest, DrawsFollowTheProbabilities) {
     options.seed = 12345;
     Sampler sampler(options);
     std::map<int32_t, int64_t> counts;
-    for (int64_t i = 0; i < kDraws; ++i) ++counts[sampler.next(logits, tokens)];
+    for (int64_t i = 0; i < kDraws; ++i) ++counts[sampler.next(logits, {tokens})];
     const auto expected = by_definition(options, logits, tokens);
     for (const auto& [id, count] : counts) ASSERT_TRUE(expected.contains(id)) << id;
     int cells = 0;
@@ -211,27 +239,73 @@ TEST(SamplerTest, TheSeedDecides) {
 }
 
 TEST(SamplerTest, DrawsAreTheSameOnEveryPlatform) {
-  // Computed by a Python program of its own (Mersenne twister included). A change here changes what
+  // Computed by a Python program of its own (random numbers included). A change here changes what
   // every user's seed gives.
   std::vector<float> logits;
   for (int i = 0; i < 32; ++i) logits.push_back(static_cast<float>(i % 7) * 0.5f);
   Sampler sampler({.temperature = 0.9, .top_k = 20, .top_p = 0.9, .seed = 42});
   std::vector<int32_t> ids;
   for (int i = 0; i < 12; ++i) ids.push_back(sampler.next(logits, {}));
-  EXPECT_EQ(ids, (std::vector<int32_t>{20, 19, 20, 6, 27, 5, 18, 12, 10, 13, 3, 17}));
+  EXPECT_EQ(ids, (std::vector<int32_t>{12, 4, 11, 6, 20, 12, 13, 3, 27, 27, 25, 17}));
+}
+
+TEST(SamplerTest, ADrawDoesNotDependOnThoseBefore) {
+  std::mt19937_64 random(5);
+  const std::vector<float> flat(200, 0.0f), certain = {0, 50};
+  Sampler one({.seed = 9}), other({.seed = 9});
+  for (int i = 0; i < 20; ++i) {
+    one.next(flat, {});
+    other.next(i % 2 == 0 ? certain : random_logits(random, 77, 3), {});
+  }
+  EXPECT_EQ(one.next(flat, {}), other.next(flat, {}));
+}
+
+TEST(SamplerTest, PenaltiesOfGeneratedTokensLeaveThePromptAlone) {
+  const std::vector<float> logits = {1, 1, 1, 1};
+  const std::vector<int32_t> prompt = {0, 0, 1}, generated = {1, 2, 2};
+  const auto distribution = [&](const SamplingOptions& options) {
+    std::vector<double> p;
+    for (const auto& [id, probability] :
+         Sampler(options).distribution(logits, {prompt, generated})) {
+      p.push_back(std::log(probability));
+    }
+    return p;
+  };
+  const auto frequency = distribution({.frequency_penalty = 0.5});
+  EXPECT_NEAR(frequency[0] - frequency[1], 0.5, 1e-9);
+  EXPECT_NEAR(frequency[0] - frequency[2], 1.0, 1e-9);
+  EXPECT_NEAR(frequency[0] - frequency[3], 0, 1e-9);
+  const auto presence = distribution({.presence_penalty = -0.5});
+  EXPECT_NEAR(presence[1] - presence[0], 0.5, 1e-9);
+  EXPECT_NEAR(presence[2] - presence[0], 0.5, 1e-9);
+}
+
+TEST(SamplerTest, BiasAndBarredTokens) {
+  const std::vector<float> logits = {3, 2, -kInfinity, 1};
+  Sampler greedy({.logit_bias = {{1, 1.5}, {2, 100}}, .temperature = 0});
+  EXPECT_EQ(greedy.next(logits, {}), 1) << "what cannot be drawn stays so";
+  EXPECT_EQ(greedy.next(logits, {}, std::vector<int32_t>{1, -5, 99}), 0);
+  EXPECT_EQ(error_of([&] {
+              greedy.next(logits, {}, std::vector<int32_t>{0, 1, 3});
+            }),
+            "[sample] step 3: every token that could follow is barred.");
+  EXPECT_EQ(greedy.next(logits, {}), 1);
+  Sampler outside({.logit_bias = {{4, 1}}});
+  EXPECT_EQ(error_of([&] { outside.next(logits, {}); }),
+            "[sample] step 1: expected tokens from 0 to 3, found 4.");
 }
 
 TEST(SamplerTest, RepetitionPenaltyCountsATokenOnce) {
   const std::vector<float> logits = {2.0f, -2.0f, 0.0f, 1.0f};
   const std::vector<int32_t> tokens = {0, 0, 0, 1, 1, 2};
-  const auto distribution = Sampler({.repetition_penalty = 2}).distribution(logits, tokens);
+  const auto distribution = Sampler({.repetition_penalty = 2}).distribution(logits, {tokens});
   ASSERT_EQ(distribution.size(), 4u);
   const double all = std::exp(1.0) + std::exp(-4.0) + 1 + std::exp(1.0);
   EXPECT_NEAR(distribution[0].probability, std::exp(1.0) / all, 1e-12);
   EXPECT_NEAR(distribution[1].probability, std::exp(-4.0) / all, 1e-12);
   EXPECT_NEAR(distribution[2].probability, 1 / all, 1e-12);
   Sampler greedy({.repetition_penalty = 3, .temperature = 0});
-  EXPECT_EQ(greedy.next(logits, tokens), 3) << "the penalty acts on the most probable token too";
+  EXPECT_EQ(greedy.next(logits, {tokens}), 3) << "the penalty acts on the most probable token too";
   EXPECT_EQ(greedy.next(logits, {}), 0);
 }
 
@@ -241,7 +315,7 @@ TEST(SamplerTest, ExtremeLogits) {
   for (const double temperature : {0.0, 1e-300, 1.0, 1e300}) {
     for (const double penalty : {1.0, 1e-300, 1000.0}) {
       Sampler sampler({.repetition_penalty = penalty, .temperature = temperature, .min_p = 1e-300});
-      for (int i = 0; i < 20; ++i) EXPECT_NE(sampler.next(huge, all), 3) << "-inf is never drawn";
+      for (int i = 0; i < 20; ++i) EXPECT_NE(sampler.next(huge, {all}), 3) << "-inf is never drawn";
     }
   }
   EXPECT_EQ(Sampler({.temperature = 1e-300}).next(huge, {}), 0);
@@ -254,7 +328,7 @@ TEST(SamplerTest, ExtremeLogits) {
 TEST(SamplerTest, BadLogitsNameStepAndToken) {
   Sampler sampler(SamplingOptions{});
   const auto next = [&](std::vector<float> logits, std::vector<int32_t> tokens = {}) {
-    return error_of([&] { sampler.next(logits, tokens); });
+    return error_of([&] { sampler.next(logits, {tokens}); });
   };
   EXPECT_EQ(next({0, 1}), "");
   EXPECT_EQ(next({0, NAN, NAN}),
@@ -272,7 +346,7 @@ TEST(SamplerTest, BadLogitsNameStepAndToken) {
   for (const int32_t id : {-1, 2}) {
     const std::vector<int32_t> tokens = {id};
     EXPECT_NE(error_of([&] {
-                penalizing.next(std::vector<float>{0, 1}, tokens);
+                penalizing.next(std::vector<float>{0, 1}, {tokens});
               }).find("expected tokens from 0 to 1, found " + std::to_string(id)),
               std::string::npos);
   }
@@ -302,6 +376,11 @@ TEST(SamplerTest, BadOptionsAreNamed) {
   EXPECT_EQ(error({.repetition_penalty = 0}),
             "[sample] repetition_penalty: expected a number above 0 and at most 1000, found 0.");
   EXPECT_NE(error({.repetition_penalty = HUGE_VAL}).find("repetition_penalty"), std::string::npos);
+  EXPECT_EQ(error({.frequency_penalty = 2.5}),
+            "[sample] frequency_penalty: expected a number from -2 to 2, found 2.5.");
+  EXPECT_NE(error({.presence_penalty = NAN}).find("presence_penalty"), std::string::npos);
+  EXPECT_EQ(error({.logit_bias = {{0, HUGE_VAL}}}),
+            "[sample] logit_bias: expected numbers, found inf.");
 }
 
 }  // namespace

@@ -1,0 +1,37 @@
+// serve/engine_state.h: how the engine of a server is, for those who only look.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace longgen {
+
+enum class EnginePhase {
+  calibrating,  ///< steps are measured; requests wait
+  ready,
+  draining,  ///< takes no new requests
+  failed,    ///< does nothing any more
+};
+
+/// Counts of tokens and steps grow from the start of the process.
+struct EngineState {
+  EnginePhase phase = EnginePhase::calibrating;
+  std::string failure = {};  ///< why it failed
+
+  int64_t num_running = 0;  ///< that have begun, paused ones among them
+  int64_t num_waiting = 0;
+
+  int64_t page_bytes = 0;
+  // In pages; those in use are at most the reserved and the cached ones together.
+  int64_t capacity = 0, reserved = 0, cached = 0, in_use = 0;
+
+  /// Tokens of prompts that were looked up in the prefix cache, and those found there.
+  int64_t queried_tokens = 0, hit_tokens = 0;
+  int64_t prompt_tokens = 0;  ///< of requests that have begun, those found included
+  int64_t generated_tokens = 0;
+  int64_t num_steps = 0;
+  /// Of all steps together.
+  double predicted_seconds = 0, measured_seconds = 0;
+};
+
+}  // namespace longgen
