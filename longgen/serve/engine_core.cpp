@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
-#include <random>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +14,7 @@
 #include "longgen/device/gpu_memory.h"
 #include "longgen/engine/score.h"
 #include "longgen/serve/calibrate_engine.h"
+#include "longgen/serve/random_key.h"
 
 namespace longgen {
 namespace {
@@ -46,11 +46,6 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
           .max_chunk = options.max_chunk,
           .checkpoint_tokens = options.checkpoint_tokens,
           .keeps_prefixes = options.keeps_prefixes};
-}
-
-uint64_t random_key() {
-  std::random_device random;
-  return uint64_t{random()} << 32 | random();
 }
 
 /// What ran out, if that is what the error says.
