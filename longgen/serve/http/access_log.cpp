@@ -1,6 +1,7 @@
 #include "longgen/serve/http/access_log.h"
 
 #include <fmt/chrono.h>
+#include <sys/stat.h>
 
 #include <cmath>
 
@@ -43,12 +44,30 @@ std::string access_line(const AccessRecord& record) {
   return dump_json(line) + "\n";
 }
 
-AccessLogFile::AccessLogFile(fs::path path) : file_(std::move(path), AppendFile::Start::append) {}
+AccessLogFile::AccessLogFile(fs::path path) : path_(std::move(path)) { open(); }
+
+void AccessLogFile::open() {
+  file_ = std::make_unique<AppendFile>(path_, AppendFile::Start::append);
+  struct stat info = {};
+  ::stat(path_.c_str(), &info);
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
+  size_ = info.st_size;
+}
+
+bool AccessLogFile::is_current() const {
+  struct stat info = {};
+  return ::stat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_ &&
+         info.st_size >= size_;
+}
 
 void AccessLogFile::write(const AccessRecord& record) {
+  const std::string line = access_line(record);
   const std::lock_guard lock(mutex_);
   try {
-    file_.append(access_line(record));
+    if (!is_current()) open();
+    file_->append(line);
+    size_ += static_cast<int64_t>(line.size());
   } catch (const Error& error) {
     if (num_lost_++ == 0) log_warning(std::string("access log: ") + error.what());
     return;

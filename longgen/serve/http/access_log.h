@@ -1,8 +1,10 @@
-// serve/http/access_log.h: what was asked and answered, a line of JSON a request, never with a body.
+// serve/http/access_log.h: what was asked and answered, a line of JSON a request, never with a
+// body.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -27,8 +29,10 @@ struct AccessRecord {
 /// Writes the record as JSON and a line's end.
 std::string access_line(const AccessRecord& record);
 
-/// A file of such lines; may be used by several threads. A full disk costs lines and not the server:
-/// it warns when the first line is lost, and says how many were when one can be written again.
+/// A file of such lines, to which they are appended; may be used by several threads. Where the file
+/// was moved, removed or emptied, as programs that rotate logs do, the next line begins a new one.
+/// A full disk costs lines and not the server: it warns when the first line is lost, and says how
+/// many were when one can be written again.
 class AccessLogFile {
  public:
   /// Throws Error naming the file where it cannot be written.
@@ -36,9 +40,14 @@ class AccessLogFile {
   void write(const AccessRecord& record);
 
  private:
+  void open();
+  bool is_current() const;
+
+  const fs::path path_;
   std::mutex mutex_;
-  AppendFile file_;
-  int64_t num_lost_ = 0;
+  std::unique_ptr<AppendFile> file_;
+  uint64_t device_ = 0, inode_ = 0;
+  int64_t size_ = 0, num_lost_ = 0;
 };
 
 }  // namespace longgen::http

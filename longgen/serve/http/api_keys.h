@@ -17,10 +17,10 @@ class ApiKeys {
  public:
   /// Makes a set without keys: everybody may ask.
   ApiKeys() = default;
-  /// Reads a file of one key a line, "KEY" or "NAME KEY"; several keys may have one name. Empty lines
-  /// and those that begin with # are left out. A key without a name is called key1, key2, ... by its
-  /// place among the keys. Throws Error naming file and line, never the key, where a line is neither,
-  /// where a key stands twice, and where there is none.
+  /// Reads a file of one key a line, "KEY" or "NAME KEY"; several keys may have one name. Empty
+  /// lines and those that begin with # are left out. A key without a name is called key1, key2, ...
+  /// by its place among the keys. Throws Error naming file and line, never the key, where a line is
+  /// neither, where a key stands twice, and where there is none.
   static ApiKeys read(const fs::path& file);
 
   void add(std::string name, std::string_view key);

@@ -13,7 +13,8 @@ namespace {
 using boost::system::error_code;
 using openai::ApiError;
 
-// Of requests that a client sends before it has the answer to the first: more waits in the system.
+// Of requests that a client sends before it has the answer to the first. More waits in the system,
+// and such a client that goes is noticed when something is written to it.
 constexpr size_t kMaxWaitingBytes = 64 << 10;
 
 constexpr size_t kReadBytes = 16 << 10;
@@ -261,8 +262,9 @@ void Connection::write(std::string before, std::string bytes, int64_t num_stream
     return write_some();
   }
   if (reply_ && is_last_) return finish();
-  if (reply_ && is_stream_)
+  if (reply_ && is_stream_) {
     arm(write_timer_, host_.options.keep_awake_seconds, &Connection::on_quiet);
+  }
 }
 
 void Connection::write_some() {
@@ -333,8 +335,8 @@ void Connection::finish() {
   if (is_open_) read();
 }
 
-// A socket that is closed while bytes of the client wait in it takes the answer back. So the client is told
-// the end, and may read and close itself.
+// A socket that is closed while bytes of the client wait in it takes the answer back. So the client
+// is told the end, and may read and close itself.
 void Connection::linger() {
   is_discarding_ = true;
   in_.clear();

@@ -28,8 +28,8 @@ struct ConnectionHost {
   std::function<void(Connection&)> forget;  ///< called once, when the connection has ended
 };
 
-/// Everything here happens on the thread of the connection's socket. A read is always pending, so that
-/// a client that goes is noticed while nothing is being sent; what it brings of a next request
+/// Everything here happens on the thread of the connection's socket. A read is always pending, so
+/// that a client that goes is noticed while nothing is being sent; what it brings of a next request
 /// waits.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:

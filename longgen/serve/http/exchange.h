@@ -38,8 +38,8 @@ class Exchange {
   virtual void send(std::string text) = 0;
   virtual void end_stream() = 0;
 
-  /// Adds a number to the request's line of the access log, such as ("prompt_tokens", 12); before the
-  /// answer's end.
+  /// Adds a number to the request's line of the access log, such as ("prompt_tokens", 12); before
+  /// the answer's end.
   virtual void note(const std::string& name, int64_t value) = 0;
 
   virtual bool is_gone() const = 0;  ///< the client has closed, or was too slow
@@ -48,13 +48,14 @@ class Exchange {
 
   struct Watcher {
     std::function<void()> on_gone = {};  ///< the client has gone before the answer's end
-    /// Unwritten bytes have passed the high mark, and, later, fallen below the low one. Each is told
-    /// once, in turns: who pauses in one and goes on in the other is never left paused.
+    /// Unwritten bytes have passed the high mark, and, later, fallen below the low one. Each is
+    /// told once, in turns: who pauses in one and goes on in the other is never left paused.
     std::function<void()> on_full = {};
     std::function<void()> on_drained = {};
   };
-  /// Sets who is told, on the connection's thread. If the client has gone already, on_gone is called
-  /// here, at once. None of them may wait or throw. They are let go at the end of the answer.
+  /// Sets who is told, on the connection's thread. If the client has gone already, on_gone is
+  /// called here, at once. None of them may wait or throw. They are let go at the end of the
+  /// answer.
   virtual void watch(Watcher watcher) = 0;
 };
 

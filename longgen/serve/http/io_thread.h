@@ -22,8 +22,8 @@ class Inbox {
   boost::asio::io_context* context_;
 };
 
-/// Runs the handlers of an io_context until it is destroyed. No signal is delivered to it: they are the
-/// program's. An exception that reaches it is written to the log.
+/// Runs the handlers of an io_context until it is destroyed. No signal is delivered to it: they are
+/// the program's. An exception that reaches it is written to the log.
 class IoThread {
  public:
   IoThread();

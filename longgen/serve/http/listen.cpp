@@ -40,6 +40,15 @@ AddressList find_addresses(const std::string& host, int64_t port) {
   return {found, &::freeaddrinfo};
 }
 
+// "localhost" has one address of each kind. Who asks for ::1 first goes on to 127.0.0.1; who asks
+// for 127.0.0.1 asks for nothing else.
+const addrinfo& preferred(const addrinfo& addresses) {
+  for (const addrinfo* address = &addresses; address; address = address->ai_next) {
+    if (address->ai_family == AF_INET) return *address;
+  }
+  return addresses;
+}
+
 std::string address_text(const sockaddr* address, socklen_t size) {
   char host[NI_MAXHOST], port[NI_MAXSERV];
   if (::getnameinfo(address, size, host, sizeof host, port, sizeof port,
@@ -74,7 +83,7 @@ ListeningSocket listen_on(const std::string& host, int64_t port) {
   LG_CHECK(!host.empty(), "host: expected an address such as 127.0.0.1, found nothing.");
   LG_CHECK(port >= 0 && port <= 65535, "port: expected 0 to 65535, found ", port, ".");
   const AddressList addresses = find_addresses(host, port);
-  const addrinfo& address = *addresses;
+  const addrinfo& address = preferred(*addresses);
   const int fd =
       ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) fail_to_listen(errno, host, port);
@@ -105,7 +114,8 @@ std::optional<AcceptedSocket> accept_from(int listening_fd, NoSocket& why) {
     if (fd >= 0) {
       set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
       set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytes);
-      // A client whose machine is gone says nothing: after a minute and a half of silence it is asked.
+      // A client whose machine is gone says nothing: after a minute of silence it is asked, and
+      // half a minute later it counts as gone.
       set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
       set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
       set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);

@@ -14,8 +14,9 @@ struct ListeningSocket {
   std::string address = {};  ///< as in a URL: "127.0.0.1:8000", "[::1]:8000"
 };
 
-/// Listens on a port of an address of this machine; port 0 takes a free one. Throws Error saying
-/// what to do where the host is no such address and where the port is in use or not allowed.
+/// Listens on a port of an address of this machine; port 0 takes a free one. Of a name with
+/// addresses of both kinds it takes the IPv4 one. Throws Error saying what to do where the host is
+/// no such address and where the port is in use or not allowed.
 ListeningSocket listen_on(const std::string& host, int64_t port);
 
 struct AcceptedSocket {

@@ -39,6 +39,7 @@ void Reply::fail(const openai::ApiError& error) {
 void Reply::say(Words words) { say(std::move(words), std::unique_lock(mutex_)); }
 
 void Reply::say(Words words, std::unique_lock<std::mutex> lock) {
+  Watcher let_go;  // without the mutex: what it holds may be the exchange itself
   if (is_gone_) return;
   LG_DCHECK(phase_ == (words.head ? Phase::silent : Phase::streaming));
   phase_ = words.is_last ? Phase::ended : Phase::streaming;
@@ -53,6 +54,7 @@ void Reply::say(Words words, std::unique_lock<std::mutex> lock) {
   }
   words_.is_last = words.is_last;
   words_.is_broken = words.is_broken;
+  if (words.is_last) std::swap(let_go, watcher_);
   const bool must_wake = !std::exchange(is_woken_, true);
   lock.unlock();
   if (must_wake) wake_();
@@ -115,9 +117,7 @@ void Reply::wrote(int64_t num_bytes) {
 }
 
 Notes Reply::close() {
-  Watcher let_go;
   const std::lock_guard lock(mutex_);
-  std::swap(let_go, watcher_);
   return std::exchange(notes_, {});
 }
 

@@ -51,9 +51,9 @@ class Reply final : public Exchange {
   Words take();
   /// Says that the socket has taken bytes of the stream, and looks.
   void wrote(int64_t num_bytes);
-  /// Says that the answer is written: nobody is told anything any more. Returns the notes.
+  /// Says that the answer is written, and returns the notes.
   Notes close();
-  /// Says that the client has gone. Returns the notes.
+  /// Says that the client has gone, and returns the notes.
   Notes lose();
 
  private:

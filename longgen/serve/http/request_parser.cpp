@@ -62,6 +62,25 @@ std::string decode_path(std::string_view path) {
   return decoded;
 }
 
+// Beast waits for the end of a head that came in parts before it reads it, and puts lines together
+// of which the second begins with a space, which other readers take for a header of its own. The
+// first byte is that of a line.
+void check_lines(std::string_view bytes) {
+  if (bytes.substr(0, 2) == "\r\n") return;  // the end of the head; behind it stands a body
+  const std::string_view head = bytes.substr(0, bytes.find("\r\n\r\n"));
+  for (size_t i = 0; i < head.size(); ++i) {
+    const bool is_last = i + 1 == head.size();
+    const bool is_return = head[i] == '\r', is_feed = head[i] == '\n';
+    if ((is_return && !is_last && head[i + 1] != '\n') ||
+        (is_feed && (i == 0 || head[i - 1] != '\r'))) {
+      refuse("expected lines that end in CR LF.");
+    }
+    if (is_feed && !is_last && (head[i + 1] == ' ' || head[i + 1] == '\t')) {
+      refuse("expected each header on one line.");
+    }
+  }
+}
+
 // A target is "/path?query", "http://host/path?query" as a proxy sends it, or "*".
 void read_target(std::string_view target, RequestHead& head) {
   const std::string_view whole = target;
@@ -218,6 +237,7 @@ size_t RequestParser::Reader::feed(std::string_view bytes) {
     has_skipped_line_ = bytes.substr(0, 2) == "\r\n";
     if (has_skipped_line_) return 2;
   }
+  if (!is_header_done_) check_lines(bytes);
   size_t used = 0;
   while (used < bytes.size() && !is_done()) {
     const bool was_header_done = is_header_done_;

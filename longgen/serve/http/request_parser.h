@@ -31,10 +31,10 @@ class RequestParser {
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
 
-  /// Reads from the front of `bytes` and returns how many of them it is done with; the others must be
-  /// given again, with more behind them. It stops where the head ends, and where the request does:
-  /// the bytes behind that are of the next one. Throws openai::ApiError with the status (400, 413,
-  /// 417, 431) that the client is to be told, after which nothing more can be read.
+  /// Reads from the front of `bytes` and returns how many of them it is done with; the others must
+  /// be given again, with more behind them. It stops where the head ends, and where the request
+  /// does: the bytes behind that are of the next one. Throws openai::ApiError with the status (400,
+  /// 413, 417, 431) that the client is to be told, after which nothing more can be read.
   size_t feed(std::string_view bytes);
 
   bool has_head() const;

@@ -29,6 +29,8 @@ using boost::system::error_code;
 constexpr int64_t kMaxRefused = 64;
 // Files that the program may have open beside connections.
 constexpr int64_t kOtherFiles = 512;
+// Whoever connects must not keep the thread from those who are connected.
+constexpr int kAcceptedAtOnce = 64;
 constexpr auto kRetryAccept = std::chrono::milliseconds(100);
 
 tcp protocol_of(const ListeningSocket& socket) { return socket.is_ipv6 ? tcp::v6() : tcp::v4(); }
@@ -47,8 +49,8 @@ class Server::Impl {
  private:
   /// An io thread with its connections, which only it touches.
   struct Worker {
+    IoThread thread = {};
     std::unordered_map<Connection*, std::shared_ptr<Connection>> connections = {};
-    IoThread thread = {};  ///< last: ended before the connections are let go
   };
 
   // On the first worker's thread.
@@ -80,6 +82,8 @@ Server::Impl::Impl(ServerOptions options, Handler handler)
     : options_(std::move(options)), handler_(std::move(handler)) {
   LG_CHECK(options_.io_threads >= 1 && options_.io_threads <= 64,
            "io_threads: expected 1 to 64, found ", options_.io_threads, ".");
+  LG_CHECK(options_.keep_awake_seconds > 0, "keep_awake_seconds: expected more than 0, found ",
+           options_.keep_awake_seconds, ".");
   listening_ = listen_on(options_.host, options_.port);
   allow_open_files(options_.limits.connections + kMaxRefused + kOtherFiles);
   for (int64_t i = 0; i < options_.io_threads; ++i) workers_.push_back(std::make_unique<Worker>());
@@ -97,7 +101,11 @@ void Server::Impl::wait_for_connections() {
 
 void Server::Impl::accept_all() {
   NoSocket why = NoSocket::none_waits;
-  while (const auto accepted = accept_from(listening_.fd, why)) take(*accepted);
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
+    const auto accepted = accept_from(listening_.fd, why);
+    if (!accepted) break;
+    take(*accepted);
+  }
   if (why == NoSocket::none_waits) return wait_for_connections();
   // The connection that waits would wake this at once again and again.
   retry_->expires_after(kRetryAccept);

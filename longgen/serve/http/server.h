@@ -27,9 +27,9 @@ class Server {
   int64_t num_connections() const;
 
   /// Takes no new connections, closes those that ask for nothing, lets requests that have begun end
-  /// within so many seconds, and cuts off the others (on_gone). Returns when all of that is done and no
-  /// handler or watcher runs or will run; not to be called by one of these. Exchanges may outlive
-  /// it. Once is enough: later calls return when the first has.
+  /// within so many seconds, and cuts off the others (on_gone). Returns when all of that is done
+  /// and no handler or watcher runs or will run; not to be called by one of these. Exchanges may
+  /// outlive it. Once is enough: later calls return when the first has.
   void stop(double seconds);
 
  private:

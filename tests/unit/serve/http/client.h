@@ -31,7 +31,8 @@ struct Answer {
 /// A connection to a port of this machine. What does not come within ten seconds is a failure.
 class Client {
  public:
-  explicit Client(int port, int receive_buffer_bytes = 0) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit Client(int port, int receive_buffer_bytes = 0)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const timeval patience = {10, 0};
     set(SO_RCVTIMEO, patience);
     set(SO_SNDTIMEO, patience);

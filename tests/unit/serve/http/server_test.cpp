@@ -1,8 +1,12 @@
 // server_test.cpp: clients that ask properly.
 #include "longgen/serve/http/server.h"
 
-#include <atomic>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <filesystem>
 #include <fstream>
+#include <set>
 #include <vector>
 
 #include "longgen/serve/openai/api_error.h"
@@ -194,6 +198,8 @@ TEST(Server, ListensOnIpv6AndSaysWhereItCannotListen) {
   options.port = 70000;
   EXPECT_ERROR(Server(options, echo), "port: expected 0 to 65535, found 70000.");
   options.port = 0;
+  options.host = "localhost";
+  EXPECT_EQ(Server(options, echo).address().find("127.0.0.1:"), 0u);
   options.host = "192.0.2.1";
   EXPECT_ERROR(Server(options, echo), "port 0 of 192.0.2.1: this is no address of this machine.");
   options.host = "no host";
@@ -236,6 +242,46 @@ TEST(Server, AnswersForHandlersThatDoNot) {
   client.send(get("/stream"));
   client.read_to("\r\n\r\n");
   EXPECT_EQ(client.read_all(), "9\r\ndata: 1\n\n\r\n");
+}
+
+std::set<int> open_files() {
+  std::set<int> files;
+  for (const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) {
+    files.insert(std::stoi(file.path().filename()));
+  }
+  return files;
+}
+
+TEST(Server, LeavesNoFileOpenToOtherPrograms) {
+  const std::set<int> before = open_files();
+  Server server(any_port(), echo);
+  Client client(server.port());
+  client.ask(get("/a"));
+  int num_checked = 0;
+  for (const int file : open_files()) {
+    const int flags = ::fcntl(file, F_GETFD);
+    if (before.count(file) || flags < 0) continue;  // the folder of files is closed again
+    EXPECT_NE(flags & FD_CLOEXEC, 0) << file;
+    ++num_checked;
+  }
+  EXPECT_GE(num_checked, 5) << "of the client, the server's two and its thread's";
+}
+
+TEST(Server, WaitsWhereTheSystemHasNoFilesLeft) {
+  Server server(any_port(), echo);
+  rlimit before = {};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const int lowest_free = ::dup(0);
+  ::close(lowest_free);
+  rlimit one_more = before;
+  one_more.rlim_cur = static_cast<rlim_t>(lowest_free + 1);
+  ::setrlimit(RLIMIT_NOFILE, &one_more);
+  Client client(server.port());
+  client.send(get("/a"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(server.num_connections(), 0);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(client.read_answer().status, 200);
 }
 
 }  // namespace
