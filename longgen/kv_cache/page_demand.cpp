@@ -19,6 +19,13 @@ PageKinds& PageKinds::operator+=(const PageKinds& other) {
   return *this;
 }
 
+int64_t PageKinds::*page_kind(const KvLayout& layout, int64_t table, int64_t block) {
+  const Pattern& pattern = layout.pattern_of_table(table);
+  if (pattern.is_full()) return &PageKinds::full;
+  if (!layout.lasting(table, block)) return &PageKinds::window;
+  return block < pattern.sink_blocks() ? &PageKinds::sink : &PageKinds::stride;
+}
+
 PageDemand::PageDemand(const KvLayout& layout) {
   const int64_t num_groups = layout.num_groups();
   for (int64_t first = 0; first < num_groups;) {

@@ -23,6 +23,9 @@ struct PageKinds {
   bool operator==(const PageKinds&) const = default;
 };
 
+/// Which of them counts a page that holds a block of a table.
+int64_t PageKinds::*page_kind(const KvLayout& layout, int64_t table, int64_t block);
+
 /// What is left of a request: of a prompt of `prompt_tokens`, whose first `done_tokens` are in the
 /// cache, and of what follows until `end_tokens` are. Of n generated tokens n - 1 get to the cache.
 struct RemainingTokens {

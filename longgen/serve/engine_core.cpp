@@ -1,45 +1,22 @@
 #include "longgen/serve/engine_core.h"
 
 #include <ATen/ops/log_softmax.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <chrono>
-#include <new>
-#include <string_view>
 #include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/base/host.h"
-#include "longgen/device/gpu_memory.h"
+#include "longgen/base/units.h"
 #include "longgen/engine/score.h"
 #include "longgen/serve/calibrate_engine.h"
+#include "longgen/serve/out_of_memory.h"
 #include "longgen/serve/random_key.h"
 
 namespace longgen {
 namespace {
 
-// Of the memory that is free, pages get as much; the rest is for activations and for others.
-constexpr double kShareOfPages = 0.75;
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-ServingOptions completed(ServingOptions options, const Decoder& decoder) {
-  const at::Device device = decoder.device();
-  if (!options.now) options.now = steady_seconds;
-  if (!options.engine.max_kv_bytes) {
-    const int64_t free =
-        device.is_cuda() ? gpu_memory(device).free : machine_memory().available_bytes;
-    LG_CHECK(free > 0,
-             "[serve] the system does not say how much memory is free. Say how much the "
-             "KV cache may take.");
-    options.engine.max_kv_bytes = static_cast<int64_t>(kShareOfPages * static_cast<double>(free));
-  }
-  options.max_chunk = prefill_chunk(options.max_chunk, device);
-  return options;
-}
+// What a server must have room for at least; its first steps take as much.
+constexpr int64_t kLeastTokens = 3 * Pattern::kBlock;
 
 CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
@@ -48,28 +25,20 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
           .keeps_prefixes = options.keeps_prefixes};
 }
 
-/// What ran out, if that is what the error says.
-std::optional<std::string> out_of_memory(const std::exception& error) {
-  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return out_of_gpu_memory();
-  // torch's allocator for the CPU has no type of error of its own.
-  const std::string_view text = error.what();
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-      text.find("DefaultCPUAllocator") != std::string_view::npos) {
-    return "out of memory.";
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
-    : options_(completed(options, decoder)),
+    : options_(with_defaults(options, decoder)),
       engine_(decoder, options_.engine),
       vocab_size_(decoder.config().vocab_size),
       owners_(engine_.pool()),
       keeper_(engine_.layout(), keeper_options(options_, engine_.layout()), owners_, random_key()),
       scheduler_(options_.schedule, options_.cost.value_or(CostModel({})), keeper_) {
   if (options_.vocab_size > 0) vocab_size_ = std::min(vocab_size_, options_.vocab_size);
+  const int64_t least = engine_.layout().pages_peak(0, kLeastTokens, Pattern::kBlock);
+  LG_CHECK(keeper_.ledger().capacity() >= least, "[serve] the KV cache may take ",
+           format_bytes(*options_.engine.max_kv_bytes), ", but ", kLeastTokens, " tokens take ",
+           format_bytes(least * engine_.layout().page_bytes()), ". Give it more memory.");
 }
 
 void EngineCore::calibrate() {
@@ -82,7 +51,7 @@ void EngineCore::calibrate() {
   scheduler_.set_cost(*calibration_.fit());
 }
 
-EngineCore::Served EngineCore::make_served(const Submit& submit) const {
+ServedRequest EngineCore::make_served(const Submit& submit, double arrived) const {
   const auto check = [&](const char* what, int32_t token) {
     LG_CHECK(token >= 0 && token < vocab_size_, "[serve] ", what, ": expected tokens from 0 to ",
              vocab_size_ - 1, ", found ", token, ".");
@@ -91,13 +60,15 @@ EngineCore::Served EngineCore::make_served(const Submit& submit) const {
   for (const LogitBias& bias : submit.draw.sampling.logit_bias) check("logit_bias", bias.token);
   LG_CHECK(!submit.draw.num_prompt_logprobs || !submit.request.reads_prefixes,
            "[serve] a request for logprobs of its prompt must not read prefixes.");
-  return {submit.draw, Sampler(submit.draw.sampling)};
+  ServedRequest served(submit.draw);
+  served.times = {.arrived = arrived, .prompt_tokens = submit.request.prompt_tokens()};
+  return served;
 }
 
-void EngineCore::submit(Submit submit) {
+void EngineCore::submit(Submit submit, double arrived) {
   const RequestId id = submit.request.id;
   try {
-    Served served = make_served(submit);
+    ServedRequest served = make_served(submit, arrived);
     const Submission submission = scheduler_.submit(std::move(submit.request), now());
     switch (submission.outcome) {
       case Submission::Outcome::accepted:
@@ -115,7 +86,8 @@ void EngineCore::submit(Submit submit) {
 
 void EngineCore::cancel(const Cancel& cancel) {
   if (requests_.find(cancel.request) == requests_.end()) return;
-  forget(cancel.request, cancel.keeps_prefix);
+  finish(cancel.request, cancel.keeps_prefix,
+         cancel.keeps_prefix ? FinishReason::stop : FinishReason::abort);
   tell(cancel.request, RequestEnded{RequestEnd::cancelled});
 }
 
@@ -124,25 +96,25 @@ void EngineCore::cancel_all() {
 }
 
 void EngineCore::fail_all(const std::string& message) {
-  for (const auto& entry : requests_) tell(entry.first, RequestFailed{message});
+  for (const auto& [id, served] : requests_) {
+    metrics_.finished(served.times, served.times.arrived, FinishReason::error);
+    tell(id, RequestFailed{message});
+  }
   requests_.clear();
 }
 
 /// Lets go what a request has, as the last thing that is done for it.
-void EngineCore::forget(RequestId id, bool keeps_prefix) {
+void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
   const auto found = requests_.find(id);
-  const Served& served = found->second;
+  const ServedRequest& served = found->second;
+  metrics_.finished(served.times, now(), reason);
   if (!served.sequence) {
     scheduler_.end(id);
   } else {
     const SequenceCache& cache = engine_.sequence(*served.sequence);
     const SequencePages pages(cache);
     std::vector<int32_t> tokens;
-    if (keeps_prefix) {
-      tokens = scheduler_.request(id).prompt;
-      tokens.insert(tokens.end(), served.generated.begin(), served.generated.end());
-      tokens.resize(static_cast<size_t>(cache.length()));
-    }
+    if (keeps_prefix) tokens = served.first_tokens(scheduler_.request(id).prompt, cache.length());
     scheduler_.end(id, tokens, keeps_prefix ? &pages : nullptr);
     engine_.remove(*served.sequence);
   }
@@ -156,22 +128,24 @@ bool EngineCore::plan() {
 }
 
 void EngineCore::begin(const StepStart& start) {
-  Served& served = requests_.at(start.request);
+  ServedRequest& served = requests_.at(start.request);
   served.sequence =
       start.hit_tokens > 0 ? engine_.adopt(start.hit_tokens, start.pages) : engine_.add();
+  served.hit_tokens = start.hit_tokens;
   const Request& request = scheduler_.request(start.request);
   if (request.reads_prefixes && options_.keeps_prefixes) {
     counts_.queried_tokens += request.prompt_tokens();
     counts_.hit_tokens += start.hit_tokens;
   }
   counts_.prompt_tokens += request.prompt_tokens();
+  metrics_.began(served.times, now());
   tell(start.request, RequestBegan{start.hit_tokens});
 }
 
 std::vector<BatchPart> EngineCore::batch() const {
   std::vector<BatchPart> parts;
   for (const StepPart& part : plan_.parts) {
-    const Served& served = requests_.at(part.request);
+    const ServedRequest& served = requests_.at(part.request);
     const std::span<const int32_t> tokens =
         part.is_prefill
             ? std::span(scheduler_.request(part.request).prompt)
@@ -196,9 +170,10 @@ std::optional<BatchResult> EngineCore::forward(const OnLayer& on_layer) {
       const std::vector<BatchPart> parts = batch();
       BatchResult result =
           options_.step ? options_.step(engine_, parts, options) : engine_.step(parts, options);
-      LG_CHECK(result.end != BatchEnd::out_of_pages,
-               "[longgen] internal error: a step found too few pages. Please report this.");
-      return result;
+      if (result.end != BatchEnd::out_of_pages) return result;
+      // All pages are promised, but the system may lack memory for them.
+      constexpr const char* kMessage = "out of memory for the KV cache.";
+      if (!fail_prefills(kMessage)) fail_decoder(*result.without_pages, kMessage);
     } catch (const std::exception& error) {
       const std::optional<std::string> message = out_of_memory(error);
       if (!message || !fail_prefills(*message)) throw;
@@ -217,6 +192,14 @@ bool EngineCore::fail_prefills(const std::string& message) {
   return true;
 }
 
+void EngineCore::fail_decoder(SequenceId sequence, const std::string& message) {
+  const auto part = std::find_if(plan_.parts.begin(), plan_.parts.end(), [&](const StepPart& one) {
+    return requests_.at(one.request).sequence == sequence;
+  });
+  fail(part->request, message);
+  plan_.parts.erase(part);
+}
+
 void EngineCore::run(const OnLayer& on_layer) {
   const double begin = now();
   const size_t num_planned = plan_.parts.size();
@@ -228,6 +211,9 @@ void EngineCore::run(const OnLayer& on_layer) {
   if (plan_.parts.size() < num_planned) return;  // not what was predicted
   counts_.predicted_seconds += plan_.predicted_seconds;
   counts_.measured_seconds += seconds;
+  std::optional<double> ratio;
+  if (seconds > 0) ratio = plan_.predicted_seconds / seconds;
+  metrics_.stepped(static_cast<int64_t>(plan_.work.rows), ratio);
   if (options_.cost || result->hidden_TE.defined()) return;
   calibration_.add(plan_.work, seconds);
   scheduler_.set_cost(*calibration_.fit());
@@ -254,7 +240,7 @@ void EngineCore::look_at(const BatchResult& result) {
 }
 
 void EngineCore::look_at_prefill(const StepPart& part, const at::Tensor& hidden_TE) {
-  const Served& served = requests_.at(part.request);
+  const ServedRequest& served = requests_.at(part.request);
   scheduler_.passed(part, SequencePages(engine_.sequence(*served.sequence)));
   if (served.draw.tells_progress) {
     const double left = scheduler_.seconds_to_first_token(part.request).value_or(0);
@@ -287,7 +273,7 @@ void EngineCore::tell_prompt_logprobs(const StepPart& part, const at::Tensor& hi
 
 /// Ends a request that cannot go on, beside others that can.
 void EngineCore::fail(RequestId request, const std::string& message) {
-  forget(request, /*keeps_prefix=*/false);
+  finish(request, /*keeps_prefix=*/false, FinishReason::error);
   tell(request, RequestFailed{message});
 }
 
@@ -295,50 +281,51 @@ std::span<const float> EngineCore::known(const at::Tensor& values_V) const {
   return {values_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size_)};
 }
 
-/// Draws the next token of a request. Where that fails, the request does.
-std::optional<int32_t> EngineCore::next_token(RequestId id, const at::Tensor& logits_V) {
-  Served& served = requests_.at(id);
-  std::span<const int32_t> barred;
-  if (std::ssize(served.generated) < served.draw.min_tokens) barred = served.draw.stop_tokens;
-  try {
-    return served.sampler.next(
-        known(logits_V), {.prompt = scheduler_.request(id).prompt, .generated = served.generated},
-        barred);
-  } catch (const Error& error) {
-    fail(id, error.what());
-    return std::nullopt;
-  }
-}
-
+/// Draws the next token of a request. Where that cannot be done, the request fails.
 void EngineCore::draw(RequestId id, const at::Tensor& logits_V) {
-  const std::optional<int32_t> token = next_token(id, logits_V);
-  if (!token) return;
-  ++counts_.generated_tokens;
-  Served& served = requests_.at(id);
-  served.generated.push_back(*token);
-  if (served.draw.num_logprobs) {
-    tell(id, TokenDrawn{*token, describe_token(known(at::log_softmax(logits_V, 0)), *token,
-                                               *served.draw.num_logprobs)});
-  } else {
-    tell(id, TokenDrawn{*token, std::nullopt});
+  ServedRequest& served = requests_.at(id);
+  const Request& request = scheduler_.request(id);
+  try {
+    served.draw_token(request.prompt, known(logits_V));
+  } catch (const Error& error) {
+    return fail(id, error.what());
   }
-  const auto& stops = served.draw.stop_tokens;
-  const bool is_stop = std::find(stops.begin(), stops.end(), *token) != stops.end();
-  const bool is_last = std::ssize(served.generated) == scheduler_.request(id).max_new_tokens;
-  if (!is_stop && !is_last) return;
-  forget(id, /*keeps_prefix=*/true);
+  ++counts_.generated_tokens;
+  metrics_.drew_token(served.times, now());
+  const int32_t token = served.generated.back();
+  if (served.draw.num_logprobs) {
+    tell(id, TokenDrawn{token, describe_token(known(at::log_softmax(logits_V, 0)), token,
+                                              *served.draw.num_logprobs)});
+  } else {
+    tell(id, TokenDrawn{token, std::nullopt});
+  }
+  const bool is_stop = served.has_stopped();
+  if (!is_stop && std::ssize(served.generated) < request.max_new_tokens) return;
+  finish(id, /*keeps_prefix=*/true, is_stop ? FinishReason::stop : FinishReason::length);
   tell(id, RequestEnded{is_stop ? RequestEnd::stop_token : RequestEnd::length});
 }
 
 EngineState EngineCore::state() const {
   EngineState state = counts_;
   const PageLedger& ledger = keeper_.ledger();
-  state.num_running = scheduler_.num_running();
-  state.num_waiting = scheduler_.num_waiting();
+  for (const auto& [id, served] : requests_) {
+    if (!served.sequence) continue;
+    const int64_t num_tokens = engine_.num_tokens(*served.sequence);
+    state.running.push_back(
+        {.id = id,
+         .prompt_tokens = served.times.prompt_tokens,
+         .hit_tokens = served.hit_tokens,
+         .num_tokens = num_tokens,
+         .generated_tokens = std::ssize(served.generated),
+         .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0)});
+  }
+  state.num_running = std::ssize(state.running);
+  state.num_waiting = num_requests() - state.num_running;
   state.page_bytes = engine_.layout().page_bytes();
   state.capacity = ledger.capacity();
   state.reserved = ledger.reserved();
   state.cached = ledger.cached();
+  state.cached_kinds = keeper_.prefixes().pages();
   state.in_use = engine_.pool().pages_in_use();
   return state;
 }

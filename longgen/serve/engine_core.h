@@ -11,16 +11,18 @@
 #include "longgen/engine/engine.h"
 #include "longgen/serve/engine_messages.h"
 #include "longgen/serve/engine_state.h"
+#include "longgen/serve/metrics/request_metrics.h"
 #include "longgen/serve/schedule/cache_keeper.h"
 #include "longgen/serve/schedule/scheduler.h"
 #include "longgen/serve/sequence_pages.h"
+#include "longgen/serve/served_request.h"
 #include "longgen/serve/serving_options.h"
 
 namespace longgen {
 
 /// Owns the engine and what decides, and has no thread: EngineLoop is its thread. A step is plan(),
 /// then run(). Whatever it does is told by events, in order. Not thread-safe, but for
-/// can_ever_fit(). The decoder must outlive it.
+/// can_ever_fit() and pages_read(). The decoder must outlive it.
 class EngineCore {
  public:
   /// Throws Error on options out of range, and as Engine does.
@@ -29,10 +31,12 @@ class EngineCore {
   /// Measures steps; to be called once, before the first request.
   void calibrate();
   double now() const { return options_.now(); }
+  const Decoder& decoder() const { return engine_.decoder(); }
   /// Could the request run if there was no other one? From any thread.
   bool can_ever_fit(const Request& request) const { return keeper_.can_ever_fit(request); }
 
-  void submit(Submit submit);
+  /// `arrived`: when it was posted, by now().
+  void submit(Submit submit, double arrived);
   void refuse(RequestId request, const std::string& message) {
     tell(request, RequestFailed{message});
   }
@@ -48,41 +52,37 @@ class EngineCore {
   bool plan();
   /// Does the planned step. on_layer as in BatchOptions is called where there is prefill; it may
   /// give the step up where all of its requests are cancelled next. Where memory runs out, the
-  /// prefills in the step fail, and the rest is done. Throws what else the step throws.
+  /// prefills in the step fail, and the rest is done; a decoder fails only if it finds no memory
+  /// for a page. Throws what else the step throws.
   void run(const OnLayer& on_layer);
   const std::vector<StepPart>& planned() const { return plan_.parts; }
 
   std::vector<EngineEvent> take_events() { return std::exchange(events_, {}); }
-  /// All but the phase.
+  /// All but the phase, and what requests read.
   EngineState state() const;
+  /// The pages that a sequence of as many tokens reads. From any thread.
+  PageKinds pages_read(int64_t num_tokens) const { return keeper_.demand().held(0, num_tokens); }
+  const RequestMetrics& metrics() const { return metrics_; }
 
  private:
-  /// A request from submit to its end.
-  struct Served {
-    DrawOptions draw;
-    Sampler sampler;
-    std::optional<SequenceId> sequence = {};  // once it has begun
-    std::vector<int32_t> generated = {};
-  };
-
   template <typename What>
   void tell(RequestId request, What&& what) {
     events_.push_back({request, std::forward<What>(what)});
   }
-  Served make_served(const Submit& submit) const;
+  ServedRequest make_served(const Submit& submit, double arrived) const;
   void begin(const StepStart& start);
   std::vector<BatchPart> batch() const;
   std::optional<BatchResult> forward(const OnLayer& on_layer);
   bool fail_prefills(const std::string& message);
+  void fail_decoder(SequenceId sequence, const std::string& message);
   void look_at(const BatchResult& result);
   void look_at_prefill(const StepPart& part, const at::Tensor& hidden_TE);
   void tell_prompt_logprobs(const StepPart& part, const at::Tensor& hidden_TE);
   /// Those of tokens that are drawn and told of.
   std::span<const float> known(const at::Tensor& values_V) const;
-  std::optional<int32_t> next_token(RequestId request, const at::Tensor& logits_V);
   void draw(RequestId request, const at::Tensor& logits_V);
+  void finish(RequestId request, bool keeps_prefix, FinishReason reason);
   void fail(RequestId request, const std::string& message);
-  void forget(RequestId request, bool keeps_prefix);
 
   ServingOptions options_;
   Engine engine_;
@@ -91,10 +91,11 @@ class EngineCore {
   CacheKeeper keeper_;
   Scheduler scheduler_;
   CostCalibration calibration_;
-  std::map<RequestId, Served> requests_;
+  std::map<RequestId, ServedRequest> requests_;  // from submit to the end
   StepPlan plan_;
   std::vector<EngineEvent> events_;
   EngineState counts_;  // those that grow
+  RequestMetrics metrics_;
 };
 
 }  // namespace longgen

@@ -1,6 +1,8 @@
 #include "longgen/serve/engine_loop.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/util/ScopeExit.h>
 
 #include <algorithm>
@@ -26,11 +28,25 @@ EngineLoop::~EngineLoop() {
   thread_.join();
 }
 
-void EngineLoop::post(EngineMessage message) { mailbox_.post(std::move(message)); }
+void EngineLoop::post(EngineMessage message) {
+  mailbox_.post(OfRequest{std::move(message), core_.now()});
+}
 
 EngineState EngineLoop::state() const {
+  EngineState state;
+  {
+    const std::lock_guard lock(state_mutex_);
+    state = state_;
+  }
+  for (const RunningRequest& request : state.running) {
+    state.read_kinds += core_.pages_read(request.num_tokens);
+  }
+  return state;
+}
+
+RequestMetrics EngineLoop::metrics() const {
   const std::lock_guard lock(state_mutex_);
-  return state_;
+  return metrics_;
 }
 
 void EngineLoop::drain(double seconds) {
@@ -43,6 +59,11 @@ void EngineLoop::drain(double seconds) {
 }
 
 void EngineLoop::run() {
+  // What a thread has of its own: the device, and how many threads help it.
+  const at::Device device = core_.decoder().device();
+  c10::OptionalDeviceGuard guard;
+  if (device.is_cuda()) guard.reset_device(device);
+  at::init_num_threads();
   const at::NoGradGuard no_grad;
   try {
     core_.calibrate();
@@ -80,14 +101,15 @@ void EngineLoop::serve() {
 
 /// What a failed engine does until it is told to go.
 void EngineLoop::refuse_all() {
-  while (!stops_) {
+  for (;;) {
+    read_mail();
     try {
       publish();
     } catch (...) {
       // Who is told has failed too; those who ask for the state can see why.
     }
+    if (stops_) return;
     mailbox_.wait(std::nullopt);
-    read_mail();
   }
 }
 
@@ -106,7 +128,7 @@ void EngineLoop::read_mail() {
 }
 
 void EngineLoop::take(Message message) {
-  std::visit(Overloaded{[this](EngineMessage& of_request) { take_of_request(of_request); },
+  std::visit(Overloaded{[this](OfRequest& of_request) { take_of_request(of_request); },
                         [this](const Drain& drain) {
                           const double end = core_.now() + drain.seconds;
                           drain_end_ = std::min(drain_end_.value_or(end), end);
@@ -116,17 +138,18 @@ void EngineLoop::take(Message message) {
              message);
 }
 
-void EngineLoop::take_of_request(EngineMessage& message) {
+void EngineLoop::take_of_request(OfRequest& of_request) {
+  auto& [message, posted] = of_request;
   if (phase_ == EnginePhase::failed) {
     const auto* const submit = std::get_if<Submit>(&message);
     if (submit != nullptr) core_.refuse(submit->request.id, failure_);
     return;
   }
-  std::visit(Overloaded{[this](Submit& submit) {
+  std::visit(Overloaded{[&, seconds = posted](Submit& submit) {
                           if (phase_ == EnginePhase::draining) {
                             core_.refuse(submit.request.id, "The server is shutting down.");
                           } else {
-                            core_.submit(std::move(submit));
+                            core_.submit(std::move(submit), seconds);
                           }
                         },
                         [this](const Cancel& cancel) { core_.cancel(cancel); },
@@ -141,9 +164,9 @@ bool EngineLoop::goes_on() {
   collect_mail();
   const auto ends = [](const Message& message, RequestId request) {
     if (std::holds_alternative<Stop>(message)) return true;
-    const auto* const of_request = std::get_if<EngineMessage>(&message);
+    const auto* const of_request = std::get_if<OfRequest>(&message);
     if (of_request == nullptr) return false;
-    const auto* const cancel = std::get_if<Cancel>(of_request);
+    const auto* const cancel = std::get_if<Cancel>(&of_request->message);
     return cancel != nullptr && cancel->request == request;
   };
   return std::any_of(core_.planned().begin(), core_.planned().end(), [&](const StepPart& part) {
@@ -160,6 +183,7 @@ void EngineLoop::publish() {
     state_ = core_.state();
     state_.phase = phase_;
     state_.failure = failure_;
+    metrics_ = core_.metrics();
     state_changed_.notify_all();
   });
   std::vector<EngineEvent> events = core_.take_events();

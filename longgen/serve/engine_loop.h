@@ -44,6 +44,8 @@ class EngineLoop {
   bool can_ever_fit(const Request& request) const { return core_.can_ever_fit(request); }
   /// As it was after the last message or step; does not wait for one.
   EngineState state() const;
+  /// The same of how long requests took.
+  RequestMetrics metrics() const;
   /// Takes no more requests, which fail at once, and returns when all that are there have ended,
   /// or after so many seconds, when it has cancelled them. Returns at once where the engine failed.
   void drain(double seconds);
@@ -53,7 +55,11 @@ class EngineLoop {
     double seconds;
   };
   struct Stop {};
-  using Message = std::variant<EngineMessage, Drain, Stop>;
+  struct OfRequest {
+    EngineMessage message;
+    double posted;  // by the clock of the options
+  };
+  using Message = std::variant<OfRequest, Drain, Stop>;
 
   void run();
   void serve();
@@ -61,7 +67,7 @@ class EngineLoop {
   void collect_mail();
   void read_mail();
   void take(Message message);
-  void take_of_request(EngineMessage& message);
+  void take_of_request(OfRequest& of_request);
   bool goes_on();
   void publish();
 
@@ -78,6 +84,7 @@ class EngineLoop {
   mutable std::mutex state_mutex_;
   std::condition_variable state_changed_;
   EngineState state_;
+  RequestMetrics metrics_;
   std::thread thread_;
 };
 

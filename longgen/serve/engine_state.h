@@ -3,6 +3,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "longgen/kv_cache/page_demand.h"
+#include "longgen/serve/schedule/page_ledger.h"
 
 namespace longgen {
 
@@ -13,17 +17,31 @@ enum class EnginePhase {
   failed,    ///< does nothing any more
 };
 
+/// A request that has begun.
+struct RunningRequest {
+  RequestId id;
+  int64_t prompt_tokens;
+  int64_t hit_tokens;        ///< that were found in the prefix cache
+  int64_t num_tokens;        ///< in its pages
+  int64_t generated_tokens;  ///< none: it is in its prefill
+  double remaining_seconds;  ///< of the prefill, as predicted
+};
+
 /// Counts of tokens and steps grow from the start of the process.
 struct EngineState {
   EnginePhase phase = EnginePhase::calibrating;
   std::string failure = {};  ///< why it failed
 
-  int64_t num_running = 0;  ///< that have begun, paused ones among them
-  int64_t num_waiting = 0;
+  std::vector<RunningRequest> running = {};  ///< paused ones among them
+  int64_t num_running = 0, num_waiting = 0;
 
   int64_t page_bytes = 0;
   // In pages; those in use are at most the reserved and the cached ones together.
   int64_t capacity = 0, reserved = 0, cached = 0, in_use = 0;
+  PageKinds cached_kinds = {};
+  /// What running requests read, between two steps: a page that several of them read, or the cache
+  /// owns, too, is counted for each.
+  PageKinds read_kinds = {};
 
   /// Tokens of prompts that were looked up in the prefix cache, and those found there.
   int64_t queried_tokens = 0, hit_tokens = 0;

@@ -130,7 +130,8 @@ void Server::add_routes() {
     exchange->answer(health.status, kJsonType, std::move(health.body));
   });
   router_.add("GET", "/metrics", [this](const auto&, const auto& exchange) {
-    exchange->answer(200, kTextType, metrics_text(model_->name, engine_->state()));
+    exchange->answer(200, kTextType,
+                     metrics_text(model_->name, engine_->state(), engine_->metrics()));
   });
   router_.add("GET", "/server/state", [this](const auto&, const auto& exchange) {
     const ServerCounts counts{is_draining_, http_->num_connections(), num_open()};

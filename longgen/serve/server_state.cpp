@@ -1,7 +1,7 @@
 #include "longgen/serve/server_state.h"
 
-#include "longgen/base/check.h"
 #include "longgen/base/json.h"
+#include "longgen/serve/metrics/metrics_text.h"
 
 namespace longgen {
 namespace {
@@ -12,30 +12,25 @@ const char* status_word(const EngineState& engine, bool is_draining) {
   return engine.phase == EnginePhase::calibrating ? "starting" : "ok";
 }
 
-/// A metric with its kind, help and one value.
-class Metrics {
- public:
-  explicit Metrics(const std::string& model) : label_("{model_name=" + quoted(model) + "} ") {}
+OrderedJson kinds_json(const PageKinds& kinds) {
+  return {{"full", kinds.full},
+          {"sink", kinds.sink},
+          {"stride", kinds.stride},
+          {"window", kinds.window}};
+}
 
-  template <typename Number>
-  void add(const char* name, const char* kind, const char* help, Number value) {
-    text_ += detail::concat("# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n", name,
-                            label_, dump_json(OrderedJson(value)), "\n");
+OrderedJson running_json(const EngineState& engine) {
+  OrderedJson list = OrderedJson::array();
+  for (const RunningRequest& request : engine.running) {
+    list.push_back({{"id", request.id},
+                    {"prompt_tokens", request.prompt_tokens},
+                    {"cached_tokens", request.hit_tokens},
+                    {"tokens_in_cache", request.num_tokens},
+                    {"generated_tokens", request.generated_tokens},
+                    {"prefill_seconds_left", request.remaining_seconds}});
   }
-  const std::string& text() const { return text_; }
-
- private:
-  static std::string quoted(const std::string& text) {
-    std::string quoted = "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') quoted += '\\';
-      quoted += c == '\n' ? ' ' : c;
-    }
-    return quoted + "\"";
-  }
-
-  std::string label_, text_;
-};
+  return list;
+}
 
 }  // namespace
 
@@ -48,58 +43,58 @@ HealthAnswer health_answer(const EngineState& engine, bool is_draining) {
 
 std::string state_json(const std::string& model, const EngineState& engine,
                        const ServerCounts& counts) {
-  return dump_json(
-      OrderedJson{{"status", status_word(engine, counts.is_draining)},
-                  {"model", model},
-                  {"connections", counts.num_connections},
-                  {"answers", counts.num_answers},
-                  {"requests", {{"running", engine.num_running}, {"waiting", engine.num_waiting}}},
-                  {"pages",
-                   {{"capacity", engine.capacity},
-                    {"reserved", engine.reserved},
-                    {"cached", engine.cached},
-                    {"in_use", engine.in_use},
-                    {"bytes_of_one", engine.page_bytes}}},
-                  {"tokens",
-                   {{"prompt", engine.prompt_tokens},
-                    {"generated", engine.generated_tokens},
-                    {"looked_up", engine.queried_tokens},
-                    {"found", engine.hit_tokens}}},
-                  {"steps",
-                   {{"number", engine.num_steps},
-                    {"predicted_seconds", engine.predicted_seconds},
-                    {"measured_seconds", engine.measured_seconds}}}});
+  return dump_json(OrderedJson{{"status", status_word(engine, counts.is_draining)},
+                               {"model", model},
+                               {"connections", counts.num_connections},
+                               {"answers", counts.num_answers},
+                               {"requests",
+                                {{"running", engine.num_running},
+                                 {"waiting", engine.num_waiting},
+                                 {"each", running_json(engine)}}},
+                               {"pages",
+                                {{"capacity", engine.capacity},
+                                 {"reserved", engine.reserved},
+                                 {"cached", engine.cached},
+                                 {"in_use", engine.in_use},
+                                 {"bytes_of_one", engine.page_bytes},
+                                 {"cached_by_kind", kinds_json(engine.cached_kinds)},
+                                 {"read_by_kind", kinds_json(engine.read_kinds)}}},
+                               {"tokens",
+                                {{"prompt", engine.prompt_tokens},
+                                 {"generated", engine.generated_tokens},
+                                 {"looked_up", engine.queried_tokens},
+                                 {"found", engine.hit_tokens}}},
+                               {"steps",
+                                {{"number", engine.num_steps},
+                                 {"predicted_seconds", engine.predicted_seconds},
+                                 {"measured_seconds", engine.measured_seconds}}}});
 }
 
-std::string metrics_text(const std::string& model, const EngineState& engine) {
-  constexpr const char* kGauge = "gauge";
-  constexpr const char* kCounter = "counter";
-  const double used = engine.capacity == 0 ? 0
-                                           : static_cast<double>(engine.in_use) /
-                                                 static_cast<double>(engine.capacity);
-  Metrics metrics(model);
-  metrics.add("vllm:num_requests_running", kGauge, "Requests that have begun.", engine.num_running);
-  metrics.add("vllm:num_requests_waiting", kGauge, "Requests in the queue.", engine.num_waiting);
-  metrics.add("vllm:kv_cache_usage_perc", kGauge, "Share of the pages that are in use, 0 to 1.",
-              used);
-  metrics.add("vllm:prefix_cache_queries_total", kCounter,
-              "Tokens of prompts that were looked up in the prefix cache.", engine.queried_tokens);
-  metrics.add("vllm:prefix_cache_hits_total", kCounter, "Those that were found there.",
-              engine.hit_tokens);
-  metrics.add("vllm:num_preemptions_total", kCounter, "Requests that lost their pages: none ever.",
-              0);
-  metrics.add("vllm:prompt_tokens_total", kCounter, "Tokens of prompts.", engine.prompt_tokens);
-  metrics.add("vllm:generation_tokens_total", kCounter, "Tokens that were generated.",
-              engine.generated_tokens);
-  metrics.add("longgen:pages_capacity", kGauge, "Pages of the KV cache.", engine.capacity);
-  metrics.add("longgen:pages_reserved", kGauge, "Pages promised to requests.", engine.reserved);
-  metrics.add("longgen:pages_cached", kGauge, "Pages of the prefix cache.", engine.cached);
-  metrics.add("longgen:steps_total", kCounter, "Steps of the engine.", engine.num_steps);
-  metrics.add("longgen:predicted_step_seconds_total", kCounter, "Time of all steps, as predicted.",
-              engine.predicted_seconds);
-  metrics.add("longgen:measured_step_seconds_total", kCounter, "Time of all steps, as measured.",
-              engine.measured_seconds);
-  return metrics.text();
+std::string metrics_text(const std::string& model, const EngineState& engine,
+                         const RequestMetrics& requests) {
+  const auto number = [](int64_t count) { return static_cast<double>(count); };
+  const double used = engine.capacity == 0 ? 0 : number(engine.in_use) / number(engine.capacity);
+  MetricsText text(model);
+  text.gauge("vllm:num_requests_running", "Requests that have begun.", number(engine.num_running));
+  text.gauge("vllm:num_requests_waiting", "Requests in the queue.", number(engine.num_waiting));
+  text.gauge("vllm:kv_cache_usage_perc", "Share of the pages that are in use, 0 to 1.", used);
+  text.counter("vllm:prefix_cache_queries_total", "Tokens looked up in the prefix cache.",
+               number(engine.queried_tokens));
+  text.counter("vllm:prefix_cache_hits_total", "Tokens found in the prefix cache.",
+               number(engine.hit_tokens));
+  text.counter("vllm:num_preemptions_total", "Requests that lost their pages: none ever.", 0);
+  text.counter("vllm:prompt_tokens_total", "Tokens of prompts.", number(engine.prompt_tokens));
+  text.counter("vllm:generation_tokens_total", "Tokens that were generated.",
+               number(engine.generated_tokens));
+  text.gauge("longgen:pages_capacity", "Pages of the KV cache.", number(engine.capacity));
+  text.gauge("longgen:pages_reserved", "Pages promised to requests.", number(engine.reserved));
+  text.gauge("longgen:pages_cached", "Pages of the prefix cache.", number(engine.cached));
+  text.counter("longgen:steps_total", "Steps of the engine.", number(engine.num_steps));
+  text.counter("longgen:predicted_step_seconds_total", "Time of all steps, as predicted.",
+               engine.predicted_seconds);
+  text.counter("longgen:measured_step_seconds_total", "Time of all steps, as measured.",
+               engine.measured_seconds);
+  return text.text() + requests.text(model);
 }
 
 }  // namespace longgen

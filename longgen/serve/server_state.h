@@ -5,6 +5,7 @@
 #include <string>
 
 #include "longgen/serve/engine_state.h"
+#include "longgen/serve/metrics/request_metrics.h"
 
 namespace longgen {
 
@@ -27,6 +28,7 @@ std::string state_json(const std::string& model, const EngineState& engine,
 
 /// Makes the answer of /metrics, in the text format of Prometheus and under the names of vLLM where
 /// it has one.
-std::string metrics_text(const std::string& model, const EngineState& engine);
+std::string metrics_text(const std::string& model, const EngineState& engine,
+                         const RequestMetrics& requests);
 
 }  // namespace longgen

@@ -31,10 +31,14 @@ struct ServingOptions {
 
   // For tests:
 
-  /// Seconds that only grow; by default those of the steady clock.
+  /// Seconds that only grow, asked from any thread; by default those of the steady clock.
   std::function<double()> now = {};
   /// Does a step in place of Engine::step().
   std::function<BatchResult(Engine&, std::span<const BatchPart>, const BatchOptions&)> step = {};
 };
+
+/// Fills in what depends on the machine: the clock, the most bytes of pages, the length of a chunk.
+/// Throws Error where the system does not say how much memory is free.
+ServingOptions with_defaults(ServingOptions options, const Decoder& decoder);
 
 }  // namespace longgen

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/kv_cache/page_demand.h"
 
 namespace longgen {
 namespace {
@@ -198,12 +197,12 @@ PrefixCache::Node* PrefixCache::store(const std::string& salt, std::span<const i
   Node* const parent = blocks->parent;
   if (parent != nullptr) pin(parent);
   const std::span<const HeldPage> owned(blocks->window.data(), blocks->num_owned);
-  for (const HeldPage& held : owned) own(held.page);
+  for (const HeldPage& held : owned) own(held);
   Node* end = nullptr;
   if (may_grow(blocks->growth)) {
     end = grow(salt, tokens, std::move(*blocks));
   } else {
-    for (const HeldPage& held : owned) disown(held.page);
+    for (const HeldPage& held : owned) disown(held);
   }
   if (parent != nullptr) unpin(parent);
   return end;
@@ -222,7 +221,7 @@ PrefixCache::Node* PrefixCache::grow(const std::string& salt, std::span<const in
     const auto block = tokens.subspan(node->end_tokens - kBlock, kBlock);
     std::copy(block.begin(), block.end(), node->tokens.begin());
     node->lasting = std::move(blocks.lasting[i]);
-    for (const HeldPage& held : node->lasting) own(held.page);
+    for (const HeldPage& held : node->lasting) own(held);
     ++(parent == nullptr ? root->second : parent->num_children);
     parent = node.get();
     nodes_.emplace(node->hash, std::move(node));
@@ -230,24 +229,24 @@ PrefixCache::Node* PrefixCache::grow(const std::string& salt, std::span<const in
   if (parent->last_use == 0) {
     parent->window = std::move(blocks.window);
     const std::span<const HeldPage> window = parent->window;
-    for (const HeldPage& held : window.subspan(blocks.num_owned)) own(held.page);
+    for (const HeldPage& held : window.subspan(blocks.num_owned)) own(held);
   }
   refresh(parent);
   return parent;
 }
 
-void PrefixCache::own(PageId page) {
-  const auto index = static_cast<size_t>(page);
+void PrefixCache::own(const HeldPage& held) {
+  const auto index = static_cast<size_t>(held.page);
   if (index >= times_owned_.size()) times_owned_.resize(index + index / 2 + 1);
   if (times_owned_[index]++ > 0) return;
-  owners_.share(page);
-  ++num_pages_;
+  owners_.share(held.page);
+  ++(pages_.*page_kind(layout_, held.table, held.block));
 }
 
-void PrefixCache::disown(PageId page) {
-  if (--times_owned_[page] > 0) return;
-  owners_.release(page);
-  --num_pages_;
+void PrefixCache::disown(const HeldPage& held) {
+  if (--times_owned_[static_cast<size_t>(held.page)] > 0) return;
+  owners_.release(held.page);
+  --(pages_.*page_kind(layout_, held.table, held.block));
 }
 
 bool PrefixCache::owns(PageId page) const {
@@ -264,7 +263,7 @@ void PrefixCache::refresh(Node* node) {
 }
 
 void PrefixCache::drop_checkpoint(Node* node) {
-  for (const HeldPage& held : node->window) disown(held.page);
+  for (const HeldPage& held : node->window) disown(held);
   node->window.clear();
   by_use_.erase(node->last_use);
   node->last_use = 0;
@@ -274,7 +273,7 @@ void PrefixCache::drop_checkpoint(Node* node) {
 /// a one now.
 void PrefixCache::prune(Node* node) {
   while (node != nullptr && node->last_use == 0 && node->num_children == 0 && node->num_pins == 0) {
-    for (const HeldPage& held : node->lasting) disown(held.page);
+    for (const HeldPage& held : node->lasting) disown(held);
     Node* const parent = node->parent;
     const auto root = node->root;
     nodes_.erase(Hash(node->hash));  // by a copy: the hash goes with its node
@@ -288,8 +287,8 @@ void PrefixCache::prune(Node* node) {
 }
 
 bool PrefixCache::evict_one() {
-  const int64_t before = num_pages_;
-  for (auto entry = by_use_.begin(); entry != by_use_.end() && num_pages_ == before;) {
+  const int64_t before = num_pages();
+  for (auto entry = by_use_.begin(); entry != by_use_.end() && num_pages() == before;) {
     Node* const node = entry->second;
     ++entry;  // the node's own entry goes
     if (node->num_pins > 0) continue;
@@ -297,7 +296,7 @@ bool PrefixCache::evict_one() {
     drop_checkpoint(node);
     prune(node);
   }
-  return num_pages_ < before;
+  return num_pages() < before;
 }
 
 }  // namespace longgen

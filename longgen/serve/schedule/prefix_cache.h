@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "longgen/kv_cache/page_layout.h"
+#include "longgen/kv_cache/page_demand.h"
 
 namespace longgen {
 
@@ -92,7 +92,8 @@ class PrefixCache {
   bool evict_one();
 
   /// Pages that the cache owns, each once.
-  int64_t num_pages() const { return num_pages_; }
+  int64_t num_pages() const { return pages_.total(); }
+  const PageKinds& pages() const { return pages_; }
   int64_t num_blocks() const { return static_cast<int64_t>(nodes_.size()); }
   int64_t num_checkpoints() const { return static_cast<int64_t>(by_use_.size()); }
 
@@ -127,8 +128,8 @@ class PrefixCache {
                                   const BlockPages& pages) const;
   Node* grow(const std::string& salt, std::span<const int32_t> tokens, NewBlocks blocks);
 
-  void own(PageId page);
-  void disown(PageId page);
+  void own(const HeldPage& held);
+  void disown(const HeldPage& held);
   bool owns(PageId page) const;
   void refresh(Node* node);
   void drop_checkpoint(Node* node);
@@ -144,7 +145,7 @@ class PrefixCache {
   std::map<int64_t, Node*> by_use_;  ///< checkpoints, the one used least recently first
   int64_t next_use_ = 1;
   std::vector<int32_t> times_owned_;  ///< of each page
-  int64_t num_pages_ = 0;
+  PageKinds pages_;
 };
 
 }  // namespace longgen

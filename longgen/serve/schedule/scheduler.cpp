@@ -289,7 +289,7 @@ void Scheduler::resume(RequestId request) {
 std::optional<double> Scheduler::seconds_to_first_token(RequestId request) const {
   if (queue_.holds(request)) return queue_.seconds_until(request);
   const auto found = running_.find(request);
-  if (found == running_.end() || found->second.prompt_left() == 0) return std::nullopt;
+  if (found == running_.end() || found->second.prompt_left() <= 0) return std::nullopt;
   return remaining_seconds(found->second);
 }
 

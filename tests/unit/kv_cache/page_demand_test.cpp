@@ -68,6 +68,22 @@ TEST(PageDemand, KindsAreThoseThatCountingFinds) {
   }
 }
 
+TEST(PageDemand, APageCountsAsWhatItIsKeptFor) {
+  std::mt19937_64 random(9);
+  for (const KvLayout& layout : layouts()) {
+    for (int trial = 0; trial < 20; ++trial) {
+      const auto num_tokens = static_cast<int64_t>(random() % 2500);
+      PageKinds pages;
+      for (int64_t table = 0; table < layout.num_tables(); ++table) {
+        for (int64_t block = 0; block < num_blocks(num_tokens); ++block) {
+          if (layout.live(table, block, num_tokens)) ++(pages.*page_kind(layout, table, block));
+        }
+      }
+      ASSERT_EQ(pages, PageDemand(layout).held(0, num_tokens)) << num_tokens;
+    }
+  }
+}
+
 TEST(PageDemand, OfAWholeSequenceAreThoseOfTheLayout) {
   std::mt19937_64 random(4);
   for (const KvLayout& layout : layouts()) {

@@ -52,15 +52,25 @@ TEST(ServerState, HealthSaysWhyNot) {
 }
 
 TEST(ServerState, MetricsAreTextForPrometheus) {
-  const std::string text = metrics_text(
-      "a\"b\\c\nd", {.num_running = 3, .capacity = 8, .in_use = 2, .measured_seconds = 1e-3});
-  EXPECT_TRUE(
-      text.starts_with("# HELP vllm:num_requests_running Requests that have begun.\n"
-                       "# TYPE vllm:num_requests_running gauge\n"
-                       "vllm:num_requests_running{model_name=\"a\\\"b\\\\c d\"} 3\n"))
-      << text;
-  EXPECT_TRUE(contains(text, "vllm:kv_cache_usage_perc{model_name=\"a\\\"b\\\\c d\"} 0.25\n"));
-  EXPECT_TRUE(contains(text, "} 0.001\n"));
+  const std::string text =
+      metrics_text("m", {.num_running = 3, .capacity = 8, .in_use = 2}, RequestMetrics());
+  for (const char* line : {"vllm:num_requests_running{model_name=\"m\"} 3\n",
+                           "vllm:kv_cache_usage_perc{model_name=\"m\"} 0.25\n",
+                           "# TYPE vllm:time_to_first_token_seconds histogram\n"}) {
+    EXPECT_TRUE(contains(text, line));
+  }
+}
+
+TEST(ServerState, NamesRunningRequestsAndPages) {
+  EngineState engine;
+  engine.phase = EnginePhase::ready;
+  engine.running.push_back({7, 100, 64, 80, 0, 1.5});
+  engine.cached_kinds.window = 4;
+  const OrderedJson json = OrderedJson::parse(state_json("m", engine, {.num_answers = 2}));
+  EXPECT_EQ(json["status"], "ok");
+  EXPECT_EQ(json["answers"], 2);
+  EXPECT_EQ(json["requests"]["each"][0]["prefill_seconds_left"], 1.5);
+  EXPECT_EQ(json["pages"]["cached_by_kind"]["window"], 4);
 }
 
 }  // namespace
