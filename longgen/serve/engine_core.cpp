@@ -1,45 +1,22 @@
 #include "longgen/serve/engine_core.h"
 
 #include <ATen/ops/log_softmax.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <chrono>
-#include <new>
-#include <random>
-#include <string_view>
 #include <utility>
 
 #include "longgen/base/check.h"
-#include "longgen/base/host.h"
-#include "longgen/device/gpu_memory.h"
+#include "longgen/base/units.h"
 #include "longgen/engine/score.h"
 #include "longgen/serve/calibrate_engine.h"
+#include "longgen/serve/out_of_memory.h"
+#include "longgen/serve/random_key.h"
 
 namespace longgen {
 namespace {
 
-// Of the memory that is free, pages get as much; the rest is for activations and for others.
-constexpr double kShareOfPages = 0.75;
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-ServingOptions completed(ServingOptions options, const Decoder& decoder) {
-  const at::Device device = decoder.device();
-  if (!options.now) options.now = steady_seconds;
-  if (!options.engine.max_kv_bytes) {
-    const int64_t free =
-        device.is_cuda() ? gpu_memory(device).free : machine_memory().available_bytes;
-    LG_CHECK(free > 0,
-             "[serve] the system does not say how much memory is free. Say how much the "
-             "KV cache may take.");
-    options.engine.max_kv_bytes = static_cast<int64_t>(kShareOfPages * static_cast<double>(free));
-  }
-  options.max_chunk = prefill_chunk(options.max_chunk, device);
-  return options;
-}
+// What a server must have room for at least; its first steps take as much.
+constexpr int64_t kLeastTokens = 3 * Pattern::kBlock;
 
 CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
@@ -48,33 +25,20 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
           .keeps_prefixes = options.keeps_prefixes};
 }
 
-uint64_t random_key() {
-  std::random_device random;
-  return uint64_t{random()} << 32 | random();
-}
-
-/// What ran out, if that is what the error says.
-std::optional<std::string> out_of_memory(const std::exception& error) {
-  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return out_of_gpu_memory();
-  // torch's allocator for the CPU has no type of error of its own.
-  const std::string_view text = error.what();
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-      text.find("DefaultCPUAllocator") != std::string_view::npos) {
-    return "out of memory.";
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
-    : options_(completed(options, decoder)),
+    : options_(with_defaults(options, decoder)),
       engine_(decoder, options_.engine),
       vocab_size_(decoder.config().vocab_size),
       owners_(engine_.pool()),
       keeper_(engine_.layout(), keeper_options(options_, engine_.layout()), owners_, random_key()),
       scheduler_(options_.schedule, options_.cost.value_or(CostModel({})), keeper_) {
   if (options_.vocab_size > 0) vocab_size_ = std::min(vocab_size_, options_.vocab_size);
+  const int64_t least = engine_.layout().pages_peak(0, kLeastTokens, Pattern::kBlock);
+  LG_CHECK(keeper_.ledger().capacity() >= least, "[serve] the KV cache may take ",
+           format_bytes(*options_.engine.max_kv_bytes), ", but ", kLeastTokens, " tokens take ",
+           format_bytes(least * engine_.layout().page_bytes()), ". Give it more memory.");
 }
 
 void EngineCore::calibrate() {
@@ -87,7 +51,7 @@ void EngineCore::calibrate() {
   scheduler_.set_cost(*calibration_.fit());
 }
 
-EngineCore::Served EngineCore::make_served(const Submit& submit, double arrived) const {
+ServedRequest EngineCore::make_served(const Submit& submit, double arrived) const {
   const auto check = [&](const char* what, int32_t token) {
     LG_CHECK(token >= 0 && token < vocab_size_, "[serve] ", what, ": expected tokens from 0 to ",
              vocab_size_ - 1, ", found ", token, ".");
@@ -96,15 +60,15 @@ EngineCore::Served EngineCore::make_served(const Submit& submit, double arrived)
   for (const LogitBias& bias : submit.draw.sampling.logit_bias) check("logit_bias", bias.token);
   LG_CHECK(!submit.draw.num_prompt_logprobs || !submit.request.reads_prefixes,
            "[serve] a request for logprobs of its prompt must not read prefixes.");
-  return {submit.draw,
-          Sampler(submit.draw.sampling),
-          {.arrived = arrived, .prompt_tokens = submit.request.prompt_tokens()}};
+  ServedRequest served(submit.draw);
+  served.times = {.arrived = arrived, .prompt_tokens = submit.request.prompt_tokens()};
+  return served;
 }
 
 void EngineCore::submit(Submit submit, double arrived) {
   const RequestId id = submit.request.id;
   try {
-    Served served = make_served(submit, arrived);
+    ServedRequest served = make_served(submit, arrived);
     const Submission submission = scheduler_.submit(std::move(submit.request), now());
     switch (submission.outcome) {
       case Submission::Outcome::accepted:
@@ -142,7 +106,7 @@ void EngineCore::fail_all(const std::string& message) {
 /// Lets go what a request has, as the last thing that is done for it.
 void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
   const auto found = requests_.find(id);
-  const Served& served = found->second;
+  const ServedRequest& served = found->second;
   metrics_.finished(served.times, now(), reason);
   if (!served.sequence) {
     scheduler_.end(id);
@@ -150,11 +114,7 @@ void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
     const SequenceCache& cache = engine_.sequence(*served.sequence);
     const SequencePages pages(cache);
     std::vector<int32_t> tokens;
-    if (keeps_prefix) {
-      tokens = scheduler_.request(id).prompt;
-      tokens.insert(tokens.end(), served.generated.begin(), served.generated.end());
-      tokens.resize(static_cast<size_t>(cache.length()));
-    }
+    if (keeps_prefix) tokens = served.first_tokens(scheduler_.request(id).prompt, cache.length());
     scheduler_.end(id, tokens, keeps_prefix ? &pages : nullptr);
     engine_.remove(*served.sequence);
   }
@@ -168,7 +128,7 @@ bool EngineCore::plan() {
 }
 
 void EngineCore::begin(const StepStart& start) {
-  Served& served = requests_.at(start.request);
+  ServedRequest& served = requests_.at(start.request);
   served.sequence =
       start.hit_tokens > 0 ? engine_.adopt(start.hit_tokens, start.pages) : engine_.add();
   served.hit_tokens = start.hit_tokens;
@@ -185,7 +145,7 @@ void EngineCore::begin(const StepStart& start) {
 std::vector<BatchPart> EngineCore::batch() const {
   std::vector<BatchPart> parts;
   for (const StepPart& part : plan_.parts) {
-    const Served& served = requests_.at(part.request);
+    const ServedRequest& served = requests_.at(part.request);
     const std::span<const int32_t> tokens =
         part.is_prefill
             ? std::span(scheduler_.request(part.request).prompt)
@@ -280,7 +240,7 @@ void EngineCore::look_at(const BatchResult& result) {
 }
 
 void EngineCore::look_at_prefill(const StepPart& part, const at::Tensor& hidden_TE) {
-  const Served& served = requests_.at(part.request);
+  const ServedRequest& served = requests_.at(part.request);
   scheduler_.passed(part, SequencePages(engine_.sequence(*served.sequence)));
   if (served.draw.tells_progress) {
     const double left = scheduler_.seconds_to_first_token(part.request).value_or(0);
@@ -321,38 +281,26 @@ std::span<const float> EngineCore::known(const at::Tensor& values_V) const {
   return {values_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size_)};
 }
 
-/// Draws the next token of a request. Where that fails, the request does.
-std::optional<int32_t> EngineCore::next_token(RequestId id, const at::Tensor& logits_V) {
-  Served& served = requests_.at(id);
-  std::span<const int32_t> barred;
-  if (std::ssize(served.generated) < served.draw.min_tokens) barred = served.draw.stop_tokens;
-  try {
-    return served.sampler.next(
-        known(logits_V), {.prompt = scheduler_.request(id).prompt, .generated = served.generated},
-        barred);
-  } catch (const Error& error) {
-    fail(id, error.what());
-    return std::nullopt;
-  }
-}
-
+/// Draws the next token of a request. Where that cannot be done, the request fails.
 void EngineCore::draw(RequestId id, const at::Tensor& logits_V) {
-  const std::optional<int32_t> token = next_token(id, logits_V);
-  if (!token) return;
-  ++counts_.generated_tokens;
-  Served& served = requests_.at(id);
-  served.generated.push_back(*token);
-  metrics_.drew_token(served.times, now());
-  if (served.draw.num_logprobs) {
-    tell(id, TokenDrawn{*token, describe_token(known(at::log_softmax(logits_V, 0)), *token,
-                                               *served.draw.num_logprobs)});
-  } else {
-    tell(id, TokenDrawn{*token, std::nullopt});
+  ServedRequest& served = requests_.at(id);
+  const Request& request = scheduler_.request(id);
+  try {
+    served.draw_token(request.prompt, known(logits_V));
+  } catch (const Error& error) {
+    return fail(id, error.what());
   }
-  const auto& stops = served.draw.stop_tokens;
-  const bool is_stop = std::find(stops.begin(), stops.end(), *token) != stops.end();
-  const bool is_last = std::ssize(served.generated) == scheduler_.request(id).max_new_tokens;
-  if (!is_stop && !is_last) return;
+  ++counts_.generated_tokens;
+  metrics_.drew_token(served.times, now());
+  const int32_t token = served.generated.back();
+  if (served.draw.num_logprobs) {
+    tell(id, TokenDrawn{token, describe_token(known(at::log_softmax(logits_V, 0)), token,
+                                              *served.draw.num_logprobs)});
+  } else {
+    tell(id, TokenDrawn{token, std::nullopt});
+  }
+  const bool is_stop = served.has_stopped();
+  if (!is_stop && std::ssize(served.generated) < request.max_new_tokens) return;
   finish(id, /*keeps_prefix=*/true, is_stop ? FinishReason::stop : FinishReason::length);
   tell(id, RequestEnded{is_stop ? RequestEnd::stop_token : RequestEnd::length});
 }

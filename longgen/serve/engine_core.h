@@ -15,6 +15,7 @@
 #include "longgen/serve/schedule/cache_keeper.h"
 #include "longgen/serve/schedule/scheduler.h"
 #include "longgen/serve/sequence_pages.h"
+#include "longgen/serve/served_request.h"
 #include "longgen/serve/serving_options.h"
 
 namespace longgen {
@@ -64,21 +65,11 @@ class EngineCore {
   const RequestMetrics& metrics() const { return metrics_; }
 
  private:
-  /// A request from submit to its end.
-  struct Served {
-    DrawOptions draw;
-    Sampler sampler;
-    RequestTimes times;
-    std::optional<SequenceId> sequence = {};  // once it has begun
-    int64_t hit_tokens = 0;
-    std::vector<int32_t> generated = {};
-  };
-
   template <typename What>
   void tell(RequestId request, What&& what) {
     events_.push_back({request, std::forward<What>(what)});
   }
-  Served make_served(const Submit& submit, double arrived) const;
+  ServedRequest make_served(const Submit& submit, double arrived) const;
   void begin(const StepStart& start);
   std::vector<BatchPart> batch() const;
   std::optional<BatchResult> forward(const OnLayer& on_layer);
@@ -89,7 +80,6 @@ class EngineCore {
   void tell_prompt_logprobs(const StepPart& part, const at::Tensor& hidden_TE);
   /// Those of tokens that are drawn and told of.
   std::span<const float> known(const at::Tensor& values_V) const;
-  std::optional<int32_t> next_token(RequestId request, const at::Tensor& logits_V);
   void draw(RequestId request, const at::Tensor& logits_V);
   void finish(RequestId request, bool keeps_prefix, FinishReason reason);
   void fail(RequestId request, const std::string& message);
@@ -101,7 +91,7 @@ class EngineCore {
   CacheKeeper keeper_;
   Scheduler scheduler_;
   CostCalibration calibration_;
-  std::map<RequestId, Served> requests_;
+  std::map<RequestId, ServedRequest> requests_;  // from submit to the end
   StepPlan plan_;
   std::vector<EngineEvent> events_;
   EngineState counts_;  // those that grow

@@ -101,14 +101,15 @@ void EngineLoop::serve() {
 
 /// What a failed engine does until it is told to go.
 void EngineLoop::refuse_all() {
-  while (!stops_) {
+  for (;;) {
+    read_mail();
     try {
       publish();
     } catch (...) {
       // Who is told has failed too; those who ask for the state can see why.
     }
+    if (stops_) return;
     mailbox_.wait(std::nullopt);
-    read_mail();
   }
 }
 

@@ -37,4 +37,8 @@ struct ServingOptions {
   std::function<BatchResult(Engine&, std::span<const BatchPart>, const BatchOptions&)> step = {};
 };
 
+/// Fills in what depends on the machine: the clock, the most bytes of pages, the length of a chunk.
+/// Throws Error where the system does not say how much memory is free.
+ServingOptions with_defaults(ServingOptions options, const Decoder& decoder);
+
 }  // namespace longgen

@@ -10,7 +10,8 @@
 #include <thread>
 
 #include "longgen/engine/score.h"
-#include "tests/unit/serve/served_model.h"
+#include "tests/unit/error_text.h"
+#include "tests/unit/serve/tiny_server.h"
 
 namespace longgen {
 namespace {
@@ -34,11 +35,11 @@ bool has_prefill(std::span<const BatchPart> parts) {
 }
 
 TEST(EngineLoopTest, RequestsTogetherGetTheTokensThatTheyGetAlone) {
-  ServedModel server;
+  TinyServer server;
   std::mt19937_64 random(1);
   std::vector<Submit> all;
   for (RequestId id = 0; id < 12; ++id) {
-    Submit submit = ServedModel::request(id, random_ids(random, 1 + random() % 400), 20);
+    Submit submit = TinyServer::request(id, random_ids(random, 1 + random() % 400), 20);
     if (id % 3 > 0) submit.draw.sampling = {.temperature = 0.9, .top_p = 0.95, .seed = random()};
     if (id % 3 > 1) {
       submit.draw.sampling.repetition_penalty = 1.3;
@@ -60,22 +61,22 @@ TEST(EngineLoopTest, RequestsTogetherGetTheTokensThatTheyGetAlone) {
 
 TEST(EngineLoopTest, APrefixIsFoundAgainAndGivesTheSameText) {
   for (const char* pattern : {"sink", "sink=1,window=2,stride=3", "sink=0,window=1"}) {
-    ServedModel server(tiny_serving_options(), pattern);
+    TinyServer server(tiny_serving_options(), pattern);
     const Ids prompt = some_ids(300);
-    const ServedReply cold = server.reply(ServedModel::request(1, prompt, 100));
+    const ServedReply cold = server.reply(TinyServer::request(1, prompt, 100));
     EXPECT_EQ(cold.cached_tokens, 0);
-    const ServedReply warm = server.reply(ServedModel::request(2, prompt, 100));
+    const ServedReply warm = server.reply(TinyServer::request(2, prompt, 100));
     EXPECT_EQ(warm.cached_tokens, 256);
     EXPECT_EQ(warm.tokens, cold.tokens);
     // The next turn of a chat: 399 tokens are in the cache when the reply has ended.
     Ids turn = prompt;
     turn.insert(turn.end(), cold.tokens.begin(), cold.tokens.end());
     turn.push_back(7);
-    const Submit next = ServedModel::request(3, turn, 10);
+    const Submit next = TinyServer::request(3, turn, 10);
     const ServedReply reply = server.reply(next);
     EXPECT_EQ(reply.cached_tokens, 384);
     EXPECT_EQ(reply.tokens, server.alone(next));
-    Submit other = ServedModel::request(4, prompt, 5);
+    Submit other = TinyServer::request(4, prompt, 5);
     other.request.salt = "another";
     EXPECT_EQ(server.reply(other).cached_tokens, 0);
     const EngineState state = server.expect_no_leaks();
@@ -87,9 +88,9 @@ TEST(EngineLoopTest, APrefixIsFoundAgainAndGivesTheSameText) {
 }
 
 TEST(EngineLoopTest, RequestsOfOnePromptComputeItOnce) {
-  ServedModel server;
+  TinyServer server;
   for (RequestId id = 0; id < 5; ++id) {
-    Submit submit = ServedModel::request(id, some_ids(300), 12);
+    Submit submit = TinyServer::request(id, some_ids(300), 12);
     submit.draw.sampling = {.seed = 100 + static_cast<uint64_t>(id)};
     server.loop().post(submit);
   }
@@ -97,7 +98,7 @@ TEST(EngineLoopTest, RequestsOfOnePromptComputeItOnce) {
   for (RequestId id = 0; id < 5; ++id) {
     const ServedReply reply = server.wait(id);
     hits += *reply.cached_tokens;
-    Submit submit = ServedModel::request(id, some_ids(300), 12);
+    Submit submit = TinyServer::request(id, some_ids(300), 12);
     submit.draw.sampling = {.seed = 100 + static_cast<uint64_t>(id)};
     EXPECT_EQ(reply.tokens, server.alone(submit));
   }
@@ -106,8 +107,8 @@ TEST(EngineLoopTest, RequestsOfOnePromptComputeItOnce) {
 }
 
 TEST(EngineLoopTest, AStopTokenEndsAReplyButNotBeforeMinTokens) {
-  ServedModel server;
-  Submit submit = ServedModel::request(1, some_ids(70), 30);
+  TinyServer server;
+  Submit submit = TinyServer::request(1, some_ids(70), 30);
   const Ids all = server.alone(submit);
   submit.draw.stop_tokens = {all[9]};
   const ServedReply stopped = server.reply(submit);
@@ -125,14 +126,14 @@ TEST(EngineLoopTest, AStopTokenEndsAReplyButNotBeforeMinTokens) {
 }
 
 TEST(EngineLoopTest, LogprobsAreThoseOfScore) {
-  ServedModel server;
-  Submit submit = ServedModel::request(1, some_ids(200), 6);
+  TinyServer server;
+  Submit submit = TinyServer::request(1, some_ids(200), 6);
   submit.request.reads_prefixes = false;
   submit.draw.num_prompt_logprobs = 3;
   submit.draw.num_logprobs = 2;
   submit.draw.tells_progress = true;
   submit.draw.sampling = {.logit_bias = {{5, 100}}, .temperature = 0};  // not the best by itself
-  server.loop().post(ServedModel::request(2, some_ids(90), 40));        // rows beside its own
+  server.loop().post(TinyServer::request(2, some_ids(90), 40));         // rows beside its own
   const ServedReply reply = server.reply(submit);
   Ids ids = submit.request.prompt;
   ids.insert(ids.end(), reply.tokens.begin(), reply.tokens.end());
@@ -163,21 +164,21 @@ TEST(EngineLoopTest, RequestsAreCancelledInEveryPhase) {
   ServingOptions options = tiny_serving_options();
   options.schedule.max_sequences = 2;
   std::atomic<int> num_steps = 0;
-  ServedModel* at = nullptr;
+  TinyServer* at = nullptr;
   options.step = [&](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
     if (++num_steps == 3) at->loop().post(Cancel{1});
     return engine.step(parts, step);
   };
-  ServedModel server(options);
+  TinyServer server(options);
   at = &server;
-  server.loop().post(ServedModel::request(1, some_ids(5000), 5));  // is in its prefill at step 3
+  server.loop().post(TinyServer::request(1, some_ids(5000), 5));  // is in its prefill at step 3
   EXPECT_EQ(server.wait(1).end, RequestEnd::cancelled);
   EXPECT_LE(num_steps, 3);
-  server.loop().post(ServedModel::request(2, some_ids(10), kForEver));
-  server.loop().post(ServedModel::request(3, {5, 6}, kForEver));
+  server.loop().post(TinyServer::request(2, some_ids(10), kForEver));
+  server.loop().post(TinyServer::request(3, {5, 6}, kForEver));
   server.wait(2, has_tokens);
   server.wait(3, has_tokens);
-  server.loop().post(ServedModel::request(4, {7}, kForEver));  // waits
+  server.loop().post(TinyServer::request(4, {7}, kForEver));  // waits
   server.loop().post(Cancel{4});
   const ServedReply waiting = server.wait(4);
   EXPECT_EQ(waiting.end, RequestEnd::cancelled);
@@ -195,7 +196,7 @@ TEST(EngineLoopTest, RequestsAreCancelledInEveryPhase) {
 
 TEST(EngineLoopTest, AStepThatNobodyWaitsForIsGivenUp) {
   ServingOptions options = tiny_serving_options();
-  ServedModel* at = nullptr;
+  TinyServer* at = nullptr;
   std::atomic<bool> was_given_up = false, others_went_on = false;
   options.step = [&](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
     if (has_prefill(parts)) at->loop().post(Cancel{parts.size() == 1 ? 1 : 3});
@@ -204,14 +205,14 @@ TEST(EngineLoopTest, AStepThatNobodyWaitsForIsGivenUp) {
     if (parts.size() > 1 && result.end == BatchEnd::done) others_went_on = true;
     return result;
   };
-  ServedModel server(options);
+  TinyServer server(options);
   at = &server;
-  EXPECT_EQ(server.reply(ServedModel::request(1, some_ids(90), 5)).end, RequestEnd::cancelled);
+  EXPECT_EQ(server.reply(TinyServer::request(1, some_ids(90), 5)).end, RequestEnd::cancelled);
   EXPECT_TRUE(was_given_up);
   // One token is a chunk too, but does not count as one above.
-  server.loop().post(ServedModel::request(2, {1}, kForEver));
+  server.loop().post(TinyServer::request(2, {1}, kForEver));
   server.wait(2, has_tokens);
-  EXPECT_EQ(server.reply(ServedModel::request(3, some_ids(300), 5)).end, RequestEnd::cancelled);
+  EXPECT_EQ(server.reply(TinyServer::request(3, some_ids(300), 5)).end, RequestEnd::cancelled);
   EXPECT_TRUE(others_went_on);
   server.loop().post(Cancel{2});
   server.expect_no_leaks();
@@ -220,18 +221,18 @@ TEST(EngineLoopTest, AStepThatNobodyWaitsForIsGivenUp) {
 TEST(EngineLoopTest, APausedRequestWaits) {
   ServingOptions options = tiny_serving_options();
   int num_steps = 0;
-  ServedModel* at = nullptr;
+  TinyServer* at = nullptr;
   options.step = [&](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
     if (++num_steps == 12) at->loop().post(Pause{1});  // two of them are prefill
     return engine.step(parts, step);
   };
-  ServedModel server(options);
+  TinyServer server(options);
   at = &server;
-  const Submit first = ServedModel::request(1, some_ids(250), 60);
+  const Submit first = TinyServer::request(1, some_ids(250), 60);
   server.loop().post(first);
   const auto at_pause = [](const ServedReply& reply) { return reply.tokens.size() == 11; };
   server.wait(1, at_pause);
-  EXPECT_EQ(server.reply(ServedModel::request(2, some_ids(20), 100)).tokens.size(), 100u);
+  EXPECT_EQ(server.reply(TinyServer::request(2, some_ids(20), 100)).tokens.size(), 100u);
   EXPECT_EQ(server.wait(1, at_pause).tokens.size(), 11u);
   server.loop().post(Resume{1});
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
@@ -239,16 +240,16 @@ TEST(EngineLoopTest, APausedRequestWaits) {
 }
 
 TEST(EngineLoopTest, DrainFinishesWhatIsThereAndCancelsWhatIsLate) {
-  ServedModel server;
-  const Submit first = ServedModel::request(1, some_ids(100), 40);
+  TinyServer server;
+  const Submit first = TinyServer::request(1, some_ids(100), 40);
   server.loop().post(first);
   server.loop().drain(60);
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
   EXPECT_EQ(server.loop().state().phase, EnginePhase::draining);
-  EXPECT_EQ(server.reply(ServedModel::request(2, {1}, 1)).failure, "The server is shutting down.");
+  EXPECT_EQ(server.reply(TinyServer::request(2, {1}, 1)).failure, "The server is shutting down.");
 
-  ServedModel late;
-  late.loop().post(ServedModel::request(1, some_ids(10), kForEver));
+  TinyServer late;
+  late.loop().post(TinyServer::request(1, some_ids(10), kForEver));
   late.wait(1, has_tokens);
   late.loop().post(Pause{1});
   late.loop().drain(0.05);
@@ -265,7 +266,7 @@ TEST(EngineLoopTest, WhatGoesEndsItsRequests) {
         std::visit([&](const auto& what) { reply.add(what); }, event.what);
       }
     });
-    loop.post(ServedModel::request(1, some_ids(10), 100'000));
+    loop.post(TinyServer::request(1, some_ids(10), 100'000));
   }
   EXPECT_EQ(reply.end, RequestEnd::cancelled);
   EXPECT_EQ(reply.num_ends, 1);
@@ -275,11 +276,11 @@ TEST(EngineLoopTest, SleepsWhereNothingCanRun) {
   ServingOptions options = tiny_serving_options();
   std::atomic<int64_t> num_looks = 0;  // it looks at the clock in every turn
   options.now = [&] { return 1e-4 * static_cast<double>(++num_looks); };
-  ServedModel server(options);
-  server.loop().post(ServedModel::request(1, some_ids(10), kForEver));
+  TinyServer server(options);
+  server.loop().post(TinyServer::request(1, some_ids(10), kForEver));
   server.wait(1, has_tokens);
   server.loop().post(Pause{1});
-  server.reply(ServedModel::request(2, {1}, 1));
+  server.reply(TinyServer::request(2, {1}, 1));
   int64_t before = -1;
   for (int i = 0; i < 100 && num_looks != before; ++i) {
     before = num_looks;
@@ -298,15 +299,15 @@ TEST(EngineLoopTest, MetricsCountHowRequestsEnd) {
     clock = clock + 0.2;
     return engine.step(parts, step);
   };
-  ServedModel server(options);
-  server.reply(ServedModel::request(1, some_ids(300), 4));
-  Submit stopped = ServedModel::request(2, some_ids(10), 10);
+  TinyServer server(options);
+  server.reply(TinyServer::request(1, some_ids(300), 4));
+  Submit stopped = TinyServer::request(2, some_ids(10), 10);
   stopped.draw.stop_tokens = server.alone(stopped);
   server.reply(stopped);
-  server.loop().post(ServedModel::request(3, {1}, kForEver));
+  server.loop().post(TinyServer::request(3, {1}, kForEver));
   server.wait(3, has_tokens);
   server.loop().post(Cancel{3});
-  server.loop().post(ServedModel::request(4, {2}, kForEver));
+  server.loop().post(TinyServer::request(4, {2}, kForEver));
   server.wait(4, has_tokens);
   server.loop().post(Cancel{4, /*keeps_prefix=*/true});  // by a stop string
   server.expect_no_leaks();
@@ -334,18 +335,34 @@ TEST(EngineLoopTest, AFaultEndsAllRequestsAndLaterOnesAtOnce) {
     if (++num_steps == 10) throw std::runtime_error("the device has gone");
     return engine.step(parts, step);
   };
-  ServedModel server(options);
+  TinyServer server(options);
   for (RequestId id = 1; id <= 4; ++id) {
-    server.loop().post(ServedModel::request(id, some_ids(10 * id), 1000));
+    server.loop().post(TinyServer::request(id, some_ids(10 * id), 1000));
   }
   for (RequestId id = 1; id <= 4; ++id) {
     EXPECT_EQ(server.wait(id).failure, "the device has gone");
   }
-  EXPECT_EQ(server.reply(ServedModel::request(5, {1}, 1)).failure, "the device has gone");
+  EXPECT_EQ(server.reply(TinyServer::request(5, {1}, 1)).failure, "the device has gone");
   server.loop().drain(60);
   const EngineState state = server.loop().state();
   EXPECT_EQ(state.phase, EnginePhase::failed);
   EXPECT_EQ(state.failure, "the device has gone");
+}
+
+// They are taken between two layers, to see whether the step is still wanted.
+TEST(EngineLoopTest, MessagesOfTheStepThatFailsAreAnswered) {
+  ServingOptions options = tiny_serving_options();
+  TinyServer* at = nullptr;
+  options.step = [&](Engine& engine, std::span<const BatchPart> parts,
+                     const BatchOptions& step) -> BatchResult {
+    at->loop().post(TinyServer::request(2, {5}, 1));
+    engine.step(parts, step);
+    throw std::runtime_error("the device has gone");
+  };
+  TinyServer server(options);
+  at = &server;
+  EXPECT_EQ(server.reply(TinyServer::request(1, some_ids(50), 1)).failure, "the device has gone");
+  EXPECT_EQ(server.wait(2).failure, "the device has gone");
 }
 
 TEST(EngineLoopTest, WhereMemoryRunsOutOnlyPrefillsFail) {
@@ -356,14 +373,14 @@ TEST(EngineLoopTest, WhereMemoryRunsOutOnlyPrefillsFail) {
     }
     return engine.step(parts, step);
   };
-  ServedModel server(options);
-  const Submit first = ServedModel::request(1, some_ids(10), 200);
+  TinyServer server(options);
+  const Submit first = TinyServer::request(1, some_ids(10), 200);
   server.loop().post(first);
   server.wait(1, has_tokens);
-  EXPECT_EQ(server.reply(ServedModel::request(2, Ids(30, 77), 5)).failure, "out of memory.");
+  EXPECT_EQ(server.reply(TinyServer::request(2, Ids(30, 77), 5)).failure, "out of memory.");
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
-  EXPECT_EQ(server.reply(ServedModel::request(3, Ids(30, 77), 5)).failure, "out of memory.");
-  EXPECT_EQ(server.reply(ServedModel::request(4, Ids(30, 78), 5)).tokens.size(), 5u);
+  EXPECT_EQ(server.reply(TinyServer::request(3, Ids(30, 77), 5)).failure, "out of memory.");
+  EXPECT_EQ(server.reply(TinyServer::request(4, Ids(30, 78), 5)).tokens.size(), 5u);
   server.expect_no_leaks();
 }
 
@@ -376,13 +393,13 @@ TEST(EngineLoopTest, WhereTheSystemLacksMemoryForPagesWhoeverNeedsThemFails) {
     }
     return engine.step(parts, step);
   };
-  ServedModel server(options);
-  const Submit first = ServedModel::request(1, some_ids(10), 300);
+  TinyServer server(options);
+  const Submit first = TinyServer::request(1, some_ids(10), 300);
   server.loop().post(first);
   server.wait(1, has_tokens);
-  EXPECT_EQ(server.reply(ServedModel::request(2, some_ids(700), 5)).failure,
+  EXPECT_EQ(server.reply(TinyServer::request(2, some_ids(700), 5)).failure,
             "out of memory for the KV cache.");
-  const ServedReply decoding = server.reply(ServedModel::request(3, Ids(600, 7), 100));
+  const ServedReply decoding = server.reply(TinyServer::request(3, Ids(600, 7), 100));
   EXPECT_EQ(decoding.failure, "out of memory for the KV cache.");
   EXPECT_EQ(decoding.tokens.size(), 41u);
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
@@ -390,12 +407,12 @@ TEST(EngineLoopTest, WhereTheSystemLacksMemoryForPagesWhoeverNeedsThemFails) {
 }
 
 TEST(EngineLoopTest, TheStateSaysWhoHoldsWhat) {
-  ServedModel server;
-  server.reply(ServedModel::request(1, some_ids(640), 1));
-  server.loop().post(ServedModel::request(2, some_ids(700), kForEver));
+  TinyServer server;
+  server.reply(TinyServer::request(1, some_ids(640), 1));
+  server.loop().post(TinyServer::request(2, some_ids(700), kForEver));
   server.wait(2, has_tokens);
   server.loop().post(Pause{2});
-  server.reply(ServedModel::request(3, {1}, 1));  // after it the pause was read
+  server.reply(TinyServer::request(3, {1}, 1));  // after it the pause was read
   const EngineState state = server.loop().state();
   const RunningRequest& running = state.running.front();
   EXPECT_EQ(running.id, 2);
@@ -425,11 +442,11 @@ TEST(EngineLoopTest, LogitsThatAreNoNumbersFailTheirRequestAlone) {
     }
     return result;
   };
-  ServedModel server(options);
-  const Submit first = ServedModel::request(1, some_ids(10), 200);
+  TinyServer server(options);
+  const Submit first = TinyServer::request(1, some_ids(10), 200);
   server.loop().post(first);
   server.wait(1, has_tokens);
-  const ServedReply bad = server.reply(ServedModel::request(2, some_ids(20), 5));
+  const ServedReply bad = server.reply(TinyServer::request(2, some_ids(20), 5));
   EXPECT_NE(bad.failure.find("the logit of token 0 is NaN"), std::string::npos) << bad.failure;
   EXPECT_EQ(server.wait(1).tokens, server.alone(first));
   server.expect_no_leaks();
@@ -440,24 +457,24 @@ TEST(EngineLoopTest, WhatIsWrongOrTooMuchIsRefused) {
   options.engine.max_kv_bytes = int64_t{2} << 20;
   options.schedule.max_sequences = 1;
   options.schedule.max_queued = 1;
-  ServedModel server(options);
-  const Submit huge = ServedModel::request(1, some_ids(100), 1'000'000);
+  TinyServer server(options);
+  const Submit huge = TinyServer::request(1, some_ids(100), 1'000'000);
   EXPECT_FALSE(server.loop().can_ever_fit(huge.request));
   EXPECT_EQ(server.reply(huge).failure, "The request needs more memory than the KV cache has.");
-  EXPECT_EQ(server.reply(ServedModel::request(2, {5, kVocab}, 1)).failure,
+  EXPECT_EQ(server.reply(TinyServer::request(2, {5, kVocab}, 1)).failure,
             "[serve] prompt: expected tokens from 0 to 319, found 320.");
-  Submit bad = ServedModel::request(3, {5}, 1);
+  Submit bad = TinyServer::request(3, {5}, 1);
   bad.draw.sampling.top_p = 7;
   EXPECT_NE(server.reply(bad).failure.find("top_p"), std::string::npos);
-  EXPECT_NE(server.reply(ServedModel::request(4, {}, 1)).failure.find("needs a prompt"),
+  EXPECT_NE(server.reply(TinyServer::request(4, {}, 1)).failure.find("needs a prompt"),
             std::string::npos);
 
-  const Submit good = ServedModel::request(5, some_ids(10), 1500);
+  const Submit good = TinyServer::request(5, some_ids(10), 1500);
   EXPECT_TRUE(server.loop().can_ever_fit(good.request));
   server.loop().post(good);
   server.wait(5, has_tokens);
-  server.loop().post(ServedModel::request(6, {5}, 1));
-  const ServedReply rejected = server.reply(ServedModel::request(7, {5}, 1));
+  server.loop().post(TinyServer::request(6, {5}, 1));
+  const ServedReply rejected = server.reply(TinyServer::request(7, {5}, 1));
   EXPECT_GE(rejected.retry_after_seconds.value_or(0), 1);
   server.loop().post(Cancel{5});
   EXPECT_EQ(server.wait(6).tokens.size(), 1u);
@@ -469,13 +486,13 @@ Submit random_request(std::mt19937_64& random, RequestId id) {
   Ids prompt = some_ids(static_cast<int64_t>(random() % 500));
   const Ids own = random_ids(random, 1 + random() % 200);
   prompt.insert(prompt.end(), own.begin(), own.end());
-  Submit submit = ServedModel::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
+  Submit submit = TinyServer::request(id, prompt, 1 + static_cast<int64_t>(random() % 30));
   submit.draw.sampling = {.seed = random()};
   return submit;
 }
 
 /// Cancels and pauses some of 100 random requests; returns how many got their whole reply.
-int64_t run_random_requests(ServedModel& server, const std::string& failure) {
+int64_t run_random_requests(TinyServer& server, const std::string& failure) {
   constexpr RequestId kRequests = 100;
   std::mt19937_64 random(3);
   for (RequestId id = 0; id < kRequests; ++id) {
@@ -505,8 +522,16 @@ ServingOptions crowded_options() {
   return options;
 }
 
+TEST(EngineLoopTest, TooLittleMemoryIsSaidAtTheStart) {
+  ServingOptions options = tiny_serving_options();
+  options.engine.max_kv_bytes = 10'000;
+  EXPECT_EQ(error_of([&] { TinyServer server(options); }),
+            "[serve] the KV cache may take 9.77 KiB, but 192 tokens take 144 KiB. Give it more "
+            "memory.");
+}
+
 TEST(EngineLoopTest, RandomRequestsWithRandomCancelsLeaveNothingBehind) {
-  ServedModel server(crowded_options());
+  TinyServer server(crowded_options());
   EXPECT_GT(run_random_requests(server, ""), 30);
   EXPECT_GT(server.expect_no_leaks().hit_tokens, 0);
 }
@@ -518,7 +543,7 @@ TEST(EngineLoopTest, NorDoThoseWhoseStepsRunOutOfMemory) {
     if (has_prefill(parts) && random() % 10 == 0) throw std::bad_alloc();
     return engine.step(parts, step);
   };
-  ServedModel server(options);
+  TinyServer server(options);
   EXPECT_GT(run_random_requests(server, "out of memory."), 20);
   server.expect_no_leaks();
 }
@@ -527,9 +552,9 @@ TEST(EngineLoopTest, StepsAreMeasuredAtTheStart) {
   ServingOptions options = tiny_serving_options();
   options.cost.reset();
   options.calibration_seconds = 0.3;
-  ServedModel server(options);
-  server.loop().post(ServedModel::request(1, some_ids(600), 30));
-  const Submit second = ServedModel::request(2, some_ids(20), 30);
+  TinyServer server(options);
+  server.loop().post(TinyServer::request(1, some_ids(600), 30));
+  const Submit second = TinyServer::request(2, some_ids(20), 30);
   EXPECT_EQ(server.reply(second).tokens, server.alone(second));
   server.wait(1);
   const EngineState state = server.expect_no_leaks();

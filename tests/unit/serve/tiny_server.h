@@ -1,4 +1,4 @@
-// tests/unit/serve/served_model.h: a server's engine on a tiny random model, and a reader that
+// tests/unit/serve/tiny_server.h: a server's engine on a tiny random model, and a reader that
 // notes what it tells of each request.
 #pragma once
 
@@ -55,10 +55,10 @@ inline ServingOptions tiny_serving_options() {
   return options;
 }
 
-class ServedModel {
+class TinyServer {
  public:
-  explicit ServedModel(const ServingOptions& options = tiny_serving_options(),
-                       const std::string& pattern = "sink=1,window=2,stride=3")
+  explicit TinyServer(const ServingOptions& options = tiny_serving_options(),
+                      const std::string& pattern = "sink=1,window=2,stride=3")
       : model_(pattern),
         loop_(model_.decoder, options, [this](std::vector<EngineEvent> events) { note(events); }) {}
 
