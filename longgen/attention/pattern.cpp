@@ -179,13 +179,18 @@ int64_t Pattern::count_stride(int64_t begin, int64_t end, int64_t kv_head) const
   return ceil_div(end + offset, stride_blocks_) - ceil_div(begin + offset, stride_blocks_);
 }
 
+int64_t Pattern::oldest_in_window(int64_t num_tokens) const {
+  const int64_t num_blocks = ceil_div(num_tokens, kBlock);
+  if (is_full()) return num_blocks;
+  if (is_window()) return first_in_window(num_tokens) / kBlock;
+  return std::clamp<int64_t>(num_tokens / kBlock - window_blocks_ + 1, 0, num_blocks);
+}
+
 int64_t Pattern::live_blocks(int64_t num_tokens, int64_t kv_head) const {
   const int64_t num_blocks = ceil_div(num_tokens, kBlock);
   if (is_full()) return num_blocks;
-  if (is_window()) return num_blocks - first_in_window(num_tokens) / kBlock;
   const int64_t sinks = std::min(sink_blocks_, num_blocks);
-  const int64_t oldest_in_window = num_tokens / kBlock - window_blocks_ + 1;
-  const int64_t near = std::clamp(oldest_in_window, sinks, num_blocks);
+  const int64_t near = std::max(oldest_in_window(num_tokens), sinks);
   return sinks + count_stride(sinks, near, kv_head) + num_blocks - near;
 }
 

@@ -70,6 +70,10 @@ class Pattern {
   bool live(int64_t key_block, int64_t kv_head, int64_t num_tokens) const;
   /// How many of the blocks that hold the first num_tokens tokens are live at num_tokens.
   int64_t live_blocks(int64_t num_tokens, int64_t kv_head) const;
+  /// Gives the first of the blocks that hold the first num_tokens tokens from which on all are live
+  /// at num_tokens. Blocks before it are live only where they are so for ever: sinks, those on the
+  /// stride, all of a full layer. The number of blocks where there is none.
+  int64_t oldest_in_window(int64_t num_tokens) const;
   /// How many (query, key) pairs of tokens queries at positions [begin, end) see.
   int64_t visited_pairs(int64_t begin, int64_t end, int64_t kv_head) const;
   /// The key blocks that a query block sees, ascending. For loops over the work of one query block.

@@ -118,6 +118,7 @@ void ChatTemplate::add(const std::string& name, const std::string& text,
   LG_CHECK(text.size() <= kMaxTemplateBytes, source, ": expected a chat template of at most ",
            kMaxTemplateBytes, " bytes, found ", text.size(), ".");
   templates_.insert_or_assign(name, jinja::Template(text, source));
+  if (name == "default") text_ = text;
 }
 
 const jinja::Template& ChatTemplate::choose(bool with_tools) const {

@@ -53,7 +53,10 @@ class ChatTemplate {
                const jinja::Limits& limits = {});
   /// What a model directory has: chat_template.jinja and additional_chat_templates/NAME.jinja, or
   /// else chat_template of tokenizer_config.json, with the special tokens of that file and of
-  /// special_tokens_map.json. Throws Error when there is no template, or none that is read.
+  /// special_tokens_map.json. Nothing where there is no template. Throws Error when there is none
+  /// that is read.
+  static std::optional<ChatTemplate> find(const fs::path& model_directory);
+  /// Does what find() does, and throws Error when there is no template.
   static ChatTemplate load(const fs::path& model_directory);
 
   /// What transformers' apply_chat_template gives: of several templates "tool_use" where tools are
@@ -65,6 +68,8 @@ class ChatTemplate {
   /// eos_token. Empty where neither is a token.
   std::vector<std::string> stop_tokens(const Tokenizer& tokenizer) const;
 
+  /// The text of the template for chats without tools.
+  const std::string& text() const { return text_; }
   /// The file, or the file and field, that the template is from.
   const std::string& source() const { return source_; }
 
@@ -82,7 +87,7 @@ class ChatTemplate {
 
   SpecialTokens tokens_;
   std::map<std::string, jinja::Template> templates_;
-  std::string source_;
+  std::string source_, text_;
   jinja::Limits limits_;
   std::optional<std::tm> now_;
 };

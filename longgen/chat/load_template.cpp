@@ -26,7 +26,7 @@ void ChatTemplate::add_from_config(const fs::path& path) {
   }
 }
 
-ChatTemplate ChatTemplate::load(const fs::path& model_directory) {
+std::optional<ChatTemplate> ChatTemplate::find(const fs::path& model_directory) {
   ChatTemplate format{read_special_tokens(model_directory)};
   const fs::path config_path = model_directory / "tokenizer_config.json";
   const fs::path file = model_directory / "chat_template.jinja";
@@ -41,11 +41,17 @@ ChatTemplate ChatTemplate::load(const fs::path& model_directory) {
     }
   }
   if (format.templates_.empty() && fs::exists(config_path)) format.add_from_config(config_path);
-  LG_CHECK(!format.templates_.empty(), model_directory.string(),
+  if (format.templates_.empty()) return std::nullopt;
+  return format;
+}
+
+ChatTemplate ChatTemplate::load(const fs::path& model_directory) {
+  std::optional<ChatTemplate> format = find(model_directory);
+  LG_CHECK(format.has_value(), model_directory.string(),
            ": has no chat template: neither chat_template.jinja nor chat_template in "
            "tokenizer_config.json. A base model continues text: leave --chat out, or use generate "
            "in place of chat.");
-  return format;
+  return std::move(*format);
 }
 
 }  // namespace longgen

@@ -14,6 +14,7 @@ void add_all_commands(CommandSet& commands) {
   add_extend(commands);
   add_generate(commands);
   add_chat(commands);
+  add_serve(commands);
   add_eval(commands);
   add_score(commands);
   add_plan(commands);

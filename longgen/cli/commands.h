@@ -82,6 +82,7 @@ void add_measure(CommandSet& commands);
 void add_plan(CommandSet& commands);
 void add_prepare(CommandSet& commands);
 void add_score(CommandSet& commands);
+void add_serve(CommandSet& commands);
 void add_tokenize(CommandSet& commands);
 
 }  // namespace longgen

@@ -57,10 +57,10 @@ std::vector<EvalColumn> eval_columns(const EvalCommand& command) {
   return columns;
 }
 
-OrderedJson policies_json(const EvalCommand& command) {
+OrderedJson policies_json(const std::vector<EvalColumn>& columns) {
   OrderedJson policies = OrderedJson::array();
-  for (const std::string& text : command.policies) {
-    policies.push_back(CachePolicy::parse(text, "--policy").name());
+  for (const EvalColumn& column : columns) {
+    if (column.policy) policies.push_back(column.policy->name());
   }
   return policies;
 }

@@ -58,8 +58,8 @@ void add_policy_option(CLI::App* app, EvalCommand& command, const std::string& k
 /// Error on a policy that is named twice or that the model cannot have.
 std::vector<EvalColumn> eval_columns(const EvalCommand& command);
 
-/// Lists the policies, as settings of a report have them.
-OrderedJson policies_json(const EvalCommand& command);
+/// Lists the policies of columns, as settings of a report have them.
+OrderedJson policies_json(const std::vector<EvalColumn>& columns);
 
 /// Writes the page of --html, with the models' directories and how they computed among its facts.
 /// What goes wrong is kept in `problem`, as write_files() does.

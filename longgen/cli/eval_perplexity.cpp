@@ -67,7 +67,8 @@ std::vector<std::vector<int32_t>> read_documents(const PerplexityCommand& comman
 }
 
 /// Says how the numbers came about.
-OrderedJson settings_json(const PerplexityCommand& command) {
+OrderedJson settings_json(const PerplexityCommand& command,
+                          const std::vector<EvalColumn>& columns) {
   OrderedJson directories = OrderedJson::array();
   for (const std::string& directory : command.models) {
     directories.push_back(report_directory(directory));
@@ -77,7 +78,7 @@ OrderedJson settings_json(const PerplexityCommand& command) {
                           {"data", command.source.data},
                           {"texts", command.source.texts},
                           {"dtype", command.model_options.compute_dtype()}};
-  if (!command.policies.empty()) settings["policies"] = policies_json(command);
+  if (!command.policies.empty()) settings["policies"] = policies_json(columns);
   if (!command.contexts.empty()) settings["targets"] = command.targets;
   return settings;
 }
@@ -157,8 +158,7 @@ class FirstDocuments {
 
 /// Writes the files of --out and the page of --html.
 void write_reports(const PerplexityCommand& command, const std::vector<ModelPerplexity>& models,
-                   std::string& problem) {
-  const OrderedJson settings = settings_json(command);
+                   const OrderedJson& settings, std::string& problem) {
   if (!command.out.empty()) {
     const auto options = [&](const std::string& name) {
       return ReportOptions{.folder = command.out, .name = name, .settings = settings};
@@ -197,12 +197,13 @@ int eval_perplexity(const PerplexityCommand& command) {
   }
   LG_CHECK(!models.empty() && models.front().buckets.num_documents() > 0,
            "stopped before the first document was done.");
+  const OrderedJson settings = settings_json(command, columns);
   Output output;
-  output.write(command.json ? dump_json(perplexity_json(models, settings_json(command))) + "\n"
+  output.write(command.json ? dump_json(perplexity_json(models, settings)) + "\n"
                             : perplexity_text(models));
   output.flush();
   std::string problem;
-  write_reports(command, models, problem);
+  write_reports(command, models, settings, problem);
   LG_CHECK(problem.empty(), problem);
   return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
 }

@@ -198,13 +198,13 @@ void run_column(const SuiteCommand& command, const EvalColumn& column,
   run_tasks(suite_model, column.name, folder, settings, command.quiet, results);
 }
 
-OrderedJson settings_json(const SuiteCommand& command) {
+OrderedJson settings_json(const SuiteCommand& command, const std::vector<EvalColumn>& columns) {
   OrderedJson directories = OrderedJson::array();
   for (const std::string& directory : command.models) {
     directories.push_back(report_directory(directory));
   }
   return {{"directories", directories},
-          {"policies", policies_json(command)},
+          {"policies", policies_json(columns)},
           {"samples", command.samples},
           {"seed", command.seed},
           {"shots", command.shots},
@@ -218,6 +218,7 @@ int eval_suite(const SuiteCommand& command) {
   const Tokenizer tokenizer = open_tokenizer(command.models.front());
   std::vector<TaskResults> results = open_results(command, tokenizer);
   check_models(command, results);
+  const OrderedJson settings = settings_json(command, columns);
   catch_interrupts();
   std::vector<std::string> measured;
   OrderedJson json;
@@ -226,7 +227,7 @@ int eval_suite(const SuiteCommand& command) {
   for (size_t i = 0; i < columns.size() && !interrupted(); ++i) {
     run_column(command, columns[i], results);
     measured.push_back(columns[i].name);
-    json = suite_json(results, measured, settings_json(command));
+    json = suite_json(results, measured, settings);
     try {
       write_file(file, dump_json(json, 2) + "\n");
     } catch (const Error& error) {  // results are printed whatever happens to files

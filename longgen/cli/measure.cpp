@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "longgen/api/load.h"
+#include "longgen/base/allocation.h"
 #include "longgen/base/check.h"
 #include "longgen/base/folder_lock.h"
 #include "longgen/base/log.h"
@@ -30,7 +31,7 @@ struct MeasureCommand {
   MeasurementOptions options;
   ModelOptions model_options;
   int64_t full = 0;
-  bool restart = false, json = false, quiet = false;
+  bool gates = false, restart = false, json = false, quiet = false;
 };
 
 ChoiceOptions choice_options(const MeasureCommand& command, const VariantUnits& units) {
@@ -61,16 +62,23 @@ OrderedJson all_settings(const MeasureCommand& command, const std::vector<Measur
   return settings;
 }
 
+struct Measurement {
+  LayerChoice choice;
+  std::optional<GateSlopes> gates;
+};
+
 /// Runs the measurement, with its bar.
-LayerChoice measure_and_choose(const MeasureCommand& command, const ModelConfig& config,
+Measurement measure_and_choose(const MeasureCommand& command, const ModelConfig& config,
                                const VariantUnits& units, const ChoiceOptions& options,
                                std::vector<MeasureSample> samples, MeasureJournal& journal) {
-  const auto total = static_cast<int64_t>(samples.size()) *
-                     num_variants_to_measure(units.size(), options.within ? 1 : options.num_full);
+  const int64_t num_variants =
+      num_variants_to_measure(units.size(), options.within ? 1 : options.num_full);
+  const auto total = static_cast<int64_t>(samples.size()) * (num_variants + command.gates);
+  const int64_t known = journal.num_variants() + (command.gates ? journal.num_gate_passes() : 0);
   std::optional<Progress> progress;
   if (!command.quiet) {
     progress.emplace("measure", total, "variants",
-                     ProgressOptions{.already_done = std::min(total, journal.num_variants())});
+                     ProgressOptions{.already_done = std::min(total, known)});
   }
   const auto load = [&] {
     const Decoder decoder = load_decoder(command.model, command.model_options);
@@ -85,9 +93,10 @@ LayerChoice measure_and_choose(const MeasureCommand& command, const ModelConfig&
                              .on_progress = on_progress,
                              .stop = &interrupted()},
                             journal);
-  LayerChoice choice = choose_layers(variants, units.candidates, options);
+  Measurement found = {choose_layers(variants, units.candidates, options), {}};
+  if (command.gates) found.gates = variants.gate_slopes();
   if (progress) progress->finish();
-  return choice;
+  return found;
 }
 
 fs::path plan_file(const MeasureCommand& command) { return fs::path(command.out) / "plan.json"; }
@@ -133,17 +142,22 @@ int measure(MeasureCommand& command) {
   MeasurementOptions& options = command.options;
   const ModelConfig config = load_reference_config(command.model);
   const VariantUnits units = units_of(config, options.sparse, options.by_head);
+  LG_CHECK(!command.gates || units.size() > 1,
+           "--gates: the model has one layer that can be made sparse, and nothing to rank. Measure "
+           "without --gates.");
   const ChoiceOptions choice = choice_options(command, units);
   if (options.length == 0) options.length = config.context;
   catch_interrupts();
+  keep_freed_memory();
   std::vector<MeasureSample> samples =
       read_samples(options, config.num_kv_heads, open_tokenizer(command.model));
   const OrderedJson settings = all_settings(command, samples);
-  MeasureJournal journal =
-      open_journal(command.out, options, config.num_kv_heads, settings, command.restart);
-  const MeasureReport report =
-      make_report(measure_and_choose(command, config, units, choice, std::move(samples), journal),
-                  config, units, with_source(settings, options.source));
+  MeasureJournal journal = open_journal(command.out, options, config, settings, command.restart);
+  Measurement found =
+      measure_and_choose(command, config, units, choice, std::move(samples), journal);
+  MeasureReport report =
+      make_report(std::move(found.choice), config, units, with_source(settings, options.source));
+  if (found.gates) report.gates = rank_by_gates(*found.gates, report.choice);
   for (const std::string& warning : warnings(report.choice, choice)) log_warning(warning);
   const std::string name = model_names({command.model}).front();
   print_report(command, report);
@@ -187,6 +201,8 @@ void add_measure(CommandSet& commands) {
   add_seed_option(app, options.seed, "the facts that are asked for");
   app->add_flag("--heads", options.by_head,
                 "measure KV heads instead of layers: a report, no plan; --full counts heads");
+  app->add_flag("--gates", command->gates,
+                "add a ranking by one pass back through gates, beside what is measured");
   app->add_flag("--restart", command->restart, "measure anew what DIR holds already");
   add_model_options(app, command->model_options);
   add_json_flag(app, command->json);

@@ -17,6 +17,7 @@ const char* stop_reason_name(StopReason reason);
 struct StopCriteria {
   std::vector<int32_t> tokens = {};       ///< each ends the text; its own text is not part of it
   std::vector<std::string> strings = {};  ///< each ends the text before itself
+  int64_t min_tokens = 0;                 ///< text of the first ones holds no stop string
   int64_t max_tokens = std::numeric_limits<int64_t>::max();  ///< 0 allows none
 
   /// Throws Error naming what is wrong: a negative token or count, a stop string that is empty

@@ -15,6 +15,7 @@ const StopCriteria& checked(const StopCriteria& criteria) {
 TextStream::TextStream(const Tokenizer& tokenizer, const StopCriteria& criteria,
                        std::span<const int32_t> prompt)
     : stop_tokens_(checked(criteria).tokens.begin(), criteria.tokens.end()),
+      min_tokens_(criteria.min_tokens),
       max_tokens_(criteria.max_tokens),
       decoder_(tokenizer),
       filter_(criteria.strings) {
@@ -25,6 +26,7 @@ TextStream::TextStream(const Tokenizer& tokenizer, const StopCriteria& criteria,
 /// Passes text through the stop strings.
 std::string TextStream::show(const std::string& text) {
   if (filter_.found()) return "";
+  if (num_tokens_ <= min_tokens_) return text;
   std::string shown = filter_.push(text);
   if (filter_.found()) reason_ = StopReason::string;
   return shown;

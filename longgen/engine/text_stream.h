@@ -41,7 +41,7 @@ class TextStream {
   std::string show(const std::string& text);
 
   std::unordered_set<int32_t> stop_tokens_;
-  int64_t max_tokens_;
+  int64_t min_tokens_, max_tokens_;
   StreamDecoder decoder_;
   StopStringFilter filter_;
   int64_t num_tokens_ = 0;

@@ -61,12 +61,6 @@ int64_t PageDemand::Table::lasting_blocks(int64_t num_blocks) const {
   return lasting.live_blocks(num_blocks * kBlock, head);
 }
 
-/// Blocks before it are live only if they are lasting.
-int64_t PageDemand::Table::oldest_in_window(int64_t num_tokens) const {
-  if (pattern.is_window()) return num_blocks(num_tokens) - pattern.live_blocks(num_tokens, head);
-  return num_tokens / kBlock - pattern.window_blocks() + 1;
-}
-
 PageKinds PageDemand::Table::in_pass(int64_t shared_blocks, int64_t begin, int64_t end) const {
   const int64_t end_blocks = num_blocks(end);
   PageKinds pages;
@@ -78,7 +72,7 @@ PageKinds PageDemand::Table::in_pass(int64_t shared_blocks, int64_t begin, int64
   pages.sink = count * (std::min(sinks, end_blocks) - std::min(sinks, shared_blocks));
   pages.stride = count * (lasting_blocks(end_blocks) - lasting_blocks(shared_blocks)) - pages.sink;
   if (pattern.window_blocks() == 0) return pages;  // other blocks are never stored
-  const int64_t near = std::clamp(oldest_in_window(begin), shared_blocks, end_blocks);
+  const int64_t near = std::clamp(pattern.oldest_in_window(begin), shared_blocks, end_blocks);
   pages.window = count * (end_blocks - near - (lasting_blocks(end_blocks) - lasting_blocks(near)));
   return pages;
 }

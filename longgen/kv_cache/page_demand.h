@@ -67,7 +67,6 @@ class PageDemand {
     int64_t count;
 
     int64_t lasting_blocks(int64_t num_blocks) const;
-    int64_t oldest_in_window(int64_t num_tokens) const;
     PageKinds in_pass(int64_t shared_blocks, int64_t begin, int64_t end) const;
   };
   void add_class(const Pattern& pattern, int64_t num_groups, int64_t num_heads);

@@ -33,8 +33,8 @@ void expect_settings(const Json& found, const OrderedJson& wanted, const std::st
 
 }  // namespace
 
-MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, size_t num_ranges,
-                               bool restart)
+MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings,
+                               const JournalShape& shape, bool restart)
     : path_(std::move(file)) {
   std::string text;
   if (!restart && fs::exists(path_)) text = read_file(path_);
@@ -42,7 +42,7 @@ MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, size_
   if (text.empty()) {
     text = first_line(settings);
   } else {
-    read(text, settings, num_ranges);
+    read(text, settings, shape);
   }
   write_file(path_, text);
   file_ = std::make_unique<AppendFile>(path_, AppendFile::Start::append);
@@ -50,7 +50,23 @@ MeasureJournal::MeasureJournal(fs::path file, const OrderedJson& settings, size_
 
 MeasureJournal::~MeasureJournal() = default;
 
-void MeasureJournal::read(const std::string& text, const OrderedJson& settings, size_t num_ranges) {
+void MeasureJournal::read_line(const JsonObject& line, const JournalShape& shape) {
+  const int64_t sample = line.integer("sample", 0, kMostSamples);
+  if (line.has("gates")) {
+    gates_[sample] = gate_slopes_from_json(line.object("gates"), shape.num_units);
+    return;
+  }
+  LayerSet full = line.integers("full", 0, config_limits::kMaxLayers);
+  LG_CHECK(std::adjacent_find(full.begin(), full.end(), std::greater_equal<>()) == full.end(),
+           line.where("full"), ": expected layers, ascending, each once.");
+  VariantValues values = values_from_json(line.object("values"));
+  LG_CHECK(values.ranges.size() == shape.num_ranges, line.where("values.far_text"), ": expected ",
+           shape.num_ranges, " ranges of positions, found ", values.ranges.size(), ".");
+  known_[{sample, std::move(full)}] = std::move(values);
+}
+
+void MeasureJournal::read(const std::string& text, const OrderedJson& settings,
+                          const JournalShape& shape) {
   int64_t line_number = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t end = text.find('\n', at);
@@ -66,14 +82,7 @@ void MeasureJournal::read(const std::string& text, const OrderedJson& settings, 
       expect_settings(line.object("settings").value(), settings, path_.string());
       continue;
     }
-    const int64_t sample = line.integer("sample", 0, kMostSamples);
-    LayerSet full = line.integers("full", 0, config_limits::kMaxLayers);
-    LG_CHECK(std::adjacent_find(full.begin(), full.end(), std::greater_equal<>()) == full.end(),
-             line.where("full"), ": expected layers, ascending, each once.");
-    VariantValues values = values_from_json(line.object("values"));
-    LG_CHECK(values.ranges.size() == num_ranges, source, ": field values.far_text: expected ",
-             num_ranges, " ranges of positions, found ", values.ranges.size(), ".");
-    known_[{sample, std::move(full)}] = std::move(values);
+    read_line(line, shape);
   }
 }
 
@@ -86,6 +95,16 @@ void MeasureJournal::add(int64_t sample, const LayerSet& full, const VariantValu
   const OrderedJson line = {{"sample", sample}, {"full", full}, {"values", to_json(values)}};
   file_->append(dump_json(line) + "\n");
   known_[{sample, full}] = values;
+}
+
+const GateSlopes* MeasureJournal::find_gates(int64_t sample) const {
+  const auto found = gates_.find(sample);
+  return found == gates_.end() ? nullptr : &found->second;
+}
+
+void MeasureJournal::add_gates(int64_t sample, const GateSlopes& slopes) {
+  file_->append(dump_json(OrderedJson{{"sample", sample}, {"gates", to_json(slopes)}}) + "\n");
+  gates_[sample] = slopes;
 }
 
 }  // namespace longgen

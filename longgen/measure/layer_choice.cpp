@@ -1,6 +1,8 @@
 #include "longgen/measure/layer_choice.h"
 
 #include <algorithm>
+#include <limits>
+#include <map>
 
 #include "longgen/base/check.h"
 
@@ -22,19 +24,67 @@ LayerSet first_of(const std::vector<LayerEffect>& effects, int64_t count) {
   return set;
 }
 
+/// Finds the layer without which a hybrid loses least.
+class LeastMissed {
+ public:
+  LeastMissed(VariantSource& source, const LossShares& shares) : source_(source), shares_(shares) {}
+
+  struct Absence {
+    int64_t layer = 0;
+    VariantValues values;  ///< of the hybrid without it
+    double lost = std::numeric_limits<double>::infinity();
+  };
+
+  /// Gives it for the hybrid with these full layers, which must be some of those of the call
+  /// before; of equal ones the lowest.
+  Absence of(const LayerSet& full) {
+    LayerSet order = full;
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return lost_[a] < lost_[b]; });
+    Absence least;
+    size_t tried = 0;
+    for (size_t end = first_batch(order.size()); tried < end;) {
+      const LayerSet batch(order.begin() + tried, order.begin() + end);
+      std::vector<VariantValues> values = source_.values_with(full, batch);
+      for (size_t i = 0; i < batch.size(); ++i) take({batch[i], std::move(values[i])}, least);
+      tried = end;
+      while (end < order.size() && lost_[order[end]] <= least.lost) ++end;
+    }
+    source_.spare(static_cast<int64_t>(order.size() - tried));
+    return least;
+  }
+
+ private:
+  // Nothing is known at first. Later the next layer to go is mostly among the first three.
+  size_t first_batch(size_t count) const {
+    constexpr size_t kLikely = 3;
+    return knows_ ? std::min(count, kLikely) : count;
+  }
+
+  void take(Absence found, Absence& least) {
+    knows_ = true;
+    found.lost = lost_[found.layer] = shares_.lost(found.values);
+    const bool is_less = found.lost < least.lost;
+    if (is_less || (found.lost == least.lost && found.layer < least.layer))
+      least = std::move(found);
+  }
+
+  VariantSource& source_;
+  const LossShares& shares_;
+  std::map<int64_t, double> lost_;  // without a layer, when that was last measured
+  bool knows_ = false;
+};
+
 /// Takes layers away one by one, and fills choice.order from its end.
 void eliminate(VariantSource& source, LayerSet layers, VariantValues values, LayerChoice& choice) {
   const LossShares shares = choice.shares();
+  LeastMissed least_missed(source, shares);
   std::vector<ChoiceStep> taken;  // in the order in which they go, with what there was before
   while (layers.size() > 1) {
-    std::vector<VariantValues> fewer = source.values_with(layers, layers);
-    const auto least = std::min_element(
-        fewer.begin(), fewer.end(),
-        [&](const auto& a, const auto& b) { return shares.lost(a) < shares.lost(b); });
-    const int64_t layer = layers[least - fewer.begin()];
-    taken.push_back({layer, std::move(values)});
-    values = std::move(*least);
-    layers = without(std::move(layers), layer);
+    LeastMissed::Absence least = least_missed.of(layers);
+    taken.push_back({least.layer, std::move(values)});
+    values = std::move(least.values);
+    layers = without(std::move(layers), least.layer);
   }
   if (!layers.empty()) taken.push_back({layers.front(), std::move(values)});
   choice.order.assign(taken.rbegin(), taken.rend());

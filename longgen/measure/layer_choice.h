@@ -20,6 +20,8 @@ class VariantSource {
   /// layers, of which this layer is added, or taken away where it is one of them.
   virtual std::vector<VariantValues> values_with(const LayerSet& full,
                                                  const std::vector<int64_t>& toggled) = 0;
+  /// Is told of variants that num_variants_to_measure() counts and that nobody will ask for.
+  virtual void spare(int64_t num_variants) = 0;
 };
 
 /// What variants lose, as shares: 0 is nothing (every layer full), 1 is all that the model loses
@@ -81,7 +83,7 @@ int64_t default_num_full(int64_t num_layers);
 
 /// Gives how many layers choose_layers() tries together if it need not add more for `within`.
 int64_t num_tried_together(int64_t num_candidates, int64_t num_full);
-/// Gives how many variants it then measures.
+/// Gives how many variants it then measures at most.
 int64_t num_variants_to_measure(int64_t num_candidates, int64_t num_full);
 
 /// Chooses which of the candidates (ascending) stay full, in two passes:
@@ -89,7 +91,9 @@ int64_t num_variants_to_measure(int64_t num_candidates, int64_t num_full);
 ///    again as stay full.
 /// 2. Of these, all full and every other candidate sparse, the one is made sparse without which the
 ///    joint model loses least, and so on, down to one. Every number of full layers up to the first
-///    so has its set, each within the next.
+///    so has its set, each within the next. A layer whose absence cost more while more layers were
+///    full than another's costs now is not tried again: that a model with more sparse layers loses
+///    less is taken not to happen.
 /// Layers are taken away from a model that works, not added to one that does not: where two of them
 /// must work together to find something, neither helps alone. With `within`, layers are added to
 /// the first set until it is good enough.

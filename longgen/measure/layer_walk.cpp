@@ -1,11 +1,11 @@
 #include "longgen/measure/layer_walk.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
 #include "longgen/base/check.h"
+#include "longgen/measure/token_tensor.h"
 #include "longgen/ops/residual.h"
 
 namespace longgen {
@@ -13,16 +13,6 @@ namespace {
 
 bool holds(const std::vector<int64_t>& units, int64_t unit) {
   return std::binary_search(units.begin(), units.end(), unit);
-}
-
-at::Tensor to_tokens(const std::vector<int32_t>& ids, int64_t vocab_size) {
-  const auto largest = std::max_element(ids.begin(), ids.end());
-  LG_CHECK(largest == ids.end() || *largest < vocab_size, "[measure] token ", *largest,
-           " of the text is not in the model's vocabulary of ", vocab_size,
-           ". A tokenizer may have tokens that its model has not: leave them out.");
-  const at::Tensor tokens_T = at::empty({static_cast<int64_t>(ids.size())}, at::kLong);
-  std::copy(ids.begin(), ids.end(), tokens_T.data_ptr<int64_t>());
-  return tokens_T;
 }
 
 }  // namespace
@@ -98,7 +88,7 @@ void LayerWalk::run(const std::vector<int32_t>& ids, const LayerSet& full,
   if (toggled.empty() && !visits_itself) return;
   const at::NoGradGuard no_grad;
   for (const int64_t unit : units_.candidates) context_.set(unit, holds(full, unit));
-  Residual residual = {decoder_.embed(to_tokens(ids, decoder_.config().vocab_size)), {}};
+  Residual residual = {decoder_.embed(token_tensor(ids, decoder_.config().vocab_size)), {}};
   int64_t index = 0;  // the layer whose input `residual` is
   for (const int64_t unit : toggled) {
     LG_DCHECK(holds(units_.candidates, unit) && unit / units_.per_layer >= index);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "longgen/base/check.h"
 #include "longgen/measure/row_scorer.h"
@@ -27,8 +28,8 @@ struct MeasuredVariants::Machine {
   explicit Machine(const MeasuredVariantsOptions& options)
       : decoder(options.load()),
         head(decoder),
-        walk(decoder, options.units, static_cast<int64_t>(options.samples.front().ids.size())) {
-    const auto length = static_cast<int64_t>(options.samples.front().ids.size());
+        length(static_cast<int64_t>(options.samples.front().ids.size())),
+        walk(decoder, options.units, length) {
     const std::vector<int64_t> edges =
         far_text_edges(options.units.sparse, decoder.config().num_kv_heads, length);
     for (const MeasureSample& sample : options.samples) scorers.emplace_back(head, sample, edges);
@@ -36,6 +37,7 @@ struct MeasuredVariants::Machine {
 
   Decoder decoder;
   FloatHead head;
+  int64_t length;
   LayerWalk walk;
   std::vector<RowScorer> scorers;  // of each sample
 };
@@ -53,8 +55,7 @@ MeasuredVariants::Machine& MeasuredVariants::machine() {
 }
 
 void MeasuredVariants::check_stop() const {
-  LG_CHECK(options_.stop == nullptr || !*options_.stop,
-           "[measure] stopped. What was measured is in ", journal_.path().string(),
+  LG_CHECK(goes_on(), "[measure] stopped. What was measured is in ", journal_.path().string(),
            "; the same command goes on from there.");
 }
 
@@ -62,11 +63,13 @@ void MeasuredVariants::walk(int64_t sample, const LayerSet& full,
                             const std::vector<int64_t>& toggled, bool itself, bool counts) {
   Machine& machine = this->machine();
   RowScorer& scorer = machine.scorers[static_cast<size_t>(sample)];
+  at::Tensor reference_RV;  // for all variants of this walk
   const auto visit = [&](int64_t layer, const at::Tensor& hidden_TE) {
     const LayerSet of = layer == LayerWalk::kNothing ? full : with_toggled(full, layer);
     if (of == options_.units.candidates) scorer.set_reference(hidden_TE);
     if (journal_.find(sample, of) != nullptr) return true;
-    const VariantValues values = scorer.score(hidden_TE);
+    if (!reference_RV.defined()) reference_RV = scorer.reference_logprobs();
+    const VariantValues values = scorer.score(hidden_TE, reference_RV);
     LG_CHECK(std::isfinite(values.far_nll() + values.far_kl() + values.answer_logprob),
              "[measure] the model gives numbers that are not finite: are its weights damaged? (",
              of.size(), " of ", options_.units.candidates.size(), " full)");
@@ -75,8 +78,13 @@ void MeasuredVariants::walk(int64_t sample, const LayerSet& full,
     return true;
   };
   machine.walk.run(options_.samples[static_cast<size_t>(sample)].ids, full, toggled, itself, visit,
-                   [&] { return options_.stop == nullptr || !*options_.stop; });
+                   [this] { return goes_on(); });
   check_stop();
+}
+
+void MeasuredVariants::ensure_reference(int64_t sample) {
+  if (machine().scorers[static_cast<size_t>(sample)].has_reference()) return;
+  walk(sample, options_.units.candidates, {}, true, /*counts=*/false);
 }
 
 void MeasuredVariants::measure(int64_t sample, const LayerSet& full,
@@ -91,11 +99,8 @@ void MeasuredVariants::measure(int64_t sample, const LayerSet& full,
   options_.on_progress(done_);
   check_stop();
   if (missing.empty() && !needs_itself) return;
-  // What a variant loses is counted from the full model, whose hidden states no file keeps.
   const bool is_reference = needs_itself && full == options_.units.candidates;
-  if (!is_reference && !machine().scorers[static_cast<size_t>(sample)].has_reference()) {
-    walk(sample, options_.units.candidates, {}, true, /*counts=*/false);
-  }
+  if (!is_reference) ensure_reference(sample);
   walk(sample, full, missing, needs_itself, /*counts=*/true);
 }
 
@@ -118,6 +123,46 @@ std::vector<VariantValues> MeasuredVariants::values_with(const LayerSet& full,
     }
   }
   return sums;
+}
+
+void MeasuredVariants::spare(int64_t num_variants) {
+  done_ += num_variants * num_samples();
+  options_.on_progress(done_);
+}
+
+void MeasuredVariants::pass_gates(int64_t sample, GatePass& pass) {
+  ensure_reference(sample);
+  const RowScorer& scorer = machine().scorers[static_cast<size_t>(sample)];
+  const auto on_layer = [this] { return goes_on(); };
+  const at::Tensor hidden_TE =
+      pass.forward(options_.samples[static_cast<size_t>(sample)].ids, on_layer);
+  check_stop();
+  const RowScorer::Gradients gradients = scorer.gradients(hidden_TE);
+  std::vector<std::vector<double>> slopes =
+      pass.backward({gradients.text_TE, gradients.answers_TE}, on_layer);
+  check_stop();
+  const GateSlopes found = {std::move(slopes.at(0)), std::move(slopes.at(1))};
+  LG_CHECK(
+      found.are_finite(),
+      "[measure] the pass through gates gives slopes that are not finite. Measure with --dtype "
+      "float32, or without --gates.");
+  journal_.add_gates(sample, found);
+}
+
+GateSlopes MeasuredVariants::gate_slopes() {
+  std::optional<GatePass> pass;
+  GateSlopes sum;
+  for (int64_t sample = 0; sample < num_samples(); ++sample) {
+    check_stop();
+    if (journal_.find_gates(sample) == nullptr) {
+      Machine& machine = this->machine();
+      if (!pass) pass.emplace(machine.decoder, options_.units, machine.length, kHalfOpen);
+      pass_gates(sample, *pass);
+    }
+    options_.on_progress(++done_);
+    sum += *journal_.find_gates(sample);
+  }
+  return sum;
 }
 
 }  // namespace longgen

@@ -55,9 +55,12 @@ OrderedJson settings_json(const MeasurementOptions& options,
 }
 
 MeasureJournal open_journal(const fs::path& folder, const MeasurementOptions& options,
-                            int64_t num_kv_heads, const OrderedJson& settings, bool restart) {
-  const size_t num_edges = far_text_edges(options.sparse, num_kv_heads, options.length).size();
-  return {folder / "journal.jsonl", settings, num_edges - 1, restart};
+                            const ModelConfig& model, const OrderedJson& settings, bool restart) {
+  const size_t num_edges =
+      far_text_edges(options.sparse, model.num_kv_heads, options.length).size();
+  const VariantUnits units = units_of(model, options.sparse, options.by_head);
+  const JournalShape shape = {.num_ranges = num_edges - 1, .num_units = units.candidates.size()};
+  return {folder / "journal.jsonl", settings, shape, restart};
 }
 
 OrderedJson with_source(OrderedJson settings, const DocumentSource& source) {

@@ -39,9 +39,10 @@ std::vector<MeasureSample> read_samples(const MeasurementOptions& options, int64
 OrderedJson settings_json(const MeasurementOptions& options,
                           const std::vector<MeasureSample>& samples);
 
-/// Opens the journal in the folder of a measurement. Throws Error as MeasureJournal does.
+/// Opens the journal in the folder of a measurement of the model with every layer full. Throws
+/// Error as MeasureJournal does.
 MeasureJournal open_journal(const fs::path& folder, const MeasurementOptions& options,
-                            int64_t num_kv_heads, const OrderedJson& settings, bool restart);
+                            const ModelConfig& model, const OrderedJson& settings, bool restart);
 
 /// Adds where the text came from, which decides nothing by itself.
 OrderedJson with_source(OrderedJson settings, const DocumentSource& source);

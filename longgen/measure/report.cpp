@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "longgen/base/check.h"
@@ -52,7 +53,8 @@ MeasureReport make_report(LayerChoice choice, const ModelConfig& model, const Va
           .per_layer = units.per_layer,
           .edges = far_text_edges(units.sparse, model.num_kv_heads, length),
           .sparse = units.sparse.to_string(),
-          .settings = std::move(settings)};
+          .settings = std::move(settings),
+          .gates = {}};
 }
 
 std::string concentration_text(const MeasureReport& report) {
@@ -64,6 +66,21 @@ std::string concentration_text(const MeasureReport& report) {
   }
   return fmt::format("Of {} {}s, {} hold nine tenths of the KL, {} of what answers lose.",
                      kl.size(), report.unit(), num_that_matter(kl), num_that_matter(answers));
+}
+
+std::string gates_text(const MeasureReport& report) {
+  if (!report.gates) return "";
+  const GateRanking& gates = *report.gates;
+  const int64_t num_full = report.choice.num_full;
+  std::string first;
+  for (int64_t i = 0; i < num_full; ++i) {
+    first += (first.empty() ? "" : ", ") + report.unit_name(gates.order[static_cast<size_t>(i)]);
+  }
+  return fmt::format("By gates, in one pass back: {}; of the first {} the plan has {} ({}).",
+                     std::isnan(gates.rank_correlation)
+                         ? "no rank correlation, because all lose the same"
+                         : fmt::format("rank correlation with lost {:.2f}", gates.rank_correlation),
+                     num_full, gates.num_in_plan, first);
 }
 
 std::vector<std::string> warnings(const LayerChoice& choice, const ChoiceOptions& options) {

@@ -1,11 +1,13 @@
 // measure/report.h: what a measurement says, as text for people and as files.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "longgen/base/files.h"
 #include "longgen/base/json.h"
+#include "longgen/measure/gate_ranking.h"
 #include "longgen/measure/layer_choice.h"
 #include "longgen/measure/variant_units.h"
 #include "longgen/model/measured_plan.h"
@@ -23,10 +25,11 @@ struct VariantLoss {
 struct MeasureReport {
   LayerChoice choice;
   int64_t num_layers = 0;
-  int64_t per_layer = 1;       ///< units of a layer: 1, or KV heads (VariantUnits)
-  std::vector<int64_t> edges;  ///< far_text_edges()
-  std::string sparse;          ///< the pattern of sparse layers
-  OrderedJson settings;        ///< how the numbers came about
+  int64_t per_layer = 1;             ///< units of a layer: 1, or KV heads (VariantUnits)
+  std::vector<int64_t> edges;        ///< far_text_edges()
+  std::string sparse;                ///< the pattern of sparse layers
+  OrderedJson settings;              ///< how the numbers came about
+  std::optional<GateRanking> gates;  ///< where a pass through gates was asked for
 
   bool by_head() const { return per_layer > 1; }
   const char* unit() const { return by_head() ? "KV head" : "layer"; }
@@ -42,6 +45,9 @@ MeasureReport make_report(LayerChoice choice, const ModelConfig& model, const Va
 
 /// Says how many units hold nine tenths of what all lose alone, in a sentence.
 std::string concentration_text(const MeasureReport& report);
+
+/// Says how the ranking by gates agrees with what was measured, in a sentence; empty without one.
+std::string gates_text(const MeasureReport& report);
 
 /// Says in sentences what is not as it was asked for, or does not count.
 std::vector<std::string> warnings(const LayerChoice& choice, const ChoiceOptions& options);

@@ -19,6 +19,7 @@ Table effects_csv(const MeasureReport& report) {
                    "right",
                    "answers",
                    "lost"};
+  if (report.gates) table.columns.push_back("lost_by_gates");
   for (const LayerEffect& effect : choice.effects) {
     const VariantLoss loss = report.loss_of(effect.alone);
     table.rows.push_back(
@@ -26,6 +27,9 @@ Table effects_csv(const MeasureReport& report) {
          fmt::format("{:.6g}", loss.perplexity), fmt::format("{:.6g}", loss.kl),
          fmt::format("{:.6g}", loss.answers), std::to_string(effect.alone.num_right),
          std::to_string(effect.alone.num_answers), fmt::format("{:.6g}", loss.lost)});
+    if (report.gates) {
+      table.rows.back().push_back(fmt::format("{:.6g}", report.gates->lost.at(effect.layer)));
+    }
   }
   return table;
 }

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "longgen/measure/report.h"
 
 namespace longgen {
@@ -52,6 +54,21 @@ OrderedJson order_json(const MeasureReport& report) {
   return order;
 }
 
+OrderedJson units_json(const std::vector<int64_t>& units, const MeasureReport& report) {
+  if (!report.by_head()) return units;
+  OrderedJson json = OrderedJson::array();
+  for (const int64_t head : units) json.push_back(unit_json(head, report));
+  return json;
+}
+
+OrderedJson gates_json(const MeasureReport& report) {
+  const double correlation = report.gates->rank_correlation;
+  return {{"at", kHalfOpen},
+          {"rank_correlation", std::isnan(correlation) ? OrderedJson() : OrderedJson(correlation)},
+          {"in_plan", report.gates->num_in_plan},
+          {"order", units_json(report.gates->order, report)}};
+}
+
 }  // namespace
 
 MeasuredPlan measured_plan(const MeasureReport& report, const ModelConfig& model,
@@ -72,23 +89,22 @@ OrderedJson to_json(const MeasureReport& report) {
     OrderedJson json = unit_json(effect.layer, report);
     json["chosen"] = report.is_chosen(effect.layer);
     json.update(variant_json(effect.alone, report));
+    if (report.gates) json["lost_by_gates"] = report.gates->lost.at(effect.layer);
     layers.push_back(json);
   }
-  OrderedJson chosen = choice.full_layers();
-  if (report.by_head()) {
-    chosen = OrderedJson::array();
-    for (const int64_t head : choice.full_layers()) chosen.push_back(unit_json(head, report));
-  }
-  return {{"report", "layers that need to see everything"},
-          {"settings", report.settings},
-          {"unit", "nll, kl, answer_logprob and what they lose: nats a token"},
-          {"sparse", report.sparse},
-          {"answers_count", choice.shares().answers_count()},
-          {"full", variant_json(choice.full, report)},
-          {"all_sparse", variant_json(choice.sparse, report)},
-          {report.by_head() ? "kv_heads" : "layers", layers},
-          {"order", order_json(report)},
-          {report.by_head() ? "full_kv_heads" : "full_layers", chosen}};
+  OrderedJson json = {{"report", "layers that need to see everything"},
+                      {"settings", report.settings},
+                      {"unit", "nll, kl, answer_logprob and what they lose: nats a token"},
+                      {"sparse", report.sparse},
+                      {"answers_count", choice.shares().answers_count()},
+                      {"full", variant_json(choice.full, report)},
+                      {"all_sparse", variant_json(choice.sparse, report)},
+                      {report.by_head() ? "kv_heads" : "layers", layers},
+                      {"order", order_json(report)},
+                      {report.by_head() ? "full_kv_heads" : "full_layers",
+                       units_json(choice.full_layers(), report)}};
+  if (report.gates) json["gates"] = gates_json(report);
+  return json;
 }
 
 }  // namespace longgen

@@ -18,7 +18,8 @@ constexpr const char* kWhatIsWhat =
     "with every layer full. Answers: by how much less probable the tokens of answers become, to "
     "questions about facts that stand farther away. Right: questions of whose answer every token "
     "was the most probable one. Lost: the mean of the shares of KL and of answers that the model "
-    "loses with every layer sparse.";
+    "loses with every layer sparse. Gates, where asked for: the part in that loss that one pass "
+    "back through gates gives each.";
 
 std::string percent_text(double share, int digits) {
   return fmt::format("{:.{}f}%", 100 * share, digits);
@@ -104,9 +105,13 @@ PageSection alone_section(const MeasureReport& report) {
   PageTable table = table_of("One " + unit + " sparse, all others full", unit);
   for (const LayerEffect& effect : report.choice.sorted_effects()) {
     table.rows.push_back(cells_of(report.unit_name(effect.layer), effect.alone, report));
+    if (report.gates) {
+      table.rows.back().push_back({percent_text(report.gates->lost.at(effect.layer), 1)});
+    }
   }
+  if (report.gates) table.columns.push_back("gates");
   return {"Each " + unit + " alone",
-          {PageText{concentration_text(report)},
+          {PageText{concentration_text(report) + " " + gates_text(report)},
            report.by_head() ? head_map(report) : layer_bars(report), std::move(table),
            PageText{kWhatIsWhat}}};
 }

@@ -23,6 +23,14 @@ Rows heading(const std::string& first) {
   return {{first, "perplexity", "KL", "answers", "right", "lost"}};
 }
 
+/// Adds the column of the ranking by gates to rows of the report's effects, below a heading.
+void add_gates(Rows& rows, const std::vector<LayerEffect>& effects, const GateRanking& gates) {
+  rows.front().push_back("gates");
+  for (size_t i = 0; i < effects.size(); ++i) {
+    rows[i + 1].push_back(fmt::format("{:.1f}%", 100 * gates.lost.at(effects[i].layer)));
+  }
+}
+
 void add_row(Rows& rows, std::string name, const VariantValues& variant,
              const MeasureReport& report) {
   rows.push_back({std::move(name)});
@@ -31,9 +39,11 @@ void add_row(Rows& rows, std::string name, const VariantValues& variant,
 
 std::string effects_table(const MeasureReport& report) {
   Rows rows = heading(report.unit());
-  for (const LayerEffect& effect : report.choice.sorted_effects()) {
+  const std::vector<LayerEffect> effects = report.choice.sorted_effects();
+  for (const LayerEffect& effect : effects) {
     add_row(rows, report.unit_name(effect.layer), effect.alone, report);
   }
+  if (report.gates) add_gates(rows, effects, *report.gates);
   return format_table(rows);
 }
 
@@ -68,6 +78,7 @@ std::string to_text(const MeasureReport& report) {
       "mean of KL and answers as a share of what is lost with every layer sparse.\n\n",
       unit, report.sparse);
   text += effects_table(report) + "\n" + concentration_text(report) + "\n";
+  if (report.gates) text += gates_text(report) + "\n";
   text += fmt::format(
       "\nStaying full together, all others sparse; each line adds one {} to those "
       "above it.\n\n",

@@ -1,18 +1,24 @@
 #include "longgen/measure/row_scorer.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/sub.h>
 #include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 
 #include "longgen/base/check.h"
+#include "longgen/ops/linear_distillation.h"
 
 namespace longgen {
 namespace {
@@ -40,8 +46,14 @@ at::Tensor to_tensor(const std::vector<int64_t>& values, at::Device device) {
 
 FloatHead::FloatHead(const Decoder& decoder) : head_VE_(decoder.weights().head_VE.to(at::kFloat)) {}
 
-at::Tensor FloatHead::logprobs(const at::Tensor& hidden_RE) const {
-  return at::log_softmax(at::linear(hidden_RE.to(at::kFloat), head_VE_), 1);
+at::Tensor FloatHead::room(int64_t num_rows) const {
+  return at::empty({num_rows, head_VE_.size(0)}, head_VE_.options());
+}
+
+void FloatHead::logprobs(const at::Tensor& hidden_RE, at::Tensor logits_RV,
+                         at::Tensor logprobs_RV) const {
+  at::mm_out(logits_RV, hidden_RE.to(at::kFloat), head_VE_.t());
+  at::log_softmax_out(logprobs_RV, logits_RV, 1);
 }
 
 at::Device FloatHead::device() const { return head_VE_.device(); }
@@ -66,22 +78,62 @@ void RowScorer::set_reference(const at::Tensor& hidden_TE) {
   reference_RE_ = hidden_TE.index_select(0, rows_R_.narrow(0, 0, num_text_));
 }
 
-VariantValues RowScorer::score(const at::Tensor& hidden_TE) const {
+RowScorer::Gradients RowScorer::gradients(const at::Tensor& hidden_TE) const {
   LG_DCHECK(has_reference());
+  const at::AutoGradMode builds_graph(true);
+  const at::Tensor& head_VE = head_.weight_VE();
+  const auto gradient_of = [&](int64_t first, int64_t count, const auto& loss_of_rows) {
+    const at::Tensor rows_R = rows_R_.narrow(0, first, count);
+    const at::Tensor hidden_RE =
+        hidden_TE.index_select(0, rows_R).to(at::kFloat).detach().requires_grad_(true);
+    const at::Tensor loss = loss_of_rows(hidden_RE, targets_R_.narrow(0, first, count));
+    const at::Tensor grad_RE = torch::autograd::grad({loss}, {hidden_RE}).front();
+    return at::zeros_like(hidden_TE).index_copy_(0, rows_R, grad_RE.to(hidden_TE.scalar_type()));
+  };
+  const auto divergence = [&](const at::Tensor& hidden_RE, const at::Tensor& targets_R) {
+    return linear_distillation(hidden_RE, head_VE, targets_R,
+                               {reference_RE_.to(at::kFloat), head_VE}, /*share=*/1)
+        .loss;
+  };
+  const auto cross_entropy = [&](const at::Tensor& hidden_RE, const at::Tensor& targets_R) {
+    return linear_cross_entropy(hidden_RE, head_VE, targets_R);
+  };
+  return {gradient_of(0, num_text_, divergence),
+          gradient_of(num_text_, rows_R_.size(0) - num_text_, cross_entropy)};
+}
+
+at::Tensor RowScorer::reference_logprobs() const {
+  LG_DCHECK(has_reference());
+  const at::Tensor reference_RV = head_.room(num_text_);
+  const at::Tensor logits_RV = head_.room(std::min(kChunkRows, num_text_));
+  for (int64_t first = 0; first < num_text_; first += kChunkRows) {
+    const int64_t count = std::min(kChunkRows, num_text_ - first);
+    head_.logprobs(reference_RE_.narrow(0, first, count), logits_RV.narrow(0, 0, count),
+                   reference_RV.narrow(0, first, count));
+  }
+  return reference_RV;
+}
+
+VariantValues RowScorer::score(const at::Tensor& hidden_TE, const at::Tensor& reference_RV) const {
   const auto num_rows = static_cast<int64_t>(positions_.size());
+  const int64_t most_rows = std::min(kChunkRows, num_rows);
+  const at::Tensor room_RV = head_.room(most_rows), other_room_RV = head_.room(most_rows);
   std::vector<at::Tensor> parts;  // (3, rows): log-probability, whether it is the largest, KL
   for (int64_t first = 0; first < num_rows;) {
     const bool with_kl = first < num_text_;  // no chunk has both kinds
     const int64_t count = std::min(kChunkRows, (with_kl ? num_text_ : num_rows) - first);
     const at::Tensor targets_R = targets_R_.narrow(0, first, count);
-    const at::Tensor logprobs_RV =
-        head_.logprobs(hidden_TE.index_select(0, rows_R_.narrow(0, first, count)));
+    at::Tensor logprobs_RV = room_RV.narrow(0, 0, count);
+    at::Tensor product_RV = other_room_RV.narrow(0, 0, count);
+    head_.logprobs(hidden_TE.index_select(0, rows_R_.narrow(0, first, count)), product_RV,
+                   logprobs_RV);
     const at::Tensor logprobs_R = logprobs_RV.gather(1, targets_R.unsqueeze(1)).squeeze(1);
     const at::Tensor right_R = logprobs_RV.argmax(1).eq(targets_R).to(at::kFloat);
     at::Tensor kl_R = at::zeros_like(logprobs_R);
     if (with_kl) {
-      const at::Tensor full_RV = head_.logprobs(reference_RE_.narrow(0, first, count));
-      kl_R = full_RV.exp().mul_(full_RV.sub(logprobs_RV)).sum(1);
+      const at::Tensor full_RV = reference_RV.narrow(0, first, count);
+      at::sub_out(logprobs_RV, full_RV, logprobs_RV);
+      kl_R = at::exp_out(product_RV, full_RV).mul_(logprobs_RV).sum(1);
     }
     parts.push_back(at::stack({logprobs_R, right_R, kl_R}));
     first += count;

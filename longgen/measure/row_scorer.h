@@ -18,8 +18,12 @@ class FloatHead {
  public:
   /// Copies the decoder's output layer if that is not in float32.
   explicit FloatHead(const Decoder& decoder);
-  /// Gives logarithms of probabilities (R, V) after hidden states (R, E).
-  at::Tensor logprobs(const at::Tensor& hidden_RE) const;
+  /// Gives room for a result of logprobs() (R, V).
+  at::Tensor room(int64_t num_rows) const;
+  /// Writes logarithms of probabilities after hidden states (R, E) into logprobs_RV; logits_RV is
+  /// room that it needs.
+  void logprobs(const at::Tensor& hidden_RE, at::Tensor logits_RV, at::Tensor logprobs_RV) const;
+  const at::Tensor& weight_VE() const { return head_VE_; }
   at::Device device() const;
 
  private:
@@ -38,8 +42,19 @@ class RowScorer {
   /// Keeps what the full model's hidden states (T, E) say; score() needs it.
   void set_reference(const at::Tensor& hidden_TE);
   bool has_reference() const { return reference_RE_.defined(); }
-  /// Gives a variant's values from its hidden states (T, E).
-  VariantValues score(const at::Tensor& hidden_TE) const;
+  /// Gives the logarithms of the full model's probabilities on far text, (num_text, V) in float32.
+  /// Variants that are scored one after the other share them; they are as large as an output layer
+  /// with kMostTextRows columns, and not kept here.
+  at::Tensor reference_logprobs() const;
+  /// Gives a variant's values from its hidden states (T, E) and reference_logprobs().
+  VariantValues score(const at::Tensor& hidden_TE, const at::Tensor& reference_RV) const;
+
+  /// Gradients (T, E) of two sums by the hidden states: the KL divergence of far text, and the
+  /// answers' negative log-probability, in nats.
+  struct Gradients {
+    at::Tensor text_TE, answers_TE;
+  };
+  Gradients gradients(const at::Tensor& hidden_TE) const;
 
  private:
   const FloatHead& head_;

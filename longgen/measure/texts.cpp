@@ -23,8 +23,8 @@ bool StretchCollector::add(std::vector<int32_t> ids) {
   return static_cast<int64_t>(documents_.size()) < count_;
 }
 
-std::vector<std::vector<int32_t>> StretchCollector::stretches() const {
-  LG_CHECK(!documents_.empty(), "[measure] no document has ", format_count(length_),
+std::vector<std::vector<int32_t>> StretchCollector::stretches(const std::string& source) const {
+  LG_CHECK(!documents_.empty(), source, ": no document has ", format_count(length_),
            " tokens (--length); the longest of ", format_count(num_documents_), " has ",
            format_count(longest_), ". Give longer documents, or a smaller --length.");
   const int64_t body = length_ - (begin_ ? 1 : 0);
@@ -67,6 +67,13 @@ void read_dataset(const DocumentSource& source, const Tokenizer& tokenizer,
   }
 }
 
+std::string name_of(const DocumentSource& source) {
+  if (!source.data.empty()) return source.data + " (" + source.split + ")";
+  const size_t num_others = source.texts.size() - 1;
+  return source.texts.front() +
+         (num_others > 0 ? " and " + format_count(static_cast<int64_t>(num_others)) + " more" : "");
+}
+
 }  // namespace
 
 std::vector<std::vector<int32_t>> read_stretches(const DocumentSource& source,
@@ -80,7 +87,7 @@ std::vector<std::vector<int32_t>> read_stretches(const DocumentSource& source,
   } else {
     read_dataset(source, tokenizer, around, collector);
   }
-  return collector.stretches();
+  return collector.stretches(name_of(source));
 }
 
 }  // namespace longgen

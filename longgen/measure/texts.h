@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "longgen/base/files.h"
@@ -21,9 +22,9 @@ class StretchCollector {
 
   /// Takes a document without tokens around it. Returns false when no more are needed.
   bool add(std::vector<int32_t> ids);
-  /// Gives the stretches, at most `count`; throws Error naming the longest document where there is
-  /// none.
-  std::vector<std::vector<int32_t>> stretches() const;
+  /// Gives the stretches, at most `count`. Where there is none, throws Error naming `source`, where
+  /// the documents came from, and the longest of them.
+  std::vector<std::vector<int32_t>> stretches(const std::string& source) const;
 
  private:
   int64_t length_, count_, longest_ = 0, num_documents_ = 0;
@@ -31,8 +32,8 @@ class StretchCollector {
   std::vector<std::vector<int32_t>> documents_;  // those that are long enough
 };
 
-/// Reads stretches of `length` tokens, at most `count`. Throws Error where no document is long
-/// enough, and as for_each_document() and TokenDataset do.
+/// Reads stretches of `length` tokens, at most `count`. Throws Error naming the source where no
+/// document is long enough, and as for_each_document() and TokenDataset do.
 std::vector<std::vector<int32_t>> read_stretches(const DocumentSource& source,
                                                  const Tokenizer& tokenizer,
                                                  const fs::path& model_directory, int64_t length,

@@ -1,7 +1,6 @@
 #include "longgen/serve/engine_core.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "longgen/base/check.h"
@@ -9,6 +8,7 @@
 #include "longgen/engine/score.h"
 #include "longgen/serve/calibrate_engine.h"
 #include "longgen/serve/out_of_memory.h"
+#include "longgen/serve/random_key.h"
 
 namespace longgen {
 namespace {
@@ -26,11 +26,6 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
           .max_chunk = options.max_chunk,
           .checkpoint_tokens = options.checkpoint_tokens,
           .keeps_prefixes = options.keeps_prefixes};
-}
-
-uint64_t random_key() {
-  std::random_device random;
-  return uint64_t{random()} << 32 | random();
 }
 
 }  // namespace

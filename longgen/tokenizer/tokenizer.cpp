@@ -412,6 +412,12 @@ bool Tokenizer::append_token(int32_t id, bool first, std::string& bytes) const {
   return true;
 }
 
+std::string Tokenizer::token_bytes(int32_t id) const {
+  std::string bytes;
+  append_token(id, /*first=*/false, bytes);
+  return bytes;
+}
+
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
     : tokenizer_(tokenizer),
       skip_special_(skip_special),

@@ -11,6 +11,7 @@ import sys
 import time
 import unittest
 import xml.etree.ElementTree
+from pathlib import Path
 
 from cli_case import CliCase
 from tiny_model import LAYERS, recipe_text, write_tiny_llama
@@ -54,6 +55,10 @@ class MeasureTest(CliCase):
         self.assertEqual(sorted(step["layer"] for step in plan["order"][:2]), full)
         self.assertEqual(plan["measured_on"]["length"], 1024)
         self.assertEqual(plan["measured_on"]["sequences"], 2)
+        for shipped in map(json.loads, map(Path.read_text, (Path(__file__).parents[2] / "recipes/plans").iterdir())):
+            for part in (lambda plan: plan, lambda plan: plan["model"], lambda plan: plan["measured_on"],
+                         lambda plan: plan["order"][0]):
+                self.assertEqual(list(part(shipped)), list(part(plan)), "the shipped plans are of today's shape")
         named = ",".join(map(str, full))
         shown = named if full == [0, 2] else "-".join(map(str, full))
         self.assertIn(f"plan (*): {shown} (2 of 3)\n", out)
@@ -103,14 +108,47 @@ class MeasureTest(CliCase):
         self.assertEqual(printed["layers"][0]["positions"][0]["begin"], 128)
 
     def test_heads_are_a_report_without_a_plan(self):
-        out, _ = self.run_program(*self.command("--heads", "--sequences", 1, "--full", 1))
+        out, _ = self.run_program(*self.command("--heads", "--gates", "--sequences", 1, "--full", 1))
         self.assertRegex(out, r"plan \(\*\): [012]\.[01]\n$")
         report = self.read("measurement.json")
+        self.assertEqual(len(report["gates"]["order"]), 2 * LAYERS)
+        self.assertEqual(sorted(report["gates"]["order"][0]), ["kv_head", "layer"])
         self.assertEqual([(head["layer"], head["kv_head"]) for head in report["kv_heads"]],
                          [(layer, head) for layer in range(LAYERS) for head in range(2)])
         self.assertFalse((self.out / "plan.json").exists())
         message, _ = self.error(*self.command("--sequences", 1))
         self.assertIn('holds a measurement with unit "KV head", and this one has "layer"', message)
+
+    def test_gates_stand_beside_what_is_measured(self):
+        without, _ = self.run_program(*self.command())
+        before = self.journal()
+        page = self.dir / "measure.html"
+        out, _ = self.run_program(*self.command("--gates", "--html", page))
+        self.assertRegex(out, r"(?m)^layer .* lost  +gates$")
+        self.assertRegex(out, r"By gates, in one pass back: rank correlation with lost -?[01]\.\d\d; of the first 1 the plan has")
+        self.assertIn("By gates, in one pass back", page.read_text())
+        report = self.read("measurement.json")
+        self.assertEqual(sorted(report["gates"]["order"]), list(range(LAYERS)))
+        header, *lines = (self.out / "layers.csv").read_text().splitlines()
+        self.assertTrue(header.endswith(",lost,lost_by_gates"))
+        for layer, line in zip(report["layers"], lines, strict=True):
+            self.assertEqual(line.split(",")[-1], f"{layer['lost_by_gates']:.6g}")
+        # One line a sequence is new, and another time none is.
+        added = [json.loads(line) for line in self.journal()[len(before):]]
+        self.assertEqual([(line["sample"], len(line["gates"]["kl"])) for line in added], [(0, LAYERS), (1, LAYERS)])
+        self.assertEqual(self.journal()[:len(before)], before)
+        after = self.journal()
+        again, _ = self.run_program(*self.command("--gates"))
+        self.assertEqual((again, self.journal()), (out, after))
+        again, _ = self.run_program(*self.command())
+        self.assertEqual((again, self.journal()), (without, after))
+
+    def test_gates_of_one_layer_rank_nothing(self):
+        config = self.model / "config.json"
+        config.write_text(config.read_text().replace(f'"num_hidden_layers": {LAYERS}', '"num_hidden_layers": 1'))
+        message, _ = self.error(*self.command("--gates"))
+        self.assertEqual(message, "--gates: the model has one layer that can be made sparse, and nothing to rank. Measure "
+                                  "without --gates.")
 
     def test_a_kill_loses_nothing(self):
         whole = self.dir / "whole"
@@ -155,7 +193,7 @@ class MeasureTest(CliCase):
         self.assertEqual(message, "give the documents by either --text FILE or --data DATASET.")
         message, _ = self.error(*self.command("--length", "64K"))
         num_tokens = 60 * (len(SENTENCES) - 2)  # "the" is one token
-        self.assertEqual(message, "[measure] no document has 65,536 tokens (--length); the longest of 1 has "
+        self.assertEqual(message, f"{self.text}: no document has 65,536 tokens (--length); the longest of 1 has "
                                   f"{num_tokens:,}. Give longer documents, or a smaller --length.")
         message, _ = self.error(*self.command("--length", 300))
         self.assertIn("[measure] 300 tokens are too few: 4 questions at the end", message)

@@ -18,8 +18,8 @@ import unittest
 from cli_case import CliCase
 from tiny_model import recipe_text, write_tiny_llama
 
-# Commands whose output is not a report: JSON lines, a conversation, a text for other programs.
-NO_REPORT = {"tokenize", "score", "chat", "help", "man", "completion"}
+# Commands whose output is not a report: JSON lines, a conversation, a server, a text for other programs.
+NO_REPORT = {"tokenize", "score", "chat", "serve", "help", "man", "completion"}
 
 
 class UsageCase(CliCase):
@@ -150,8 +150,8 @@ class PathsTest(UsageCase):
         gguf, text = self.put("a.gguf", "GGUF"), self.put("text.txt", "the sea")
         write_tiny_llama(self.dir / "run/model")
         self.put("run/recipe.toml", "")
-        for arguments in (["info"], ["convert"], ["generate", "--prompt", "a"], ["chat"], ["score"], ["tokenize"],
-                          ["eval", "needle"], ["eval", "perplexity", "--length", "64", "--text", text]):
+        for arguments in (["info"], ["convert"], ["generate", "--prompt", "a"], ["chat"], ["score"],
+                          ["serve", "--port", "0"], ["tokenize"], ["eval", "needle"], ["eval", "perplexity", "--length", "64", "--text", text]):
             words = 2 if arguments[0] == "eval" else 1
             for path, reason in ((gguf, f"found a GGUF file. Make a directory of it first: longgen import {gguf} OUT."),
                                  (self.dir / "run", f"found the directory of a training run. Use {self.dir}/run/model."),
@@ -256,9 +256,10 @@ class FlagsTest(UsageCase):
             if json_flag:
                 self.assertIsInstance(json.loads(out), dict, arguments)
             done.add(" ".join(arguments[:2] if arguments[0] in ("eval", "bench") else arguments[:1]))
-        # The others need a GPU, a terminal, exit with what they find, or warn of a model that answers nothing.
+        # The others need a GPU, a terminal, run until they are stopped, exit with what they find, or warn of a model that
+        # answers nothing.
         self.assertEqual({" ".join(command) for command in self.commands()} - done,
-                         {"bench decode", "bench ops", "chat", "doctor", "measure"})
+                         {"bench decode", "bench ops", "chat", "doctor", "measure", "serve"})
 
 
 class CompletionTest(UsageCase):

@@ -41,9 +41,8 @@ const char* const kAnswerSchemas = R"({
     "name": {"type": "string"},
     "arguments": {"type": "string", "description": "The text of a JSON object."}}}}},
 "ChatCompletion": {"type": "object",
-  "required": ["id", "object", "created", "model", "choices", "usage"], "properties": {
-    "id": {"type": "string"}, "object": {"const": "chat.completion"},
-    "created": {"type": "integer"}, "model": {"type": "string"},
+  "required": ["model", "choices", "usage"], "properties": {
+    "model": {"type": "string"},
     "choices": {"type": "array", "items": {"type": "object",
       "required": ["index", "message", "logprobs", "finish_reason"], "properties": {
         "index": {"type": "integer"},
@@ -56,9 +55,8 @@ const char* const kAnswerSchemas = R"({
     "usage": {"$ref": "#/components/schemas/Usage"},
     "prompt_logprobs": {"$ref": "#/components/schemas/PromptLogprobs"}}},
 "Completion": {"type": "object",
-  "required": ["id", "object", "created", "model", "choices", "usage"], "properties": {
-    "id": {"type": "string"}, "object": {"const": "text_completion"},
-    "created": {"type": "integer"}, "model": {"type": "string"},
+  "required": ["model", "choices", "usage"], "properties": {
+    "model": {"type": "string"},
     "choices": {"type": "array", "items": {"type": "object",
       "required": ["index", "text", "logprobs", "finish_reason"], "properties": {
         "index": {"type": "integer"}, "text": {"type": "string"},
@@ -68,10 +66,9 @@ const char* const kAnswerSchemas = R"({
     "usage": {"$ref": "#/components/schemas/Usage"}}},
 "ModelList": {"type": "object", "required": ["object", "data"], "properties": {
   "object": {"const": "list"},
-  "data": {"type": "array", "items": {"type": "object",
-    "required": ["id", "object", "created", "owned_by", "max_model_len"], "properties": {
-      "id": {"type": "string"}, "object": {"const": "model"}, "created": {"type": "integer"},
-      "owned_by": {"type": "string"}, "max_model_len": {"type": "integer"}}}}}},
+  "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}},
+"Model": {"type": "object", "required": ["owned_by", "max_model_len"], "properties": {
+  "owned_by": {"type": "string"}, "max_model_len": {"type": "integer"}}},
 "Tokenized": {"type": "object",
   "required": ["count", "max_model_len", "tokens", "token_strs"], "properties": {
     "count": {"type": "integer"}, "max_model_len": {"type": "integer"},

@@ -17,7 +17,7 @@ struct Route {
   bool streams = false;
 };
 
-constexpr std::array<Route, 9> kRoutes = {{
+constexpr std::array<Route, 10> kRoutes = {{
     {"/v1/chat/completions", "Continues a conversation.", "ChatCompletionRequest", "ChatCompletion",
      true},
     {"/v1/completions", "Continues texts.", "CompletionRequest", "Completion", true},
@@ -27,6 +27,7 @@ constexpr std::array<Route, 9> kRoutes = {{
     {"/tokenizer_info", "Says how the tokenizer begins and ends texts.", nullptr, "TokenizerInfo"},
     {"/health", "Says whether the server works.", nullptr, nullptr},
     {"/metrics", "Gives metrics in the text format of Prometheus.", nullptr, nullptr},
+    {"/server/state", "Says what the server is doing.", nullptr, nullptr},
     {"/openapi.json", "Gives this description.", nullptr, nullptr},
 }};
 
@@ -36,12 +37,11 @@ struct Failure {
   bool of_requests;  // with a body only
 };
 
-constexpr std::array<Failure, 8> kFailures = {{
+constexpr std::array<Failure, 7> kFailures = {{
     {"400", "Something is wrong with the request; the message says what.", true},
     {"401", "A key is needed.", false},
     {"404", "There is no such model or page.", false},
     {"413", "The body is too large.", true},
-    {"415", "The body is not JSON.", true},
     {"429", "Too much is waiting; Retry-After says when to come again.", true},
     {"500", "The server made a mistake.", false},
     {"503", "The server ends, or has failed.", false},
@@ -78,6 +78,24 @@ OrderedJson operation(const Route& route) {
   return {{route.request != nullptr ? "post" : "get", std::move(operation)}};
 }
 
+/// Answers that begin with an id, what they are, and when they were made: schema, and `object`.
+constexpr std::array<std::pair<const char*, const char*>, 3> kHeads = {{
+    {"ChatCompletion", "chat.completion"},
+    {"Completion", "text_completion"},
+    {"Model", "model"},
+}};
+
+void add_head(OrderedJson& schema, const char* object) {
+  OrderedJson required = OrderedJson::array({"id", "object", "created"});
+  required.insert(required.end(), schema["required"].begin(), schema["required"].end());
+  OrderedJson properties = {{"id", {{"type", "string"}}},
+                            {"object", {{"const", object}}},
+                            {"created", {{"type", "integer"}}}};
+  properties.update(schema["properties"]);
+  schema["required"] = std::move(required);
+  schema["properties"] = std::move(properties);
+}
+
 }  // namespace
 
 std::string openapi_json(const ReadLimits& limits) {
@@ -88,6 +106,7 @@ std::string openapi_json(const ReadLimits& limits) {
                          {"TokenizeRequest", tokenize_fields().schema()},
                          {"DetokenizeRequest", detokenize_fields(limits).schema()}};
   schemas.update(parse_ordered_json(kAnswerSchemas, "schemas of answers"));
+  for (const auto& [name, object] : kHeads) add_head(schemas[name], object);
   const OrderedJson key = {{"type", "http"}, {"scheme", "bearer"}};
   const OrderedJson security =
       OrderedJson::array({OrderedJson::object(), OrderedJson{{"key", OrderedJson::array()}}});

@@ -111,14 +111,6 @@ PrefixCache::Match PrefixCache::find(const std::string& salt,
   return match;
 }
 
-int64_t PrefixCache::first_in_window(int64_t table, int64_t num_tokens) const {
-  const Pattern& pattern = layout_.pattern_of_table(table);
-  const int64_t end = num_tokens / kBlock;
-  if (pattern.is_full()) return end;
-  if (pattern.is_window()) return end - pattern.live_blocks(num_tokens, 0);
-  return std::clamp<int64_t>(end - pattern.window_blocks() + 1, 0, end);
-}
-
 std::vector<HeldPage> PrefixCache::use(const Match& match) {
   std::vector<HeldPage> pages;
   if (match.node == nullptr) return pages;
@@ -151,7 +143,8 @@ bool PrefixCache::lasting_pages(const BlockPages& pages, int64_t block,
 bool PrefixCache::window_pages(const BlockPages& pages, int64_t num_tokens,
                                std::vector<HeldPage>& to) const {
   for (int64_t table = 0; table < layout_.num_tables(); ++table) {
-    for (int64_t block = first_in_window(table, num_tokens); block < num_tokens / kBlock; ++block) {
+    int64_t block = layout_.pattern_of_table(table).oldest_in_window(num_tokens);
+    for (; block < num_tokens / kBlock; ++block) {
       if (layout_.lasting(table, block)) continue;
       to.push_back(held_page(pages, table, block));
       if (to.back().page == kNoPage) return false;

@@ -118,8 +118,6 @@ class PrefixCache {
   Hash next_hash(const Hash& before, std::span<const int32_t> block) const;
   Path walk(const std::string& salt, std::span<const int32_t> tokens) const;
   bool can_begin_at(const Node& node) const;
-  /// Of the blocks before a boundary those from here on are live, lasting or not.
-  int64_t first_in_window(int64_t table, int64_t num_tokens) const;
   // These two are false where a page is missing.
   bool lasting_pages(const BlockPages& pages, int64_t block, std::vector<HeldPage>& to) const;
   bool window_pages(const BlockPages& pages, int64_t num_tokens, std::vector<HeldPage>& to) const;

@@ -81,7 +81,12 @@ TEST(PatternTest, LiveNeverFreesWhatKeepsLaterAsksFor) {
           for (int64_t i = tokens / kBlock; i < kBlocks; ++i) asked |= pattern.keeps(i, j, head);
           ASSERT_EQ(pattern.live(j, head, tokens), asked)
               << pattern.to_string() << " block " << j << " at " << tokens;
-          live += asked && j * kBlock < tokens;
+          const bool holds_tokens = j * kBlock < tokens;
+          live += asked && holds_tokens;
+          const bool is_old = j < pattern.oldest_in_window(tokens);
+          const bool for_ever = pattern.live(j, head, kBlocks * kBlock);
+          ASSERT_TRUE(!holds_tokens || (is_old ? asked == for_ever : asked))
+              << pattern.to_string() << " block " << j << " at " << tokens;
         }
         ASSERT_EQ(pattern.live_blocks(tokens, head), live)
             << pattern.to_string() << " at " << tokens;
@@ -131,6 +136,7 @@ TEST(PatternTest, WindowsInTokensEqualCounting) {
       while (first > 0 && pattern.sees(query, first - 1, 0)) --first;
       pairs += query - first + 1;
       // A page is dead exactly when this query and all later ones are past its last token.
+      ASSERT_EQ(pattern.oldest_in_window(query), first / kBlock) << window << " " << query;
       ASSERT_EQ(pattern.live_blocks(query, 0), (query + kBlock - 1) / kBlock - first / kBlock)
           << window << " " << query;
       for (const int64_t j : {first / kBlock - 1, first / kBlock, query / kBlock}) {

@@ -90,6 +90,17 @@ TEST_F(TextStreamTest, AStopStringCutAcrossTokens) {
   EXPECT_EQ(merged.reason, StopReason::string);
 }
 
+TEST_F(TextStreamTest, StopStringsAreLookedForAfterTheFirstTokens) {
+  const auto with = [&](int64_t min_tokens) {
+    return run(tokenizer_, byte_ids("xENDyEND"), {.strings = {"END"}, .min_tokens = min_tokens})
+        .text;
+  };
+  EXPECT_EQ(with(1), "x");
+  EXPECT_EQ(with(2), "xENDy") << "the first one begins in them";
+  EXPECT_EQ(with(4), "xENDy");
+  EXPECT_EQ(with(8), "xENDyEND");
+}
+
 TEST_F(TextStreamTest, WhatIsHeldBackComesAtTheEnd) {
   const StopCriteria criteria = {.tokens = {kEnd}, .strings = {"END"}, .max_tokens = 4};
   Ids ids = byte_ids("aEN");

@@ -12,7 +12,7 @@ class Journal : public FolderTest {
   MeasureJournal open(int64_t length = 8192, bool restart = false) {
     return {dir_ / "journal.jsonl",
             {{"length", length}, {"seed", 0}, {"sparse", "sink=1,window=16,stride=0"}},
-            /*num_ranges=*/2,
+            {.num_ranges = 2, .num_units = 5},
             restart};
   }
   std::string text() { return read_file(dir_ / "journal.jsonl"); }
@@ -28,6 +28,22 @@ TEST_F(Journal, GivesBackWhatWasAdded) {
   EXPECT_EQ(*journal.find(0, {}), values_with_means(1, 0, 0));
   EXPECT_EQ(journal.find(0, {2, 5}), nullptr);
   EXPECT_EQ(journal.num_variants(), 2);
+}
+
+TEST_F(Journal, KeepsPassesThroughGatesBesideVariants) {
+  const GateSlopes slopes = {.kl = {1, 2, 3, 4, 0.1}, .answers = {-1, 0, 1e-7, 2, 3}};
+  {
+    MeasureJournal journal = open();
+    journal.add(1, {2}, values_with_means(3, 0, -1));
+    journal.add_gates(1, slopes);
+    ASSERT_NE(journal.find_gates(1), nullptr);
+  }
+  const MeasureJournal journal = open();
+  ASSERT_NE(journal.find_gates(1), nullptr);
+  EXPECT_EQ(*journal.find_gates(1), slopes);
+  EXPECT_EQ(journal.find_gates(0), nullptr);
+  EXPECT_EQ(journal.num_gate_passes(), 1);
+  EXPECT_EQ(journal.num_variants(), 1);
 }
 
 TEST_F(Journal, DropsATornLine) {
@@ -75,6 +91,10 @@ TEST_F(Journal, DamageIsRefused) {
   EXPECT_TRUE(
       contains(changed("\"far_text\":[", "\"far_text\":[{\"tokens\":1,\"nll\":1,\"kl\":0},"),
                "line 2: field values.far_text: expected 2 ranges of positions, found 3."));
+  EXPECT_TRUE(contains(error(good + "{\"sample\":0,\"gates\":{\"at\":0.5,\"kl\":[1,2]}}\n"),
+                       "line 3: field gates.kl: expected a list of 5 numbers."));
+  EXPECT_TRUE(contains(error(good + "{\"sample\":0,\"gates\":{\"at\":1}}\n"),
+                       "line 3: field gates.at: expected"));
   EXPECT_TRUE(contains(changed("\"version\":1", "\"version\":2"), "line 1: field version"));
 }
 

@@ -11,7 +11,8 @@ const LayerSet kAll = {0, 1, 2, 3, 4};
 class MeasuredVariantsTest : public FolderTest {
  protected:
   MeasureJournal journal() {
-    return {dir_ / "journal.jsonl", {{"length", kLength}}, /*num_ranges=*/2, false};
+    return {
+        dir_ / "journal.jsonl", {{"length", kLength}}, {.num_ranges = 2, .num_units = 5}, false};
   }
 
   MeasuredVariantsOptions options() {
@@ -41,7 +42,7 @@ VariantValues truth_of(const MeasuredVariantsOptions& options, const LayerSet& f
   for (const MeasureSample& sample : options.samples) {
     RowScorer scorer(head, sample, far_text_edges(128, kLength));
     scorer.set_reference(whole_pass(decoder, kAll, kAll, sample.ids));
-    sum += scorer.score(whole_pass(decoder, kAll, full, sample.ids));
+    sum += scorer.score(whole_pass(decoder, kAll, full, sample.ids), scorer.reference_logprobs());
   }
   return sum;
 }
@@ -88,6 +89,57 @@ TEST_F(MeasuredVariantsTest, WhatWasMeasuredBeforeAStopIsKept) {
   MeasureJournal again = journal();
   MeasuredVariants whole(options(), again);
   EXPECT_EQ(whole.values_with(kAll, {2}).at(0), truth_of(options(), {0, 1, 3, 4}));
+}
+
+TEST_F(MeasuredVariantsTest, GatesAreSumsOverSamplesAndGoOnFromTheJournal) {
+  const MeasuredVariantsOptions all = options();
+  GateSlopes expected;
+  const Decoder decoder = tiny_decoder();
+  const FloatHead head(decoder);
+  for (const MeasureSample& sample : all.samples) {
+    RowScorer scorer(head, sample, far_text_edges(128, kLength));
+    scorer.set_reference(whole_pass(decoder, kAll, kAll, sample.ids));
+    GatePass pass(decoder, all.units, kLength, kHalfOpen);
+    const auto go_on = [] { return true; };
+    const RowScorer::Gradients gradients = scorer.gradients(pass.forward(sample.ids, go_on));
+    const auto slopes = pass.backward({gradients.text_TE, gradients.answers_TE}, go_on);
+    expected += {slopes.at(0), slopes.at(1)};
+  }
+  {
+    MeasureJournal log = journal();
+    MeasuredVariantsOptions stopping = options();
+    stopping.on_progress = [this](int64_t done) { stop_ = done == 1; };
+    MeasuredVariants variants(stopping, log);
+    EXPECT_ERROR(variants.gate_slopes(), "[measure] stopped. What was measured is in ");
+    EXPECT_EQ(log.num_gate_passes(), 1);
+    EXPECT_EQ(log.num_variants(), 1);  // the full model on the first sample
+  }
+  stop_ = false;
+  {
+    MeasureJournal log = journal();
+    MeasuredVariants variants(options(), log);
+    EXPECT_EQ(variants.gate_slopes(), expected);
+    EXPECT_EQ(done_, 2);
+    EXPECT_EQ(num_loads_, 2);
+  }
+  MeasureJournal log = journal();
+  MeasuredVariants variants(options(), log);
+  EXPECT_EQ(variants.gate_slopes(), expected);
+  EXPECT_EQ(num_loads_, 2);  // all was known
+}
+
+TEST_F(MeasuredVariantsTest, SlopesThatAreNotFiniteAreTold) {
+  MeasureJournal log = journal();
+  MeasuredVariantsOptions broken = options();
+  int64_t num_passes = 0;
+  broken.on_progress = [&](int64_t) { ++num_passes; };
+  Decoder decoder = tiny_decoder();
+  broken.load = [&] { return decoder; };
+  MeasuredVariants variants(broken, log);
+  variants.values_of(kAll);  // the references, of sound weights
+  decoder.weights().layers.at(3).norm(TensorRole::kAttentionNorm).fill_(INFINITY);
+  EXPECT_ERROR(variants.gate_slopes(), "slopes that are not finite. Measure with --dtype float32");
+  EXPECT_EQ(log.num_gate_passes(), 0);
 }
 
 TEST_F(MeasuredVariantsTest, WeightsThatAreNotFiniteAreTold) {

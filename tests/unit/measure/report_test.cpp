@@ -46,6 +46,42 @@ TEST(MeasureReport, TheTablesSayWhatIsLost) {
       << text;
 }
 
+/// Gates put layer 1 first, then 2, then 0.
+MeasureReport report_with_gates() {
+  MeasureReport report = made_up_report();
+  report.gates = rank_by_gates({.kl = {2, 10, 6}, .answers = {0, 20, 1}}, report.choice);
+  return report;
+}
+
+TEST(MeasureReport, GatesStandBesideWhatWasMeasured) {
+  const MeasureReport report = report_with_gates();
+  const std::string text = to_text(report);
+  EXPECT_TRUE(contains(text,
+                       "layer  perplexity       KL  answers   right   lost  gates\n"
+                       "1         +10.52%  0.10000    2.000  1 of 4  75.0%  75.0%\n"
+                       "0          +1.01%  0.02000    0.000  4 of 4   5.0%   5.0%\n"
+                       "2          +0.00%  0.00000    0.100  4 of 4   2.5%  17.5%\n"))
+      << text;
+  EXPECT_TRUE(
+      contains(text,
+               "of what answers lose.\nBy gates, in one pass back: rank correlation with lost "
+               "0.50; of the first 1 the plan has 1 (1).\n"))
+      << text;
+  const OrderedJson json = to_json(report);
+  EXPECT_NEAR(json["layers"][2]["lost_by_gates"].get<double>(), 0.175, 1e-12);
+  EXPECT_NEAR(json["gates"]["rank_correlation"].get<double>(), 0.5, 1e-12);
+  EXPECT_EQ(json["gates"]["order"], OrderedJson({1, 2, 0}));
+  EXPECT_EQ(json["gates"]["in_plan"], 1);
+  EXPECT_FALSE(to_json(made_up_report()).contains("gates"));
+}
+
+TEST(MeasureReport, SaysWhereGatesTellNothingApart) {
+  MeasureReport report = made_up_report();
+  report.gates = rank_by_gates({.kl = {0, 0, 0}, .answers = {0, 0, 0}}, report.choice);
+  EXPECT_TRUE(contains(to_text(report), ": no rank correlation, because all lose the same; of"));
+  EXPECT_TRUE(to_json(report)["gates"]["rank_correlation"].is_null());
+}
+
 TEST(MeasureReport, SaysHowFewLayersMatter) {
   EXPECT_TRUE(contains(to_text(made_up_report()),
                        "Of 3 layers, 2 hold nine tenths of the KL, 1 of what answers lose."));
@@ -114,6 +150,12 @@ TEST(MeasurePage, HasABarAndARowForEachVariant) {
   EXPECT_TRUE(contains(html, "<dt>length</dt><dd>200</dd>"));
 }
 
+TEST(MeasurePage, ShowsGatesWhereThereAreSome) {
+  const std::string html = page_text(report_with_gates());
+  EXPECT_TRUE(contains(html, "<td>75.0%</td><td>75.0%</td></tr>\n<tr><th scope=\"row\">0</th>"));
+  EXPECT_TRUE(contains(html, "of what answers lose. By gates, in one pass back: rank correlation"));
+}
+
 TEST(MeasurePage, LeavesOutAnswersThatDoNotCount) {
   MeasureReport report = made_up_report();
   report.choice.sparse = values_with_means(3.4, 0.2, -0.6);
@@ -143,6 +185,9 @@ TEST_F(MeasureFiles, AreAllThere) {
             "2,0,0,0,0.1,4,4,0.025\n");
   EXPECT_EQ(read_file(dir_ / "measure.dat"),
             "# layer kl answers_lost chosen\n0 0.02 0 0\n1 0.1 2 1\n2 0 0.1 0\n");
+  write_measurement(report_with_gates(), dir_);
+  EXPECT_TRUE(contains(read_file(dir_ / "layers.csv"),
+                       ",lost,lost_by_gates\n0,0,0.0100502,0.02,0,4,4,0.05,0.05\n"));
   const std::string script = read_file(dir_ / "measure.gp");
   EXPECT_TRUE(contains(script, "set boxwidth 0.8\nset xrange [-0.7:2.7]\nset xtics 0,1 "));
   EXPECT_TRUE(contains(script, "set xlabel 'layer that is sparse, all others full'\n"));

@@ -18,7 +18,7 @@ TEST(RowScorer, GivesWhatPlainTorchGives) {
   const FloatHead head(decoder);
   RowScorer scorer(head, sample, {128, 200, 300});
   scorer.set_reference(full_TE);
-  const VariantValues values = scorer.score(sparse_TE);
+  const VariantValues values = scorer.score(sparse_TE, scorer.reference_logprobs());
 
   const auto logprobs_of = [&](const at::Tensor& hidden_TE) {
     return at::log_softmax(decoder.logits(hidden_TE).to(at::kDouble), 1);
@@ -46,7 +46,7 @@ TEST(RowScorer, GivesWhatPlainTorchGives) {
   EXPECT_EQ(values.num_answers, 2);
   EXPECT_EQ(values.num_answer_tokens, 5);
   EXPECT_EQ(values.num_right, 0);
-  EXPECT_EQ(scorer.score(full_TE).far_kl(), 0);
+  EXPECT_EQ(scorer.score(full_TE, scorer.reference_logprobs()).far_kl(), 0);
 }
 
 TEST(RowScorer, CountsAnswersOfWhichEveryTokenIsTheMostProbable) {
@@ -61,7 +61,7 @@ TEST(RowScorer, CountsAnswersOfWhichEveryTokenIsTheMostProbable) {
   const FloatHead head(decoder);
   RowScorer scorer(head, sample, {128, 300});
   scorer.set_reference(hidden_TE);
-  EXPECT_EQ(scorer.score(hidden_TE).num_right, 1);
+  EXPECT_EQ(scorer.score(hidden_TE, scorer.reference_logprobs()).num_right, 1);
 }
 
 TEST(RowScorer, TakesSomeOfALongTextAtEvenDistances) {
@@ -75,7 +75,7 @@ TEST(RowScorer, TakesSomeOfALongTextAtEvenDistances) {
   const FloatHead head(decoder);
   RowScorer scorer(head, sample, {1000, 2000, 3000, 4000, 5000});
   scorer.set_reference(hidden_TE);
-  const VariantValues values = scorer.score(hidden_TE);
+  const VariantValues values = scorer.score(hidden_TE, scorer.reference_logprobs());
   for (const FarTextSums& range : values.ranges) {
     EXPECT_EQ(range.num_tokens, RowScorer::kMostTextRows / 4);
   }
@@ -87,7 +87,9 @@ TEST(RowScorer, Bf16DecodersAreScoredInFp32) {
   const Decoder exact = tiny_decoder(1);
   const Decoder rounded(exact.config(), converted(exact.weights(), at::kBFloat16, at::kCPU));
   const at::Tensor hidden_RE = at::randn({3, exact.config().width}).to(at::kBFloat16);
-  const at::Tensor logprobs = FloatHead(rounded).logprobs(hidden_RE);
+  const FloatHead head(rounded);
+  const at::Tensor logprobs = head.room(hidden_RE.size(0));
+  head.logprobs(hidden_RE, head.room(hidden_RE.size(0)), logprobs);
   EXPECT_EQ(logprobs.scalar_type(), at::kFloat);
   const at::Tensor head_VE = rounded.weights().head_VE.to(at::kDouble);
   const at::Tensor truth = at::log_softmax(at::linear(hidden_RE.to(at::kDouble), head_VE), 1);

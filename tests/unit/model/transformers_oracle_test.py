@@ -71,8 +71,6 @@ FAMILIES = {
     "gemma3-seven-layers": ("gemma3_text", dict(head_dim=256, num_hidden_layers=7, sliding_window=64)),
 }
 NORMS_ADD_ONE = ("gemma", "gemma3_text")  # multiply by 1 + weight; their GGUF files hold 1 + weight
-
-
 TOKENIZER = json.dumps({
     "version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
     "post_processor": None, "decoder": None,
@@ -111,37 +109,47 @@ def logits_of(directory, ids, folder, command="logits"):
     return torch.from_numpy(numpy.fromfile(out, numpy.float32).reshape(len(ids), -1))
 
 
+def expected_logits(model, ids):
+    with torch.no_grad():
+        return model(ids[None]).logits[0]
+
+
+def reopened(directory):
+    return AutoModelForCausalLM.from_pretrained(directory, attn_implementation="eager").eval()
+
+
+def expect_near(what, logits, expected, tolerance=TINY_TOLERANCE):
+    """Returns the largest error of a logit."""
+    error = (logits - expected).abs().max().item()
+    assert error <= tolerance, f"{what}: error {error}"
+    return error
+
+
 def save(model, directory):
     model.save_pretrained(directory)
     (directory / "tokenizer.json").write_text(TOKENIZER)
+    return model
 
 
 def test_tiny(folder):
     for name in FAMILIES:
-        model = tiny_model(name)
         source, copy = folder / name, folder / f"{name}-copy"
-        save(model, source)
+        model = save(tiny_model(name), source)
         for count in (1, 65, 300):
             ids = random_ids(count)
-            with torch.no_grad():
-                expected = model(ids[None]).logits[0]
-            error = (logits_of(source, ids, folder) - expected).abs().max().item()
-            assert error <= TINY_TOLERANCE, f"{name}, {count} tokens: error {error}"
+            expected = expected_logits(model, ids)
+            error = expect_near(f"{name}, {count} tokens", logits_of(source, ids, folder), expected)
         print(f"{name}: {error:.1e}")
         # What longgen writes: transformers opens it, gets the same logits, and finds the same bits.
         run("save", source, copy)
-        reopened = AutoModelForCausalLM.from_pretrained(copy, attn_implementation="eager").eval()
-        with torch.no_grad():
-            error = (reopened(ids[None]).logits[0] - expected).abs().max().item()
-        assert error <= 1e-6, f"{name}: transformers on the written model: error {error}"
+        expect_near(f"{name}: transformers on the written model", expected_logits(reopened(copy), ids), expected, 1e-6)
+        imported = folder / f"{name}-import"
+        run("import", source, imported)  # which changes nothing either
         before = load_file(source / "model.safetensors")
-        after = load_file(copy / "model.safetensors")
-        assert before.keys() == after.keys(), f"{name}: {before.keys() ^ after.keys()}"
-        assert all(torch.equal(before[key], after[key]) for key in before), name
-        # A second import of an import changes nothing.
-        run("import", source, folder / f"{name}-import")
-        imported = load_file(folder / f"{name}-import" / "model.safetensors")
-        assert all(torch.equal(before[key], imported[key]) for key in before), name
+        for other in (copy, imported):
+            after = load_file(other / "model.safetensors")
+            assert before.keys() == after.keys(), f"{other}: {before.keys() ^ after.keys()}"
+            assert all(torch.equal(before[key], after[key]) for key in before), other
 
 
 # What config.json may say instead of what transformers writes: fields that are set in the file, or
@@ -224,24 +232,19 @@ WINDOWS = {
 def test_windows(folder):
     """Sliding windows of a family's own, exact in tokens, in all layers and in some."""
     for name, sizes in WINDOWS.items():
-        model = tiny_model(name, sizes)
         source, copy = folder / name, folder / f"{name}-copy"
-        save(model, source)
+        model = save(tiny_model(name, sizes), source)
         run("save", source, copy)
-        reopened = AutoModelForCausalLM.from_pretrained(copy, attn_implementation="eager").eval()
-        full = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
+        written, full = reopened(copy), reopened(source)
         for key in ("sliding_window", "use_sliding_window", "layer_types"):
-            assert getattr(reopened.config, key, None) == getattr(full.config, key, None), f"{name}: {key}"
+            assert getattr(written.config, key, None) == getattr(full.config, key, None), f"{name}: {key}"
         for count in (1, 65, 401):
             ids = random_ids(count)
-            with torch.no_grad():
-                expected = model(ids[None]).logits[0]
-                again = reopened(ids[None]).logits[0]
-            error = (logits_of(source, ids, folder) - expected).abs().max().item()
-            assert error <= TINY_TOLERANCE, f"{name}, {count} tokens: error {error}"
-            assert (again - expected).abs().max().item() <= 1e-6, f"{name}: transformers on the written model"
-            decoded = (logits_of(source, ids, folder, "decoded") - expected).abs().max().item()
-            assert decoded <= TINY_TOLERANCE, f"{name}, {count} tokens, cached: error {decoded}"
+            expected = expected_logits(model, ids)
+            expect_near(f"{name}: transformers on the written model", expected_logits(written, ids), expected, 1e-6)
+            error, decoded = (expect_near(f"{name}, {count} tokens, {command}",
+                                          logits_of(source, ids, folder, command), expected)
+                              for command in ("logits", "decoded"))
         print(f"{name}: {error:.1e}, cached {decoded:.1e}")
         # The window matters: without it the numbers are others.
         file = copy / "config.json"
@@ -262,30 +265,22 @@ def test_spellings(folder):
         for key in [key for key, value in fields.items() if value is None]:
             del written[key]
         file.write_text(json.dumps(written))
-        model = AutoModelForCausalLM.from_pretrained(source, attn_implementation="eager").eval()
         ids = random_ids(300)
-        with torch.no_grad():
-            expected = model(ids[None]).logits[0]
-        error = (logits_of(source, ids, folder) - expected).abs().max().item()
-        assert error <= TINY_TOLERANCE, f"{name}: error {error}"
+        expected = expected_logits(reopened(source), ids)
+        error = expect_near(name, logits_of(source, ids, folder), expected)
         print(f"{name}: {error:.1e}")
         # And so does the directory that import makes of it.
-        run("import", source, folder / f"{number}-import")
-        error = (logits_of(folder / f"{number}-import", ids, folder) - expected).abs().max().item()
-        assert error <= TINY_TOLERANCE, f"{name}, imported: error {error}"
-        again = AutoModelForCausalLM.from_pretrained(folder / f"{number}-import",
-                                                     attn_implementation="eager").eval()
-        with torch.no_grad():
-            error = (again(ids[None]).logits[0] - expected).abs().max().item()
-        assert error <= TINY_TOLERANCE, f"{name}, imported, in transformers: error {error}"
+        imported = folder / f"{number}-import"
+        run("import", source, imported)
+        expect_near(f"{name}, imported", logits_of(imported, ids, folder), expected)
+        expect_near(f"{name}, imported, in transformers", expected_logits(reopened(imported), ids), expected)
 
 
 def test_bfloat16(folder):
     """Rounded as transformers rounds, or better: at most twice as far from its logits in fp64 at any token."""
     for name in ("llama", "qwen3", "gemma3", "gemma3-mqa-scaled-5", "gemma3-seven-layers"):
-        model = tiny_model(name).bfloat16()
         source = folder / name
-        save(model, source)
+        model = save(tiny_model(name).bfloat16(), source)
         ids = random_ids(200)
         theirs = model(ids[None]).logits[0].double()
         truth = model.double()(ids[None]).logits[0]
@@ -302,9 +297,8 @@ def test_bfloat16(folder):
 def test_gradients(folder):
     for name in ("llama", "llama-mha-tied", "qwen3-bias-tied", "qwen2", "mistral-all-5", "qwen3-mixed-64",
                  "gemma3", "gemma3-mqa-scaled-5", "gemma3-untied-bias"):
-        model = tiny_model(name, WINDOWS.get(name))
         source, out = folder / name, folder / f"{name}-gradients"
-        save(model, source)
+        model = save(tiny_model(name, WINDOWS.get(name)), source)
         out.mkdir()
         ids = random_ids(130)
         loss = model(ids[None], labels=ids[None]).loss
@@ -427,14 +421,11 @@ def test_gguf(folder):
         write_gguf(model, file, kv_heads_by_layer=name == "llama-mqa-bias")
         run("import", file, imported)
         ids = random_ids(300)
-        with torch.no_grad():
-            expected = model(ids[None]).logits[0]
-            # transformers puts Phi-3's own padding where config.json has none, beyond a tiny vocabulary.
-            reopened = AutoModelForCausalLM.from_pretrained(imported, pad_token_id=0).eval()(ids[None]).logits[0]
-        error = (logits_of(imported, ids, folder) - expected).abs().max().item()
-        assert error <= TINY_TOLERANCE, f"{name}: error {error}"
-        error = (reopened - expected).abs().max().item()
-        assert error <= TINY_TOLERANCE, f"{name}: transformers on the import: error {error}"
+        expected = expected_logits(model, ids)
+        error = expect_near(name, logits_of(imported, ids, folder), expected)
+        # transformers puts Phi-3's own padding where config.json has none, beyond a tiny vocabulary.
+        theirs = AutoModelForCausalLM.from_pretrained(imported, pad_token_id=0).eval()
+        expect_near(f"{name}: transformers on the import", expected_logits(theirs, ids), expected)
         print(f"{name}: {error:.1e}")
 
 
@@ -455,10 +446,8 @@ def test_real(folder):
     ids = torch.tensor(tokenizer(text, add_special_tokens=False).input_ids[:512])
     assert len(ids) == 512
     ours = logits_of(imported, ids, folder)
-    with torch.no_grad():
-        expected = theirs(ids[None]).logits[0]
-        reopened = AutoModelForCausalLM.from_pretrained(imported, dtype=torch.float32).eval()
-        again = reopened(ids[None]).logits[0]
+    expected = expected_logits(theirs, ids)
+    again = expected_logits(AutoModelForCausalLM.from_pretrained(imported, dtype=torch.float32).eval(), ids)
     for name, other in (("its own GGUF reader", expected), ("the imported directory", again)):
         error = (ours - other).abs().max().item()
         differing = (ours.argmax(-1) != other.argmax(-1)).sum().item()
@@ -484,8 +473,7 @@ def test_gemma(folder):
     ids = torch.tensor(tokenizer(text).input_ids)
     assert ids.tolist() == reference(text).input_ids
     assert len(ids) > 600, len(ids)  # more than the window of 512
-    with torch.no_grad():
-        expected = theirs(ids[None]).logits[0]
+    expected = expected_logits(theirs, ids)
     for command, count in (("logits", len(ids)), ("decoded", 200)):
         ours = logits_of(imported, ids[:count], folder, command)
         distance = (ours - expected[:count]).norm(dim=-1) / expected[:count].norm(dim=-1)

@@ -113,6 +113,19 @@ TEST(TokenizerTest, StreamsNeverGiveHalfACharacter) {
   }
 }
 
+TEST(TokenizerTest, BytesOfOneToken) {
+  const Tokenizer byte_level = make_tokenizer(byte_level_json());
+  EXPECT_EQ(byte_level.token_bytes(0xC3), "\xC3") << "half a character";
+  EXPECT_EQ(byte_level.token_bytes(*byte_level.token_id("\xC4\xA0"
+                                                        "a")),
+            " a");
+  EXPECT_EQ(byte_level.token_bytes(300), "<|end|>");
+  EXPECT_EQ(byte_level.token_bytes(299), "") << "no token has it";
+  const Tokenizer sentencepiece = make_tokenizer(sentencepiece_json());
+  EXPECT_EQ(sentencepiece.token_bytes(*sentencepiece.token_id("▁ab")), " ab");
+  EXPECT_ERROR((void)sentencepiece.token_bytes(-1), "-1");
+}
+
 TEST(TokenizerTest, SentencePieceStyle) {
   const Tokenizer tokenizer = make_tokenizer(sentencepiece_json());
   EXPECT_EQ(tokens_of(tokenizer, "abc de"), (Tokens{"▁abc", "▁", "d", "e"}));

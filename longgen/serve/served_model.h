@@ -1,0 +1,27 @@
+// serve/served_model.h: what requests and answers need of the model that is served.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longgen/chat/chat_template.h"
+#include "longgen/serve/openai/tool_calls.h"
+#include "longgen/tokenizer/tokenizer.h"
+
+namespace longgen {
+
+/// It does not change once it is made, so that all threads read it.
+struct ServedModel {
+  std::string name;  ///< by which clients ask for it
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat_template = {};         ///< base models have none
+  std::optional<openai::ToolFormat> tool_format = {};     ///< in which it writes calls of functions
+  std::vector<int32_t> chat_stops = {}, text_stops = {};  ///< tokens that end a turn, and a text
+  int64_t context = 0;     ///< prompt and answer together have at most as many tokens
+  int64_t vocab_size = 0;  ///< ids below it are known to both tokenizer and weights
+  int64_t created = 0;     ///< seconds since 1970
+};
+
+}  // namespace longgen

@@ -1,0 +1,100 @@
+#include "longgen/serve/server_state.h"
+
+#include "longgen/base/json.h"
+#include "longgen/serve/metrics/metrics_text.h"
+
+namespace longgen {
+namespace {
+
+const char* status_word(const EngineState& engine, bool is_draining) {
+  if (engine.phase == EnginePhase::failed) return "failed";
+  if (is_draining || engine.phase == EnginePhase::draining) return "draining";
+  return engine.phase == EnginePhase::calibrating ? "starting" : "ok";
+}
+
+OrderedJson kinds_json(const PageKinds& kinds) {
+  return {{"full", kinds.full},
+          {"sink", kinds.sink},
+          {"stride", kinds.stride},
+          {"window", kinds.window}};
+}
+
+OrderedJson running_json(const EngineState& engine) {
+  OrderedJson list = OrderedJson::array();
+  for (const RunningRequest& request : engine.running) {
+    list.push_back({{"id", request.id},
+                    {"prompt_tokens", request.prompt_tokens},
+                    {"cached_tokens", request.hit_tokens},
+                    {"tokens_in_cache", request.num_tokens},
+                    {"generated_tokens", request.generated_tokens},
+                    {"prefill_seconds_left", request.remaining_seconds}});
+  }
+  return list;
+}
+
+}  // namespace
+
+HealthAnswer health_answer(const EngineState& engine, bool is_draining) {
+  const std::string word = status_word(engine, is_draining);
+  OrderedJson json = {{"status", word}};
+  if (word == "failed") json["message"] = engine.failure;
+  return {word == "ok" ? 200 : 503, dump_json(json)};
+}
+
+std::string state_json(const std::string& model, const EngineState& engine,
+                       const ServerCounts& counts) {
+  return dump_json(OrderedJson{{"status", status_word(engine, counts.is_draining)},
+                               {"model", model},
+                               {"connections", counts.num_connections},
+                               {"answers", counts.num_answers},
+                               {"requests",
+                                {{"running", engine.num_running},
+                                 {"waiting", engine.num_waiting},
+                                 {"each", running_json(engine)}}},
+                               {"pages",
+                                {{"capacity", engine.capacity},
+                                 {"reserved", engine.reserved},
+                                 {"cached", engine.cached},
+                                 {"in_use", engine.in_use},
+                                 {"bytes_of_one", engine.page_bytes},
+                                 {"cached_by_kind", kinds_json(engine.cached_kinds)},
+                                 {"read_by_kind", kinds_json(engine.read_kinds)}}},
+                               {"tokens",
+                                {{"prompt", engine.prompt_tokens},
+                                 {"generated", engine.generated_tokens},
+                                 {"looked_up", engine.queried_tokens},
+                                 {"found", engine.hit_tokens}}},
+                               {"steps",
+                                {{"number", engine.num_steps},
+                                 {"predicted_seconds", engine.predicted_seconds},
+                                 {"measured_seconds", engine.measured_seconds}}}});
+}
+
+std::string metrics_text(const std::string& model, const EngineState& engine,
+                         const RequestMetrics& requests) {
+  const auto number = [](int64_t count) { return static_cast<double>(count); };
+  const double used = engine.capacity == 0 ? 0 : number(engine.in_use) / number(engine.capacity);
+  MetricsText text(model);
+  text.gauge("vllm:num_requests_running", "Requests that have begun.", number(engine.num_running));
+  text.gauge("vllm:num_requests_waiting", "Requests in the queue.", number(engine.num_waiting));
+  text.gauge("vllm:kv_cache_usage_perc", "Share of the pages that are in use, 0 to 1.", used);
+  text.counter("vllm:prefix_cache_queries_total", "Tokens looked up in the prefix cache.",
+               number(engine.queried_tokens));
+  text.counter("vllm:prefix_cache_hits_total", "Tokens found in the prefix cache.",
+               number(engine.hit_tokens));
+  text.counter("vllm:num_preemptions_total", "Requests that lost their pages: none ever.", 0);
+  text.counter("vllm:prompt_tokens_total", "Tokens of prompts.", number(engine.prompt_tokens));
+  text.counter("vllm:generation_tokens_total", "Tokens that were generated.",
+               number(engine.generated_tokens));
+  text.gauge("longgen:pages_capacity", "Pages of the KV cache.", number(engine.capacity));
+  text.gauge("longgen:pages_reserved", "Pages promised to requests.", number(engine.reserved));
+  text.gauge("longgen:pages_cached", "Pages of the prefix cache.", number(engine.cached));
+  text.counter("longgen:steps_total", "Steps of the engine.", number(engine.num_steps));
+  text.counter("longgen:predicted_step_seconds_total", "Time of all steps, as predicted.",
+               engine.predicted_seconds);
+  text.counter("longgen:measured_step_seconds_total", "Time of all steps, as measured.",
+               engine.measured_seconds);
+  return text.text() + requests.text(model);
+}
+
+}  // namespace longgen

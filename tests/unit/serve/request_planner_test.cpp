@@ -1,0 +1,185 @@
+#include "longgen/serve/request_planner.h"
+
+#include <gtest/gtest.h>
+
+#include "longgen/serve/openai/api_error.h"
+#include "tests/unit/serve/small_model.h"
+
+namespace longgen {
+namespace {
+
+class RequestPlannerTest : public ::testing::Test {
+ protected:
+  /// A chat of one message, with further fields: "\"n\": 2".
+  AnswerPlan chat(const std::string& fields = "", const std::string& content = "hi") {
+    return planner_.chat(R"({"messages": [{"role": "user", "content": ")" + content + "\"}]" +
+                             (fields.empty() ? "" : ", " + fields) + "}",
+                         "");
+  }
+  AnswerPlan completion(const std::string& fields, const std::string& key = "") {
+    return planner_.completion("{" + fields + "}", key);
+  }
+  template <typename Action>
+  static std::string refusal(const Action& action, int status = 400) {
+    try {
+      action();
+    } catch (const openai::ApiError& error) {
+      EXPECT_EQ(error.status(), status);
+      return error.code() + " | " + error.what();
+    }
+    return "";
+  }
+  std::string chat_refusal(const std::string& fields, const std::string& content = "hi") {
+    return refusal([&] { chat(fields, content); });
+  }
+  std::string completion_refusal(const std::string& fields) {
+    return refusal([&] { completion(fields); });
+  }
+
+  ServedModel model_ = small_model();
+  int64_t most_tokens_ = 1000;  // that fit
+  RequestPlanner planner_{
+      model_, [this](const Request& request) { return request.end_tokens() <= most_tokens_; }};
+};
+
+TEST_F(RequestPlannerTest, AChatIsRenderedAndHasTheRestOfTheContext) {
+  const AnswerPlan plan = chat();
+  ASSERT_EQ(plan.num_choices(), 1);
+  EXPECT_EQ(plan.prompts[0].tokens, byte_ids("hi"));
+  EXPECT_EQ(plan.max_tokens, 62);
+  EXPECT_EQ(plan.draw.stop_tokens, std::vector<int32_t>{kEnd});
+  EXPECT_TRUE(plan.head.id.starts_with("chatcmpl-"));
+  EXPECT_EQ(plan.head.model, "small");
+  EXPECT_EQ(chat("\"max_tokens\": 5").max_tokens, 5);
+  EXPECT_NE(chat().head.id, plan.head.id);
+  EXPECT_NE(chat().draw.sampling.seed, plan.draw.sampling.seed) << "nobody chose one";
+}
+
+TEST_F(RequestPlannerTest, WhereNoLimitIsGivenTheCacheMayGiveASmallerOne) {
+  most_tokens_ = 20;  // of 2 + 19 the last one is not in the cache
+  EXPECT_EQ(chat().max_tokens, 19);
+  EXPECT_EQ(chat_refusal("\"max_tokens\": 20"),
+            "kv_cache_exceeded | messages: the pages of 2 tokens in messages and 20 in the "
+            "completion are more than the KV cache of this server has. Shorten one of them, or "
+            "start the server with a larger --max-kv.");
+  most_tokens_ = 1;
+  EXPECT_TRUE(chat_refusal("").starts_with("kv_cache_exceeded"));
+}
+
+TEST_F(RequestPlannerTest, WhatIsLongerThanTheContextIsRefusedWithNumbers) {
+  EXPECT_EQ(chat("\"max_tokens\": 62").max_tokens, 62);
+  EXPECT_EQ(chat_refusal("\"max_tokens\": 63"),
+            "context_length_exceeded | messages: this model's maximum context length is 64 tokens; "
+            "the request asks for 65: 2 in messages and 63 in the completion. Shorten one of "
+            "them.");
+  EXPECT_TRUE(chat_refusal("", std::string(64, 'x')).starts_with("context_length_exceeded"));
+  EXPECT_TRUE(chat_refusal("\"max_tokens\": 2147483647").starts_with("context_length_exceeded"));
+  const std::string long_prompt = "\"prompt\": \"" + std::string(64, 'x') + "\"";
+  EXPECT_EQ(completion(long_prompt + ", \"max_tokens\": 0").max_tokens, 0);
+  EXPECT_TRUE(completion_refusal(long_prompt + ", \"max_tokens\": 1")
+                  .starts_with("context_length_exceeded | prompt: "));
+}
+
+TEST_F(RequestPlannerTest, FieldsBecomeWhatTheEngineIsAsked) {
+  const AnswerPlan plan =
+      chat(R"("n": 3, "seed": 7, "temperature": 0.5, "top_k": -1, "stop": "END", "min_tokens": 2,
+           "stop_token_ids": [5], "priority": -4, "logprobs": true, "top_logprobs": 3,
+           "frequency_penalty": 0.5, "presence_penalty": -1, "logit_bias": {"9": 100},
+           "max_tokens": 8)");
+  EXPECT_EQ(plan.num_choices(), 3);
+  const Submit first = plan.submit(0, 10), second = plan.submit(1, 11);
+  EXPECT_EQ(first.request.id, 10);
+  EXPECT_EQ(first.request.prompt, byte_ids("hi"));
+  EXPECT_EQ(first.request.max_new_tokens, 8);
+  EXPECT_EQ(first.request.priority, -4);
+  EXPECT_TRUE(first.request.reads_prefixes);
+  EXPECT_EQ(first.draw.sampling.seed, 7u);
+  EXPECT_NE(second.draw.sampling.seed, 7u);
+  EXPECT_EQ(second.request.prompt, first.request.prompt);
+  EXPECT_EQ(first.draw.sampling.top_k, 0);
+  EXPECT_EQ(first.draw.sampling.frequency_penalty, 0.5);
+  EXPECT_EQ(first.draw.sampling.presence_penalty, -1);
+  ASSERT_EQ(first.draw.sampling.logit_bias.size(), 1u);
+  EXPECT_EQ(first.draw.sampling.logit_bias[0].token, 9);
+  EXPECT_EQ(first.draw.stop_tokens, (std::vector<int32_t>{5, kEnd}));
+  EXPECT_EQ(first.draw.min_tokens, 2);
+  EXPECT_EQ(first.draw.num_logprobs, 3);
+  EXPECT_EQ(first.draw.num_prompt_logprobs, std::nullopt);
+  EXPECT_EQ(chat("\"ignore_eos\": true").draw.stop_tokens, std::vector<int32_t>{});
+}
+
+TEST_F(RequestPlannerTest, PromptsOfABatchDoNotChangeEachOthersDraws) {
+  const AnswerPlan plan = completion(R"("prompt": ["a", "b"], "n": 2, "seed": 3)");
+  ASSERT_EQ(plan.num_choices(), 4);
+  EXPECT_EQ(plan.submit(2, 1).request.prompt, byte_ids("b"));
+  EXPECT_EQ(plan.submit(2, 1).draw.sampling.seed, plan.submit(0, 1).draw.sampling.seed);
+  EXPECT_EQ(plan.submit(3, 1).draw.sampling.seed, plan.submit(1, 1).draw.sampling.seed);
+}
+
+TEST_F(RequestPlannerTest, ProbabilitiesOfThePromptDoNotReadPrefixes) {
+  const AnswerPlan echo =
+      completion(R"("prompt": "ab", "echo": true, "logprobs": 2, "max_tokens": 0, "n": 2)");
+  for (const int64_t choice : {0, 1}) {
+    const Submit submit = echo.submit(choice, 1);
+    EXPECT_EQ(submit.draw.num_prompt_logprobs, 2);
+    EXPECT_FALSE(submit.request.reads_prefixes);
+    EXPECT_EQ(submit.request.max_new_tokens, 1) << "what is drawn is thrown away";
+  }
+  EXPECT_EQ(echo.prompts[0].echo, "ab");
+  const AnswerPlan of_chat = chat("\"n\": 2, \"prompt_logprobs\": 0");
+  EXPECT_EQ(of_chat.submit(0, 1).draw.num_prompt_logprobs, 0);
+  EXPECT_EQ(of_chat.submit(1, 1).draw.num_prompt_logprobs, std::nullopt) << "a chat has them once";
+}
+
+TEST_F(RequestPlannerTest, PrefixesAreSharedByKeyOrBySalt) {
+  const auto salt = [&](const std::string& fields, const std::string& key) {
+    return completion(R"("prompt": "a")" + fields, key).salt;
+  };
+  EXPECT_EQ(salt("", "anna"), salt("", "anna"));
+  EXPECT_NE(salt("", "anna"), salt("", "bert"));
+  EXPECT_EQ(salt(R"(, "cache_salt": "x")", "anna"), salt(R"(, "cache_salt": "x")", "bert"));
+  EXPECT_NE(salt(R"(, "cache_salt": "anna")", "bert"), salt("", "anna")) << "a key is no salt";
+}
+
+TEST_F(RequestPlannerTest, SpecialTokensOfAClientAreText) {
+  const AnswerPlan plan = chat("", "<|end|>");
+  EXPECT_EQ(plan.prompts[0].tokens, byte_ids("<|end|>"));
+  EXPECT_EQ(completion(R"("prompt": "<|end|>")").prompts[0].tokens, byte_ids("<|end|>"));
+  EXPECT_EQ(completion(R"("prompt": [300, 97], "echo": true)").prompts[0].echo, "a");
+}
+
+TEST_F(RequestPlannerTest, WhatThisModelOrServerCannotDoIsRefused) {
+  EXPECT_EQ(refusal([&] { chat("\"model\": \"other\""); }, 404),
+            "model_not_found | model: this server has no model \"other\"; see /v1/models.");
+  EXPECT_EQ(chat_refusal("", "raise"),
+            "invalid_value | messages: the model's chat template does not take them. "
+            "chat_template.jinja:3: no such chat");
+  EXPECT_TRUE(chat_refusal(R"("response_format": {"type": "json_object"})")
+                  .starts_with("unsupported_parameter | response_format: "));
+  const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f"}}])";
+  EXPECT_EQ(chat(tools).tools->functions, std::vector<std::string>{"f"});
+  EXPECT_FALSE(chat(tools + R"(, "tool_choice": "none")").tools);
+  EXPECT_TRUE(chat_refusal(tools + R"(, "tool_choice": "required")")
+                  .starts_with("unsupported_parameter | tool_choice: "));
+  model_.tool_format.reset();
+  EXPECT_TRUE(chat_refusal(tools).starts_with("unsupported_parameter | tools: "));
+  model_.chat_template.reset();
+  EXPECT_TRUE(contains(chat_refusal(""), "messages: this model has no chat template"));
+  EXPECT_EQ(completion_refusal(R"("prompt": "")"),
+            "invalid_value | prompt: expected at least one token, found none.");
+  model_.vocab_size = 100;
+  EXPECT_EQ(completion_refusal(R"("prompt": ["a", "z"])"),
+            "invalid_value | prompt[1]: the tokenizer makes token 122 of it, which the model's "
+            "weights do not have: they have 0 to 99.");
+}
+
+TEST_F(RequestPlannerTest, TokensOfTextsAndBack) {
+  EXPECT_EQ(planner_.tokenize(R"({"prompt": "hi", "return_token_strs": true})"),
+            R"({"count":2,"max_model_len":64,"tokens":[104,105],"token_strs":["h","i"]})");
+  EXPECT_EQ(planner_.tokenize(R"({"messages": [{"role": "user", "content": "a"}]})"),
+            R"({"count":1,"max_model_len":64,"tokens":[97],"token_strs":null})");
+  EXPECT_EQ(planner_.detokenize(R"({"tokens": [104, 195]})"), "{\"prompt\":\"h\uFFFD\"}");
+}
+
+}  // namespace
+}  // namespace longgen
