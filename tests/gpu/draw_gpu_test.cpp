@@ -94,32 +94,55 @@ at::Tensor row_of(const std::vector<float>& logits) {
   return at::from_blob(const_cast<float*>(logits.data()), {std::ssize(logits)}).clone();
 }
 
-// Batches of all options and shapes of logits, six draws each, and new sequences in old slots.
-TEST_F(DrawGpuTest, TokensAreThoseOfTheCpu) {
-  std::mt19937_64 random(31);
-  int round = 0;
-  for (const int64_t vocab_size : {1, 2, 100, 300, 1000, 4099, 32'000, 151'669, 262'144}) {
+class RandomBatches {
+ public:
+  /// Draws for `count` new sequences of all options and shapes of logits.
+  void expect_same(int64_t vocab_size, int count, int num_draws) {
     const int64_t num_known = vocab_size - vocab_size / 100;
-    BothDrawers both(num_known, 64);
-    for (const int count : {64, 1, 33}) {
-      std::vector<at::Tensor> rows;
-      for (int n = 0; n < count; ++n) {
-        DrawCase of = random_draw_case(random, 5 * round++, static_cast<size_t>(vocab_size));
-        ASSERT_EQ(of.num_classes, vocab_size);
-        const auto known = [&](int32_t id) { return id % static_cast<int32_t>(num_known); };
-        for (int32_t& id : of.prompt) id = known(id);
-        for (LogitBias& bias : of.sampling.logit_bias) bias.token = known(bias.token);
-        both.begin(of);
-        rows.push_back(row_of(of.logits));
-      }
-      at::Tensor logits_NV = at::stack(rows);
-      for (int step = 0; step < 6; ++step) {
-        both.expect_same(logits_NV);
-        logits_NV = logits_NV.roll(1, 1);
-      }
-      both.end_all();
-      if (vocab_size > 100'000 && count > 1) break;
+    BothDrawers both(num_known, count);
+    std::vector<at::Tensor> rows;
+    for (int n = 0; n < count; ++n) {
+      DrawCase of = random_draw_case(random_, 5 * round_++, static_cast<size_t>(vocab_size));
+      const auto known = [&](int32_t id) { return id % static_cast<int32_t>(num_known); };
+      for (int32_t& id : of.prompt) id = known(id);
+      for (LogitBias& bias : of.sampling.logit_bias) bias.token = known(bias.token);
+      both.begin(of);
+      rows.push_back(row_of(of.logits));
     }
+    at::Tensor logits_NV = at::stack(rows);
+    for (int draw = 0; draw < num_draws; ++draw) {
+      both.expect_same(logits_NV);
+      logits_NV = logits_NV.roll(1, 1);
+    }
+  }
+
+ private:
+  std::mt19937_64 random_{31};
+  int round_ = 0;
+};
+
+TEST_F(DrawGpuTest, AFewRowsAreThoseOfTheCpu) { RandomBatches().expect_same(300, 12, 2); }
+
+TEST_F(DrawGpuTest, TokensAreThoseOfTheCpu) {
+  RandomBatches batches;
+  for (const int64_t vocab_size : {1, 2, 100, 300, 1000, 4099, 32'000}) {
+    for (const int count : {64, 1, 33}) batches.expect_same(vocab_size, count, 6);
+  }
+  for (const int64_t vocab_size : {151'669, 262'144}) batches.expect_same(vocab_size, 64, 6);
+}
+
+TEST_F(DrawGpuTest, SlotsAreGivenOutAgain) {
+  BothDrawers both(100, 2);
+  for (int round = 0; round < 3; ++round) {
+    for (int n = 0; n < 2; ++n) {
+      DrawCase of;
+      of.sampling = {.repetition_penalty = 1.5, .presence_penalty = 1, .temperature = 0};
+      of.prompt = {3 * round, 7};
+      both.begin(of);
+    }
+    const at::Tensor logits_NV = at::linspace(3, 1, 100).expand({2, 100});
+    for (int draw = 0; draw < 10; ++draw) both.expect_same(logits_NV);
+    both.end_all();
   }
 }
 
