@@ -1,6 +1,7 @@
 #include "longgen/bench/model_sample.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 
@@ -69,11 +70,26 @@ class SequenceBatch {
     }
     return result.logits_BV;
   }
-  /// Appends the token to every sequence in one step.
-  void decode(int32_t token) {
+  /// Makes every sequence one of num_tokens tokens with random K and V.
+  void set_random(int64_t num_tokens) {
+    for (SequenceId& sequence : sequences_) {
+      engine_.remove(sequence);
+      std::vector<HeldPage> pages;
+      for (int32_t table = 0; table < engine_.layout().num_tables(); ++table) {
+        for (int32_t block = 0; block < num_blocks(num_tokens); ++block) {
+          if (!engine_.layout().live(table, block, num_tokens)) continue;
+          pages.push_back({table, block, random_page()});
+        }
+      }
+      sequence = engine_.adopt(num_tokens, pages);
+      for (const HeldPage& held : pages) engine_.pool().release(held.page);
+    }
+  }
+  /// Appends the token to every sequence in one step, and gives the logits that follow.
+  at::Tensor decode(int32_t token) {
     std::vector<BatchPart> parts;
     for (const SequenceId sequence : sequences_) parts.push_back({sequence, {&token, 1}});
-    step(parts);
+    return step(parts).logits_BV;
   }
   void clear() {
     for (SequenceId& sequence : sequences_) {
@@ -87,10 +103,26 @@ class SequenceBatch {
  private:
   BatchResult step(const std::vector<BatchPart>& parts) {
     BatchResult result = engine_.step(parts);
-    LG_CHECK(result.end == BatchEnd::done, "[bench model] out of memory: the KV cache holds ",
+    check_memory(result.end == BatchEnd::done);
+    return result;
+  }
+  void check_memory(bool is_enough) const {
+    LG_CHECK(is_enough, "[bench model] out of memory: the KV cache holds ",
              format_bytes(pool().bytes_in_use()),
              " and cannot grow. Use fewer --tokens or a smaller --batch.");
-    return result;
+  }
+  PageId random_page() {
+    std::vector<PageId> page;
+    check_memory(engine_.pool().allocate(1, page));
+    const at::Device device = pool().device();
+    const at::ScalarType type = engine_.decoder().dtype();
+    at::for_blob(pool().address(page[0]),
+                 {pool().page_bytes() / static_cast<int64_t>(c10::elementSize(type))})
+        .options(at::TensorOptions(device).dtype(type))
+        .target_device(device)
+        .make_tensor()
+        .normal_();
+    return page[0];
   }
 
   Engine engine_;
@@ -149,23 +181,27 @@ OrderedJson sample_serving(const ModelSubject& subject, const ModelCut& cut,
     const auto decode = [&](int64_t count) {
       for (int64_t i = 0; i < count; ++i) sequences.decode(ids[i % options.tokens]);
     };
-    const size_t warm_up = device.is_cuda() ? ids.size() : std::min<size_t>(ids.size(), 64);
-    sequences.append(0, std::span(ids).first(warm_up));
-    decode(1);
-    sequences.clear();
+    if (options.prefill) {
+      const size_t warm_up = device.is_cuda() ? ids.size() : std::min<size_t>(ids.size(), 64);
+      sequences.append(0, std::span(ids).first(warm_up));
+      decode(1);
+      sequences.clear();
 
-    reset_gpu_peaks(options.device);
-    at::Tensor logits;
-    const double prefill = seconds_of(device, [&] {
-      for (int64_t n = 0; n < options.batch; ++n) logits = sequences.append(n, ids);
-    });
-    check_finite(logits);
+      reset_gpu_peaks(options.device);
+      at::Tensor logits;
+      const double prefill = seconds_of(device, [&] {
+        for (int64_t n = 0; n < options.batch; ++n) logits = sequences.append(n, ids);
+      });
+      check_finite(logits);
+      sample["prefill"] =
+          part(options, prefill / static_cast<double>(options.batch), sequences.bytes_peak());
+    } else {
+      sequences.set_random(options.tokens);
+    }
     sample["kv_bytes"] = sequences.pool().bytes_in_use();
-    sample["prefill"] =
-        part(options, prefill / static_cast<double>(options.batch), sequences.bytes_peak());
 
     reset_gpu_peaks(options.device);
-    decode(1);  // on a GPU the first step after a prompt records a graph
+    check_finite(sequences.decode(ids[0]));  // on a GPU the first step records a graph
     const double steps = seconds_of(device, [&] { decode(options.decode_tokens); });
     sample["decode"] =
         part(options, steps / static_cast<double>(options.decode_tokens), sequences.bytes_peak());

@@ -16,6 +16,7 @@ struct SampleOptions {
   int64_t tokens = 2048, decode_tokens = 32;
   int64_t chunk = 512;  ///< tokens of the prompt that pass the layers at once
   int64_t batch = 1;    ///< sequences that are decoded together
+  bool prefill = true;  ///< false: prompts are not computed, but are random K and V
   // The rest is about the training step.
   Recomputation recompute = Recomputation::layers;
   Offloading offload = Offloading::none;     ///< of a GPU only
@@ -25,7 +26,7 @@ struct SampleOptions {
 /// Prefill of each sequence of the batch, then decoding of all of them together:
 ///   {"prefill": PART of one sequence, "decode": PART of one step, "kv_bytes": of all prompts,
 ///   RATES}
-/// with PART
+/// (without "prefill" where there is none) with PART
 ///   seconds, host_bytes    peak of the process so far
 ///   device_bytes           on a GPU: peak of what tensors and KV pages hold, of this part alone
 ///   device_reserved_bytes  with what the allocator keeps for the next ones

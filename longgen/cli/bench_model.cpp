@@ -65,6 +65,7 @@ int sample(const ModelCommand& command) {
       .decode_tokens = command.decode_tokens,
       .chunk = command.chunk,
       .batch = command.batch,
+      .prefill = command.measures("prefill"),
       .recompute = training.recompute,
       .offload = training.offload,
       .states_dtype = command.training.states == "bfloat16" ? at::kBFloat16 : at::kFloat};
@@ -89,6 +90,7 @@ std::vector<std::string> sample_arguments(const ModelCommand& command, const std
       "--decode-tokens", std::to_string(command.decode_tokens),
       "--chunk",         std::to_string(command.chunk),
       "--batch",         std::to_string(command.batch),
+      "--measure",       command.measures("prefill") ? "prefill,decode" : "decode",
       "--recompute",     command.training.recompute,
       "--states",        command.training.states,
       "--offload",       command.training.offload,

@@ -55,6 +55,14 @@ class BenchModelTest(CliCase):
         self.assertEqual(variant["decode"]["flops"], 2 * (matrices + vocab * width) + 4 * 8 * 4 * LAYERS * 65)
         self.assertNotIn("train", variant)
 
+    def test_decoding_alone_computes_no_prompts(self):
+        write_tiny_llama(self.dir / "tiny")
+        variant = self.measure(self.dir / "tiny", "--tokens", 1000, "--batch", 3, "--decode-tokens", 2, "--rounds", 1,
+                               "--measure", "decode", "--compare", "hybrid")["variants"][0]
+        self.assertNotIn("prefill", variant)
+        self.assertGreater(variant["decode"]["seconds"], 0)
+        self.assertEqual(variant["kv_bytes"], variant["predicted_kv_bytes"])
+
     def test_a_preset_has_random_weights(self):
         report = self.measure("smollm2-135m", "--tokens", 64, "--decode-tokens", 2, "--rounds", 1,
                               "--measure", "prefill,decode,train", "--plan-device", "cpu")
