@@ -396,10 +396,10 @@ class Starting(CliCase):
         model = write_served_model(self.PROGRAM, self.dir)
         server = ServedModel(self.PROGRAM, model, "--drain-timeout", 0.2, "--no-prefix-cache")
         with server.stream("/v1/completions", LONG | {"prompt": "a"}) as answer:
-            code, _ = server.stop()
-            rest = answer.read().decode()
-        self.assertEqual(code, 0)
-        last = rest.strip().splitlines()[-1]
+            server.process.send_signal(signal.SIGTERM)
+            last = answer.read().decode().strip().splitlines()[-1]
+        server.process.communicate(timeout=60)
+        self.assertEqual(server.process.returncode, 0)
         self.assertIn("the server ends", json.loads(last.removeprefix("data: "))["error"]["message"])
         server = ServedModel(self.PROGRAM, model)
         with server.stream("/v1/completions", LONG | {"prompt": "a"}):
