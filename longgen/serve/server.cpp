@@ -30,6 +30,15 @@ std::string folder_name(const std::string& directory) {
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
+/// How many bytes of text as many tokens have at most.
+int64_t most_bytes(const Tokenizer& tokenizer, int64_t num_tokens) {
+  size_t longest = 1;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    longest = std::max(longest, tokenizer.token_bytes(id).size());
+  }
+  return num_tokens * static_cast<int64_t>(longest);
+}
+
 ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
                          const ModelConfig& config) {
   ServedModel model{.name = options.name.empty() ? folder_name(options.directory) : options.name,
@@ -37,6 +46,7 @@ ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
                     .context = config.context,
                     .created = std::time(nullptr)};
   model.vocab_size = std::min(model.tokenizer.vocab_size(), config.vocab_size);
+  model.max_text_bytes = most_bytes(model.tokenizer, model.context);
   model.text_stops = find_stop_tokens(model.tokenizer, options.directory);
   model.chat_template = ChatTemplate::find(options.directory);
   if (model.chat_template) {
