@@ -380,6 +380,8 @@ class Starting(CliCase):
     def test_mistakes(self):
         self.assertIn("expected cpu, cuda or cuda:N", self.usage_error("serve", self.dir, "--device", "tpu"))
         self.assertIn("--port", self.usage_error("serve", self.dir, "--port", "70000"))
+        self.assertEqual(self.usage_error("serve", self.dir, "--chunk", 100),
+                         "--chunk: expected a multiple of 64 tokens, found 100.")
         message, _ = self.error("serve", self.dir, "--port", "0")
         self.assertIn(f"{self.dir}", message)
         keys = self.put("keys", "# none\n")

@@ -92,7 +92,7 @@ TEST_F(RequestPlannerTest, WhatIsTooLongIsNotDividedIntoTokens) {
 }
 
 TEST_F(RequestPlannerTest, LogProbabilitiesOfPromptsHaveABound) {
-  model_.context = 200000;
+  model_.context = most_tokens_ = 200000;
   const std::string prompt = "\"prompt\": \"" + std::string(130000, 'x') + "\"";
   const std::string most = prompt + ", \"echo\": true, \"logprobs\": 20, \"max_tokens\": 1";
   EXPECT_EQ(completion(most).num_choices(), 1);
