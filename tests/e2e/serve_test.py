@@ -380,6 +380,8 @@ class Starting(CliCase):
     def test_mistakes(self):
         self.assertIn("expected cpu, cuda or cuda:N", self.usage_error("serve", self.dir, "--device", "tpu"))
         self.assertIn("--port", self.usage_error("serve", self.dir, "--port", "70000"))
+        self.assertEqual(self.usage_error("serve", self.dir, "--chunk", 100),
+                         "--chunk: expected a multiple of 64 tokens, found 100.")
         message, _ = self.error("serve", self.dir, "--port", "0")
         self.assertIn(f"{self.dir}", message)
         keys = self.put("keys", "# none\n")
@@ -396,10 +398,10 @@ class Starting(CliCase):
         model = write_served_model(self.PROGRAM, self.dir)
         server = ServedModel(self.PROGRAM, model, "--drain-timeout", 0.2, "--no-prefix-cache")
         with server.stream("/v1/completions", LONG | {"prompt": "a"}) as answer:
-            code, _ = server.stop()
-            rest = answer.read().decode()
-        self.assertEqual(code, 0)
-        last = rest.strip().splitlines()[-1]
+            server.process.send_signal(signal.SIGTERM)
+            last = answer.read().decode().strip().splitlines()[-1]
+        server.process.communicate(timeout=60)
+        self.assertEqual(server.process.returncode, 0)
         self.assertIn("the server ends", json.loads(last.removeprefix("data: "))["error"]["message"])
         server = ServedModel(self.PROGRAM, model)
         with server.stream("/v1/completions", LONG | {"prompt": "a"}):
