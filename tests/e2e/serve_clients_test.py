@@ -43,12 +43,13 @@ class LmEval(ServeCase):
     def test_log_likelihoods_are_those_of_score(self):
         for options in ({"batch_size": 3}, {"num_concurrent": 3}):
             lm = self.completions(**options)
+            self.assertEqual(lm.prefix_token_id, 258)  # <|begin|>
             pairs = PAIRS
             found = lm.loglikelihood(requests("loglikelihood", pairs))
             for (context, continuation), (value, is_greedy) in zip(pairs, found):
                 ids = [lm.prefix_token_id] if not context else lm.tok_encode(context)
                 expected, best = self.likelihood(ids, lm.tok_encode(continuation))
-                self.assertAlmostEqual(value, expected, delta=1e-4)
+                self.assertAlmostEqual(value, expected, delta=1e-4, msg=(context, options))
                 self.assertEqual(is_greedy, best)
 
     def test_texts_are_those_of_generate(self):

@@ -87,10 +87,15 @@ class Survival(ServeCase):
         answer = (server or self.server).json("POST", "/v1/chat/completions", NORMAL)
         self.assertEqual(answer["choices"], self.normal)
 
+    def requests(self):
+        """How many run and wait."""
+        requests = self.server.state()["requests"]
+        return requests["running"], requests["waiting"]
+
     def nothing_left(self):
         """Waits until nothing runs; the pages in use are those of the prefix cache."""
         wait_for(lambda: self.server.state()["answers"] == 0, "answers end")
-        wait_for(lambda: self.server.state()["requests"] == {"running": 0, "waiting": 0}, "requests end")
+        wait_for(lambda: self.requests() == (0, 0), "requests end")
         pages = self.server.state()["pages"]
         self.assertEqual((pages["reserved"], pages["in_use"]), (0, pages["cached"]))
 
@@ -151,7 +156,6 @@ class Survival(ServeCase):
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def test_disconnects_in_every_phase(self):
-        requests = lambda: self.server.state()["requests"]
         for stream in (False, True):
             busy = LONG | {"prompt": "a", "stream": stream}
             one = {"prompt": "b", "max_tokens": 1, "stream": stream}
@@ -159,12 +163,12 @@ class Survival(ServeCase):
                 for _ in range(8):
                     connection = stack.enter_context(contextlib.closing(self.server.connect()))
                     connection.request("POST", "/v1/completions", json.dumps(busy))
-                wait_for(lambda: requests()["running"] == 8, "the server is full")
-                self.leave(one, lambda _: wait_for(lambda: requests()["waiting"] == 1, "it waits"))
-                wait_for(lambda: requests()["waiting"] == 0, "who left waits no more")
+                wait_for(lambda: self.requests()[0] == 8, "the server is full")
+                self.leave(one, lambda _: wait_for(lambda: self.requests()[1] == 1, "it waits"))
+                wait_for(lambda: self.requests()[1] == 0, "who left waits no more")
             self.nothing_left()
             text = "".join(random.choices("abcdefgh", k=8000))  # while the prompt is read
-            self.leave(one | {"prompt": text}, lambda _: wait_for(lambda: requests()["running"] == 1, "it runs"))
+            self.leave(one | {"prompt": text}, lambda _: wait_for(lambda: self.requests()[0] == 1, "it runs"))
             self.nothing_left()
             before = self.server.state()["tokens"]["generated"]  # while tokens come
             self.leave(busy, lambda _: wait_for(lambda: self.server.state()["tokens"]["generated"] > before + 5, "tokens"))
