@@ -278,12 +278,17 @@ AnswerPlan RequestPlanner::completion(std::string_view body, const std::string& 
   return plan;
 }
 
+std::vector<int32_t> RequestPlanner::tokens_of(const openai::TokenizeRequest& request) const {
+  if (!request.prompt) return render(request.template_request());
+  const std::optional<int32_t> token = model_.tokenizer.token_id(*request.prompt);
+  if (!request.add_special_tokens && token && model_.tokenizer.is_special(*token)) return {*token};
+  return encode(*request.prompt, request.add_special_tokens, "prompt");
+}
+
 std::string RequestPlanner::tokenize(std::string_view body) const {
   const openai::TokenizeRequest request = reader_.tokenize(body);
   check_model(request.model);
-  const std::vector<int32_t> tokens =
-      request.prompt ? encode(*request.prompt, request.add_special_tokens, "prompt")
-                     : render(request.template_request());
+  const std::vector<int32_t> tokens = tokens_of(request);
   std::optional<std::vector<std::string>> texts;
   if (request.return_token_strs) {
     texts.emplace();

@@ -137,8 +137,9 @@ void Server::add_routes() {
   post("/v1/completions", &Prepare::completion);
   post("/tokenize", &Prepare::tokenize);
   post("/detokenize", &Prepare::detokenize);
-  answer_text("/v1/models", kJsonType,
-              openai::models_list({{model_->name, model_->created, model_->context}}));
+  const openai::ModelEntry entry = {model_->name, model_->created, model_->context};
+  answer_text("/v1/models", kJsonType, openai::models_list({entry}));
+  answer_text("/v1/models/" + model_->name, kJsonType, openai::model_entry(entry));
   answer_text("/openapi.json", kJsonType, openai::openapi_json({.vocab_size = model_->vocab_size}));
   router_.add("GET", "/health", [this](const auto&, const auto& exchange) {
     answer_health(*exchange, health_answer(engine_->state(), is_draining_));

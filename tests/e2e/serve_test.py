@@ -286,13 +286,18 @@ class Answers(ServeCase):
     def test_what_it_says_of_itself(self):
         self.assertEqual(self.server.json("GET", "/health"), {"status": "ok"})
         self.assertEqual([model.id for model in self.server.client().models.list()], ["tiny"])
+        self.assertEqual(self.server.client().models.retrieve("tiny"), self.server.client().models.list().data[0])
         info = self.server.json("GET", "/tokenizer_info")
         self.assertEqual((info["bos_token"], info["eos_token"], info["chat_template"]), ("<|begin|>", "<|end|>", TEMPLATE))
         tokens = self.server.json("POST", "/tokenize", {"prompt": "thé", "return_token_strs": True})
         self.assertEqual((tokens["tokens"], tokens["max_model_len"]), ([256, 0xC3, 0xA9], CONTEXT))
+        end = {"prompt": "<|end|>", "add_special_tokens": False}
+        self.assertEqual(self.server.json("POST", "/tokenize", end)["tokens"], [END])
+        self.assertEqual(self.server.json("POST", "/tokenize", end | {"prompt": "<|end|>."})["count"], 8)
         self.assertEqual(self.server.json("POST", "/detokenize", {"tokens": tokens["tokens"]}), {"prompt": "thé"})
         paths = self.server.json("GET", "/openapi.json")["paths"]
         for path, methods in paths.items():
+            path = path.format(model="tiny")
             for method in methods:
                 other = "GET" if method == "post" else "POST"
                 self.assertEqual(self.server.ask(other, path, "{}")[0], 405, path)
@@ -320,6 +325,7 @@ class Limits(ServeCase):
         with self.assertRaises(openai.AuthenticationError):
             self.server.client("wrong").models.list()
         self.assertEqual([model.id for model in self.server.client("secret-b").models.list()], ["own/name"])
+        self.assertEqual(self.server.client("secret-b").models.retrieve("own/name").id, "own/name")
 
     def test_2_keys_do_not_share_prefixes(self):
         body = {"prompt": "z" * 300, "max_tokens": 1}
