@@ -74,7 +74,8 @@ class Schemathesis(ServeCase):
         (self.folder / "openapi.json").write_text(json.dumps(schema))
         done = subprocess.run(
             [sys.executable, "-m", "schemathesis.cli", "run", self.folder / "openapi.json", "--url",
-             f"http://{self.server.host}:{self.server.port}", "--max-examples", "10", "--seed", "1", "--phases", "coverage,fuzzing",
+             f"http://{self.server.host}:{self.server.port}", "--max-examples", "3", "--workers", "2", "--seed", "1",
+             "--phases", "coverage,fuzzing",
              # A description cannot say everything, as how long a prompt may be in tokens.
              "--exclude-checks", "positive_data_acceptance", "--request-timeout", "20", "--no-color"],
             cwd=self.folder, capture_output=True, text=True, timeout=120)
