@@ -76,7 +76,7 @@ HOSTILE = [
 class Survival(ServeCase):
     @classmethod
     def options(cls):
-        return ["--max-sequences", 8, "--max-queue", 32]
+        return ["--max-sequences", 8, "--max-queue", 32, "--max-kv", "8M"]
 
     @classmethod
     def setUpClass(cls):
@@ -199,15 +199,14 @@ class Survival(ServeCase):
         self.nothing_left()
 
     def test_random_disconnects(self):
-        before = None
-        for part in range(5):
-            self.random_disconnects(DISCONNECTS // 5, part)
-            before = before or self.memory_bytes()
+        self.random_disconnects(DISCONNECTS // 3, 1)  # The prefix cache fills, the allocator warms up.
+        before = self.memory_bytes()
+        self.random_disconnects(DISCONNECTS - DISCONNECTS // 3, 2)
         drift = self.memory_bytes() / before - 1
         if DISCONNECTS >= 1000:
-            print(f"{DISCONNECTS} requests: {before} bytes after a fifth, {drift:+.2%} at the end, "
+            print(f"{DISCONNECTS} requests: {before:,} bytes after a third, {drift:+.2%} at the end, "
                   f"{self.server.state()['pages']}")
-        self.assertLess(drift, 0.05)
+        self.assertLess(drift, 0.05)  # The heap alone breathes by 3%.
         self.alive()
 
     def test_killed_and_started_again(self):

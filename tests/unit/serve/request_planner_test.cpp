@@ -201,6 +201,9 @@ TEST_F(RequestPlannerTest, TokensOfTextsAndBack) {
             R"({"count":2,"max_model_len":64,"tokens":[104,105],"token_strs":["h","i"]})");
   EXPECT_EQ(planner_.tokenize(R"({"messages": [{"role": "user", "content": "a"}]})"),
             R"({"count":1,"max_model_len":64,"tokens":[97],"token_strs":null})");
+  EXPECT_EQ(planner_.tokenize(R"({"prompt": "<|end|>", "add_special_tokens": false})"),
+            R"({"count":1,"max_model_len":64,"tokens":[)" + std::to_string(kEnd) +
+                R"(],"token_strs":null})");
   EXPECT_EQ(planner_.detokenize(R"({"tokens": [104, 195]})"), "{\"prompt\":\"h\uFFFD\"}");
 }
 
