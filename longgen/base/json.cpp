@@ -30,8 +30,19 @@ std::string place_of(std::string_view text, size_t byte) {
   return detail::concat(one_line ? "" : detail::concat("line ", line, ", "), "column ", column);
 }
 
+/// Takes out what the parser quotes of the text: a stranger's words must not be taken for its own,
+/// and need not be UTF-8.
+std::string without_quote(std::string reason) {
+  constexpr std::string_view kQuote = "; last read: '";
+  const size_t begin = reason.find(kQuote);
+  const size_t end = reason.rfind('\'');
+  if (begin == reason.npos || end < begin + kQuote.size()) return reason;
+  return reason.erase(begin, end + 1 - begin);
+}
+
 /// Puts the parser's reason into words for people who did not write a parser.
-std::string plain_reason(const std::string& reason) {
+std::string plain_reason(const std::string& parser_reason) {
+  const std::string reason = without_quote(parser_reason);
   constexpr std::string_view kOverflow = "number overflow parsing '";
   if (const size_t found = reason.find(kOverflow); found != reason.npos) {
     const std::string number = reason.substr(found + kOverflow.size());

@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "longgen/attention/pattern.h"
 #include "longgen/base/check.h"
 #include "longgen/base/log.h"
 #include "longgen/base/threads.h"
@@ -39,6 +40,11 @@ bool is_loopback(const std::string& host) {
 
 ServeOptions complete_options(const ServeCommand& command) {
   ServeOptions options = command.options;
+  const int64_t chunk = options.engine.max_chunk;
+  if (chunk % Pattern::kBlock != 0) {
+    throw UsageError(detail::concat("--chunk: expected a multiple of ", Pattern::kBlock,
+                                    " tokens, found ", chunk, "."));
+  }
   const double usual_ms = gpu_index(options.model.device) ? kGpuBudgetMs : kCpuBudgetMs;
   options.engine.schedule.step_budget_seconds = command.step_budget_ms.value_or(usual_ms) / 1000;
   options.engine.keeps_prefixes = !command.no_prefix_cache;

@@ -19,8 +19,21 @@ void AnswerDesk::begin(AnswerPlan plan, std::shared_ptr<http::Exchange> exchange
   Open open{std::make_unique<Answer>(model_, std::move(plan), exchange), {}};
   for (int64_t i = 0; i < open.answer->plan().num_choices(); ++i) open.unsent.push_back(i);
   const Place place = open_.emplace(id, std::move(open)).first;
-  exchange->watch(watch_(id));
-  submit_more(place->second, id);
+  guard(place, [&] {
+    exchange->watch(watch_(id));
+    submit_more(place->second, id);
+  });
+}
+
+/// Whatever goes wrong with an answer ends it, and no other one.
+template <typename Action>
+void AnswerDesk::guard(Place place, const Action& action) {
+  try {
+    action();
+  } catch (const std::exception& error) {
+    log_warning(std::string("an answer failed: ") + error.what());
+    fail(place, ApiError(500, "the server failed to write this answer."));
+  }
 }
 
 void AnswerDesk::submit_more(Open& open, AnswerId id) {
@@ -39,12 +52,7 @@ void AnswerDesk::take(const EngineEvent& event) {
   const auto answer = answer_of_.find(event.request);
   if (answer == answer_of_.end()) return;
   const Place place = open_.find(answer->second);
-  try {
-    take(place, place->second.choices.at(event.request), event);
-  } catch (const std::exception& error) {
-    log_warning(std::string("an answer failed: ") + error.what());
-    fail(place, ApiError(500, "the server failed to write this answer."));
-  }
+  guard(place, [&] { take(place, place->second.choices.at(event.request), event); });
 }
 
 void AnswerDesk::take(Place place, int64_t choice, const EngineEvent& event) {

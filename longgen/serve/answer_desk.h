@@ -62,6 +62,8 @@ class AnswerDesk {
   };
   using Place = std::map<AnswerId, Open>::iterator;
 
+  template <typename Action>
+  void guard(Place place, const Action& action);
   void submit_more(Open& open, AnswerId id);
   void take(Place place, int64_t choice, const EngineEvent& event);
   void reject(Place place, RequestId request, int64_t choice, const RequestRejected& rejected);

@@ -12,6 +12,10 @@ bool AnswerPlan::has_prompt_logprobs(int64_t choice) const {
   return prompt_logprobs && (route == Route::completion || choice == 0);
 }
 
+int64_t AnswerPlan::num_prompt_logprobs() const {
+  return std::max(echo ? logprobs.value_or(0) : 0, prompt_logprobs.value_or(0));
+}
+
 Submit AnswerPlan::submit(int64_t choice, RequestId id) const {
   Submit submit{{.id = id,
                  .prompt = prompt_of(choice).tokens,
@@ -25,8 +29,7 @@ Submit AnswerPlan::submit(int64_t choice, RequestId id) const {
   }
   submit.draw.tells_progress = draw.tells_progress && choice == 0;
   if (has_prompt_logprobs(choice)) {
-    submit.draw.num_prompt_logprobs =
-        std::max(echo ? logprobs.value_or(0) : 0, prompt_logprobs.value_or(0));
+    submit.draw.num_prompt_logprobs = num_prompt_logprobs();
     submit.request.reads_prefixes = false;
   }
   return submit;

@@ -57,6 +57,8 @@ struct AnswerPlan {
   bool is_first_of_prompt(int64_t choice) const { return choice % choices_per_prompt == 0; }
   /// Are log probabilities of the prompt part of the choice?
   bool has_prompt_logprobs(int64_t choice) const;
+  /// If so, how many best ones at each place are asked of the engine.
+  int64_t num_prompt_logprobs() const;
   /// What the engine is asked for a choice. Choices of one prompt differ by their seed, and those
   /// of several prompts with one number do not, so that an answer does not depend on its batch.
   Submit submit(int64_t choice, RequestId id) const;

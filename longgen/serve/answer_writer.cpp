@@ -112,7 +112,7 @@ class CollectingWriter : public AnswerWriter {
   }
 
   void prompt_logprobs(int64_t choice, std::vector<PlaceLogprobs> places) override {
-    choices_[static_cast<size_t>(choice)].prompt_logprobs = openai::prompt_logprobs(places);
+    choices_[static_cast<size_t>(choice)].prompt = std::move(places);
   }
 
   void finish_choice(int64_t choice, openai::FinishReason reason, const openai::Usage&) override {
@@ -134,7 +134,7 @@ class CollectingWriter : public AnswerWriter {
     std::vector<openai::ToolCall> calls = {};
     openai::FinishReason finish = openai::FinishReason::stop;
     std::vector<PlaceLogprobs> places = {};
-    OrderedJson prompt_logprobs = nullptr;
+    std::vector<PlaceLogprobs> prompt = {};
   };
 
   OrderedJson take_logprobs(Choice& choice) {
@@ -142,6 +142,11 @@ class CollectingWriter : public AnswerWriter {
     OrderedJson json = logprobs_json(plan_, choice.places, completion);
     choice.places = {};
     return json;
+  }
+  /// As JSON they take many times their memory: only while the answer is written.
+  static OrderedJson take_prompt_logprobs(Choice& choice) {
+    if (choice.prompt.empty()) return nullptr;
+    return openai::prompt_logprobs(std::exchange(choice.prompt, {}));
   }
 
   std::string chat(const openai::Usage& usage) {
@@ -151,7 +156,7 @@ class CollectingWriter : public AnswerWriter {
       choices.push_back(
           {std::move(choice.text), std::move(choice.calls), choice.finish, std::move(logprobs)});
     }
-    return openai::chat_completion(plan_.head, choices, usage, choices_[0].prompt_logprobs);
+    return openai::chat_completion(plan_.head, choices, usage, take_prompt_logprobs(choices_[0]));
   }
 
   std::string completion(const openai::Usage& usage) {
@@ -159,7 +164,7 @@ class CollectingWriter : public AnswerWriter {
     for (Choice& choice : choices_) {
       OrderedJson logprobs = take_logprobs(choice);
       choices.push_back({std::move(choice.text), choice.finish, std::move(logprobs),
-                         std::move(choice.prompt_logprobs)});
+                         take_prompt_logprobs(choice)});
     }
     return openai::text_completion(plan_.head, choices, usage);
   }

@@ -16,6 +16,9 @@ namespace {
 
 using openai::ApiError;
 
+// 20 best ones at each of 131,072 tokens; as JSON they take some hundred bytes each.
+constexpr int64_t kMaxPromptLogprobs = int64_t{131072} * 21;
+
 std::string hex(uint64_t number) {
   char text[17];
   std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(number));
@@ -109,7 +112,11 @@ std::vector<int32_t> RequestPlanner::render(const ChatRequest& request) const {
   }
   std::vector<int32_t> tokens;
   try {
-    tokens = model_.chat_template->render(request).encode(model_.tokenizer);
+    const RenderedChat chat = model_.chat_template->render(request);
+    check_text(chat.text, "messages");
+    tokens = chat.encode(model_.tokenizer);
+  } catch (const ApiError&) {
+    throw;
   } catch (const Error& error) {
     throw ApiError(400,
                    "messages: the model's chat template does not take them. " +
@@ -120,8 +127,19 @@ std::vector<int32_t> RequestPlanner::render(const ChatRequest& request) const {
   return tokens;
 }
 
-std::vector<int32_t> RequestPlanner::encode(const std::string& text,
-                                            bool add_special_tokens) const {
+/// Dividing a text into tokens takes time and twenty times its memory.
+void RequestPlanner::check_text(const std::string& text, const std::string& field) const {
+  if (std::ssize(text) <= model_.max_text_bytes) return;
+  openai::refuse_at(field,
+                    detail::concat("this model's maximum context length is ", model_.context,
+                                   " tokens, which hold at most ", model_.max_text_bytes,
+                                   " bytes of text, found ", text.size(), "."),
+                    "context_length_exceeded");
+}
+
+std::vector<int32_t> RequestPlanner::encode(const std::string& text, bool add_special_tokens,
+                                            const std::string& field) const {
+  check_text(text, field);
   // Special tokens spelled out in a text are ordinary text.
   return model_.tokenizer.encode(
       text, {.add_special_tokens = add_special_tokens, .parse_special = false});
@@ -144,7 +162,7 @@ PlannedPrompt RequestPlanner::read_prompt(const openai::Prompt& prompt,
                                           const std::string& place) const {
   PlannedPrompt planned;
   if (const auto* text = std::get_if<std::string>(&prompt)) {
-    planned.tokens = encode(*text, request.add_special_tokens);
+    planned.tokens = encode(*text, request.add_special_tokens, place);
     if (request.echo) planned.echo = *text;
   } else {
     planned.tokens = std::get<std::vector<int32_t>>(prompt);
@@ -198,6 +216,19 @@ void RequestPlanner::check_length(const AnswerPlan& plan, const std::string& fie
   }
 }
 
+void RequestPlanner::check_prompt_logprobs(const AnswerPlan& plan) {
+  int64_t count = 0;
+  for (int64_t choice = 0; choice < plan.num_choices(); ++choice) {
+    if (!plan.has_prompt_logprobs(choice)) continue;
+    count += std::ssize(plan.prompt_of(choice).tokens) * (1 + plan.num_prompt_logprobs());
+  }
+  if (count <= kMaxPromptLogprobs) return;
+  openai::refuse_at(plan.prompt_logprobs ? "prompt_logprobs" : "logprobs",
+                    detail::concat("expected at most ", kMaxPromptLogprobs,
+                                   " log probabilities of the prompts of all choices, found ",
+                                   count, ". Ask for fewer choices or best tokens."));
+}
+
 PlannedTools RequestPlanner::plan_tools(const openai::ChatCompletionRequest& request) const {
   if (!model_.tool_format) {
     openai::refuse_at("tools",
@@ -224,6 +255,7 @@ AnswerPlan RequestPlanner::chat(std::string_view body, const std::string& key_na
   plan.draw.num_logprobs = plan.logprobs;
   plan.max_tokens = request.token_limit() ? *request.token_limit() : room_for_reply(plan);
   check_length(plan, "messages");
+  check_prompt_logprobs(plan);
   return plan;
 }
 
@@ -242,15 +274,21 @@ AnswerPlan RequestPlanner::completion(std::string_view body, const std::string& 
   plan.draw.num_logprobs = plan.logprobs;
   plan.max_tokens = request.max_tokens;
   check_length(plan, "prompt");
+  check_prompt_logprobs(plan);
   return plan;
+}
+
+std::vector<int32_t> RequestPlanner::tokens_of(const openai::TokenizeRequest& request) const {
+  if (!request.prompt) return render(request.template_request());
+  const std::optional<int32_t> token = model_.tokenizer.token_id(*request.prompt);
+  if (!request.add_special_tokens && token && model_.tokenizer.is_special(*token)) return {*token};
+  return encode(*request.prompt, request.add_special_tokens, "prompt");
 }
 
 std::string RequestPlanner::tokenize(std::string_view body) const {
   const openai::TokenizeRequest request = reader_.tokenize(body);
   check_model(request.model);
-  const std::vector<int32_t> tokens = request.prompt
-                                          ? encode(*request.prompt, request.add_special_tokens)
-                                          : render(request.template_request());
+  const std::vector<int32_t> tokens = tokens_of(request);
   std::optional<std::vector<std::string>> texts;
   if (request.return_token_strs) {
     texts.emplace();

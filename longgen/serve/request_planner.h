@@ -36,11 +36,17 @@ class RequestPlanner {
                    const std::string& key_name) const;
   void check_model(const std::optional<std::string>& name) const;
   std::vector<int32_t> render(const ChatRequest& request) const;
-  std::vector<int32_t> encode(const std::string& text, bool add_special_tokens) const;
+  /// A text that is the name of a special token and nothing else gives this token where nothing is
+  /// put around it: lm-eval asks so for the id of the token that ends texts.
+  std::vector<int32_t> tokens_of(const openai::TokenizeRequest& request) const;
+  std::vector<int32_t> encode(const std::string& text, bool add_special_tokens,
+                              const std::string& field) const;
+  void check_text(const std::string& text, const std::string& field) const;
   PlannedPrompt read_prompt(const openai::Prompt& prompt, const openai::CompletionRequest& request,
                             const std::string& place) const;
   void check_tokens(const std::vector<int32_t>& tokens, const std::string& field) const;
   void check_length(const AnswerPlan& plan, const std::string& field) const;
+  static void check_prompt_logprobs(const AnswerPlan& plan);
   /// The most tokens that may follow a prompt.
   int64_t room_for_reply(const AnswerPlan& plan) const;
   PlannedTools plan_tools(const openai::ChatCompletionRequest& request) const;

@@ -19,7 +19,9 @@ struct ServedModel {
   std::optional<ChatTemplate> chat_template = {};         ///< base models have none
   std::optional<openai::ToolFormat> tool_format = {};     ///< in which it writes calls of functions
   std::vector<int32_t> chat_stops = {}, text_stops = {};  ///< tokens that end a turn, and a text
-  int64_t context = 0;     ///< prompt and answer together have at most as many tokens
+  int64_t context = 0;  ///< prompt and answer together have at most as many tokens
+  /// A longer text has more tokens than the context, whatever they are.
+  int64_t max_text_bytes = int64_t{64} << 20;
   int64_t vocab_size = 0;  ///< ids below it are known to both tokenizer and weights
   int64_t created = 0;     ///< seconds since 1970
 };

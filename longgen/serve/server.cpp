@@ -30,6 +30,15 @@ std::string folder_name(const std::string& directory) {
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
+/// How many bytes of text as many tokens have at most.
+int64_t most_bytes(const Tokenizer& tokenizer, int64_t num_tokens) {
+  size_t longest = 1;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    longest = std::max(longest, tokenizer.token_bytes(id).size());
+  }
+  return num_tokens * static_cast<int64_t>(longest);
+}
+
 ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
                          const ModelConfig& config) {
   ServedModel model{.name = options.name.empty() ? folder_name(options.directory) : options.name,
@@ -37,6 +46,7 @@ ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
                     .context = config.context,
                     .created = std::time(nullptr)};
   model.vocab_size = std::min(model.tokenizer.vocab_size(), config.vocab_size);
+  model.max_text_bytes = most_bytes(model.tokenizer, model.context);
   model.text_stops = find_stop_tokens(model.tokenizer, options.directory);
   model.chat_template = ChatTemplate::find(options.directory);
   if (model.chat_template) {
@@ -58,6 +68,10 @@ std::string tokenizer_info(const std::string& directory, const ServedModel& mode
   return dump_json(json);
 }
 
+void answer_health(http::Exchange& exchange, const HealthAnswer& health) {
+  exchange.answer(health.status, kJsonType, health.body);
+}
+
 Prepare::Options prepare_options() {
   return {.num_threads = std::clamp<int64_t>(default_threads() / 4, 1, 4)};
 }
@@ -67,8 +81,9 @@ Prepare::Options prepare_options() {
 Server::Server(const ServeOptions& options) {
   http_ = std::make_unique<http::Server>(
       options.http, [this](http::HttpRequest request, std::shared_ptr<http::Exchange> exchange) {
-        if (!is_ready_) throw ApiError(503, "the server is starting.");
-        router_(std::move(request), std::move(exchange));
+        if (is_ready_) return router_(std::move(request), std::move(exchange));
+        if (request.path != "/health") throw ApiError(503, "the server is starting.");
+        answer_health(*exchange, health_answer({}, /*is_draining=*/false));
       });
   LoadedModel loaded = load_with_tokenizer(options.directory, options.model);
   decoder_.emplace(std::move(loaded.decoder));
@@ -122,12 +137,12 @@ void Server::add_routes() {
   post("/v1/completions", &Prepare::completion);
   post("/tokenize", &Prepare::tokenize);
   post("/detokenize", &Prepare::detokenize);
-  answer_text("/v1/models", kJsonType,
-              openai::models_list({{model_->name, model_->created, model_->context}}));
+  const openai::ModelEntry entry = {model_->name, model_->created, model_->context};
+  answer_text("/v1/models", kJsonType, openai::models_list({entry}));
+  answer_text("/v1/models/" + model_->name, kJsonType, openai::model_entry(entry));
   answer_text("/openapi.json", kJsonType, openai::openapi_json({.vocab_size = model_->vocab_size}));
   router_.add("GET", "/health", [this](const auto&, const auto& exchange) {
-    HealthAnswer health = health_answer(engine_->state(), is_draining_);
-    exchange->answer(health.status, kJsonType, std::move(health.body));
+    answer_health(*exchange, health_answer(engine_->state(), is_draining_));
   });
   router_.add("GET", "/metrics", [this](const auto&, const auto& exchange) {
     exchange->answer(200, kTextType,

@@ -286,13 +286,18 @@ class Answers(ServeCase):
     def test_what_it_says_of_itself(self):
         self.assertEqual(self.server.json("GET", "/health"), {"status": "ok"})
         self.assertEqual([model.id for model in self.server.client().models.list()], ["tiny"])
+        self.assertEqual(self.server.client().models.retrieve("tiny"), self.server.client().models.list().data[0])
         info = self.server.json("GET", "/tokenizer_info")
         self.assertEqual((info["bos_token"], info["eos_token"], info["chat_template"]), ("<|begin|>", "<|end|>", TEMPLATE))
         tokens = self.server.json("POST", "/tokenize", {"prompt": "thé", "return_token_strs": True})
         self.assertEqual((tokens["tokens"], tokens["max_model_len"]), ([256, 0xC3, 0xA9], CONTEXT))
+        end = {"prompt": "<|end|>", "add_special_tokens": False}
+        self.assertEqual(self.server.json("POST", "/tokenize", end)["tokens"], [END])
+        self.assertEqual(self.server.json("POST", "/tokenize", end | {"prompt": "<|end|>."})["count"], 8)
         self.assertEqual(self.server.json("POST", "/detokenize", {"tokens": tokens["tokens"]}), {"prompt": "thé"})
         paths = self.server.json("GET", "/openapi.json")["paths"]
         for path, methods in paths.items():
+            path = path.format(model="tiny")
             for method in methods:
                 other = "GET" if method == "post" else "POST"
                 self.assertEqual(self.server.ask(other, path, "{}")[0], 405, path)
@@ -320,6 +325,7 @@ class Limits(ServeCase):
         with self.assertRaises(openai.AuthenticationError):
             self.server.client("wrong").models.list()
         self.assertEqual([model.id for model in self.server.client("secret-b").models.list()], ["own/name"])
+        self.assertEqual(self.server.client("secret-b").models.retrieve("own/name").id, "own/name")
 
     def test_2_keys_do_not_share_prefixes(self):
         body = {"prompt": "z" * 300, "max_tokens": 1}
@@ -380,6 +386,8 @@ class Starting(CliCase):
     def test_mistakes(self):
         self.assertIn("expected cpu, cuda or cuda:N", self.usage_error("serve", self.dir, "--device", "tpu"))
         self.assertIn("--port", self.usage_error("serve", self.dir, "--port", "70000"))
+        self.assertEqual(self.usage_error("serve", self.dir, "--chunk", 100),
+                         "--chunk: expected a multiple of 64 tokens, found 100.")
         message, _ = self.error("serve", self.dir, "--port", "0")
         self.assertIn(f"{self.dir}", message)
         keys = self.put("keys", "# none\n")
@@ -396,10 +404,10 @@ class Starting(CliCase):
         model = write_served_model(self.PROGRAM, self.dir)
         server = ServedModel(self.PROGRAM, model, "--drain-timeout", 0.2, "--no-prefix-cache")
         with server.stream("/v1/completions", LONG | {"prompt": "a"}) as answer:
-            code, _ = server.stop()
-            rest = answer.read().decode()
-        self.assertEqual(code, 0)
-        last = rest.strip().splitlines()[-1]
+            server.process.send_signal(signal.SIGTERM)
+            last = answer.read().decode().strip().splitlines()[-1]
+        server.process.communicate(timeout=60)
+        self.assertEqual(server.process.returncode, 0)
         self.assertIn("the server ends", json.loads(last.removeprefix("data: "))["error"]["message"])
         server = ServedModel(self.PROGRAM, model)
         with server.stream("/v1/completions", LONG | {"prompt": "a"}):

@@ -255,6 +255,9 @@ TEST(JsonTest, SyntaxErrorsAreToldInPlainWords) {
        "at column 3: a backslash in a string that begins no escape; a backslash itself is "
        "written \\\\."},
       {"1e999", "a number that is larger than any 64-bit floating-point number: 1e999."},
+      // What the text says is not taken for what the parser says.
+      {"{\"number overflow parsing '\xff", "at column 28: a byte that is not UTF-8."},
+      {"{surrogate", "at column 2: expected a field's name in double quotes."},
   };
   for (const auto& [text, reason] : cases) {
     const std::string message = error_of([text = text] { parse_json(text, "x.json"); });

@@ -1,6 +1,7 @@
 #include "longgen/serve/openai/openapi.h"
 
 #include <array>
+#include <string_view>
 
 #include "longgen/base/ordered_json.h"
 #include "longgen/serve/openai/answer_schemas.h"
@@ -17,11 +18,12 @@ struct Route {
   bool streams = false;
 };
 
-constexpr std::array<Route, 10> kRoutes = {{
+constexpr std::array<Route, 11> kRoutes = {{
     {"/v1/chat/completions", "Continues a conversation.", "ChatCompletionRequest", "ChatCompletion",
      true},
     {"/v1/completions", "Continues texts.", "CompletionRequest", "Completion", true},
     {"/v1/models", "Lists the models.", nullptr, "ModelList"},
+    {"/v1/models/{model}", "Describes a model.", nullptr, "Model"},
     {"/tokenize", "Makes tokens of a text or a conversation.", "TokenizeRequest", "Tokenized"},
     {"/detokenize", "Makes a text of tokens.", "DetokenizeRequest", "Detokenized"},
     {"/tokenizer_info", "Says how the tokenizer begins and ends texts.", nullptr, "TokenizerInfo"},
@@ -71,6 +73,11 @@ OrderedJson responses(const Route& route) {
 
 OrderedJson operation(const Route& route) {
   OrderedJson operation = {{"summary", route.summary}};
+  if (std::string_view(route.path).find("{model}") != std::string_view::npos) {
+    const OrderedJson name = {
+        {"name", "model"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}};
+    operation["parameters"] = OrderedJson::array({name});
+  }
   if (route.request != nullptr) {
     operation["requestBody"] = {{"required", true}, {"content", json_content(route.request)}};
   }

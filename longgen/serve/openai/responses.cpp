@@ -41,6 +41,14 @@ OrderedJson message_json(const ChatChoice& choice) {
 
 int64_t milliseconds(double seconds) { return std::llround(1000 * seconds); }
 
+OrderedJson entry_json(const ModelEntry& model) {
+  return {{"id", model.id},
+          {"object", "model"},
+          {"created", model.created},
+          {"owned_by", "longgen"},
+          {"max_model_len", model.max_model_len}};
+}
+
 }  // namespace
 
 std::string chat_completion(const AnswerHead& head, const std::vector<ChatChoice>& choices,
@@ -165,15 +173,11 @@ std::string EventWriter::progress(const Progress& progress) const {
 
 std::string models_list(const std::vector<ModelEntry>& models) {
   OrderedJson data = OrderedJson::array();
-  for (const ModelEntry& model : models) {
-    data.push_back({{"id", model.id},
-                    {"object", "model"},
-                    {"created", model.created},
-                    {"owned_by", "longgen"},
-                    {"max_model_len", model.max_model_len}});
-  }
+  for (const ModelEntry& model : models) data.push_back(entry_json(model));
   return dump_json(OrderedJson{{"object", "list"}, {"data", std::move(data)}});
 }
+
+std::string model_entry(const ModelEntry& model) { return dump_json(entry_json(model)); }
 
 std::string tokenized(const std::vector<int32_t>& tokens, int64_t max_model_len,
                       const std::optional<std::vector<std::string>>& texts) {

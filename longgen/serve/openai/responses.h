@@ -99,6 +99,7 @@ struct ModelEntry {
   int64_t max_model_len = 0;  ///< the longest prompt and answer together, in tokens
 };
 std::string models_list(const std::vector<ModelEntry>& models);
+std::string model_entry(const ModelEntry& model);
 
 /// Writes the answer of /tokenize; `texts` of the tokens where they were asked for.
 std::string tokenized(const std::vector<int32_t>& tokens, int64_t max_model_len,

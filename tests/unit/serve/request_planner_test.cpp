@@ -80,6 +80,29 @@ TEST_F(RequestPlannerTest, WhatIsLongerThanTheContextIsRefusedWithNumbers) {
                   .starts_with("context_length_exceeded | prompt: "));
 }
 
+TEST_F(RequestPlannerTest, WhatIsTooLongIsNotDividedIntoTokens) {
+  model_.max_text_bytes = 10;
+  const std::string words =
+      ": this model's maximum context length is 64 tokens, which hold at most 10 bytes of text, "
+      "found 11.";
+  EXPECT_EQ(chat_refusal("", "01234567890"), "context_length_exceeded | messages" + words);
+  EXPECT_EQ(completion_refusal(R"("prompt": ["a", "01234567890"])"),
+            "context_length_exceeded | prompt[1]" + words);
+  EXPECT_EQ(chat("", "0123456789").prompts[0].tokens.size(), 10u);
+}
+
+TEST_F(RequestPlannerTest, LogProbabilitiesOfPromptsHaveABound) {
+  model_.context = most_tokens_ = 200000;
+  const std::string prompt = "\"prompt\": \"" + std::string(130000, 'x') + "\"";
+  const std::string most = prompt + ", \"echo\": true, \"logprobs\": 20, \"max_tokens\": 1";
+  EXPECT_EQ(completion(most).num_choices(), 1);
+  EXPECT_EQ(completion_refusal(most + ", \"n\": 2"),
+            "invalid_value | logprobs: expected at most 2752512 log probabilities of the prompts "
+            "of all choices, found 5460000. Ask for fewer choices or best tokens.");
+  EXPECT_TRUE(completion_refusal(prompt + ", \"n\": 22, \"prompt_logprobs\": 0")
+                  .starts_with("invalid_value | prompt_logprobs: expected at most"));
+}
+
 TEST_F(RequestPlannerTest, FieldsBecomeWhatTheEngineIsAsked) {
   const AnswerPlan plan =
       chat(R"("n": 3, "seed": 7, "temperature": 0.5, "top_k": -1, "stop": "END", "min_tokens": 2,
@@ -178,6 +201,9 @@ TEST_F(RequestPlannerTest, TokensOfTextsAndBack) {
             R"({"count":2,"max_model_len":64,"tokens":[104,105],"token_strs":["h","i"]})");
   EXPECT_EQ(planner_.tokenize(R"({"messages": [{"role": "user", "content": "a"}]})"),
             R"({"count":1,"max_model_len":64,"tokens":[97],"token_strs":null})");
+  EXPECT_EQ(planner_.tokenize(R"({"prompt": "<|end|>", "add_special_tokens": false})"),
+            R"({"count":1,"max_model_len":64,"tokens":[)" + std::to_string(kEnd) +
+                R"(],"token_strs":null})");
   EXPECT_EQ(planner_.detokenize(R"({"tokens": [104, 195]})"), "{\"prompt\":\"h\uFFFD\"}");
 }
 

@@ -4,10 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <random>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -45,6 +48,21 @@ struct ServedReply {
   }
   void add(const RequestFailed& failed) { failure = failed.message, ++num_ends; }
 };
+
+using Ids = std::vector<int32_t>;
+
+inline Ids random_ids(std::mt19937_64& random, int64_t count) {
+  Ids ids;
+  for (int64_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>(random() % kVocab));
+  return ids;
+}
+
+inline bool has_tokens(const ServedReply& reply) { return !reply.tokens.empty(); }
+
+inline bool has_prefill(std::span<const BatchPart> parts) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [](const BatchPart& part) { return part.tokens.size() > 1; });
+}
 
 /// Costs of steps that nobody measures: 1 ms a token, so that the budget is 100 tokens.
 inline ServingOptions tiny_serving_options() {

@@ -77,6 +77,10 @@ TEST(Answers, OfTheOtherRoutes) {
   EXPECT_EQ(models, R"({"object":"list","data":[{"id":"m","object":"model","created":5,)"
                     R"("owned_by":"longgen","max_model_len":131072}]})");
   EXPECT_EQ(schema_fault(models, "ModelList"), "");
+  const std::string model = model_entry({"m", 5, 131072});
+  EXPECT_EQ(model, R"({"id":"m","object":"model","created":5,"owned_by":"longgen",)"
+                   R"("max_model_len":131072})");
+  EXPECT_EQ(schema_fault(model, "Model"), "");
   EXPECT_EQ(tokenized({1, 2}, 64, std::nullopt),
             R"({"count":2,"max_model_len":64,"tokens":[1,2],"token_strs":null})");
   const std::string with_texts = tokenized({1}, 64, std::vector<std::string>{"a"});
