@@ -10,6 +10,8 @@ import json
 import math
 import pathlib
 
+from tables import arm_of, found_by_length, tokens
+
 WIDTH, HEIGHT = 860, 330
 TOP, BOTTOM = 92, 262  # of both panels
 STYLE = """
@@ -34,17 +36,13 @@ def line(x1, y1, x2, y2, style):
     return f'<line x1="{x1:.6g}" y1="{y1:.6g}" x2="{x2:.6g}" y2="{y2:.6g}" class="{style}"/>'
 
 
-def by_arm(entries, context):
-    return {entry["model"].removesuffix(f"-{context}-seed0"): entry for entry in entries}
+def by_arm(entries):
+    return {arm_of(entry["model"]): entry for entry in entries}
 
 
-def name_of(tokens):
-    return f"{tokens // 1024}K" if tokens else "0"
-
-
-def draw_perplexity(report, arms, context, left, right):
+def draw_perplexity(report, arms, left, right):
     """Points at the middle of each bucket of positions, a bar of the interval behind each."""
-    models = by_arm(report["models"], context)
+    models = by_arm(report["models"])
     values = [bucket["difference"] for arm in arms for bucket in models[arm]["buckets"]]
     low = math.floor(min(value["interval"][0] for value in values) * 2) / 2
     high = math.ceil(max(value["interval"][1] for value in values) * 2) / 2
@@ -59,7 +57,7 @@ def draw_perplexity(report, arms, context, left, right):
     buckets = models[arms[0]]["buckets"]
     width = (right - left) / len(buckets)
     for i, bucket in enumerate(buckets):
-        parts.append(text(left + (i + 0.5) * width, BOTTOM + 17, f"{name_of(bucket['begin'])}–{name_of(bucket['end'])}", "faint", "middle"))
+        parts.append(text(left + (i + 0.5) * width, BOTTOM + 17, f"{tokens(bucket['begin'])}–{tokens(bucket['end'])}", "faint", "middle"))
     for number, arm in enumerate(arms):
         points = []
         for i, bucket in enumerate(models[arm]["buckets"]):
@@ -72,16 +70,12 @@ def draw_perplexity(report, arms, context, left, right):
     return parts
 
 
-def draw_needles(reports, arms, context, left, right):
+def draw_needles(reports, arms, left, right):
     """Bars of the share found, by length."""
-    models = by_arm(reports, context)
+    models = by_arm(reports)
     arms = ["full", *arms]
-    found = {arm: {} for arm in arms}
-    for arm in arms:
-        for cell in models[arm]["cells"]:
-            hits, samples = found[arm].get(cell["length"], (0, 0))
-            found[arm][cell["length"]] = (hits + cell["found"], samples + cell["samples"])
-    lengths = sorted(found["full"])
+    found = {arm: found_by_length(models[arm]) for arm in arms}
+    lengths = list(found["full"])
     samples = sum(number for _, number in found["full"].values())
     parts = [text(left, TOP - 18, f"needles found in books, of {samples:,}", "strong")]
     for percent in (0, 50, 100):
@@ -90,13 +84,13 @@ def draw_needles(reports, arms, context, left, right):
     width = (right - left) / len(lengths)
     bar = width * 0.8 / len(arms)
     for i, length in enumerate(lengths):
-        parts.append(text(left + (i + 0.5) * width, BOTTOM + 17, name_of(length), "faint", "middle"))
+        parts.append(text(left + (i + 0.5) * width, BOTTOM + 17, tokens(length), "faint", "middle"))
         for number, arm in enumerate(arms):
             hits, number_of = found[arm][length]
             height = hits / number_of * (BOTTOM - TOP)
             x = left + i * width + width * 0.1 + number * bar
             parts.append(f'<rect x="{x:.6g}" y="{BOTTOM - height:.6g}" width="{bar - 1.5:.6g}" height="{height:.6g}" '
-                         f'class="bar c{(number - 1) % 4}"><title>{NAMES.get(arm, arm)}, {name_of(length)}: {hits} of {number_of}</title></rect>')
+                         f'class="bar c{(number - 1) % 4}"><title>{NAMES.get(arm, arm)}, {tokens(length)}: {hits} of {number_of}</title></rect>')
     return parts
 
 
@@ -123,8 +117,8 @@ def main():
     title = f"SmolLM2-135M trained to {options.context} tokens: hybrids against full attention"
     parts = [text(24, 34, title, "title"),
              text(24, 54, "The same training on 21 million tokens; bars behind the points: 95% intervals.", "faint"),
-             *draw_perplexity(perplexity, options.arms, options.context, 76, 500),
-             *draw_needles(needles, options.arms, options.context, 572, WIDTH - 24), *draw_legend(options.arms)]
+             *draw_perplexity(perplexity, options.arms, 76, 500),
+             *draw_needles(needles, options.arms, 572, WIDTH - 24), *draw_legend(options.arms)]
     picture = "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">', f"<title>{title}</title>",
         f"<style>{STYLE}\n</style>", f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="8" class="card"/>', *parts, "</svg>", ""])

@@ -88,15 +88,23 @@ def perplexity(reports):
     table.print(perplexity_cell)
 
 
+def found_by_length(report):
+    """(found, samples) at each length of a report of needles, over all depths."""
+    counts = collections.defaultdict(lambda: (0, 0))
+    for cell in report["cells"]:
+        found, samples = counts[cell["length"]]
+        counts[cell["length"]] = (found + cell["found"], samples + cell["samples"])
+    return dict(sorted(counts.items()))
+
+
 def needles(folders):
     table = Table("Needles found, points")
     reports = [json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("needle-*.json"))]
     for report in sorted(reports, key=lambda report: "difference" in report):  # full attention first, as in the other tables
         arm, difference = arm_of(report["model"]), report.get("difference")
         if difference is None:
-            for length in sorted({cell["length"] for cell in report["cells"]}):
-                cells = [cell for cell in report["cells"] if cell["length"] == length]
-                table.add(tokens(length), arm, sum(cell["found"] for cell in cells) / sum(cell["samples"] for cell in cells))
+            for length, (found, samples) in found_by_length(report).items():
+                table.add(tokens(length), arm, found / samples)
             table.add("all", arm, report["overall"]["share"])
         else:
             for row, part in [*((tokens(row["length"]), row["difference"]) for row in difference["lengths"]), ("all", difference["overall"])]:

@@ -12,9 +12,9 @@ namespace longgen {
 
 /// What a pass through gates says of the units of a choice. From the full model to the one with
 /// every layer sparse, all gates opening at once, KL and answers change by the integral of all
-/// slopes. A unit's slope in the middle of that way is taken as its part of what is lost, as a share
-/// of the same wholes as LossShares. These parts would add up to 1 if slopes were the same all the
-/// way; they are steeper in the middle.
+/// slopes. A unit's slope in the middle of that way is taken as its part of what is lost, as a
+/// share of the same wholes as LossShares. These parts would add up to 1 if slopes were the same
+/// all the way; they are steeper in the middle.
 struct GateRanking {
   std::map<int64_t, double> lost;  ///< the part of each candidate
   std::vector<int64_t> order;  ///< candidates, the largest part first; of equal ones the lower unit

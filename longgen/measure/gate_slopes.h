@@ -12,8 +12,9 @@ namespace longgen {
 /// what it gives sparse.
 inline constexpr double kHalfOpen = 0.5;
 
-/// Derivatives by the gate of each candidate, in their order, at gates that are half open: sums over
-/// one sample or several, in nats. A gate is 0 where its unit is full, and 1 where it is sparse.
+/// Derivatives by the gate of each candidate, in their order, at gates that are half open: sums
+/// over one sample or several, in nats. A gate is 0 where its unit is full, and 1 where it is
+/// sparse.
 struct GateSlopes {
   std::vector<double> kl;       ///< of the KL divergence of far text from the full model
   std::vector<double> answers;  ///< of the answers' negative log-probability

@@ -1,7 +1,8 @@
 #include "longgen/serve/request_planner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <ctime>
 #include <utility>
 
@@ -18,12 +19,6 @@ using openai::ApiError;
 
 // 20 best ones at each of 131,072 tokens; as JSON they take some hundred bytes each.
 constexpr int64_t kMaxPromptLogprobs = int64_t{131072} * 21;
-
-std::string hex(uint64_t number) {
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(number));
-  return text;
-}
 
 SamplingOptions sampling_of(const openai::GenerationRequest& request, uint64_t seed) {
   SamplingOptions sampling{.repetition_penalty = request.repetition_penalty,
@@ -89,7 +84,8 @@ AnswerPlan RequestPlanner::begin(const openai::GenerationRequest& request, const
   const uint64_t number = num_plans_++;
   AnswerPlan plan;
   plan.received = std::chrono::steady_clock::now();
-  plan.head = {id_prefix + hex(mix_pair(key_, 2 * number)), std::time(nullptr), model_.name};
+  plan.head = {fmt::format("{}{:016x}", id_prefix, mix_pair(key_, 2 * number)), std::time(nullptr),
+               model_.name};
   plan.choices_per_prompt = request.n;
   plan.draw.sampling = sampling_of(request, mix_pair(key_, 2 * number + 1));
   plan.draw.stop_tokens = request.stop_token_ids;

@@ -64,8 +64,8 @@ class Tokenizer {
   std::optional<int32_t> token_id(std::string_view token) const;
   /// Returns a token as it stands in tokenizer.json ("Ġthe"). Throws Error where none has the id.
   std::string token(int32_t id) const;
-  /// Returns the bytes that a token adds to a text, which may be part of a character; none for an id
-  /// that no token has.
+  /// Returns the bytes that a token adds to a text, which may be part of a character; none for an
+  /// id that no token has.
   std::string token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
   /// Whether the id is one of the added tokens, special or not.

@@ -8,8 +8,8 @@
 namespace longgen {
 namespace {
 
-/// Three layers: with all of them sparse, the sums of far text and answers lose 20 and 20 nats. Layer
-/// 4 loses most alone, then 1, then 2.
+/// Three layers: with all of them sparse, the sums of far text and answers lose 20 and 20 nats.
+/// Layer 4 loses most alone, then 1, then 2.
 LayerChoice made_up_choice(double sparse_answers = -2.5) {
   LayerChoice choice;
   choice.full = values_with_means(3, 0, -0.5);
