@@ -10,6 +10,8 @@ import pathlib
 import subprocess
 import sys
 
+from svg import WIDTH, box, picture, text
+
 MODEL = "smollm2-135m"
 LAYERS = pathlib.Path(__file__).resolve().parents[2] / "recipes/plans/smollm2-135m_8k_six.json"
 TOKENS = 4000  # of the layers' picture
@@ -17,19 +19,13 @@ CONTEXTS = [("4K", 4096), ("16K", 16384), ("128K", 131072)]  # of the bars
 BLOCK = 64
 PATTERNS = ["sink", "blocksparse"]  # names that --sparse takes
 
-ROW, CELL, WIDTH = 9, 3.9, 860  # points: height of a layer, width of a block, the whole picture
+ROW, CELL = 9, 3.9  # points: height of a layer, width of a block
 LEFT, TOP, PANEL_GAP = 66, 116, 34
 
-STYLE = """
-  .card { fill: #ffffff; stroke: #d0d7de } text { font: 12px system-ui, sans-serif; fill: #1f2328 }
-  .title { font-size: 15px; font-weight: 600 } .strong { font-weight: 600 } .faint { fill: #59636e }
-  .unseen { fill: #eff2f5 } .all { fill: #1f6feb }
-  .sink { fill: #bc4c00 } .window { fill: #1a7f37 } .stride { fill: #8250df }
-  @media (prefers-color-scheme: dark) {
-    .card { fill: #0d1117; stroke: #3d444d } text { fill: #f0f6fc } .faint { fill: #9198a1 }
-    .unseen { fill: #21262d } .all { fill: #58a6ff }
-    .sink { fill: #f0883e } .window { fill: #3fb950 } .stride { fill: #bc8cff }
-  }"""
+LIGHT = """.unseen { fill: #eff2f5 } .all { fill: #1f6feb }
+  .sink { fill: #bc4c00 } .window { fill: #1a7f37 } .stride { fill: #8250df }"""
+DARK = """.unseen { fill: #21262d } .all { fill: #58a6ff }
+    .sink { fill: #f0883e } .window { fill: #3fb950 } .stride { fill: #bc8cff }"""
 
 
 def plan(program, context, sparse):
@@ -75,14 +71,6 @@ class Hybrid:
         if pages * self.page_bytes != expected:
             sys.exit(f"hybrid.py: {pages} pages of {self.page_bytes} bytes were drawn, "
                      f"longgen plan says {expected} bytes")
-
-
-def text(x, y, content, style="", anchor="start"):
-    return f'<text x="{x:.6g}" y="{y:.6g}" class="{style}" text-anchor="{anchor}">{content}</text>'
-
-
-def box(x, y, width, height, style):
-    return f'<rect x="{x:.6g}" y="{y:.6g}" width="{width:.6g}" height="{height:.6g}" class="{style}"/>'
 
 
 def runs(reasons):
@@ -166,10 +154,7 @@ def draw(program):
     parts += draw_bars(program, bars, WIDTH - bars - 24)
     parts += draw_legend(rows_end + 46)
     described = "Layers by blocks of tokens: full layers see all, the others the first block and the last ones."
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        f"<title>{described}</title>", f"<style>{STYLE}\n</style>",
-        f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8" class="card"/>', *parts, "</svg>", ""])
+    return picture(height, described, LIGHT, DARK, parts)
 
 
 def main():

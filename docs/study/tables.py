@@ -125,13 +125,21 @@ def suite(reports, title, kind):
     table.print(points_cell)
 
 
+def median_speeds(runs, context):
+    """Tokens a second of each arm: the median of a run's steps, the mean over seeds."""
+    rates = collections.defaultdict(list)
+    for path in sorted(runs.glob(f"*-{context}-seed*/metrics.jsonl")):
+        of_steps = sorted(line["tokens_per_s"] for line in map(json.loads, path.read_text().splitlines()) if line.get("tokens_per_s"))
+        if of_steps:
+            rates[arm_of(path.parent.name)].append(float(of_steps[len(of_steps) // 2]))
+    return {arm: sum(values) / len(values) for arm, values in rates.items()}
+
+
 def speed(runs, context):
     table = Table("Training, tokens/s (median of the steps)")
-    for path in sorted(runs.glob(f"*-{context}-seed*/metrics.jsonl")):
-        rates = sorted(line["tokens_per_s"] for line in map(json.loads, path.read_text().splitlines()) if line.get("tokens_per_s"))
-        if rates:
-            table.add("tokens/s", arm_of(path.parent.name), float(rates[len(rates) // 2]))
-    table.print(lambda values: f"{sum(values) / len(values):,.0f}")
+    for arm, rate in median_speeds(runs, context).items():
+        table.add("tokens/s", arm, rate)
+    table.print(lambda values: f"{values[0]:,.0f}")
 
 
 def read(folder, kind, options):
