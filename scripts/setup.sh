@@ -2,7 +2,8 @@
 # Installs what longgen needs: Debian packages system-wide (as root or with sudo), Python wheels into .venv/ of the
 # checkout. A second run finds everything there and does nothing. Usage: scripts/setup.sh [--tests] [--cuda]
 #   --tests   also what only the tests need: clang for the fuzzers, clang-format (a wheel: one version everywhere), shells and
-#             manual programs that completion and manual are tried with, and the libraries that results are checked against
+#             manual programs that completion and manual are tried with, Chromium for the page of the server (on Debian), and
+#             the libraries that results are checked against
 #             (transformers, tokenizers, gguf, safetensors, openai, schemathesis; lm-eval without what it needs to run tasks)
 #   --cuda    also what --device cuda needs: the CUDA libraries of libtorch (3 GB), and nvcc 13.0 with its headers (270 MB)
 #             unless nvcc 13 is there (CUDACXX or PATH), all as wheels: the machine needs a driver and no CUDA toolkit. Where
@@ -28,6 +29,8 @@ packages=(g++ cmake ninja-build pkg-config ccache git
   libpcre2-dev libutf8proc-dev libzstd-dev libxxhash-dev libssl-dev libboost-dev zlib1g-dev libedit-dev
   libgtest-dev libbenchmark-dev gnuplot-nox bible-kjv bible-kjv-text python3-venv)
 [ $tests = yes ] && packages+=(clang libclang-rt-dev zsh fish groff-base man-db)
+# Ubuntu's package of this name installs a snap, which does not run everywhere; the test of the page is left out without it.
+[ $tests = yes ] && grep -qx 'ID=debian' /etc/os-release && packages+=(chromium)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -19,7 +19,15 @@ PageKinds& PageKinds::operator+=(const PageKinds& other) {
   return *this;
 }
 
-int64_t PageKinds::*page_kind(const KvLayout& layout, int64_t table, int64_t block) {
+PageKinds& PageKinds::operator-=(const PageKinds& other) {
+  full -= other.full;
+  sink -= other.sink;
+  stride -= other.stride;
+  window -= other.window;
+  return *this;
+}
+
+PageKind page_kind(const KvLayout& layout, int64_t table, int64_t block) {
   const Pattern& pattern = layout.pattern_of_table(table);
   if (pattern.is_full()) return &PageKinds::full;
   if (!layout.lasting(table, block)) return &PageKinds::window;

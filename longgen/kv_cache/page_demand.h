@@ -20,11 +20,15 @@ struct PageKinds {
   int64_t lasting() const { return full + sink + stride; }
   int64_t total() const { return lasting() + window; }
   PageKinds& operator+=(const PageKinds& other);
+  PageKinds& operator-=(const PageKinds& other);
   bool operator==(const PageKinds&) const = default;
 };
 
-/// Which of them counts a page that holds a block of a table.
-int64_t PageKinds::*page_kind(const KvLayout& layout, int64_t table, int64_t block);
+/// Which of the numbers counts a page.
+using PageKind = int64_t PageKinds::*;
+
+/// That of a page that holds a block of a table.
+PageKind page_kind(const KvLayout& layout, int64_t table, int64_t block);
 
 /// What is left of a request: of a prompt of `prompt_tokens`, whose first `done_tokens` are in the
 /// cache, and of what follows until `end_tokens` are. Of n generated tokens n - 1 get to the cache.

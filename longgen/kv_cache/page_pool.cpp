@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "longgen/base/check.h"
 
@@ -71,6 +72,7 @@ bool PagePool::grow_to(int64_t num_pages) {
     slabs_.push_back(slab);
     num_pages_ += count;
     num_owners_.resize(num_pages_);
+    kinds_.resize(num_pages_);
     free_.reserve(num_pages_);  // so that release() never needs memory
   }
   return true;
@@ -99,9 +101,16 @@ void PagePool::share(PageId page) {
   ++num_owners_[page];
 }
 
+void PagePool::set_kind(PageId page, PageKind kind) {
+  LG_DCHECK(page >= 0 && page < next_unused_ && num_owners_[page] > 0 && kinds_[page] == nullptr);
+  kinds_[page] = kind;
+  ++(kinds_in_use_.*kind);
+}
+
 void PagePool::release(PageId page) {
   LG_DCHECK(page >= 0 && page < next_unused_ && num_owners_[page] > 0);
   if (--num_owners_[page] > 0) return;
+  if (const PageKind kind = std::exchange(kinds_[page], nullptr)) --(kinds_in_use_.*kind);
   free_.push_back(page);
   --pages_in_use_;
 }

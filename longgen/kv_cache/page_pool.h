@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "longgen/kv_cache/page_layout.h"
+#include "longgen/kv_cache/page_demand.h"
 
 namespace longgen {
 
@@ -48,6 +48,8 @@ class PagePool {
   /// Takes one owner from a page; without any it is free. Error (ours) if it has none.
   void release(PageId page);
   bool is_shared(PageId page) const { return num_owners_[page] > 1; }
+  /// Says why a page that was given out is kept, once, until it is free.
+  void set_kind(PageId page, PageKind kind);
   /// Copies what stands in a page to another one.
   void copy(PageId to, PageId from) const {
     memory_->copy(address(to), address(from), page_bytes_);
@@ -67,6 +69,8 @@ class PagePool {
   int64_t pages_in_use() const { return pages_in_use_; }
   int64_t high_water() const { return high_water_; }
   int64_t bytes_in_use() const { return pages_in_use_ * page_bytes_; }
+  /// Those of which it was said why they are kept.
+  const PageKinds& kinds_in_use() const { return kinds_in_use_; }
   /// Pages that can still be given out if the system has the memory; a very large number
   /// without a limit.
   int64_t pages_left() const { return max_pages_ - pages_in_use_; }
@@ -86,6 +90,8 @@ class PagePool {
   int64_t next_unused_ = 0;          // pages from here on were never given out
   std::vector<PageId> free_;         // the last is given out next
   std::vector<int32_t> num_owners_;  // of each page
+  std::vector<PageKind> kinds_;      // of each page; null: nothing was said
+  PageKinds kinds_in_use_;
   int64_t pages_in_use_ = 0, high_water_ = 0, version_ = 0;
 };
 

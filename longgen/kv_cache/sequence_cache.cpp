@@ -100,16 +100,21 @@ bool SequenceCache::reserve(int64_t num_tokens) {
   std::vector<PageId> pages;
   if (!pool_.allocate(pages_needed(num_tokens), pages)) return false;
   auto next = pages.begin();
+  const auto take = [&](int64_t group, int64_t kv_head, int64_t block) {
+    const int64_t table = group * layout_.shape().num_kv_heads + kv_head;
+    pool_.set_kind(*next, page_kind(layout_, table, block));
+    return *next++;
+  };
   bool changes = end > first;
   for_each_table([&](int64_t group, int64_t kv_head, Table& table) {
     if (writes_to_shared(table, num_tokens)) {
-      table.before_copy = std::exchange(table.pages.back(), *next++);
+      table.before_copy = std::exchange(table.pages.back(), take(group, kv_head, first - 1));
       pool_.copy(table.pages.back(), table.before_copy);
       changes = true;
     }
     for (int64_t j = first; j < end; ++j) {
       const bool stored = layout_.stored(group, kv_head, j) && next != pages.end();
-      table.pages.push_back(stored ? *next++ : kNoPage);
+      table.pages.push_back(stored ? take(group, kv_head, j) : kNoPage);
       num_pages_ += stored ? 1 : 0;
     }
   });

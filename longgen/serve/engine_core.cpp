@@ -375,14 +375,17 @@ EngineState EngineCore::state() const {
   for (const auto& [id, served] : requests_) {
     if (!served.sequence) continue;
     const int64_t num_tokens = engine_.num_tokens(*served.sequence);
-    state.running.push_back(
-        {.id = id,
-         .prompt_tokens = served.times.prompt_tokens,
-         .hit_tokens = served.hit_tokens,
-         .num_tokens = num_tokens,
-         .generated_tokens = std::ssize(served.generated),
-         .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0)});
+    state.running.push_back({.id = id,
+                             .prompt_tokens = served.times.prompt_tokens,
+                             .hit_tokens = served.hit_tokens,
+                             .num_tokens = num_tokens,
+                             .generated_tokens = std::ssize(served.generated),
+                             .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0),
+                             .max_new_tokens = scheduler_.request(id).max_new_tokens,
+                             .reserved_pages = ledger.reserved_for(id),
+                             .is_paused = scheduler_.is_paused(id)});
   }
+  state.waiting = scheduler_.waiting(kMostWaitingNamed);
   state.num_running = std::ssize(state.running);
   state.num_waiting = num_requests() - state.num_running;
   state.page_bytes = engine_.layout().page_bytes();
@@ -391,6 +394,8 @@ EngineState EngineCore::state() const {
   state.cached = ledger.cached();
   state.cached_kinds = keeper_.prefixes().pages();
   state.in_use = engine_.pool().pages_in_use();
+  state.own_kinds = engine_.pool().kinds_in_use();
+  state.own_kinds -= state.cached_kinds;
   return state;
 }
 

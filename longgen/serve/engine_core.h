@@ -25,8 +25,8 @@ namespace longgen {
 /// Owns the engine and what decides, and has no thread: EngineLoop is its thread. A step is plan(),
 /// then run(), which launches it and looks at what came of it; or, where steps overlap, at what
 /// came of the one before, which the device has worked on meanwhile. Whatever it does is told by
-/// events, in order. Not thread-safe, but for can_ever_fit() and pages_read(). The decoder must
-/// outlive it.
+/// events, in order. Not thread-safe, but for can_ever_fit(), pages_read() and full_bytes(). The
+/// decoder must outlive it.
 class EngineCore {
  public:
   /// Throws Error on options out of range, and as Engine does.
@@ -72,6 +72,10 @@ class EngineCore {
   EngineState state() const;
   /// The pages that a sequence of as many tokens reads. From any thread.
   PageKinds pages_read(int64_t num_tokens) const { return keeper_.demand().held(0, num_tokens); }
+  /// What they would take if all layers were full. From any thread.
+  int64_t full_bytes(int64_t num_tokens) const {
+    return engine_.layout().full_kv_bytes(num_tokens);
+  }
   const RequestMetrics& metrics() const { return metrics_; }
 
  private:

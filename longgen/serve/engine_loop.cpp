@@ -40,6 +40,7 @@ EngineState EngineLoop::state() const {
   }
   for (const RunningRequest& request : state.running) {
     state.read_kinds += core_.pages_read(request.num_tokens);
+    state.full_bytes += core_.full_bytes(request.num_tokens);
   }
   return state;
 }

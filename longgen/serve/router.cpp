@@ -10,8 +10,9 @@ namespace longgen {
 
 using openai::ApiError;
 
-void Router::add(const std::string& method, const std::string& path, http::Handler handler) {
-  routes_.push_back({method, path, std::move(handler)});
+void Router::add(const std::string& method, const std::string& path, http::Handler handler,
+                 bool is_listed) {
+  routes_.push_back({method, path, std::move(handler), is_listed});
 }
 
 void Router::operator()(http::HttpRequest request, std::shared_ptr<http::Exchange> exchange) const {
@@ -20,7 +21,9 @@ void Router::operator()(http::HttpRequest request, std::shared_ptr<http::Exchang
                                   [&](const Route& each) { return each.path == request.path; });
   if (route == routes_.end()) {
     std::string known;
-    for (const Route& each : routes_) known += (known.empty() ? "" : ", ") + each.path;
+    for (const Route& each : routes_) {
+      if (each.is_listed) known += (known.empty() ? "" : ", ") + each.path;
+    }
     return answer_error(*exchange,
                         ApiError(404, "there is no " + shown + " here; there is " + known + "."));
   }

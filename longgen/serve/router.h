@@ -13,8 +13,9 @@ namespace longgen {
 /// 405 with Allow. HEAD is taken as GET.
 class Router {
  public:
-  /// A path has one method.
-  void add(const std::string& method, const std::string& path, http::Handler handler);
+  /// A path has one method. One that is not listed is none that a 404 names.
+  void add(const std::string& method, const std::string& path, http::Handler handler,
+           bool is_listed = true);
 
   void operator()(http::HttpRequest request, std::shared_ptr<http::Exchange> exchange) const;
 
@@ -22,6 +23,7 @@ class Router {
   struct Route {
     std::string method, path;
     http::Handler handler;
+    bool is_listed;
   };
   std::vector<Route> routes_;
 };

@@ -11,6 +11,7 @@
 #include "longgen/base/threads.h"
 #include "longgen/serve/openai/openapi.h"
 #include "longgen/serve/openai/responses.h"
+#include "longgen/serve/page/page.h"
 #include "longgen/tokenizer/special_tokens.h"
 
 namespace longgen {
@@ -44,7 +45,8 @@ ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
   ServedModel model{.name = options.name.empty() ? folder_name(options.directory) : options.name,
                     .tokenizer = std::move(tokenizer),
                     .context = config.context,
-                    .created = std::time(nullptr)};
+                    .created = std::time(nullptr),
+                    .layers = config.layers};
   model.vocab_size = std::min(model.tokenizer.vocab_size(), config.vocab_size);
   model.max_text_bytes = most_bytes(model.tokenizer, model.context);
   model.text_stops = find_stop_tokens(model.tokenizer, options.directory);
@@ -72,6 +74,12 @@ void answer_health(http::Exchange& exchange, const HealthAnswer& health) {
   exchange.answer(health.status, kJsonType, health.body);
 }
 
+/// The page needs no key: it asks for one where the server does.
+http::ServerOptions with_open_page(http::ServerOptions options) {
+  for (const PageFile& file : page_files()) options.open_paths.push_back(file.path);
+  return options;
+}
+
 Prepare::Options prepare_options() {
   return {.num_threads = std::clamp<int64_t>(default_threads() / 4, 1, 4)};
 }
@@ -80,8 +88,12 @@ Prepare::Options prepare_options() {
 
 Server::Server(const ServeOptions& options) {
   http_ = std::make_unique<http::Server>(
-      options.http, [this](http::HttpRequest request, std::shared_ptr<http::Exchange> exchange) {
+      with_open_page(options.http),
+      [this](http::HttpRequest request, std::shared_ptr<http::Exchange> exchange) {
         if (is_ready_) return router_(std::move(request), std::move(exchange));
+        if (const PageFile* const file = find_page_file(request.path)) {
+          return answer_page_file(*file, request, *exchange);
+        }
         if (request.path != "/health") throw ApiError(503, "the server is starting.");
         answer_health(*exchange, health_answer({}, /*is_draining=*/false));
       });
@@ -150,8 +162,14 @@ void Server::add_routes() {
   });
   router_.add("GET", "/server/state", [this](const auto&, const auto& exchange) {
     const ServerCounts counts{is_draining_, http_->num_connections(), num_open()};
-    exchange->answer(200, kJsonType, state_json(model_->name, engine_->state(), counts));
+    exchange->answer(200, kJsonType, state_json(*model_, engine_->state(), counts));
   });
+  for (const PageFile& file : page_files()) {
+    const auto answer = [&file](const HttpRequest& request, const auto& exchange) {
+      answer_page_file(file, request, *exchange);
+    };
+    router_.add("GET", file.path, answer, /*is_listed=*/false);
+  }
 }
 
 void Server::check_requests_are_taken() const {

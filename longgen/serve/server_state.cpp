@@ -19,17 +19,69 @@ OrderedJson kinds_json(const PageKinds& kinds) {
           {"window", kinds.window}};
 }
 
+const char* phase_word(const RunningRequest& request) {
+  if (request.is_paused) return "paused";
+  return request.generated_tokens == 0 ? "prefill" : "decode";
+}
+
 OrderedJson running_json(const EngineState& engine) {
   OrderedJson list = OrderedJson::array();
   for (const RunningRequest& request : engine.running) {
     list.push_back({{"id", request.id},
+                    {"phase", phase_word(request)},
                     {"prompt_tokens", request.prompt_tokens},
                     {"cached_tokens", request.hit_tokens},
                     {"tokens_in_cache", request.num_tokens},
                     {"generated_tokens", request.generated_tokens},
+                    {"max_new_tokens", request.max_new_tokens},
+                    {"reserved_pages", request.reserved_pages},
                     {"prefill_seconds_left", request.remaining_seconds}});
   }
   return list;
+}
+
+OrderedJson waiting_json(const EngineState& engine) {
+  OrderedJson list = OrderedJson::array();
+  for (const RequestQueue::Outlook& request : engine.waiting) {
+    list.push_back({{"id", request.request},
+                    {"prompt_tokens", request.prompt_tokens},
+                    {"cached_tokens", request.known_tokens},
+                    {"prefill_seconds_left", request.seconds}});
+  }
+  return list;
+}
+
+OrderedJson pattern_json(const Pattern& pattern) {
+  if (pattern.is_full()) return {{"kind", "full"}};
+  if (pattern.is_window()) return {{"kind", "window"}, {"window_tokens", pattern.window_tokens()}};
+  return {{"kind", "sparse"},
+          {"sink_blocks", pattern.sink_blocks()},
+          {"window_blocks", pattern.window_blocks()},
+          {"stride_blocks", pattern.stride_blocks()}};
+}
+
+/// The classes of the model's layers: how many layers, and what they see.
+OrderedJson layers_json(const LayerPlan& plan) {
+  OrderedJson classes = OrderedJson::array();
+  for (int64_t c = 0; c < plan.num_classes(); ++c) {
+    if (plan.count(c) == 0) continue;
+    OrderedJson one = {{"layers", plan.count(c)}};
+    one.update(pattern_json(plan.pattern_of_class(c)));
+    classes.push_back(std::move(one));
+  }
+  return classes;
+}
+
+OrderedJson pages_json(const EngineState& engine) {
+  return {{"capacity", engine.capacity},
+          {"reserved", engine.reserved},
+          {"cached", engine.cached},
+          {"in_use", engine.in_use},
+          {"bytes_of_one", engine.page_bytes},
+          {"own_by_kind", kinds_json(engine.own_kinds)},
+          {"cached_by_kind", kinds_json(engine.cached_kinds)},
+          {"read_by_kind", kinds_json(engine.read_kinds)},
+          {"read_bytes_if_full", engine.full_bytes}};
 }
 
 }  // namespace
@@ -41,24 +93,22 @@ HealthAnswer health_answer(const EngineState& engine, bool is_draining) {
   return {word == "ok" ? 200 : 503, dump_json(json)};
 }
 
-std::string state_json(const std::string& model, const EngineState& engine,
+std::string state_json(const ServedModel& model, const EngineState& engine,
                        const ServerCounts& counts) {
   return dump_json(OrderedJson{{"status", status_word(engine, counts.is_draining)},
-                               {"model", model},
+                               {"model", model.name},
+                               {"context", model.context},
+                               {"has_chat_template", model.chat_template.has_value()},
+                               {"layers", layers_json(model.layers)},
+                               {"block_tokens", Pattern::kBlock},
                                {"connections", counts.num_connections},
                                {"answers", counts.num_answers},
                                {"requests",
                                 {{"running", engine.num_running},
                                  {"waiting", engine.num_waiting},
-                                 {"each", running_json(engine)}}},
-                               {"pages",
-                                {{"capacity", engine.capacity},
-                                 {"reserved", engine.reserved},
-                                 {"cached", engine.cached},
-                                 {"in_use", engine.in_use},
-                                 {"bytes_of_one", engine.page_bytes},
-                                 {"cached_by_kind", kinds_json(engine.cached_kinds)},
-                                 {"read_by_kind", kinds_json(engine.read_kinds)}}},
+                                 {"each", running_json(engine)},
+                                 {"next", waiting_json(engine)}}},
+                               {"pages", pages_json(engine)},
                                {"tokens",
                                 {{"prompt", engine.prompt_tokens},
                                  {"generated", engine.generated_tokens},

@@ -6,6 +6,7 @@
 
 #include "longgen/serve/engine_state.h"
 #include "longgen/serve/metrics/request_metrics.h"
+#include "longgen/serve/served_model.h"
 
 namespace longgen {
 
@@ -22,8 +23,9 @@ struct ServerCounts {
   int64_t num_connections = 0;
   int64_t num_answers = 0;  ///< in the making
 };
-/// Makes the answer of /server/state.
-std::string state_json(const std::string& model, const EngineState& engine,
+/// Makes the answer of /server/state. Requests are named by number: their texts, and whose they
+/// are, are not in it.
+std::string state_json(const ServedModel& model, const EngineState& engine,
                        const ServerCounts& counts);
 
 /// Makes the answer of /metrics, in the text format of Prometheus and under the names of vLLM where

@@ -31,13 +31,13 @@ PRECISELY = ["--dtype", "float32", "--threads", "1"]
 CHAT = [{"role": "user", "content": "What is there?"}]
 
 
-def write_served_model(program, directory):
-    """A hybrid with one full layer of three, and a chat template."""
-    write_tiny_llama(directory / "full", context=CONTEXT)
+def write_served_model(program, directory, context=CONTEXT, ends=True):
+    """A hybrid with one full layer of three, and a chat template. See write_tiny_llama()."""
+    write_tiny_llama(directory / "full", context=context, ends=ends)
     (directory / "full" / "tokenizer_config.json").write_text(
         json.dumps({"chat_template": TEMPLATE, "bos_token": "<|begin|>", "eos_token": "<|end|>"}))
     subprocess.run([program, "convert", directory / "full", directory / "tiny", "--layers", "1", "--sparse",
-                    "sink=1,window=2", "--context", str(CONTEXT), "--quiet"], check=True, capture_output=True)
+                    "sink=1,window=2", "--context", str(context), "--quiet"], check=True, capture_output=True)
     return directory / "tiny"
 
 
@@ -110,9 +110,13 @@ class ServeCase(CliCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
-        cls.model = write_served_model(cls.PROGRAM, cls.folder)
+        cls.model = cls.write_model()
         cls.server = ServedModel(cls.PROGRAM, cls.model, *cls.options())
         cls.addClassCleanup(cls.server.process.kill)
+
+    @classmethod
+    def write_model(cls):
+        return write_served_model(cls.PROGRAM, cls.folder)
 
     @classmethod
     def options(cls):

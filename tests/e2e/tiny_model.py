@@ -45,14 +45,17 @@ def write_model(directory, begin=False, **files):
     return directory
 
 
-def write_safetensors(path, shapes, seed):
-    """Random weights; norms near 1."""
+def write_safetensors(path, shapes, seed, zero_rows=()):
+    """Random weights; norms near 1. Rows (name, row) are 0."""
     generator = random.Random(seed)
     header, data = {}, b""
     for name, shape in shapes.items():
         count = shape[0] * (shape[1] if len(shape) == 2 else 1)
         mean = 1.0 if len(shape) == 1 else 0.0
-        values = struct.pack(f"<{count}f", *(generator.gauss(mean, 0.08) for _ in range(count)))
+        values = [generator.gauss(mean, 0.08) for _ in range(count)]
+        for row in (row for zero, row in zero_rows if zero == name):
+            values[row * shape[1]:(row + 1) * shape[1]] = [0.0] * shape[1]
+        values = struct.pack(f"<{count}f", *values)
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
         data += values
     text = json.dumps(header).encode()
@@ -75,8 +78,8 @@ def recipe_text(directory, **sections):
     return "\n".join(lines) + "\n"
 
 
-def write_tiny_llama(directory, seed=1, head_size=8, context=256):
-    """4 heads on 2 KV heads."""
+def write_tiny_llama(directory, seed=1, head_size=8, context=256, ends=True):
+    """4 heads on 2 KV heads. Unless it `ends`, <|end|> is never the likeliest token."""
     write_model(directory, config={
         "model_type": "llama", "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "intermediate_size": FFN,
         "vocab_size": VOCAB, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": head_size,
@@ -91,4 +94,4 @@ def write_tiny_llama(directory, seed=1, head_size=8, context=256):
                    layer + "self_attn.v_proj.weight": [k_rows, WIDTH], layer + "self_attn.o_proj.weight": [WIDTH, q_rows],
                    layer + "mlp.gate_proj.weight": [FFN, WIDTH], layer + "mlp.up_proj.weight": [FFN, WIDTH],
                    layer + "mlp.down_proj.weight": [WIDTH, FFN]}
-    write_safetensors(directory / "model.safetensors", shapes, seed)
+    write_safetensors(directory / "model.safetensors", shapes, seed, () if ends else [("lm_head.weight", END)])

@@ -147,8 +147,8 @@ LG_DEVICE void add_with_prefix(Block& block, BlockMemory& memory, int count, int
 /// entries.value(i), of 0 or more. Of the fewest elements with the highest keys whose values have a
 /// sum of wanted_of(the sum of all), which is above 0, finds the last one and returns its key;
 /// unless kExact, perhaps a lower number, which no other element with a value reaches. 0 where all
-/// have less than is wanted. Values are asked for once, but for elements that share the upper digits
-/// of the last one.
+/// have less than is wanted. Values are asked for once, but for elements that share the upper
+/// digits of the last one.
 template <bool kExact, typename Block, typename Entries, typename Wanted>
 LG_DEVICE uint64_t select(Block& block, BlockMemory& memory, int count, int num_digits,
                           const Entries& entries, const Wanted& wanted_of) {

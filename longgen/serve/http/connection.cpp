@@ -208,8 +208,9 @@ void Connection::refuse(const ApiError& error) {
 void Connection::dispatch() {
   disarm(read_timer_);
   const RequestHead& head = parser_->head();
-  HttpRequest request{head.method, head.path,        head.query,      parser_->take_body(),
-                      key_name_,   head.traceparent, head.user_agent, client_};
+  HttpRequest request{head.method,          head.path, head.query,
+                      parser_->take_body(), key_name_, head.traceparent,
+                      head.user_agent,      client_,   head.if_none_match};
   reply_ = make_reply();
   const std::shared_ptr<Reply> reply = reply_;
   const std::shared_ptr<Exchange> exchange(reply.get(), [reply](Exchange*) {

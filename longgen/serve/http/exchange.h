@@ -18,6 +18,7 @@ struct HttpRequest {
   std::string key_name;                 ///< of the API key; empty where the server has no keys
   std::string traceparent, user_agent;  ///< headers; empty where there is none
   std::string client;                   ///< address and port, for the access log
+  std::string if_none_match;            ///< a header: entity tags that the client has
 };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;

@@ -200,6 +200,9 @@ void RequestParser::Reader::read_field(field name, std::string_view value) {
     case field::user_agent:
       head_.user_agent = value;
       return;
+    case field::if_none_match:
+      head_.if_none_match += (head_.if_none_match.empty() ? "" : ", ") + std::string(value);
+      return;
     default:
       return;
   }

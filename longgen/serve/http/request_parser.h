@@ -10,7 +10,7 @@ namespace longgen::http {
 
 struct RequestHead {
   std::string method, path, query;  ///< %XX of the path are decoded
-  std::string authorization, traceparent, user_agent;
+  std::string authorization, traceparent, user_agent, if_none_match;
   bool is_http_1_0 = false;
   bool keeps_alive = false;       ///< the client wants to send another request afterwards
   bool expects_continue = false;  ///< it waits for "100 Continue" before it sends the body

@@ -29,7 +29,7 @@ constexpr std::array<Route, 11> kRoutes = {{
     {"/tokenizer_info", "Says how the tokenizer begins and ends texts.", nullptr, "TokenizerInfo"},
     {"/health", "Says whether the server works.", nullptr, nullptr},
     {"/metrics", "Gives metrics in the text format of Prometheus.", nullptr, nullptr},
-    {"/server/state", "Says what the server is doing.", nullptr, nullptr},
+    {"/server/state", "Says what the server is doing.", nullptr, "ServerState"},
     {"/openapi.json", "Gives this description.", nullptr, nullptr},
 }};
 

@@ -35,4 +35,15 @@ std::vector<RequestQueue::Item*> RequestQueue::items() {
   return items;
 }
 
+std::vector<RequestQueue::Outlook> RequestQueue::first(int64_t count) const {
+  std::vector<Outlook> outlooks;
+  double seconds = 0;
+  for (const auto& [place, item] : items_) {
+    if (std::ssize(outlooks) == count) break;
+    seconds += item.prefill_seconds;
+    outlooks.push_back({place.request, item.request->prompt_tokens(), item.known_tokens, seconds});
+  }
+  return outlooks;
+}
+
 }  // namespace longgen

@@ -53,6 +53,14 @@ class RequestQueue {
   double due(RequestId request) const { return places_.at(request).due; }
   /// All of them in their order.
   std::vector<Item*> items();
+  /// What may be said of one that waits.
+  struct Outlook {
+    RequestId request;
+    int64_t prompt_tokens, known_tokens;  ///< known: need not be computed
+    double seconds;                       ///< as seconds_until()
+  };
+  /// The first ones in their order, at most as many.
+  std::vector<Outlook> first(int64_t count) const;
 
  private:
   std::map<Place, Item> items_;

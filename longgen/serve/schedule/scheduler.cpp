@@ -286,6 +286,11 @@ void Scheduler::resume(RequestId request) {
   if (found != running_.end()) found->second.is_paused = false;
 }
 
+bool Scheduler::is_paused(RequestId request) const {
+  const auto found = running_.find(request);
+  return found != running_.end() && found->second.is_paused;
+}
+
 std::optional<double> Scheduler::seconds_to_first_token(RequestId request) const {
   if (queue_.holds(request)) return queue_.seconds_until(request);
   const auto found = running_.find(request);

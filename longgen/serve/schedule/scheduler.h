@@ -91,7 +91,10 @@ class Scheduler {
 
   /// One that was accepted and has not ended.
   const Request& request(RequestId request) const { return requests_.at(request); }
+  bool is_paused(RequestId request) const;
   int64_t num_waiting() const { return queue_.size(); }
+  /// Those whose turn is next, at most as many.
+  std::vector<RequestQueue::Outlook> waiting(int64_t count) const { return queue_.first(count); }
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
   /// Predicted seconds of prefill until the first token; nothing for a request that has its prompt.
   std::optional<double> seconds_to_first_token(RequestId request) const;

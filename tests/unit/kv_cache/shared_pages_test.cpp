@@ -1,6 +1,7 @@
 // Pages that several sequences share: forks, adopted pages, dead ones that are kept.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <set>
 
@@ -49,14 +50,17 @@ struct Written {
   }
 };
 
-std::set<PageId> pages_of(const std::vector<Written>& sequences) {
-  std::set<PageId> pages;
+/// The pages that sequences hold, and why each is kept.
+std::map<PageId, PageKind> pages_of(const std::vector<Written>& sequences) {
+  std::map<PageId, PageKind> pages;
   for (const Written& one : sequences) {
     const KvLayout& layout = one.cache->layout();
     for (int64_t group = 0; group < layout.num_groups(); ++group) {
       for (int64_t head = 0; head < layout.shape().num_kv_heads; ++head) {
         const auto& table = one.cache->pages(group, head);
-        pages.insert(table.begin(), table.end());
+        for (int64_t j = 0; j < std::ssize(table); ++j) {
+          pages[table[j]] = page_kind(layout, group * layout.shape().num_kv_heads + head, j);
+        }
       }
     }
   }
@@ -137,7 +141,11 @@ TEST(SharedPages, ForkedSequencesKeepTheirOwnTokens) {
           }
         }
       }
-      ASSERT_EQ(pool.pages_in_use(), static_cast<int64_t>(pages_of(sequences).size())) << step;
+      const std::map<PageId, PageKind> pages = pages_of(sequences);
+      PageKinds kinds;
+      for (const auto& [page, kind] : pages) ++(kinds.*kind);
+      ASSERT_EQ(pool.pages_in_use(), static_cast<int64_t>(pages.size())) << step;
+      ASSERT_EQ(pool.kinds_in_use(), kinds) << step;
       for (const Written& each : sequences) {
         ASSERT_EQ(each.cache->num_pages(), layout.pages_held(each.cache->length()));
         ASSERT_EQ(each.num_wrong(), 0) << sparse << ", step " << step;

@@ -323,7 +323,18 @@ TEST(EngineLoopTest, TheStateSaysWhoHoldsWhat) {
   EXPECT_EQ(running.hit_tokens, 640);
   EXPECT_EQ(running.num_tokens, 700 + running.generated_tokens - 1);
   EXPECT_EQ(running.remaining_seconds, 0);
+  EXPECT_EQ(running.max_new_tokens, kForEver);
+  EXPECT_TRUE(running.is_paused);
+  int64_t reserved = 0;  // request 3 may still be among them
+  for (const RunningRequest& each : state.running) reserved += each.reserved_pages;
+  EXPECT_EQ(reserved, state.reserved);
   const KvLayout layout(hybrid_config("sink=1,window=2,stride=3"), PageType::kFloat32);
+  EXPECT_EQ(state.full_bytes, layout.full_kv_bytes(running.num_tokens));
+  EXPECT_EQ(state.own_kinds.total(), state.in_use - state.cached);
+  // Of its own it has what it did not find, and of that what it has not given to the cache.
+  EXPECT_EQ(state.own_kinds.sink, 0);
+  EXPECT_GT(state.own_kinds.full, 0);
+  EXPECT_LE(state.own_kinds.total(), running.reserved_pages);
   EXPECT_EQ(state.read_kinds.total(), layout.pages_held(running.num_tokens));
   EXPECT_EQ(state.cached_kinds.total(), state.cached);
   for (const PageKinds& kinds : {state.read_kinds, state.cached_kinds}) {

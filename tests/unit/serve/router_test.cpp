@@ -5,6 +5,7 @@
 #include "longgen/serve/server_state.h"
 #include "tests/unit/error_text.h"
 #include "tests/unit/serve/fake_exchange.h"
+#include "tests/unit/serve/small_model.h"
 
 namespace longgen {
 namespace {
@@ -28,9 +29,12 @@ TEST(Router, SaysWhatThereIs) {
   };
   router.add("GET", "/a", handler("A"));
   router.add("POST", "/b", handler("B"));
+  router.add("GET", "/page", handler("P"), /*is_listed=*/false);
   EXPECT_EQ(ask(router, "GET", "/a")->body_, "A");
   EXPECT_EQ(ask(router, "HEAD", "/a")->body_, "A");
   EXPECT_EQ(ask(router, "POST", "/b")->body_, "B");
+  EXPECT_EQ(ask(router, "GET", "/page")->body_, "P");
+  EXPECT_EQ(ask(router, "POST", "/page")->status_, 405);
   const auto nowhere = ask(router, "GET", "/c");
   EXPECT_EQ(nowhere->status_, 404);
   EXPECT_EQ(nowhere->json()["error"]["message"], "there is no /c here; there is /a, /b.");
@@ -61,16 +65,47 @@ TEST(ServerState, MetricsAreTextForPrometheus) {
   }
 }
 
-TEST(ServerState, NamesRunningRequestsAndPages) {
+TEST(ServerState, NamesRequestsAndPages) {
   EngineState engine;
   engine.phase = EnginePhase::ready;
-  engine.running.push_back({7, 100, 64, 80, 0, 1.5});
+  engine.running.push_back({7, 100, 64, 80, 0, 1.5, 20, 12, false});
+  engine.running.push_back({8, 100, 0, 104, 5, 0, 20, 12, false});
+  engine.running.push_back({9, 100, 0, 104, 5, 0, 20, 12, true});
+  engine.waiting.push_back({10, 5000, 64, 2.5});
+  engine.own_kinds.full = 3;
   engine.cached_kinds.window = 4;
-  const OrderedJson json = OrderedJson::parse(state_json("m", engine, {.num_answers = 2}));
+  engine.full_bytes = 77;
+  ServedModel model = small_model();
+  model.context = 4096;
+  model.chat_template.reset();
+  model.layers = {};
+  const auto json_of = [&] {
+    return OrderedJson::parse(state_json(model, engine, {.num_answers = 2}));
+  };
+  const OrderedJson json = json_of();
   EXPECT_EQ(json["status"], "ok");
+  EXPECT_EQ(json["context"], 4096);
+  EXPECT_EQ(json["has_chat_template"], false);
   EXPECT_EQ(json["answers"], 2);
-  EXPECT_EQ(json["requests"]["each"][0]["prefill_seconds_left"], 1.5);
+  const OrderedJson& each = json["requests"]["each"];
+  EXPECT_EQ(each[0]["prefill_seconds_left"], 1.5);
+  EXPECT_EQ(each[0]["max_new_tokens"], 20);
+  EXPECT_EQ(each[0]["reserved_pages"], 12);
+  EXPECT_EQ(each[0]["phase"], "prefill");
+  EXPECT_EQ(each[1]["phase"], "decode");
+  EXPECT_EQ(each[2]["phase"], "paused");
+  EXPECT_EQ(json["requests"]["next"][0].dump(),
+            R"({"id":10,"prompt_tokens":5000,"cached_tokens":64,"prefill_seconds_left":2.5})");
+  EXPECT_EQ(json["pages"]["own_by_kind"]["full"], 3);
   EXPECT_EQ(json["pages"]["cached_by_kind"]["window"], 4);
+  EXPECT_EQ(json["pages"]["read_bytes_if_full"], 77);
+  EXPECT_EQ(json["layers"], OrderedJson::array());
+  model.layers = LayerPlan::hybrid(5, {1, 2}, Pattern::parse("sink=1,window=16,stride=8"))
+                     .with_windows({0}, 4096);
+  EXPECT_EQ(json_of()["layers"].dump(),
+            R"([{"layers":2,"kind":"full"},)"
+            R"({"layers":2,"kind":"sparse","sink_blocks":1,"window_blocks":16,"stride_blocks":8},)"
+            R"({"layers":1,"kind":"window","window_tokens":4096}])");
 }
 
 }  // namespace

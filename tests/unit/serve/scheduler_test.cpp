@@ -310,6 +310,12 @@ TEST(Scheduler, SaysWhenTheFirstTokenIsExpected) {
   const double whole = *f.server.scheduler().seconds_to_first_token(one);
   EXPECT_NEAR(whole, 1.0 + 0.05 + 0.11, 0.05);
   EXPECT_GT(*f.server.scheduler().seconds_to_first_token(two), 2 + whole);
+  const auto waiting = f.server.scheduler().waiting(9);
+  ASSERT_EQ(waiting.size(), 2u);
+  EXPECT_EQ(waiting[0].request, one);
+  EXPECT_EQ(waiting[1].prompt_tokens, 2000);
+  EXPECT_EQ(waiting[1].seconds, *f.server.scheduler().seconds_to_first_token(two));
+  EXPECT_EQ(f.server.scheduler().waiting(1).size(), 1u);
   f.steps(3);
   EXPECT_LT(*f.server.scheduler().seconds_to_first_token(one), whole);
   for (int i = 0; i < 30 && f.server.outcomes().at(one).num_drawn < 3; ++i) {

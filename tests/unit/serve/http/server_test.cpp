@@ -49,13 +49,15 @@ TEST(Server, PassesOnWhatARequestSays) {
                   exchange->answer(200, "text/plain", "");
                 });
   Client client(server.port());
-  client.ask(
-      get("http://host:1/v1/models/a%2Fb?x=%20", "TraceParent: 00-ab\r\nUser-Agent: me\r\n"));
+  client.ask(get("http://host:1/v1/models/a%2Fb?x=%20",
+                 "TraceParent: 00-ab\r\nUser-Agent: me\r\n"
+                 "If-None-Match: \"a\"\r\nif-none-match: \"b\"\r\n"));
   EXPECT_EQ(seen.method, "GET");
   EXPECT_EQ(seen.path, "/v1/models/a/b");
   EXPECT_EQ(seen.query, "x=%20");
   EXPECT_EQ(seen.traceparent, "00-ab");
   EXPECT_EQ(seen.user_agent, "me");
+  EXPECT_EQ(seen.if_none_match, "\"a\", \"b\"");
   EXPECT_EQ(seen.key_name, "");
   EXPECT_EQ(seen.client.find("127.0.0.1:"), 0u);
 }
