@@ -1,5 +1,6 @@
 # cmake -DOUT=x.cpp -DHEADER=longgen/.../x.h -DFUNCTION=name "-DFILES=a;b" -P embed_texts.cmake: writes a C++ source with
 # the texts of files, as they are, in a table that FUNCTION returns; HEADER declares it and struct EmbeddedText.
+cmake_minimum_required(VERSION 3.25)
 set(delimiter "embedded")
 set(rows "")
 foreach(file ${FILES})

@@ -72,8 +72,8 @@ async function look() {
 }
 
 /** For when there may be something new to see. */
-export function lookNow(hasNewKey) {
-  if (needsKey && !hasNewKey) return;
+export function lookNow(hasKey) {
+  if (needsKey && !hasKey) return;
   needsKey = false;
   look();
 }
