@@ -1,16 +1,14 @@
 # cmake -DOUT=x.cpp -DHEADER=longgen/.../x.h -DFUNCTION=name "-DFILES=a;b" -P embed_texts.cmake: writes a C++ source with
 # the texts of files, as they are, in a table that FUNCTION returns; HEADER declares it and struct EmbeddedText.
+cmake_minimum_required(VERSION 3.25)
 set(delimiter "embedded")
 set(rows "")
 foreach(file ${FILES})
   get_filename_component(name ${file} NAME)
   file(READ ${file} text)
-  file(SIZE ${file} size)
-  string(LENGTH "${text}" length)
   string(FIND "${text}" ")${delimiter}\"" found)
-  # A text with a NUL would be cut off, one with the delimiter would end early.
-  if(NOT length EQUAL size OR NOT found EQUAL -1)
-    message(FATAL_ERROR "${file} cannot stand in a raw string of C++.")
+  if(NOT found EQUAL -1)
+    message(FATAL_ERROR "${file} holds )${delimiter}\", which ends the raw string of C++ that it is to stand in.")
   endif()
   string(APPEND rows "    {\"${name}\", R\"${delimiter}(${text})${delimiter}\"},\n")
 endforeach()

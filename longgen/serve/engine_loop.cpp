@@ -186,10 +186,11 @@ bool EngineLoop::goes_on() {
 /// told so.
 void EngineLoop::publish() {
   const auto publish_state = c10::make_scope_exit([this] {
+    EngineState state = core_.state();  // before the others must wait
+    state.phase = phase_;
+    state.failure = failure_;
     const std::lock_guard lock(state_mutex_);
-    state_ = core_.state();
-    state_.phase = phase_;
-    state_.failure = failure_;
+    state_ = std::move(state);
     metrics_ = core_.metrics();
     state_changed_.notify_all();
   });

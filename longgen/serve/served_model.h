@@ -25,7 +25,7 @@ struct ServedModel {
   int64_t max_text_bytes = int64_t{64} << 20;
   int64_t vocab_size = 0;  ///< ids below it are known to both tokenizer and weights
   int64_t created = 0;     ///< seconds since 1970
-  LayerPlan layers = {};
+  LayerPlan layers = {};   ///< what they see
 };
 
 }  // namespace longgen

@@ -164,8 +164,12 @@ void Server::add_routes() {
     const ServerCounts counts{is_draining_, http_->num_connections(), num_open()};
     exchange->answer(200, kJsonType, state_json(*model_, engine_->state(), counts));
   });
+  add_page();
+}
+
+void Server::add_page() {
   for (const PageFile& file : page_files()) {
-    const auto answer = [&file](const HttpRequest& request, const auto& exchange) {
+    const auto answer = [&file](const http::HttpRequest& request, const auto& exchange) {
       answer_page_file(file, request, *exchange);
     };
     router_.add("GET", file.path, answer, /*is_listed=*/false);

@@ -49,6 +49,7 @@ class Server {
 
  private:
   void add_routes();
+  void add_page();
   void answer_text(const std::string& path, const std::string& type, std::string text);
   /// Throws ApiError unless they are.
   void check_requests_are_taken() const;

@@ -331,6 +331,23 @@ class Limits(ServeCase):
         self.assertEqual([model.id for model in self.server.client("secret-b").models.list()], ["own/name"])
         self.assertEqual(self.server.client("secret-b").models.retrieve("own/name").id, "own/name")
 
+    def test_1_the_page_needs_no_key_and_is_sent_once(self):
+        status, headers, text = self.server.ask("GET", "/")
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
+        for path in ["/", *sorted(set(re.findall(r'"(page/[\w.]+)"', text)))]:
+            status, headers, body = self.server.ask("GET", "/" + path.removeprefix("/"))
+            self.assertEqual(status, 200, path)
+            again, more, nothing = self.server.ask("GET", "/" + path.removeprefix("/"), **{"If-None-Match": headers["ETag"]})
+            self.assertEqual((again, more["ETag"], nothing), (304, headers["ETag"], ""))
+            status, head, nothing = self.server.ask("HEAD", "/" + path.removeprefix("/"))
+            self.assertEqual((status, head["Content-Length"], nothing), (200, str(len(body.encode())), ""))
+        self.assertEqual(self.server.ask("POST", "/", "{}", **self.KEY)[0], 405)
+        for path in ("/page/", "/page/../server/state", "/page/%2e%2e/%2e%2e/etc/passwd", "/page/none.js", "/server/state"):
+            self.assertEqual(self.server.ask("GET", path)[0], 401, path)
+            if path != "/server/state":
+                self.assertEqual(self.server.ask("GET", path, **self.KEY)[0], 404, path)
+
     def test_2_keys_do_not_share_prefixes(self):
         body = {"prompt": "z" * 300, "max_tokens": 1}
         cached = [self.server.json("POST", "/v1/completions", body, Authorization=f"Bearer secret-{key}")

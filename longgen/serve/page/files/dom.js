@@ -7,11 +7,11 @@ function fill(node, attributes, children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else if (value !== false && value !== null) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children);
+  for (const child of children.flat()) node.append(child);
   return node;
 }
 
-/** An element with attributes (functions are listeners) and children (strings are text). */
+/** An element with attributes (functions are listeners) and children (strings are text; lists of them, too). */
 export const element = (tag, attributes = {}, ...children) =>
   fill(document.createElement(tag), attributes, children);
 
@@ -25,6 +25,31 @@ export function setText(node, text) {
 
 /** Says something to those who hear the page. */
 export const announce = (text) => setText(byId("announcer"), text);
+
+/** Browsers give the clipboard to pages of this machine and of TLS; for others there is the old way. */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = element("textarea", { class: "unseen" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const isDone = document.execCommand("copy");
+  area.remove();
+  if (!isDone) throw new Error("The browser refuses.");
+}
+
+/** A button that copies what the function returns, and says whether it could. */
+export function copyButton(text) {
+  const button = element("button", { type: "button", class: "plain small" }, "Copy");
+  button.addEventListener("click", async () => {
+    const word = await copy(text()).then(() => "Copied", () => "Not allowed");
+    button.focus();
+    setText(button, word);
+    announce(word);
+    setTimeout(() => setText(button, "Copy"), 2000);
+  });
+  return button;
+}
 
 /** A bar of parts: {name, size} of a whole; what is there is seen, however small. */
 export function drawStack(node, parts, whole) {

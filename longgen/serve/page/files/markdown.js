@@ -1,6 +1,6 @@
 // Shows the Markdown that models write: headings, lists, code, strong and emphasised text. All else is text
 // as it stands, and all of it goes in as text. Only what has changed since the last time is made anew.
-import { announce, element } from "./dom.js";
+import { copyButton, element } from "./dom.js";
 
 // A mark is closed within so many characters, or is none.
 const REACH = 2000;
@@ -35,18 +35,8 @@ function inline(text) {
 }
 
 function codeBlock(code, language) {
-  const copy = element("button", { type: "button", class: "copy", click: () => copyText(code) }, "Copy");
-  return element("figure", { class: "code" }, element("figcaption", {}, language || "code", copy),
+  return element("figure", { class: "code" }, element("figcaption", {}, language || "code", copyButton(() => code)),
     element("pre", { tabindex: "0" }, element("code", {}, code)));
-}
-
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    announce("Copied.");
-  } catch {
-    announce("The browser does not allow copying here.");
-  }
 }
 
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
@@ -65,7 +55,7 @@ function blocks(text) {
   };
   let fence = null;
   for (const line of lines) {
-    const mark = /^\s*(```+|~~~+)\s*([\w+#.-]*)/.exec(line);
+    const mark = /^(`{3,}|~{3,})\s*([^\s`]*)$/.exec(line.trim());
     if (fence) {
       if (mark && mark[1].startsWith(fence) && !mark[2]) {
         fence = null;
@@ -99,13 +89,13 @@ function list(tag, lines) {
     else items.at(-1).text += `\n${line.trim()}`;
   }
   return element(tag, tag === "ol" ? { start: items[0].number } : {},
-    ...items.map((item) => element("li", { class: `depth-${item.depth}` }, ...inline(item.text))));
+    items.map((item) => element("li", { class: `depth-${item.depth}` }, inline(item.text))));
 }
 
 function show(block) {
   if (block.kind === "code") return codeBlock(block.lines.join("\n"), block.language);
-  if (block.kind === "heading") return element("h3", {}, ...inline(block.lines[0]));
-  if (block.kind === "p") return element("p", {}, ...inline(block.lines.join("\n")));
+  if (block.kind === "heading") return element("h3", {}, inline(block.lines[0]));
+  if (block.kind === "p") return element("p", {}, inline(block.lines.join("\n")));
   return list(block.kind, block.lines);
 }
 
@@ -122,7 +112,7 @@ export class MarkdownView {
     const alike = now.findIndex(({ source }, i) => source !== this.#shown[i]);
     const first = alike < 0 ? now.length : alike;
     while (this.#root.children.length > first) this.#root.lastChild.remove();
-    this.#root.append(...now.slice(first).map(({ block }) => show(block)));
+    for (const { block } of now.slice(first)) this.#root.append(show(block));
     this.#shown = now.map(({ source }) => source);
   }
 }

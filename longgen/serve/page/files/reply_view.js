@@ -1,10 +1,10 @@
 // A reply as it comes: its place in the queue, the position in the prompt, the text, and how fast it came.
-import { announce, drawStack, element, setText } from "./dom.js";
+import { announce, copyButton, drawStack, element, setText } from "./dom.js";
 import { count, plural, percent, rate, seconds } from "./format.js";
-import { MarkdownView, copyText } from "./markdown.js";
+import { MarkdownView } from "./markdown.js";
 
 const SAY_EVERY = 10_000; // milliseconds, to those who hear the page
-const ENDS = { length: "as long as the settings allow", stopped: "stopped", tool_calls: "called a function" };
+const ENDS = { length: "as long as the settings allow", stopped: "stopped" };
 
 /** An element that shows how much of a prompt is read, the part that was found in the cache lighter. */
 class Progress {
@@ -91,7 +91,7 @@ export class ReplyView {
     const time = (this.#last - this.#first) / 1000;
     if (tokens) figures.push(plural(tokens, "token"));
     if (tokens > this.#firstTokens && time > 0) figures.push(`${rate((tokens - this.#firstTokens) / time)} tokens/s`);
-    figures.push(`first after ${seconds((this.#first - this.#sent) / 1000)}`);
+    figures.push(`first token after ${seconds((this.#first - this.#sent) / 1000)}`);
     const cached = this.usage?.prompt_tokens_details?.cached_tokens ?? 0;
     if (cached) figures.push(`${count(cached)} of ${count(this.usage.prompt_tokens)} prompt tokens from the cache`);
     return figures;
@@ -110,7 +110,7 @@ export class ReplyView {
     }
     const end = ENDS[why];
     setText(this.#notes, [...(end ? [end] : []), ...this.#figures()].join(", "));
-    if (this.text) this.#buttons.append(element("button", { type: "button", class: "plain small", click: () => copyText(this.text) }, "Copy"));
+    if (this.text) this.#buttons.append(copyButton(() => this.text));
     this.#buttons.append(element("button", { type: "button", class: "plain small retry", click: retry }, "Try again"));
     if (!failure) announce(why === "stopped" ? "Stopped." : `The reply is there: ${this.#figures().slice(0, 2).join(", ")}.`);
   }

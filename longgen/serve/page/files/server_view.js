@@ -63,29 +63,40 @@ async function look() {
       needsKey = true;
       return showStatus("failed", "needs an API key");
     }
-    showStatus(error.status === 503 ? "starting" : "failed", error.message);
+    const isStarting = error.status === 503;
+    showStatus(isStarting ? "starting" : "failed", error.message);
+    if (isStarting) wait = BUSY_MS;
   }
   clearTimeout(timer);
   if (!document.hidden) timer = setTimeout(look, wait);
 }
 
 /** For when there may be something new to see. */
-export function lookNow(hasNewKey) {
-  if (needsKey && !hasNewKey) return;
+export function lookNow(hasKey) {
+  if (needsKey && !hasKey) return;
   needsKey = false;
   look();
+}
+
+// The panel stands beside the conversation where there is room, else over it.
+const hasRoom = window.matchMedia("(min-width: 60rem)");
+const isOpen = () => !byId("server").hidden;
+
+function open(isNow) {
+  byId("server").hidden = !isNow;
+  byId("toggle-server").setAttribute("aria-expanded", isNow);
+  document.querySelector(".chat").inert = isNow && !hasRoom.matches;
+}
+
+export function uncoverChat() {
+  if (isOpen() && !hasRoom.matches) open(false);
 }
 
 export function setUpServerView() {
   document.addEventListener("visibilitychange", () => !document.hidden && lookNow(false));
   document.addEventListener("replying", () => lookNow(false));
-  const button = byId("toggle-server");
-  const panel = byId("server");
-  const open = (isOpen) => {
-    panel.hidden = !isOpen;
-    button.setAttribute("aria-expanded", isOpen);
-  };
-  button.addEventListener("click", () => open(panel.hidden));
-  open(window.matchMedia("(min-width: 60rem)").matches);
+  byId("toggle-server").addEventListener("click", () => open(!isOpen()));
+  hasRoom.addEventListener("change", () => open(isOpen()));
+  open(hasRoom.matches);
   look();
 }

@@ -61,9 +61,8 @@ export function setUpSettings(onKey) {
   });
   dialog.addEventListener("input", take);
   dialog.addEventListener("close", () => {
-    const before = getKey();
     setKey(byId("key").value);
-    onKey(getKey() !== before);
+    onKey(getKey() !== "");
   });
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close(); // beside it
