@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "longgen/base/check.h"
@@ -25,7 +26,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLookEvery{20};
-constexpr int kEndedBySignal = 128;  // exit codes of programs that a signal asked to end
+constexpr int kStopped = 128 + SIGTERM;  // the exit code of a rank that was asked to stop
 
 /// The environment of this process with some variables replaced.
 std::vector<std::string> environment_with(const std::vector<std::string>& replaced) {
@@ -100,17 +101,17 @@ class RankProcesses {
   RankProcesses(const RankProcesses&) = delete;
   RankProcesses& operator=(const RankProcesses&) = delete;
 
-  std::optional<std::string> wait() {
+  RanksEnd wait() {
     while (any_runs()) {
       hand_on_signal();
       look_at_all();
       if (first_failed_ >= 0) break;
       std::this_thread::sleep_for(kLookEvery);
     }
-    if (first_failed_ < 0) return std::nullopt;
+    if (first_failed_ < 0) return any_stopped() ? RanksEnd::stopped : RanksEnd::finished;
     const std::optional<Cause> cause = told_cause();
     end_the_rest(cause);
-    return describe(cause);
+    throw Error(describe(cause));
   }
 
  private:
@@ -150,9 +151,14 @@ class RankProcesses {
     }
   }
 
-  bool ended_well(int status) const {
-    return WIFEXITED(status) && (WEXITSTATUS(status) == 0 ||
-                                 (signal_ != 0 && WEXITSTATUS(status) == kEndedBySignal + SIGTERM));
+  static bool is_stopped(int status) {
+    return WIFEXITED(status) && WEXITSTATUS(status) == kStopped;
+  }
+  static bool ended_well(int status) {
+    return (WIFEXITED(status) && WEXITSTATUS(status) == 0) || is_stopped(status);
+  }
+  bool any_stopped() const {
+    return std::ranges::any_of(processes_, [](const Process& p) { return is_stopped(p.status); });
   }
 
   void hand_on_signal() {
@@ -244,7 +250,7 @@ std::vector<std::string> rank_environment(const LaunchOptions& options, int rank
           "LONGGEN_RANKS=1"};
 }
 
-std::optional<std::string> run_ranks(Store& store, const LaunchOptions& options) {
+RanksEnd run_ranks(Store& store, const LaunchOptions& options) {
   return RankProcesses(store, options).wait();
 }
 

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,12 +25,17 @@ struct LaunchOptions {
   std::function<int()> signal = [] { return 0; };
 };
 
+enum class RanksEnd {
+  finished,
+  stopped,  ///< as a signal asked one or all of them to
+};
+
 /// Starts this program once a rank, with the environment that find_rank_place() reads, and waits
 /// for all. The ranks end when this process does, however it ends. SIGINT is ignored in them,
-/// because Ctrl-C at a terminal reaches them, too: a signal is handed on as SIGTERM. Returns
-/// nothing where all ended well, or as a signal asked them to; otherwise what went wrong first:
-/// which rank, how it ended, and the last line of its log.
-std::optional<std::string> run_ranks(Store& store, const LaunchOptions& options);
+/// because Ctrl-C at a terminal reaches them, too: a signal is handed on as SIGTERM. Throws
+/// Error where one failed, which says what went wrong first: which rank, how it ended, and the last
+/// line of its log.
+RanksEnd run_ranks(Store& store, const LaunchOptions& options);
 
 /// The environment of a rank that run_ranks() starts: NAME=value.
 std::vector<std::string> rank_environment(const LaunchOptions& options, int rank);

@@ -15,7 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kLookEvery{50}, kTellTime{2000}, kLongestGrace{3000};
+constexpr milliseconds kLookEvery{50}, kLongestTell{2000}, kLongestGrace{3000};
 
 std::string sign_key(int rank) { return "sign/" + std::to_string(rank); }
 
@@ -41,12 +41,14 @@ struct RankWatch::State {
   void give_signs();
   void judge();
   Cause tell(const Cause& own);
-
- private:
   bool exchange_signs(int64_t number);
   void tell_store(const std::optional<Cause>& told);
   std::optional<Cause> find_lost(steady_clock::time_point now);
   milliseconds interval() const { return std::min(milliseconds(1000), options.silence / 10); }
+  /// For the store to answer.
+  milliseconds tell_time() const {
+    return std::clamp(options.silence / 20, milliseconds(200), kLongestTell);
+  }
 
   const std::unique_ptr<Store> store;
   SocketCommunicator& ranks;
@@ -54,12 +56,9 @@ struct RankWatch::State {
   const int rank;
   std::vector<std::string> keys;
 
- public:
-  std::mutex mutex;
+  std::mutex mutex;  // of all that follows
   std::condition_variable changed;
   bool stopped = false, signs_ended = false;
-
- private:
   std::vector<std::string> last_signs;
   std::vector<steady_clock::time_point> seen_at;  // when a rank's sign changed
   steady_clock::time_point answered_at;           // the store, last
@@ -101,6 +100,7 @@ void RankWatch::State::tell_store(const std::optional<Cause>& told) {
   if (!found) return;
   const std::lock_guard lock(mutex);
   cause = parse_cause(*found);
+  LG_CHECK(cause, "the ranks' store has a cause that is none: ", *found);
   changed.notify_all();
 }
 
@@ -120,7 +120,7 @@ Cause RankWatch::State::tell(const Cause& own) {
   std::unique_lock lock(mutex);
   if (!suspicion) suspicion = own;
   changed.notify_all();
-  changed.wait_for(lock, kTellTime, [&] { return cause || signs_ended; });
+  changed.wait_for(lock, tell_time(), [&] { return cause || signs_ended; });
   return cause ? *cause : *suspicion;
 }
 
@@ -142,7 +142,8 @@ std::optional<Cause> RankWatch::State::find_lost(steady_clock::time_point now) {
                                                    "cannot be reached."};
   }
   for (size_t r = 0; r < seen_at.size(); ++r) {
-    if (static_cast<int>(r) != rank && now - seen_at[r] > options.silence) {
+    // By the time of the store's last answer: where that is old, nobody's signs are known.
+    if (static_cast<int>(r) != rank && answered_at - seen_at[r] > options.silence) {
       return Cause{static_cast<int>(r), CauseKind::silent, time};
     }
   }
@@ -187,7 +188,8 @@ RankWatch::~RankWatch() {
   std::unique_lock lock(state_->mutex);
   state_->stopped = true;
   state_->changed.notify_all();
-  const bool ended = state_->changed.wait_for(lock, kTellTime, [&] { return state_->signs_ended; });
+  const bool ended =
+      state_->changed.wait_for(lock, state_->tell_time(), [&] { return state_->signs_ended; });
   lock.unlock();
   // A store that hangs holds its thread up for ever; the state lives as long as that thread.
   if (ended) {

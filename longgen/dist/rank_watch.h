@@ -39,7 +39,7 @@ class RankWatch {
   static void put_first_sign(Store& store, int rank);
 
   /// Tells the store why this rank gives up. Gives the cause that was told first, by any rank;
-  /// waits two seconds for the store at most, and gives `own` where it does not answer.
+  /// waits for the store two seconds at most, and gives `own` where it does not answer.
   Cause tell(const Cause& own);
 
  private:

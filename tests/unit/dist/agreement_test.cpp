@@ -36,7 +36,7 @@ TEST(Agreement, AMissingLineIsADifference) {
   const auto errors = agree([](int rank) {
     return std::vector<Fact>{{"recipe", rank == 2 ? "a = 1\n" : "a = 1\nb = 2\n"}};
   });
-  EXPECT_EQ(errors[0].substr(0, 66),
+  EXPECT_EQ(errors[0].substr(0, 68),
             "rank 2 differs from rank 0 in its recipe:\n  rank 0: b = 2\n  rank 2: ");
 }
 

@@ -194,6 +194,42 @@ TEST(SocketCommunicator, AbortWakesWhoWaits) {
   EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
+/// What rank 0 says of a rank 1 that writes these bytes and closes.
+std::string answer_to(const Buffer& bytes) {
+  auto ends = connected_sockets(2);
+  SocketCommunicator ranks(0, std::move(ends[0]), milliseconds(5000));
+  write_all(ends[1][0], bytes, steady_clock::now() + milliseconds(5000));
+  ends.clear();
+  try {
+    Buffer received(1000);
+    ranks.exchange("halo", {}, std::vector<Receive>{{1, received}}).wait();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(SocketCommunicator, ATornMessageNamesTheRank) {
+  MessageHead head;
+  head.num_bytes = 1000;
+  head.kind = static_cast<uint32_t>(CallKind::exchange);
+  std::ranges::copy(std::string("halo"), head.name.begin());
+  const auto bytes = std::as_bytes(std::span(&head, 1));
+  Buffer message(bytes.begin(), bytes.end());
+  message.resize(sizeof(head) + 1000);
+  EXPECT_EQ(answer_to(message), "");
+  for (const size_t size : {size_t{0}, size_t{40}, sizeof(head), sizeof(head) + 999}) {
+    const Buffer torn(message.begin(), message.begin() + static_cast<int64_t>(size));
+    EXPECT_EQ(answer_to(torn), "[halo] rank 1 closed its connection.") << size;
+  }
+}
+
+TEST(SocketCommunicator, NoiseIsADivergedCall) {
+  const std::string error = answer_to(Buffer(sizeof(MessageHead), std::byte{0x41}));
+  EXPECT_TRUE(error.starts_with("[halo] rank 1 is at \"" + std::string(64, 'A') + "\" (no call, "))
+      << error;
+}
+
 TEST(SocketCommunicator, ACallThatIsGivenUpEndsTheCommunicator) {
   const auto errors = run_ranks_in_threads(2, [](SocketCommunicator& ranks) {
     if (ranks.rank() == 1) return ranks.barrier("step 1").wait();
