@@ -101,7 +101,7 @@ TrainSummary train_as_rank(const Recipe& recipe, const RankPlace& place, ExtendC
   group->run([&] {
     command.options.device = open_device(device_of_rank(command.device, place));
     command.options.ranks = {&group->communicator(), place.num_local_ranks,
-                             facts_of_program(command.device)};
+                             facts_of_program(command.options.device)};
     summary = train(recipe, command.options);
   });
   return summary;

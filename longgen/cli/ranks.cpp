@@ -9,6 +9,7 @@
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/output.h"
 #include "longgen/cli/shell_quote.h"
+#include "longgen/device/gpu_plugin.h"
 #include "longgen/dist/launch.h"
 #include "longgen/dist/sockets/handshake.h"
 #include "longgen/dist/tcp_store.h"
@@ -108,11 +109,11 @@ std::unique_ptr<RankGroup> join_ranks(const RankPlace& place, const RankArgument
   return group;
 }
 
-std::vector<Fact> facts_of_program(const std::string& device) {
+std::vector<Fact> facts_of_program(const at::Device& device) {
   const MappedFile program(this_program());
   return {{"version", LONGGEN_VERSION},
           {"program", hash_hex(program.bytes())},
-          {"device", device.starts_with("cuda") ? "cuda" : device},
+          {"device", device.is_cuda() ? gpu_backend().properties(device).name : "cpu"},
           {"processor's kernels", cpu::tile_kernels().instruction_set}};
 }
 

@@ -1,6 +1,8 @@
 // cli/ranks.h: commands that several processes run together.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
@@ -40,8 +42,8 @@ int run_as_ranks(const RankArguments& arguments, const std::function<fs::path(in
 /// is lost. Ranks from 1 on are quiet where their words would stand among those of rank 0.
 std::unique_ptr<RankGroup> join_ranks(const RankPlace& place, const RankArguments& arguments);
 
-/// Version, program and where it computes.
-std::vector<Fact> facts_of_program(const std::string& device);
+/// Version, program, and the kind of device that computes.
+std::vector<Fact> facts_of_program(const at::Device& device);
 
 /// The device of a rank: "cuda" is the GPU with the rank's number on its machine. Throws Error
 /// where all ranks of a machine would take one GPU.

@@ -60,12 +60,17 @@ void RankGroup::wait_for_readers() {
 void RankGroup::tell_failure(const std::string& message) {
   if (!watch_) return;
   watch_->tell({place_.rank, CauseKind::failed, message});
-  // The others look at the store once a second, and this process takes it along.
+  let_others_read();
+}
+
+/// The others look at the store once a second, and rank 0 takes it along.
+void RankGroup::let_others_read() const {
   if (place_.serves_store()) std::this_thread::sleep_for(kReadTime);
 }
 
 void RankGroup::throw_cause(const Cause& own) {
   const Cause first = watch_ ? watch_->tell(own) : own;
+  let_others_read();
   throw Error(first.message());
 }
 

@@ -53,6 +53,7 @@ class RankGroup {
   void leave();
   void wait_for_readers();
   void tell_failure(const std::string& message);
+  void let_others_read() const;
   [[noreturn]] void throw_cause(const Cause& own);
 
   RankPlace place_;
