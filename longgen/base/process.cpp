@@ -77,6 +77,14 @@ std::string run_program(const std::vector<std::string>& arguments) {
 
 std::string this_program() { return "/proc/self/exe"; }
 
+std::vector<std::string> this_command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  LG_CHECK(!words.empty(), "/proc/self/cmdline: cannot be read.");
+  return words;
+}
+
 int64_t peak_memory_bytes() { return status_bytes("VmHWM:"); }
 int64_t memory_bytes() { return status_bytes("VmRSS:"); }
 

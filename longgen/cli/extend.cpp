@@ -11,8 +11,10 @@
 #include "longgen/cli/interrupt.h"
 #include "longgen/cli/options.h"
 #include "longgen/cli/output.h"
+#include "longgen/cli/ranks.h"
 #include "longgen/cli/shell_quote.h"
 #include "longgen/train/recipe/hybrid_config.h"
+#include "longgen/train/run_directory.h"
 #include "longgen/train/trainer.h"
 
 namespace longgen {
@@ -23,6 +25,8 @@ struct ExtendCommand {
   std::vector<std::string> overrides;
   TrainOptions options;
   std::string device = "cpu";
+  RankArguments ranks;
+  std::string launcher;  // of the ranks, if it was not this program
   bool json = false, quiet = false;
 };
 
@@ -32,11 +36,14 @@ std::string number(double value, const char* format) {
   return text;
 }
 
-/// Writes the command that goes on with the run, in the shell and folder of this one.
+/// Writes the command that goes on with the run, in the shell and folder of this one; what a
+/// launcher was told stands as "torchrun ...".
 std::string resume_command(const ExtendCommand& command) {
-  std::string text =
-      shell_quote(::program_invocation_name) + " extend " + shell_quote(command.recipe);
+  std::string text = (command.launcher.empty() ? "" : command.launcher + " ... ") +
+                     shell_quote(::program_invocation_name) + " extend " +
+                     shell_quote(command.recipe);
   for (const std::string& setting : command.overrides) text += " --set " + shell_quote(setting);
+  text += option_text(command.ranks);
   if (command.device != "cpu") text += " --device " + shell_quote(command.device);
   if (command.json) text += " --json";
   if (command.quiet) text += " --quiet";
@@ -79,20 +86,49 @@ OrderedJson to_json(const TrainSummary& summary, const ExtendCommand& command) {
   return json;
 }
 
+int exit_code(const TrainSummary& summary) {
+  return summary.finished ? 0 : exit_code_of_interrupt();
+}
+
+TrainSummary train_alone(const Recipe& recipe, ExtendCommand& command) {
+  command.options.device = open_device(command.device);
+  return train(recipe, command.options);
+}
+
+TrainSummary train_as_rank(const Recipe& recipe, const RankPlace& place, ExtendCommand& command) {
+  const std::unique_ptr<RankGroup> group = join_ranks(place, command.ranks);
+  TrainSummary summary;
+  group->run([&] {
+    command.options.device = open_device(device_of_rank(command.device, place));
+    command.options.ranks = {&group->communicator(), place.num_local_ranks,
+                             facts_of_program(command.options.device)};
+    summary = train(recipe, command.options);
+  });
+  return summary;
+}
+
 int extend(ExtendCommand& command) {
   const Recipe recipe = with_listed_layers(load_recipe(command.recipe, command.overrides));
   LG_CHECK(!(command.options.resume && command.options.replace),
            "--resume goes on with a run, --force begins anew: give one of them.");
+  const std::optional<RankPlace> place = place_among_ranks(command.ranks);
+  if (!place && command.ranks.num_ranks > 1) {
+    const RunDirectory directory(recipe, RunDirectory::Use::look);
+    return run_as_ranks(command.ranks, [&](int rank) { return directory.rank_log(rank); });
+  }
   command.options.show_progress = !command.quiet;
-  command.options.device = open_device(command.device);
   command.options.stop = &interrupted();
-  catch_interrupts();
-  const TrainSummary summary = train(recipe, command.options);
+  if (place && command.ranks.num_ranks == 0) command.launcher = place->launcher;
+  // Among ranks, whoever started them tells, or rank 0 by where it stops.
+  catch_interrupts(/*tells=*/!place);
+  const TrainSummary summary =
+      place ? train_as_rank(recipe, *place, command) : train_alone(recipe, command);
+  if (place && place->rank > 0) return exit_code(summary);
   Output output;
   output.write(command.json ? dump_json(to_json(summary, command)) + "\n"
                             : to_text(summary, command));
   output.flush();
-  return interrupt_signal() == 0 || summary.finished ? 0 : 128 + interrupt_signal();
+  return exit_code(summary);
 }
 
 }  // namespace
@@ -115,6 +151,7 @@ void add_extend(CommandSet& commands) {
                 "go on from the last checkpoint, or begin where there is none");
   app->add_flag("--force", command->options.replace,
                 "begin anew, and remove what the run's directory holds of an earlier run");
+  add_rank_options(app, command->ranks);
   add_json_flag(app, command->json);
   add_quiet_flag(app, command->quiet);
   commands.on_run(app, [command] { return extend(*command); });

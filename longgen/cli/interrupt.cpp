@@ -12,12 +12,14 @@ namespace {
 // A signal handler reaches nothing but globals.
 std::atomic<bool> interrupted_flag = false;
 std::atomic<int> first_signal = 0;
+std::atomic<bool> tells_of_signal = true;
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 void on_signal(int signal) {
   int none = 0;
   if (!first_signal.compare_exchange_strong(none, signal)) ::_exit(128 + signal);
   interrupted_flag = true;
+  if (!tells_of_signal) return;
   constexpr std::string_view kMessage = "\nstopping; once more to stop at once\n";
   [[maybe_unused]] const auto put = ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
 }
@@ -37,7 +39,8 @@ void handle(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-void catch_interrupts() {
+void catch_interrupts(bool tells) {
+  tells_of_signal = tells;
   for (const int signal : {SIGINT, SIGTERM}) handle(signal, on_signal);
 }
 
@@ -65,5 +68,6 @@ bool wait_for_stdin(const std::function<void()>& between) {
 
 const std::atomic<bool>& interrupted() { return interrupted_flag; }
 int interrupt_signal() { return first_signal; }
+int exit_code_of_interrupt() { return 128 + (first_signal != 0 ? first_signal.load() : SIGTERM); }
 
 }  // namespace longgen

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "longgen/ops/gpu_ops.h"
@@ -57,8 +58,7 @@ class Pass {
       grad_TE = backward_layer(i, std::move(grad_TE));
       report(backward_work());
     }
-    add_embedding_gradient(decoder_.embed_backward(grad_TE), batch_.tokens_T,
-                           gradients_.embedding_VE);
+    add_embedding(decoder_.embed_backward(grad_TE));
     return sums;
   }
 
@@ -129,8 +129,27 @@ class Pass {
                               {at::full_like(found.loss, options_.loss_scale)});
     grad_TE = grads[0];
     add_gradient(grads[1], gradients_.final_norm_E);
-    add_gradient(grads[2], gradients_.head_VE);
+    if (is_tied() && !options_.gradients_are_zero) {
+      head_gradient_VE_ = grads[2].to(gradients_.head_VE.scalar_type());
+    } else {
+      add_gradient(grads[2], gradients_.head_VE);
+    }
     return found.sums();
+  }
+
+  bool is_tied() const { return gradients_.head_VE.is_same(gradients_.embedding_VE); }
+
+  /// Adds the gradient of the embedding, from that of its rows; where it is the head as well, the
+  /// head's with it.
+  void add_embedding(const at::Tensor& grad_TE) {
+    if (options_.gradients_are_zero) {
+      add_embedding_gradient(grad_TE, batch_.tokens_T, gradients_.embedding_VE);
+      return;
+    }
+    at::Tensor sum_VE = std::move(head_gradient_VE_);
+    if (!sum_VE.defined()) sum_VE = at::zeros_like(gradients_.embedding_VE);
+    add_embedding_gradient(grad_TE, batch_.tokens_T, sum_VE);
+    add_gradient(sum_VE, gradients_.embedding_VE);
   }
 
   /// Gives the input of a layer that is computed again. Where inputs are offloaded, that of the
@@ -166,6 +185,7 @@ class Pass {
   TrainingContext context_;
   RopeTables ropes_;
   std::vector<LayerRun> runs_;
+  at::Tensor head_gradient_VE_;  // kept for add_embedding()
   double done_work_ = 0;
 };
 

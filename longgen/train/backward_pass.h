@@ -20,6 +20,10 @@ struct BackwardOptions {
   int64_t loss_chunk_rows = kChunkRowsOfDevice;
   /// The gradients are those of loss_scale * (sum of the weighted losses of all targets).
   double loss_scale = 1;
+  /// Whether nothing was added to the gradients yet. The embedding's are summed in place then;
+  /// otherwise the batch's are a complete sum before they are added, as all others always are: the
+  /// sum over batches does not depend on who computed which.
+  bool gradients_are_zero = false;
   /// The inputs of all layers but the last wait here. Null keeps them on the decoder's device. It
   /// is for GPUs only, and not for Recomputation::none.
   LayerOffload* offload = nullptr;

@@ -60,7 +60,7 @@ void remove_temporaries(const fs::path& folder) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(const Recipe& recipe) : path_(recipe.model.output) {
+RunDirectory::RunDirectory(const Recipe& recipe, Use use) : path_(recipe.model.output) {
   check_apart(recipe, "model.path", recipe.model.path);
   const std::vector<DataSource> datasets = recipe.datasets();
   for (size_t i = 0; i < datasets.size(); ++i) {
@@ -73,6 +73,7 @@ RunDirectory::RunDirectory(const Recipe& recipe) : path_(recipe.model.output) {
   fs::create_directories(path_, error);
   LG_CHECK(!error, recipe.where("model.output"), ": ", path_.string(),
            ": cannot be created: ", error.message(), ".");
+  if (use == Use::look) return;
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // File systems without locks give other errors; there the user must take care.
   const bool taken = lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;

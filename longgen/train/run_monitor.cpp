@@ -16,11 +16,13 @@ std::optional<fs::path> tensorboard_folder(const Recipe& recipe, const RunDirect
 
 }  // namespace
 
-RunMonitor::RunMonitor(const Recipe& recipe, const RunDirectory& directory, at::Device device,
-                       int64_t resume_step)
-    : recipe_(recipe),
-      device_(device),
-      log_(directory.metrics(), tensorboard_folder(recipe, directory), resume_step) {}
+void RunMonitor::open_logs(const RunDirectory& directory, int64_t resume_step) {
+  log_.emplace(directory.metrics(), tensorboard_folder(recipe_, directory), resume_step);
+}
+
+void RunMonitor::write(const StepRecord& record) {
+  if (log_) log_->write(record);
+}
 
 void RunMonitor::show_progress(int64_t done_tokens) {
   progress_.emplace("extend", recipe_.total_steps() * recipe_.tokens_per_step(), "tokens",

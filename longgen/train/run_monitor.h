@@ -17,9 +17,11 @@ namespace longgen {
 /// Writes metrics.jsonl and TensorBoard's events, and shows a line of progress.
 class RunMonitor {
  public:
-  /// Opens the logs as StepLog does. Throws Error where they cannot be written.
-  RunMonitor(const Recipe& recipe, const RunDirectory& directory, at::Device device,
-             int64_t resume_step);
+  RunMonitor(const Recipe& recipe, at::Device device) : recipe_(recipe), device_(device) {}
+
+  /// Opens the logs as StepLog does. Without this nothing is written. Throws Error where they
+  /// cannot be.
+  void open_logs(const RunDirectory& directory, int64_t resume_step);
 
   /// Shows the progress from now on, with these tokens done by earlier calls.
   void show_progress(int64_t done_tokens);
@@ -28,7 +30,7 @@ class RunMonitor {
   /// Shows this loss beside the progress from the next update() on.
   void set_loss(double loss);
   /// Writes the record of a step. Throws Error where it cannot be written.
-  void write(const StepRecord& record) { log_.write(record); }
+  void write(const StepRecord& record);
   /// Ends the line of progress.
   void finish();
 
@@ -39,7 +41,7 @@ class RunMonitor {
  private:
   const Recipe& recipe_;
   at::Device device_;
-  StepLog log_;
+  std::optional<StepLog> log_;
   std::optional<Progress> progress_;
   std::string note_;  // on the last step
 };

@@ -7,11 +7,11 @@
 
 namespace longgen {
 
-SavedRun::SavedRun(const Recipe& recipe, const std::string& dataset_hash)
+SavedRun::SavedRun(const Recipe& recipe, const std::string& dataset_hash, RunDirectory::Use use)
     : recipe_(recipe),
       dataset_hash_(dataset_hash),
       stored_types_(stored_types(recipe.model.path)),
-      directory_(recipe),
+      directory_(recipe, use),
       store_(directory_.checkpoints(), recipe.save.keep) {}
 
 bool SavedRun::is_finished() const { return fs::exists(directory_.model()); }

@@ -10,11 +10,12 @@
 
 namespace longgen {
 
-/// The directory at model.output, which is this process's alone while the object lives.
+/// The directory at model.output. With RunDirectory::Use::write it is this process's alone while
+/// the object lives; otherwise nothing may be saved.
 class SavedRun {
  public:
   /// Throws Error as stored_types() and RunDirectory do. Changes nothing of an earlier run.
-  SavedRun(const Recipe& recipe, const std::string& dataset_hash);
+  SavedRun(const Recipe& recipe, const std::string& dataset_hash, RunDirectory::Use use);
 
   const RunDirectory& directory() const { return directory_; }
   bool is_finished() const;

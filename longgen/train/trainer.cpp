@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "longgen/base/units.h"
 #include "longgen/device/gpu_memory.h"
 #include "longgen/model/convert.h"
+#include "longgen/train/gradient_exchange.h"
 #include "longgen/train/objective/alignment.h"
 #include "longgen/train/recipe/hybrid_config.h"
 #include "longgen/train/run_monitor.h"
@@ -41,9 +43,10 @@ void flush_denormals() {
 }
 
 /// Sets how this process computes.
-void set_up_threads(const Recipe& recipe) {
+void set_up_threads(const Recipe& recipe, const TrainRanks& ranks) {
   const int64_t threads = recipe.train.threads;
-  at::set_num_threads(static_cast<int>(threads > 0 ? threads : default_threads()));
+  const int64_t shared = std::max<int64_t>(1, default_threads() / ranks.num_local);
+  at::set_num_threads(static_cast<int>(threads > 0 ? threads : shared));
   flush_denormals();
 }
 
@@ -84,7 +87,8 @@ class Trainer {
         device_(options.device),
         config_(hybrid_config(recipe)),
         data_(recipe, config_),
-        saved_(recipe, data_.hash()) {
+        saved_(recipe, data_.hash(),
+               is_first() ? RunDirectory::Use::write : RunDirectory::Use::look) {
     check_teacher(recipe, config_);
     check_alignment(recipe, config_);
     summary_.total_steps = recipe.total_steps();
@@ -94,7 +98,7 @@ class Trainer {
     if (already_finished()) return summary_;
     open_run();
     announce();
-    if (options_.show_progress) monitor_->show_progress(state_.tokens);
+    if (options_.show_progress && is_first()) monitor_->show_progress(state_.tokens);
     const auto begin = Clock::now();
     const int64_t first_step = state_.step;
     while (state_.step < summary_.total_steps && !stopped()) {
@@ -103,7 +107,7 @@ class Trainer {
       // A checkpoint in the middle of skipped steps would only push a better one out.
       const bool is_good = state_.skipped_in_a_row == 0;
       if (is_good && is_due(recipe_.save.every) && state_.step < summary_.total_steps) {
-        saved_.save(state_, *model_);
+        save();
       }
     }
     monitor_->finish();
@@ -114,7 +118,31 @@ class Trainer {
   }
 
  private:
-  bool stopped() const { return options_.stop && *options_.stop; }
+  Communicator* ranks() const { return options_.ranks.communicator; }
+  /// Whether this process is the one that writes and tells.
+  bool is_first() const { return ranks() == nullptr || ranks()->rank() == 0; }
+
+  /// Whether this process is told to stop, or any of the ranks: they all stop after the same step.
+  bool stopped() const {
+    const auto stop = static_cast<std::byte>(options_.stop && *options_.stop);
+    if (ranks() == nullptr) return stop != std::byte{0};
+    std::vector<std::byte> all(static_cast<size_t>(ranks()->num_ranks()));
+    std::vector<Bytes> places;
+    for (std::byte& of_rank : all) places.emplace_back(&of_rank, 1);
+    ranks()
+        ->all_gather(detail::concat("stop after step ", state_.step), std::span(&stop, 1), places)
+        .wait();
+    return std::ranges::any_of(all, [](std::byte of_rank) { return of_rank != std::byte{0}; });
+  }
+
+  void tell(const std::string& message) const {
+    if (is_first()) log_info(message);
+  }
+
+  void save() {
+    if (is_first()) saved_.save(state_, *model_);
+  }
+
   bool is_due(int64_t every) const { return every > 0 && state_.step % every == 0; }
 
   bool already_finished() {
@@ -124,7 +152,7 @@ class Trainer {
              ": holds a finished run already. Give --force to train again, or another "
              "model.output.");
     saved_.expect_finished_run();
-    log_info(directory.path().string() + ": this run is finished");
+    tell(directory.path().string() + ": this run is finished");
     summary_.finished = true;
     summary_.steps = summary_.total_steps;
     summary_.tokens = summary_.total_steps * recipe_.tokens_per_step();
@@ -139,13 +167,44 @@ class Trainer {
              directory.path().string(),
              ": holds checkpoints of a run. Give --resume to go on, --force to begin anew, or "
              "another model.output.");
-    directory.remove_leftovers();
     state_ = saved_.inputs();
+    compare_ranks();
+    if (is_first()) directory.remove_leftovers();
     const bool resumes = options_.resume && resume();
     if (!resumes) begin();
-    write_file(directory.recipe_file(), dump_recipe(recipe_));
-    monitor_.emplace(recipe_, directory, device_, resumes ? state_.step : MetricsLog::kNewRun);
+    compare_steps();
+    monitor_.emplace(recipe_, device_);
+    if (is_first()) {
+      if (!resumes) directory.clear();
+      write_file(directory.recipe_file(), dump_recipe(recipe_));
+      monitor_->open_logs(directory, resumes ? state_.step : MetricsLog::kNewRun);
+    }
+    if (ranks() != nullptr) exchange_.emplace(*ranks(), model_->gradients());
     if (recipe_.train.offload == Offloading::layer_inputs) offload_.emplace(device_);
+  }
+
+  /// Throws Error, the same on every rank, where this run is not the same for all. No rank has
+  /// changed anything of an earlier run before all have come here.
+  void compare_ranks() const {
+    if (ranks() == nullptr) return;
+    std::vector<Fact> facts = options_.ranks.facts;
+    facts.push_back({"recipe", dump_recipe(recipe_)});
+    facts.push_back({"files of model.path", state_.model_hash});
+    facts.push_back({"data", state_.dataset_hash});
+    facts.push_back({"files of train.teacher", state_.teacher_hash});
+    facts.push_back({"--resume and --force", options_.resume    ? "--resume"
+                                             : options_.replace ? "--force"
+                                                                : "neither"});
+    const std::optional<fs::path> last = saved_.last_folder();
+    facts.push_back({"last checkpoint in model.output", last ? last->filename().string() : "none"});
+    expect_agreement(*ranks(), "what all ranks have alike", facts);
+  }
+
+  /// Waits until all have read what they begin with: the first one may then remove it.
+  void compare_steps() const {
+    if (ranks() == nullptr) return;
+    expect_agreement(*ranks(), "the step to go on from",
+                     {{"checkpoint to go on from", detail::concat("step ", state_.step)}});
   }
 
   /// False where there is no checkpoint to go on from.
@@ -156,7 +215,7 @@ class Trainer {
     model_.emplace(config_, std::move(last->masters), std::move(last->moments),
                    scalar_type(recipe_.train.precision));
     open_teachers();
-    log_info(detail::concat("resumed after step ", state_.step));
+    tell(detail::concat("resumed after step ", state_.step));
     return true;
   }
 
@@ -169,7 +228,6 @@ class Trainer {
                   recipe_.where("model.path") + ": " + recipe_.model.path,
                   "Nothing can be trained from these: import or convert the model anew.");
     open_teachers();
-    saved_.directory().clear();
   }
 
   /// Opens what is learnt from beside the data.
@@ -181,13 +239,12 @@ class Trainer {
   }
 
   void announce() const {
-    log_info(detail::concat("layers ",
-                            format_layers(config_.layers.full_layers(), config_.num_layers),
-                            " full, context ", format_count(config_.context), ", ",
-                            describe_rope_change(load_model_config(recipe_.model.path), config_),
-                            "; ", format_count(summary_.total_steps, "step"), " of ",
-                            format_count(recipe_.tokens_per_step(), "token")));
-    if (!recipe_.data.sources.empty()) log_info("data: " + describe_sources(recipe_.data.sources));
+    tell(detail::concat("layers ", format_layers(config_.layers.full_layers(), config_.num_layers),
+                        " full, context ", format_count(config_.context), ", ",
+                        describe_rope_change(load_model_config(recipe_.model.path), config_), "; ",
+                        format_count(summary_.total_steps, "step"), " of ",
+                        format_count(recipe_.tokens_per_step(), "token")));
+    if (!recipe_.data.sources.empty()) tell("data: " + describe_sources(recipe_.data.sources));
   }
 
   /// Takes one optimizer step and tells of it.
@@ -204,7 +261,7 @@ class Trainer {
              state_.step,
              " have no token that counts: all with a next one are marked as not to be learnt, or "
              "have train.answer_weight = 0.");
-    if (!result.applied) warn_of_skipped_step(state_.step, result);
+    if (!result.applied && is_first()) warn_of_skipped_step(state_.step, result);
     summary_.skipped_steps += !result.applied;
     state_.skipped_in_a_row = result.applied ? 0 : state_.skipped_in_a_row + 1;
     note_loss(result.loss);
@@ -238,6 +295,7 @@ class Trainer {
                       .seed = static_cast<uint64_t>(train.seed)},
             .clip_norm = train.clip_norm,
             .align_to = origin_ ? &*origin_ : nullptr,
+            .exchange = exchange_ ? &*exchange_ : nullptr,
             .on_progress = [this](double share) { monitor_->update(state_.step, share); }};
   }
 
@@ -259,8 +317,8 @@ class Trainer {
       record.distill_loss = result.distill_loss;
     }
     if (evaluates) {
-      HeldOutLoss held_out = data_.held_out_loss(model_->decoder());
-      log_info(detail::concat("step ", state_.step, ": ", describe_held_out(held_out)));
+      HeldOutLoss held_out = data_.held_out_loss(model_->decoder(), ranks());
+      tell(detail::concat("step ", state_.step, ": ", describe_held_out(held_out)));
       record.eval_loss = held_out.mean;
       record.eval_losses = std::move(held_out.sources);
     }
@@ -276,11 +334,8 @@ class Trainer {
     summary_.steps = state_.step;
     summary_.tokens = state_.tokens;
     summary_.peak_memory_bytes = monitor_->peak_bytes();
-    if (state_.step < summary_.total_steps) {
-      saved_.save(state_, *model_);
-      return;
-    }
-    saved_.finish(state_, *model_);
+    if (state_.step < summary_.total_steps) return save();
+    if (is_first()) saved_.finish(state_, *model_);
     summary_.finished = true;
     summary_.model = saved_.directory().model();
   }
@@ -296,14 +351,29 @@ class Trainer {
   std::optional<Decoder> origin_;  // while sparse layers are aligned with it
   std::optional<Teacher> teacher_;
   std::optional<LayerOffload> offload_;
+  std::optional<GradientExchange> exchange_;
   std::optional<RunMonitor> monitor_;
   TrainSummary summary_;
   bool has_loss_ = false;
 };
 
+/// Throws Error where several ranks cannot train this yet.
+void check_ranks(const Recipe& recipe, const Communicator& ranks) {
+  const int num_ranks = ranks.num_ranks();
+  LG_CHECK(recipe.train.accumulation >= num_ranks, recipe.where("train.accumulation"),
+           ": expected at least ", num_ranks,
+           " micro-batches a step, one for each of the ranks, found ", recipe.train.accumulation,
+           ". Set train.accumulation to a multiple of ", num_ranks,
+           " that divides train.batch_size, or start fewer ranks.");
+  LG_CHECK(recipe.train.states == NumberFormat::float32, recipe.where("train.states"),
+           ": several ranks add up gradients in float32, found bfloat16. Set train.states = "
+           "\"float32\" (--set train.states=float32), or use one rank.");
+}
+
 }  // namespace
 
 TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
+  if (options.ranks.communicator != nullptr) check_ranks(recipe, *options.ranks.communicator);
   LG_CHECK(!options.device.is_cuda() || recipe.train.precision == NumberFormat::bfloat16,
            recipe.where("train.precision"),
            ": on a GPU training computes in bfloat16 (its kernels take nothing else; weights, "
@@ -314,7 +384,7 @@ TrainSummary train(const Recipe& recipe, const TrainOptions& options) {
            recipe.where("train.offload"),
            ": layer inputs can be offloaded from a GPU only. Set train.offload = \"none\" (--set "
            "train.offload=none), or use --device cuda.");
-  set_up_threads(recipe);
+  set_up_threads(recipe, options.ranks);
   try {
     return Trainer(recipe, options).run();
   } catch (const c10::OutOfMemoryError&) {

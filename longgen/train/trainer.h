@@ -7,9 +7,20 @@
 #include <cstdint>
 #include <string>
 
+#include "longgen/dist/agreement.h"
+#include "longgen/dist/communicator.h"
 #include "longgen/train/recipe/recipe.h"
 
 namespace longgen {
+
+/// What makes a process one of several that train one model: each computes every P-th micro-batch
+/// of a step.
+struct TrainRanks {
+  Communicator* communicator = nullptr;  ///< null: there are no others
+  int num_local = 1;                     ///< of the ranks, on this machine: they share its cores
+  /// What all ranks must have alike, besides recipe, model, data and the state of the run.
+  std::vector<Fact> facts = {};
+};
 
 struct TrainOptions {
   bool resume = false;   ///< go on from the last checkpoint (or begin, where there is none)
@@ -20,6 +31,7 @@ struct TrainOptions {
   c10::Device device = c10::kCPU;
   /// Set from outside (Ctrl-C): the run saves a checkpoint at the next step and stops.
   const std::atomic<bool>* stop = nullptr;
+  TrainRanks ranks = {};
 };
 
 struct TrainSummary {
@@ -43,7 +55,12 @@ struct TrainSummary {
 /// so; after train.max_skipped_steps of them in a row, or where every step was one, the run stops
 /// with an Error. Weights that are not finite are never written: neither as a model nor as a
 /// checkpoint. Until the model, the data and, to resume, a checkpoint have been read, nothing of an
-/// earlier run is touched. Throws Error naming the recipe's key or the file.
+/// earlier run is touched.
+///
+/// With several ranks, rank 0 alone writes files and tells; it stops when any rank is told to.
+/// Loss, weights and files have the same bits for any number of ranks with one number of threads
+/// each, and a run may be resumed with another number. Before the first step all are compared.
+/// Throws Error naming the recipe's key or the file.
 TrainSummary train(const Recipe& recipe, const TrainOptions& options);
 
 }  // namespace longgen

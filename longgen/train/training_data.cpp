@@ -6,6 +6,7 @@
 #include "longgen/base/check.h"
 #include "longgen/tokenizer/tokenizer.h"
 #include "longgen/train/batches.h"
+#include "longgen/train/loss_exchange.h"
 
 namespace longgen {
 
@@ -92,27 +93,43 @@ LossSums TrainingData::loss_of_sample(const Decoder& decoder,
   return loss_of(decoder, batch_of(std::span(&sample, 1)), recipe_.train.loss_chunk_rows);
 }
 
-HeldOutLoss TrainingData::held_out_loss(const Decoder& decoder) const {
-  const std::vector<DataSource>& sources = recipe_.data.sources;
+/// The samples that are measured: the first of all, then those that a source still lacks.
+std::vector<SourceOrder::Place> TrainingData::held_out_places() const {
   const size_t num_sources = held_out_->num_sources();
-  LossSums all;
-  std::vector<LossSums> of_sources(num_sources);
+  std::vector<SourceOrder::Place> places;
   std::vector<int64_t> measured(num_sources);  // samples of each, its first ones
   for (int64_t i = 0; i < recipe_.eval.sequences; ++i) {
-    const SourceOrder::Place place = held_out_->place(i);
-    const LossSums sums = loss_of_sample(decoder, place);
-    all.add(sums);
-    of_sources[place.source].add(sums);
-    ++measured[place.source];
+    places.push_back(held_out_->place(i));
+    ++measured[places.back().source];
   }
-  HeldOutLoss result{mean_loss(all), {}};
   const auto share = static_cast<int64_t>(num_sources);
   const int64_t least = (recipe_.eval.sequences + share - 1) / share;
-  for (size_t s = 0; s < sources.size(); ++s) {
-    for (int64_t i = measured[s]; i < least; ++i) {
-      of_sources[s].add(loss_of_sample(decoder, {s, i}));
-    }
-    result.sources.push_back({sources[s].name, mean_loss(of_sources[s])});
+  for (size_t s = 0; s < recipe_.data.sources.size(); ++s) {
+    for (int64_t i = measured[s]; i < least; ++i) places.push_back({s, i});
+  }
+  return places;
+}
+
+HeldOutLoss TrainingData::held_out_loss(const Decoder& decoder, Communicator* ranks) const {
+  const std::vector<SourceOrder::Place> places = held_out_places();
+  const auto first = static_cast<size_t>(ranks != nullptr ? ranks->rank() : 0);
+  const auto every = static_cast<size_t>(ranks != nullptr ? ranks->num_ranks() : 1);
+  std::vector<LossSums> found;
+  for (size_t i = first; i < places.size(); i += every) {
+    found.push_back(loss_of_sample(decoder, places[i]));
+  }
+  if (ranks != nullptr) {
+    found = all_losses(*ranks, "held-out losses", found, static_cast<int64_t>(places.size()));
+  }
+  LossSums all;
+  std::vector<LossSums> of_sources(held_out_->num_sources());
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (static_cast<int64_t>(i) < recipe_.eval.sequences) all.add(found[i]);
+    of_sources[places[i].source].add(found[i]);
+  }
+  HeldOutLoss result{mean_loss(all), {}};
+  for (size_t s = 0; s < recipe_.data.sources.size(); ++s) {
+    result.sources.push_back({recipe_.data.sources[s].name, mean_loss(of_sources[s])});
   }
   return result;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "longgen/data/mixture.h"
+#include "longgen/dist/communicator.h"
 #include "longgen/train/backward_pass.h"
 #include "longgen/train/log/step_log.h"
 #include "longgen/train/recipe/recipe.h"
@@ -43,11 +44,13 @@ class TrainingData {
   /// Measures the held-out part's first eval.sequences samples, for recipes with eval.every above
   /// 0. Each of data.sources has its first samples measured, too: those among them, and so many
   /// that no source has fewer than its equal share of eval.sequences, rounded up.
-  HeldOutLoss held_out_loss(const Decoder& decoder) const;
+  /// Ranks, where there are several, divide the samples among them; all get the result.
+  HeldOutLoss held_out_loss(const Decoder& decoder, Communicator* ranks = nullptr) const;
 
  private:
   void check_tokens(const ModelConfig& config) const;
   void open_held_out();
+  std::vector<SourceOrder::Place> held_out_places() const;
   LossSums loss_of_sample(const Decoder& decoder, const SourceOrder::Place& place) const;
   MicroBatch batch_of(std::span<const Sample> samples) const;
 
