@@ -391,6 +391,7 @@ EngineState EngineCore::state() const {
   state.cached = ledger.cached();
   state.cached_kinds = keeper_.prefixes().pages();
   state.in_use = engine_.pool().pages_in_use();
+  state.step_budget_seconds = options_.schedule.step_budget_seconds;
   return state;
 }
 

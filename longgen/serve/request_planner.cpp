@@ -135,6 +135,11 @@ void RequestPlanner::check_text(const std::string& text, const std::string& fiel
 
 std::vector<int32_t> RequestPlanner::encode(const std::string& text, bool add_special_tokens,
                                             const std::string& field) const {
+  if (!model_.reads_texts) {
+    openai::refuse_at(field,
+                      "this server has a model with random weights and no tokenizer: expected a "
+                      "list of token ids, found a text.");
+  }
   check_text(text, field);
   // Special tokens spelled out in a text are ordinary text.
   return model_.tokenizer.encode(

@@ -19,6 +19,8 @@ struct ServedModel {
   std::optional<ChatTemplate> chat_template = {};         ///< base models have none
   std::optional<openai::ToolFormat> tool_format = {};     ///< in which it writes calls of functions
   std::vector<int32_t> chat_stops = {}, text_stops = {};  ///< tokens that end a turn, and a text
+  /// False: tokens are only numbers, and prompts are lists of them.
+  bool reads_texts = true;
   int64_t context = 0;  ///< prompt and answer together have at most as many tokens
   /// A longer text has more tokens than the context, whatever they are.
   int64_t max_text_bytes = int64_t{64} << 20;
