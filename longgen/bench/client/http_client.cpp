@@ -45,7 +45,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
                           self->connected(error);
                         });
   }
-  void cancel() { end(CallFault::cancelled, "cancelled."); }
+  void cancel() { end(CallFault::cancelled, ""); }
 
  private:
   /// Ends the call if nothing happens until the next call of watch().

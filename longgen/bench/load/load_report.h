@@ -16,11 +16,11 @@
 namespace longgen {
 
 struct LoadReport {
-  std::string url;
-  ServerInfo server;
-  RequestForm form;
+  std::string url = {};
+  ServerInfo server = {};
+  RequestForm form = {};
   std::vector<std::string> refused = {};  ///< fields that the server does not know
-  std::string load;                       ///< what was asked, in words: "64 requests at 4 a second"
+  std::string load = {};                  ///< what was asked, in words: "64 requests at 4 a second"
   std::optional<std::string> goal = {};
   LoadSummary summary = {};
   ServerCounters counters = {};

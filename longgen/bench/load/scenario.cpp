@@ -105,9 +105,9 @@ class Scenario {
     for (const size_t decoder : decoders) {
       const RequestRecord& record = runner_.record(decoder);
       LG_CHECK(!record.is_over, "a decoder's reply ended before it was measured: ",
-               record.error.empty()
-                   ? detail::concat("it had ", record.num_tokens(), " tokens; give a larger reply:")
-                   : record.error + ": " + record.message);
+               record.error.empty() ? detail::concat("it had ", record.num_tokens(),
+                                                     " tokens. Let it have more with reply:N.")
+                                    : record.error + ": " + record.message);
       runner_.stop(decoder);
     }
     pause();

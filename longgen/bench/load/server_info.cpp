@@ -66,9 +66,8 @@ std::string ServerInfo::name() const {
 
 ServerInfo ask_server(HttpClient& client, const std::string& model) {
   const HttpAnswer answer = client.ask({"GET", "/v1/models"});
-  LG_CHECK(answer.head.status != 401 && answer.head.status != 403,
-           "the server wants another key: ", error_message(answer.body),
-           " Give --api-key-file FILE.");
+  LG_CHECK(answer.head.status != 401 && answer.head.status != 403, "the server wants another key (",
+           error_message(answer.body), "). Give --api-key-file FILE.");
   const Json json = json_of(answer);
   LG_CHECK(json.is_object() && json.contains("data") && json["data"].is_array(),
            "/v1/models: expected a list of models, as OpenAI's API has it, found status ",

@@ -196,6 +196,16 @@ TEST_F(RequestPlannerTest, WhatThisModelOrServerCannotDoIsRefused) {
             "weights do not have: they have 0 to 99.");
 }
 
+TEST_F(RequestPlannerTest, WithoutATokenizerPromptsAreIds) {
+  model_.reads_texts = false;
+  EXPECT_EQ(completion("\"prompt\": [5, 6]").prompts[0].tokens, (std::vector<int32_t>{5, 6}));
+  const std::string expected =
+      "invalid_value | prompt: this server has a model with random weights and no tokenizer: "
+      "expected a list of token ids, found a text.";
+  EXPECT_EQ(completion_refusal("\"prompt\": \"hi\""), expected);
+  EXPECT_EQ(refusal([&] { planner_.tokenize("{\"prompt\": \"hi\"}"); }), expected);
+}
+
 TEST_F(RequestPlannerTest, TokensOfTextsAndBack) {
   EXPECT_EQ(planner_.tokenize(R"({"prompt": "hi", "return_token_strs": true})"),
             R"({"count":2,"max_model_len":64,"tokens":[104,105],"token_strs":["h","i"]})");
