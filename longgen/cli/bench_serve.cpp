@@ -9,6 +9,7 @@
 #include "longgen/base/units.h"
 #include "longgen/bench/load/load_plan.h"
 #include "longgen/bench/load/load_report.h"
+#include "longgen/bench/load/load_target.h"
 #include "longgen/bench/load/scenario.h"
 #include "longgen/cli/bench.h"
 #include "longgen/cli/html_report.h"
@@ -18,8 +19,6 @@
 namespace longgen {
 namespace {
 
-// Ordinary tokens in every tokenizer that is known to us: special ones stand at the ends.
-constexpr TokenRange kIds = {1000, 30000};
 constexpr const char* kReportName = "load";
 constexpr const char* kWords = "words";
 
@@ -35,16 +34,8 @@ struct LoadCommand {
   bool writes_words() const { return !text.empty() || endpoint == "chat"; }
 };
 
-/// The server with all that was found out about it.
-struct Target {
-  HttpClient client;
-  ServerInfo info = {};
-  Negotiated negotiated = {};
-  std::unique_ptr<PromptMaker> prompts = {};
-};
-
 TokenRange read_ids(const std::string& text) {
-  if (text.empty()) return kIds;
+  if (text.empty()) return kUsualIds;
   const size_t dash = text.find('-');
   LG_CHECK(dash != std::string::npos, "--ids: expected LOW-HIGH, found \"", text, "\".");
   const TokenRange range{parse_count(text.substr(0, dash), "--ids"),
@@ -65,47 +56,19 @@ HttpClient::Options client_options(const LoadCommand& command) {
   return options;
 }
 
-WordPrompts::Source word_source(const LoadCommand& command) {
+std::optional<WordPrompts::Source> word_source(const LoadCommand& command) {
+  if (!command.writes_words()) return std::nullopt;
   if (command.text.empty() || command.text == kWords) return frequent_words();
   return words_of_text(read_file(command.text), command.text);
 }
 
-std::unique_ptr<PromptMaker> make_prompts(const LoadCommand& command, Target& target) {
-  if (!command.writes_words()) {
-    const TokenRange ids = read_ids(command.ids);
-    return std::make_unique<IdPrompts>(ids.low, ids.high + 1);
-  }
-  HttpClient& client = target.client;
-  const RequestForm& form = target.negotiated.form;
-  // Of a chat /tokenize would not count what the template adds.
-  const bool has_tokenize = form.endpoint == Endpoint::completions &&
-                            count_tokens(client, form.model, "time").has_value();
-  const auto count = [&client, &form, has_tokenize](const std::string& text) -> int64_t {
-    if (!has_tokenize) return count_by_usage(client, form, text);
-    const std::optional<int64_t> tokens = count_tokens(client, form.model, text);
-    LG_CHECK(tokens, "/tokenize counted a word and refuses ", format_count(std::ssize(text)),
-             " bytes of text.");
-    return *tokens;
-  };
-  return std::make_unique<WordPrompts>(word_source(command), count, has_tokenize);
-}
-
-/// A first prompt, before it is known how long texts are.
-std::string first_prompt(const LoadCommand& command) {
-  if (command.writes_words()) return "\"time and place\"";
-  const TokenRange ids = read_ids(command.ids);
-  return IdPrompts(ids.low, ids.high + 1).json({.prompt = {{command.plan.seed, 8}}});
-}
-
-std::unique_ptr<Target> open_target(const LoadCommand& command) {
-  auto target = std::unique_ptr<Target>(
-      new Target{.client = {parse_server_url(command.url), client_options(command)}});
-  target->info = ask_server(target->client, command.model);
-  const RequestForm form{.endpoint = kEndpoints.parse(command.endpoint, "--endpoint"),
-                         .model = target->info.model};
-  target->negotiated = negotiate(target->client, form, first_prompt(command));
-  target->prompts = make_prompts(command, *target);
-  return target;
+TargetOptions target_options(const LoadCommand& command) {
+  return {.url = command.url,
+          .client = client_options(command),
+          .endpoint = kEndpoints.parse(command.endpoint, "--endpoint"),
+          .model = command.model,
+          .words = word_source(command),
+          .ids = read_ids(command.ids)};
 }
 
 std::vector<PlannedRequest> plan_of(const LoadCommand& command) {
@@ -139,7 +102,7 @@ std::string load_text(const LoadCommand& command, int64_t num_requests) {
 }
 
 /// Requests like those of the load, with prompts of their own; what comes of them does not count.
-void warm_up(const LoadCommand& command, Target& target) {
+void warm_up(const LoadCommand& command, LoadTarget& target) {
   if (command.warm_up == 0) return;
   LoadCommand other = command;
   other.plan.seed = ~command.plan.seed;
@@ -147,13 +110,13 @@ void warm_up(const LoadCommand& command, Target& target) {
   other.plan.num_requests = command.warm_up;
   std::vector<PlannedRequest> requests = plan_of(other);
   for (PlannedRequest& request : requests) request.due_seconds = 0;
-  target.prompts->fit(requests);
+  target.prompts().fit(requests);
   log_info("warming up: " + format_count(std::ssize(requests), "request"));
-  run_load(target.client, target.negotiated.form, *target.prompts, requests,
+  run_load(target.client(), target.form(), target.prompts(), requests,
            {.stops = [] { return interrupted().load(); }});
 }
 
-LoadReport measure(const LoadCommand& command, Target& target,
+LoadReport measure(const LoadCommand& command, LoadTarget& target,
                    const std::vector<PlannedRequest>& requests) {
   std::optional<Progress> progress;
   if (!command.quiet) progress.emplace("load", std::ssize(requests), "requests");
@@ -162,21 +125,20 @@ LoadReport measure(const LoadCommand& command, Target& target,
   options.on_progress = [&](int64_t num_ended) {
     if (progress) progress->update(num_ended);
   };
-  const auto before = ask_metrics(target.client);
-  LoadResult result =
-      run_load(target.client, target.negotiated.form, *target.prompts, requests, options);
+  const auto before = ask_metrics(target.client());
+  LoadResult result = run_load(target.client(), target.form(), target.prompts(), requests, options);
   if (progress) progress->finish();
   LoadReport report{.url = command.url,
-                    .server = target.info,
-                    .form = target.negotiated.form,
-                    .refused = target.negotiated.refused,
+                    .server = target.info(),
+                    .form = target.form(),
+                    .refused = target.refused(),
                     .load = load_text(command, std::ssize(requests))};
   if (!command.goal.empty()) report.goal = command.goal;
   report.summary =
       summarize(result, report.goal ? std::optional(Goal::parse(*report.goal)) : std::nullopt);
   report.records = std::move(result.records);
   try {
-    report.counters = counters_between(before, ask_metrics(target.client));
+    report.counters = counters_between(before, ask_metrics(target.client()));
   } catch (const Error& error) {
     log_warning(detail::concat("the server's own counters are missing: ", error.what()));
   }
@@ -201,17 +163,24 @@ void print(const std::string& text) {
   output.flush();
 }
 
-int run_scenario(const LoadCommand& command, Target& target, const ScenarioOptions& options) {
-  const auto before = ask_metrics(target.client);
-  RequestRunner runner(target.client, target.negotiated.form, *target.prompts);
-  ScenarioResult result = run_scenario(target.client, runner, options);
-  const ServerCounters counters = counters_between(before, ask_metrics(target.client));
+int run_scenario(const LoadCommand& command, const ScenarioOptions& options) {
+  LoadTarget target(target_options(command));
+  target.check_context(options.longest_requests());
+  const auto before = ask_metrics(target.client());
+  RequestRunner runner(target.client(), target.form(), target.prompts());
+  ScenarioResult result = run_scenario(target.client(), runner, options);
+  const ServerCounters counters = counters_between(before, ask_metrics(target.client()));
   result.step_budget_seconds = counters.step_budget_seconds;
   result.predicted_over_measured = counters.predicted_over_measured;
   result.share_predicted_well = counters.share_predicted_well;
-  print(command.json ? dump_json(to_json(result)) + "\n"
-                     : command.url + ": model " + target.info.model + " of " + target.info.name() +
-                           "\n" + to_text(result));
+  OrderedJson json = {{"report", "scenario"},
+                      {"url", command.url},
+                      {"server", target.info().name()},
+                      {"model", target.info().model}};
+  json.update(to_json(result));
+  print(command.json ? dump_json(json) + "\n"
+                     : command.url + ": model " + target.info().model + " of " +
+                           target.info().name() + "\n" + to_text(result));
   return 0;
 }
 
@@ -248,14 +217,15 @@ int bench(const LoadCommand& command) {
     options.seed = command.plan.seed;
     options.stops = [] { return interrupted().load(); };
     catch_interrupts();
-    return run_scenario(command, *open_target(command), options);
+    return run_scenario(command, options);
   }
   const std::vector<PlannedRequest> requests = plan_of(command);
   catch_interrupts();
-  const std::unique_ptr<Target> target = open_target(command);
-  target->prompts->fit(requests);
-  warm_up(command, *target);
-  const LoadReport report = measure(command, *target, requests);
+  LoadTarget target(target_options(command));
+  target.check_context(requests);
+  target.prompts().fit(requests);
+  warm_up(command, target);
+  const LoadReport report = measure(command, target, requests);
   print(command.json ? dump_json(to_json(report)) + "\n" : to_text(report));
   write_reports(command, report);
   if (interrupted()) return 128 + interrupt_signal();

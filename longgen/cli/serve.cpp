@@ -29,7 +29,7 @@ struct ServeCommand {
   ServeOptions options;
   std::string key_file, access_log;
   std::optional<double> step_budget_ms;
-  int64_t max_kv = 0;
+  int64_t max_kv = 0, default_max_tokens = 0;
   bool no_prefix_cache = false, random_weights = false;
   RandomModelOptions random;
   double drain_seconds = 30;
@@ -56,6 +56,7 @@ ServeOptions complete_options(const ServeCommand& command) {
   const double usual_ms = gpu_index(options.model.device) ? kGpuBudgetMs : kCpuBudgetMs;
   options.engine.schedule.step_budget_seconds = command.step_budget_ms.value_or(usual_ms) / 1000;
   options.engine.keeps_prefixes = !command.no_prefix_cache;
+  if (command.default_max_tokens > 0) options.default_max_tokens = command.default_max_tokens;
   if (command.max_kv > 0) options.engine.engine.max_kv_bytes = command.max_kv;
   options.http.io_threads = default_threads() >= kCoresForTwoIoThreads ? 2 : 1;
   if (!command.key_file.empty()) options.http.keys = http::ApiKeys::read(command.key_file);
@@ -125,6 +126,9 @@ void add_engine_options(CLI::App* app, ServeCommand& command) {
                   "tokens (default 250, on a GPU 100)")
       ->option_text("MS")
       ->check(number_between(1, 1e6));
+  add_count_option(app, "--default-max-tokens", command.default_max_tokens, 1,
+                   "tokens of the reply to a chat without max_tokens, at most (default: as many as "
+                   "there is room for)");
   add_prefill_chunk_option(app, command.options.engine.max_chunk);
   add_count_option(app, "--max-kv", command.max_kv, 1,
                    "bytes that the KV cache takes (default: a part of what is free)");

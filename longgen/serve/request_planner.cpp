@@ -254,7 +254,12 @@ AnswerPlan RequestPlanner::chat(std::string_view body, const std::string& key_na
   set_stops(request, model_.chat_stops, plan);
   if (request.logprobs) plan.logprobs = request.top_logprobs.value_or(0);
   plan.draw.num_logprobs = plan.logprobs;
-  plan.max_tokens = request.token_limit() ? *request.token_limit() : room_for_reply(plan);
+  if (const auto limit = request.token_limit()) {
+    plan.max_tokens = *limit;
+  } else {
+    const int64_t room = room_for_reply(plan);
+    plan.max_tokens = std::min(room, model_.default_max_tokens.value_or(room));
+  }
   check_length(plan, "messages");
   check_prompt_logprobs(plan);
   return plan;

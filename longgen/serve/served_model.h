@@ -26,6 +26,9 @@ struct ServedModel {
   int64_t max_text_bytes = int64_t{64} << 20;
   int64_t vocab_size = 0;  ///< ids below it are known to both tokenizer and weights
   int64_t created = 0;     ///< seconds since 1970
+  /// Of a chat that says no max_tokens, where there is room; by default as many as there is room
+  /// for.
+  std::optional<int64_t> default_max_tokens = {};
 };
 
 }  // namespace longgen

@@ -48,6 +48,7 @@ ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
                     .created = std::time(nullptr)};
   model.vocab_size = std::min(model.tokenizer.vocab_size(), config.vocab_size);
   model.max_text_bytes = most_bytes(model.tokenizer, model.context);
+  model.default_max_tokens = options.default_max_tokens;
   model.reads_texts = !options.random_weights;
   if (!model.reads_texts) return model;
   model.text_stops = find_stop_tokens(model.tokenizer, options.directory);

@@ -24,6 +24,7 @@ namespace longgen {
 struct ServeOptions {
   std::string directory;  ///< of the model; with random weights it may be a preset's name
   std::string name = {};  ///< of the model, for clients; empty: the directory's
+  std::optional<int64_t> default_max_tokens = {};  ///< see ServedModel
   ModelOptions model = {};
   std::optional<RandomModelOptions> random_weights = {};
   ServingOptions engine = {};  ///< vocab_size is the server's to set

@@ -48,7 +48,7 @@ class KnownDelays(LoadCase):
         self.assertAlmostEqual(found["reply_tokens_per_s"], 66 / found["seconds"])
         self.assertEqual(found["within_goal"], 0)
         self.assertEqual((found["server"], found["notes"]), ("nobody 1.2 (%s)" % self.header(), []))
-        rows = list(csv.DictReader((self.dir / "rows.csv").open()))
+        rows = list(csv.DictReader((self.dir / "rows.csv").read_text().splitlines()))
         self.assertEqual([row["prompt_tokens"] for row in rows], ["40"] * 6)
         self.assertEqual(fake.requests[-1]["min_tokens"], 11)
         self.assertEqual(fake.most_at_once, 6)
@@ -80,7 +80,7 @@ class KnownDelays(LoadCase):
             self.assertLess(found["seconds"], 0.3 + 3 * SLACK)
             found = self.measure(url, "--requests", 20, "--lengths", "4:1", "--rate", 40, "--seed", 3, "--csv",
                                  self.dir / "rows.csv")
-        rows = list(csv.DictReader((self.dir / "rows.csv").open()))
+        rows = list(csv.DictReader((self.dir / "rows.csv").read_text().splitlines()))
         due = [float(row["due_s"]) for row in rows]
         self.assertEqual(due, sorted(due))
         self.assertTrue(0.2 < due[-1] < 1.2, due)
@@ -115,10 +115,10 @@ class KnownDelays(LoadCase):
 
     def test_errors_by_kind(self):
         # The first two are the one that asks what the server knows, and the warm-up.
-        kinds = [None, None, 429, "torn", "no JSON", "no end", "error", 500, "silent", None]
+        kinds = [None, None, 429, "torn", "no JSON", "no end", "error", 500, "whole", "silent", None]
         fake = FakeOpenAi(first_seconds=0.02, gap_seconds=0.01, fails=lambda number: kinds[number])
         with fake.running() as url:
-            found = self.measure(url, "--requests", 8, "--lengths", "10:8", "--timeout", 1, "--concurrency", 1, code=1)
+            found = self.measure(url, "--requests", 9, "--lengths", "10:8", "--timeout", 1, "--concurrency", 1, code=1)
         self.assertEqual({kind: (error["count"], error["first"]) for kind, error in found["errors"].items()}, {
             "status 429": (1, "status 429 it is"),
             "status 500": (1, "status 500 it is"),
@@ -126,9 +126,18 @@ class KnownDelays(LoadCase):
             "malformed answer": (1, found["errors"]["malformed answer"]["first"]),
             "stream without an end": (1, "the answer ended before the reply did."),
             "error in the stream": (1, "the engine failed"),
+            "no stream": (1, 'the answer is of type "application/json".'),
             "timeout": (1, "the server sent nothing for so long.")})
         self.assertIn("event of the stream", found["errors"]["malformed answer"]["first"])
-        self.assertEqual((found["requests"], found["whole"], found["first_token_s"]["count"]), (8, 1, 1))
+        self.assertEqual((found["requests"], found["whole"], found["first_token_s"]["count"]), (9, 1, 1))
+
+    def test_what_is_longer_than_the_context_is_not_sent(self):
+        fake = FakeOpenAi(first_seconds=0, gap_seconds=0)
+        with fake.running() as url:
+            message, _ = self.error("bench", "serve", url, "--lengths", "4K:8")
+        self.assertEqual(message, "a prompt of 4,096 tokens and a reply of 8 are more than the context of fake-model, 4,096 "
+                                  "(max_model_len). Ask for less.")
+        self.assertEqual(len(fake.requests), 1)
 
     def test_keys_come_from_a_file(self):
         fake = FakeOpenAi(first_seconds=0, gap_seconds=0, key="secret")
@@ -200,7 +209,7 @@ class RandomWeights(LoadCase):
         cls.server = subprocess.Popen(
             [cls.PROGRAM, "serve", folder.name, "--random-weights", "--layers", "1", "--sparse", "sink=1,window=2",
              "--context", "32K", "--served-model-name", "random", "--port", "0", "--quiet", "--threads", "1",
-             "--max-kv", "256M", "--step-budget", "40", "--chunk", "64"], stdout=subprocess.PIPE)
+             "--max-kv", "256M", "--step-budget", "40", "--chunk", "64"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         cls.addClassCleanup(cls.server.wait)
         cls.addClassCleanup(cls.server.stdout.close)
         cls.addClassCleanup(cls.server.terminate)
@@ -223,11 +232,11 @@ class RandomWeights(LoadCase):
         self.assertIn("this server has a model with random weights and no tokenizer", message)
 
     def test_a_scenario(self):
-        found = self.measure(self.url, "--ids", "0-255", "--scenario", "decoders:2,prompt:12K,steps:16,reply:8K")
-        self.assertEqual(found["scenario"]["prompt"], 12288)
+        found = self.measure(self.url, "--ids", "0-255", "--scenario", "decoders:2,prompt:8K,steps:16,reply:8K")
+        self.assertEqual(found["scenario"]["prompt"], 8192)
         self.assertEqual(found["step_budget_s"], 0.04)
         self.assertGreater(found["together_tokens_per_s"], 0)
-        self.assertGreaterEqual(found["warm_cached_tokens"], 12288 - 64)
+        self.assertGreaterEqual(found["warm_cached_tokens"], 8192 - 64)
         ratios = found["ratios"]
         self.assertLess(ratios["warm_over_cold"], 1)
         allowed = 0.04 + found["undisturbed_gap_s"]["p50"]

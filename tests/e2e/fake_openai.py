@@ -18,7 +18,7 @@ class FakeOpenAi:
         self.tokens_per_event = 1
         self.says_usage = True
         self.refused = ()          # fields that are answered with 400
-        self.fails = lambda number: None  # "torn", "silent", "no JSON", "no end", "error", or a status, by the request's number
+        self.fails = lambda number: None  # "whole", "torn", "silent", "no JSON", "no end", "error", or a status, by the request's number
         self.key = None
         self.tokenizes = True
         for name, value in settings.items():
@@ -61,6 +61,7 @@ class FakeOpenAi:
     def answer(handler, status, body):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
@@ -110,6 +111,8 @@ class FakeOpenAi:
     def stream(self, handler, body, fault):
         if isinstance(fault, int):
             return self.answer(handler, fault, {"error": {"message": f"status {fault} it is"}})
+        if fault == "whole":
+            return self.answer(handler, 200, {"choices": [{"text": "a"}]})
         if fault == "silent":
             time.sleep(3)
         begin = time.monotonic()

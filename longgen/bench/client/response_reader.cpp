@@ -1,7 +1,6 @@
 #include "longgen/bench/client/response_reader.h"
 
 #include <boost/beast/http/basic_parser.hpp>
-#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -13,15 +12,6 @@ namespace {
 namespace beast = boost::beast;
 using beast::error_code;
 using beast::http::field;
-
-std::optional<double> number_of(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value >= 0)) {
-    return std::nullopt;
-  }
-  return value;
-}
 
 }  // namespace
 
@@ -46,7 +36,6 @@ class ResponseReader::Parser final : public beast::http::basic_parser<false> {
     const std::string_view text(value.data(), value.size());
     if (name == field::content_type) head_.content_type = text;
     if (name == field::server) head_.server = text;
-    if (name == field::retry_after) head_.retry_after_seconds = number_of(text);
   }
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,8 +10,7 @@ namespace longgen {
 
 struct ResponseHead {
   int status = 0;
-  std::string content_type, server;
-  std::optional<double> retry_after_seconds = {};  ///< of Retry-After, where it is a number
+  std::string content_type = {}, server = {};
 };
 
 /// Reads one response with a body of a named length, in chunks, or up to the connection's end.

@@ -28,6 +28,15 @@ const char* const kFrequentWords[] = {
     "game",   "line",       "end",    "member",  "law",    "car",      "city",   "name",
     "team",   "minute",     "idea",   "body",    "back"};
 
+/// Prompts may end in the same piece, and differ before it.
+uint64_t fit_key(const PlannedRequest& request) {
+  uint64_t key = 0;
+  for (const PromptPiece& piece : request.prompt) {
+    key = mix_pair(mix_pair(key, piece.key), static_cast<uint64_t>(piece.num_tokens));
+  }
+  return key;
+}
+
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 }  // namespace
@@ -101,11 +110,11 @@ void WordPrompts::fit_one(const PlannedRequest& request) {
     if (more == 0) more = missing > 0 ? 1 : -1;
     num_words = std::max<int64_t>(num_words + more, 1);
   }
-  fitted_[last.key] = num_words;
+  fitted_[fit_key(request)] = num_words;
 }
 
 std::string WordPrompts::json(const PlannedRequest& request) const {
-  const auto fitted = fitted_.find(request.prompt.back().key);
+  const auto fitted = fitted_.find(fit_key(request));
   LG_DCHECK(fitted != fitted_.end());
   return dump_json(Json(text(request, fitted->second)));
 }

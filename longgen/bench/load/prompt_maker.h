@@ -59,7 +59,7 @@ class WordPrompts : public PromptMaker {
   Count count_;
   bool counts_each_;
   double tokens_per_word_ = 1, tokens_around_ = 0;
-  std::map<uint64_t, int64_t> fitted_;  // words of a prompt's last piece, by its key
+  std::map<uint64_t, int64_t> fitted_;  // words of a prompt's last piece, by fit_key()
 };
 
 /// Frequent words of English, most of which are one token of most tokenizers.

@@ -1,5 +1,7 @@
 #include "longgen/bench/load/request_form.h"
 
+#include <algorithm>
+
 #include "longgen/base/check.h"
 #include "longgen/base/json.h"
 #include "longgen/bench/client/event_reader.h"
@@ -72,6 +74,13 @@ std::string RequestForm::body(const std::string& prompt, int64_t reply_tokens) c
   return head.substr(0, head.size() - 1) + "," + field + "}";
 }
 
+std::string visible(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }, '?');
+  return text;
+}
+
 std::string error_message(const std::string& body) {
   std::string message = body;
   try {
@@ -80,7 +89,8 @@ std::string error_message(const std::string& body) {
   } catch (const Error&) {
     // No JSON: the body itself says more than nothing.
   }
-  return message.size() <= kMaxMessage ? message : message.substr(0, kMaxMessage) + "...";
+  if (message.size() > kMaxMessage) message = message.substr(0, kMaxMessage) + "...";
+  return visible(message);
 }
 
 int64_t count_by_usage(HttpClient& client, const RequestForm& form, const std::string& text) {

@@ -42,6 +42,9 @@ Negotiated negotiate(HttpClient& client, RequestForm form, const std::string& pr
 /// reply of one token. Throws Error where it says none.
 int64_t count_by_usage(HttpClient& client, const RequestForm& form, const std::string& text);
 
+/// A text of a server's without what a terminal would act on: control characters become '?'.
+std::string visible(std::string text);
+
 /// The message of an error answer, shortened: OpenAI's error object, or the body's beginning.
 std::string error_message(const std::string& body);
 

@@ -11,6 +11,8 @@ namespace {
 // More of an error answer says nothing.
 constexpr size_t kMaxErrorBytes = 64 << 10;
 
+constexpr const char* kStreamType = "text/event-stream";
+
 const char* name_of(CallFault fault) {
   switch (fault) {
     case CallFault::connect:
@@ -40,7 +42,11 @@ class RequestRunner::Stream : public CallHandler {
     record.reply_tokens = request.reply_tokens;
   }
 
-  void on_head(const ResponseHead& head) override { record.status = head.status; }
+  void on_head(const ResponseHead& head) override {
+    record.status = head.status;
+    if (head.status != 200 || head.content_type.starts_with(kStreamType)) return;
+    fail("no stream", "the answer is of type \"" + visible(head.content_type) + "\".");
+  }
   void on_body(std::string_view bytes, TimePoint now) override;
   void on_end(CallFault fault, const std::string& message, TimePoint now) override;
   /// The runner is about to go.
@@ -83,7 +89,7 @@ void RequestRunner::Stream::on_body(std::string_view bytes, TimePoint now) {
 
 /// Tokens whose text is held back, as half a character is, count where they are told.
 void RequestRunner::Stream::read(const StreamPart& part, Arrival& arrival) {
-  if (!part.error.empty()) fail("error in the stream", part.error);
+  if (!part.error.empty()) fail("error in the stream", visible(part.error));
   is_finished_ = is_finished_ || part.is_done || part.is_finish;
   const int64_t before = record.usage.completion.value_or(0);
   if (part.usage.prompt) record.usage.prompt = part.usage.prompt;
@@ -101,7 +107,7 @@ void RequestRunner::Stream::on_end(CallFault fault, const std::string& message, 
   if (record.status != 0 && record.status != 200) {
     fail("status " + std::to_string(record.status), error_message(error_body_));
   }
-  if (fault != CallFault::none) fail(name_of(fault), message);
+  if (fault != CallFault::none) fail(name_of(fault), visible(message));
   if (!is_finished_) fail("stream without an end", "the answer ended before the reply did.");
   --runner_->num_open_;
   if (on_end_) on_end_();

@@ -153,7 +153,7 @@ class Scenario {
 
   void measure_behind(ScenarioResult& result) {
     log_info("a short prompt behind a long one");
-    const size_t long_one = runner_.start(fresh(options_.prompt_tokens, options_.reply_tokens));
+    const size_t long_one = runner_.start(fresh(options_.prompt_tokens));
     bool is_time = false;
     const double seconds = kShareBeforeShort * result.cold_seconds;
     client_.wake_at(runner_.time_of(runner_.now() + seconds), [&] { is_time = true; });
@@ -215,6 +215,11 @@ ScenarioOptions ScenarioOptions::parse(std::string_view text) {
     *key->second = count;
   }
   return options;
+}
+
+std::vector<PlannedRequest> ScenarioOptions::longest_requests() const {
+  return {{.prompt = {{0, prompt_tokens + kNewTokens}}},
+          {.prompt = {{0, context}}, .reply_tokens = reply_tokens}};
 }
 
 std::optional<double> ScenarioResult::longest_gap() const {

@@ -25,6 +25,9 @@ struct ScenarioOptions {
   /// Reads "decoders:8,prompt:128K", with context:, steps:, reply: and short: where they are not as
   /// usual. Throws Error on anything else.
   static ScenarioOptions parse(std::string_view text);
+
+  /// Those that need most of a context.
+  std::vector<PlannedRequest> longest_requests() const;
 };
 
 struct ScenarioResult {

@@ -74,15 +74,15 @@ ServerInfo ask_server(HttpClient& client, const std::string& model) {
            answer.head.status, ": ", error_message(answer.body));
   const Json& found = listed_model(json["data"], model);
   ServerInfo info{.model = text_in(found, "id"),
-                  .owner = text_in(found, "owned_by"),
-                  .header = answer.head.server,
+                  .owner = visible(text_in(found, "owned_by")),
+                  .header = visible(answer.head.server),
                   .version = {},
                   .context = {}};
   LG_CHECK(!info.model.empty(), "/v1/models: the model has no id.");
   if (found.contains("max_model_len") && found["max_model_len"].is_number_integer()) {
     info.context = found["max_model_len"].get<int64_t>();
   }
-  info.version = text_in(json_of(client.ask({"GET", "/version"})), "version");
+  info.version = visible(text_in(json_of(client.ask({"GET", "/version"})), "version"));
   return info;
 }
 

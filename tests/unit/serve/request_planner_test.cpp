@@ -66,6 +66,14 @@ TEST_F(RequestPlannerTest, WhereNoLimitIsGivenTheCacheMayGiveASmallerOne) {
   EXPECT_TRUE(chat_refusal("").starts_with("kv_cache_exceeded"));
 }
 
+TEST_F(RequestPlannerTest, TheServerMayBoundChatsThatNameNoLimit) {
+  model_.default_max_tokens = 10;
+  EXPECT_EQ(chat().max_tokens, 10);
+  EXPECT_EQ(chat("\"max_tokens\": 20").max_tokens, 20);
+  most_tokens_ = 8;  // of 2 + 7 the last one is not in the cache
+  EXPECT_EQ(chat().max_tokens, 7) << "there is no room for ten";
+}
+
 TEST_F(RequestPlannerTest, WhatIsLongerThanTheContextIsRefusedWithNumbers) {
   EXPECT_EQ(chat("\"max_tokens\": 62").max_tokens, 62);
   EXPECT_EQ(chat_refusal("\"max_tokens\": 63"),

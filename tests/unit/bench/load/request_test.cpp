@@ -65,7 +65,7 @@ TEST(RequestFormTest, OnlyFieldsThatTheServerKnowsAreSent) {
 
 TEST(RequestFormTest, TheMessageOfAnErrorAnswer) {
   EXPECT_EQ(error_message(R"({"error": {"message": "too long"}})"), "too long");
-  EXPECT_EQ(error_message("<html>Bad Gateway"), "<html>Bad Gateway");
+  EXPECT_EQ(error_message("<html>\x1b[31mBad Gateway\n"), "<html>?[31mBad Gateway?");
   EXPECT_EQ(error_message(std::string(1000, 'x')).size(), 303u);
 }
 
