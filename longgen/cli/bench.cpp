@@ -41,6 +41,7 @@ void add_bench(CommandSet& commands) {
   add_bench_attention(commands, bench);
   add_bench_decode(commands, bench);
   add_bench_ops(commands, bench);
+  add_bench_serve(commands, bench);
 }
 
 }  // namespace longgen

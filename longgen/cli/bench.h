@@ -16,6 +16,7 @@ void add_bench_attention(CommandSet& commands, CLI::App* bench);
 void add_bench_decode(CommandSet& commands, CLI::App* bench);
 void add_bench_model(CommandSet& commands, CLI::App* bench);
 void add_bench_ops(CommandSet& commands, CLI::App* bench);
+void add_bench_serve(CommandSet& commands, CLI::App* bench);
 
 /// Adds --patterns, separated by spaces as a pattern has commas. The help ends with `defaults`.
 void add_patterns_option(CLI::App* app, std::vector<std::string>& patterns,

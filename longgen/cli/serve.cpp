@@ -29,8 +29,9 @@ struct ServeCommand {
   ServeOptions options;
   std::string key_file, access_log;
   std::optional<double> step_budget_ms;
-  int64_t max_kv = 0;
-  bool no_prefix_cache = false;
+  int64_t max_kv = 0, default_max_tokens = 0;
+  bool no_prefix_cache = false, random_weights = false;
+  RandomModelOptions random;
   double drain_seconds = 30;
 };
 
@@ -45,9 +46,17 @@ ServeOptions complete_options(const ServeCommand& command) {
     throw UsageError(detail::concat("--chunk: expected a multiple of ", Pattern::kBlock,
                                     " tokens, found ", chunk, "."));
   }
+  if (command.random_weights) options.random_weights = command.random;
+  if (!command.random_weights && (!command.random.layers.empty() || command.random.context > 0)) {
+    throw UsageError("--layers and --context make a model, which needs --random-weights.");
+  }
+  if (!command.random.sparse.empty() && command.random.layers.empty()) {
+    throw UsageError("--sparse says what layers outside --layers see: give --layers too.");
+  }
   const double usual_ms = gpu_index(options.model.device) ? kGpuBudgetMs : kCpuBudgetMs;
   options.engine.schedule.step_budget_seconds = command.step_budget_ms.value_or(usual_ms) / 1000;
   options.engine.keeps_prefixes = !command.no_prefix_cache;
+  if (command.default_max_tokens > 0) options.default_max_tokens = command.default_max_tokens;
   if (command.max_kv > 0) options.engine.engine.max_kv_bytes = command.max_kv;
   options.http.io_threads = default_threads() >= kCoresForTwoIoThreads ? 2 : 1;
   if (!command.key_file.empty()) options.http.keys = http::ApiKeys::read(command.key_file);
@@ -65,7 +74,9 @@ void say_ready(const Server& server, const ServeOptions& options) {
                           " tokens | KV cache ",
                           format_bytes(engine.capacity * engine.page_bytes)));
   if (!model.chat_template) {
-    log_info("the model has no chat template: /v1/chat/completions is refused");
+    log_info(model.reads_texts
+                 ? "the model has no chat template: /v1/chat/completions is refused"
+                 : "weights are random, and there is no tokenizer: prompts are lists of token ids");
   }
   if (options.http.keys.empty() && !is_loopback(options.http.host)) {
     log_warning("--host " + options.http.host +
@@ -115,6 +126,9 @@ void add_engine_options(CLI::App* app, ServeCommand& command) {
                   "tokens (default 250, on a GPU 100)")
       ->option_text("MS")
       ->check(number_between(1, 1e6));
+  add_count_option(app, "--default-max-tokens", command.default_max_tokens, 1,
+                   "tokens of the reply to a chat without max_tokens, at most (default: as many as "
+                   "there is room for)");
   add_prefill_chunk_option(app, command.options.engine.max_chunk);
   add_count_option(app, "--max-kv", command.max_kv, 1,
                    "bytes that the KV cache takes (default: a part of what is free)");
@@ -145,6 +159,20 @@ void add_http_options(CLI::App* app, ServeCommand& command) {
       ->check(number_between(0, 1e6));
 }
 
+void add_random_options(CLI::App* app, ServeCommand& command) {
+  app->add_flag("--random-weights", command.random_weights,
+                "to measure with: MODEL is a preset such as llama2-7b, or a directory with a "
+                "config.json; prompts are token ids");
+  app->add_option("--layers", command.random.layers,
+                  "with --random-weights: the full layers of a hybrid, as in convert")
+      ->option_text("PLAN");
+  app->add_option("--sparse", command.random.sparse,
+                  "with --layers: pattern of the other layers (default sink)")
+      ->option_text("PATTERN");
+  add_count_option(app, "--context", command.random.context, 1,
+                   "with --random-weights: the longest prompt and reply (default: the model's)");
+}
+
 }  // namespace
 
 void add_serve(CommandSet& commands) {
@@ -157,6 +185,7 @@ void add_serve(CommandSet& commands) {
       ->option_text("NAME");
   add_http_options(app, *command);
   add_engine_options(app, *command);
+  add_random_options(app, *command);
   add_model_options(app, command->options.model);
   commands.on_run(app, [command] { return serve(*command); });
 }

@@ -396,6 +396,7 @@ EngineState EngineCore::state() const {
   state.in_use = engine_.pool().pages_in_use();
   state.own_kinds = engine_.pool().kinds_in_use();
   state.own_kinds -= state.cached_kinds;
+  state.step_budget_seconds = options_.schedule.step_budget_seconds;
   return state;
 }
 

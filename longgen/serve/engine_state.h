@@ -59,6 +59,7 @@ struct EngineState {
   int64_t prompt_tokens = 0;  ///< of requests that have begun, those found included
   int64_t generated_tokens = 0;
   int64_t num_steps = 0;
+  double step_budget_seconds = 0;  ///< that prompts may add to a step with decoders
   /// Of all steps together.
   double predicted_seconds = 0, measured_seconds = 0;
 };

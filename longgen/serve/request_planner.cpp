@@ -135,6 +135,11 @@ void RequestPlanner::check_text(const std::string& text, const std::string& fiel
 
 std::vector<int32_t> RequestPlanner::encode(const std::string& text, bool add_special_tokens,
                                             const std::string& field) const {
+  if (!model_.reads_texts) {
+    openai::refuse_at(field,
+                      "this server has a model with random weights and no tokenizer: expected a "
+                      "list of token ids, found a text.");
+  }
   check_text(text, field);
   // Special tokens spelled out in a text are ordinary text.
   return model_.tokenizer.encode(
@@ -249,7 +254,12 @@ AnswerPlan RequestPlanner::chat(std::string_view body, const std::string& key_na
   set_stops(request, model_.chat_stops, plan);
   if (request.logprobs) plan.logprobs = request.top_logprobs.value_or(0);
   plan.draw.num_logprobs = plan.logprobs;
-  plan.max_tokens = request.token_limit() ? *request.token_limit() : room_for_reply(plan);
+  if (const auto limit = request.token_limit()) {
+    plan.max_tokens = *limit;
+  } else {
+    const int64_t room = room_for_reply(plan);
+    plan.max_tokens = std::min(room, model_.default_max_tokens.value_or(room));
+  }
   check_length(plan, "messages");
   check_prompt_logprobs(plan);
   return plan;

@@ -20,12 +20,17 @@ struct ServedModel {
   std::optional<ChatTemplate> chat_template = {};         ///< base models have none
   std::optional<openai::ToolFormat> tool_format = {};     ///< in which it writes calls of functions
   std::vector<int32_t> chat_stops = {}, text_stops = {};  ///< tokens that end a turn, and a text
+  /// False: tokens are only numbers, and prompts are lists of them.
+  bool reads_texts = true;
   int64_t context = 0;  ///< prompt and answer together have at most as many tokens
   /// A longer text has more tokens than the context, whatever they are.
   int64_t max_text_bytes = int64_t{64} << 20;
   int64_t vocab_size = 0;  ///< ids below it are known to both tokenizer and weights
   int64_t created = 0;     ///< seconds since 1970
   LayerPlan layers = {};   ///< what they see
+  /// Of a chat that says no max_tokens, where there is room; by default as many as there is room
+  /// for.
+  std::optional<int64_t> default_max_tokens = {};
 };
 
 }  // namespace longgen

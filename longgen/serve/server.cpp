@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -49,6 +50,9 @@ ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
                     .layers = config.layers};
   model.vocab_size = std::min(model.tokenizer.vocab_size(), config.vocab_size);
   model.max_text_bytes = most_bytes(model.tokenizer, model.context);
+  model.default_max_tokens = options.default_max_tokens;
+  model.reads_texts = !options.random_weights;
+  if (!model.reads_texts) return model;
   model.text_stops = find_stop_tokens(model.tokenizer, options.directory);
   model.chat_template = ChatTemplate::find(options.directory);
   if (model.chat_template) {
@@ -59,8 +63,15 @@ ServedModel served_model(const ServeOptions& options, Tokenizer tokenizer,
   return model;
 }
 
+LoadedModel open_model(const ServeOptions& options) {
+  return options.random_weights
+             ? random_model(options.directory, *options.random_weights, options.model)
+             : load_with_tokenizer(options.directory, options.model);
+}
+
 std::string tokenizer_info(const std::string& directory, const ServedModel& model) {
-  const auto special = read_special_tokens(directory);
+  std::map<std::string, std::string> special;
+  if (model.reads_texts) special = read_special_tokens(directory);
   OrderedJson json;
   for (const char* name : {"bos_token", "eos_token", "pad_token"}) {
     const auto token = special.find(name);
@@ -97,7 +108,7 @@ Server::Server(const ServeOptions& options) {
         if (request.path != "/health") throw ApiError(503, "the server is starting.");
         answer_health(*exchange, health_answer({}, /*is_draining=*/false));
       });
-  LoadedModel loaded = load_with_tokenizer(options.directory, options.model);
+  LoadedModel loaded = open_model(options);
   decoder_.emplace(std::move(loaded.decoder));
   model_.emplace(served_model(options, std::move(loaded.tokenizer), decoder_->config()));
 

@@ -12,6 +12,7 @@
 #include "longgen/serve/http/server.h"
 #include "longgen/serve/output_thread.h"
 #include "longgen/serve/prepare.h"
+#include "longgen/serve/random_model.h"
 #include "longgen/serve/request_planner.h"
 #include "longgen/serve/router.h"
 #include "longgen/serve/served_model.h"
@@ -21,9 +22,11 @@
 namespace longgen {
 
 struct ServeOptions {
-  std::string directory;  ///< of the model
+  std::string directory;  ///< of the model; with random weights it may be a preset's name
   std::string name = {};  ///< of the model, for clients; empty: the directory's
+  std::optional<int64_t> default_max_tokens = {};  ///< see ServedModel
   ModelOptions model = {};
+  std::optional<RandomModelOptions> random_weights = {};
   ServingOptions engine = {};  ///< vocab_size is the server's to set
   http::ServerOptions http = {};
 };

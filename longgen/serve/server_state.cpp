@@ -139,6 +139,8 @@ std::string metrics_text(const std::string& model, const EngineState& engine,
   text.gauge("longgen:pages_capacity", "Pages of the KV cache.", number(engine.capacity));
   text.gauge("longgen:pages_reserved", "Pages promised to requests.", number(engine.reserved));
   text.gauge("longgen:pages_cached", "Pages of the prefix cache.", number(engine.cached));
+  text.gauge("longgen:step_budget_seconds", "What prompts may add to a step with decoders.",
+             engine.step_budget_seconds);
   text.counter("longgen:steps_total", "Steps of the engine.", number(engine.num_steps));
   text.counter("longgen:predicted_step_seconds_total", "Time of all steps, as predicted.",
                engine.predicted_seconds);

@@ -66,6 +66,14 @@ TEST_F(RequestPlannerTest, WhereNoLimitIsGivenTheCacheMayGiveASmallerOne) {
   EXPECT_TRUE(chat_refusal("").starts_with("kv_cache_exceeded"));
 }
 
+TEST_F(RequestPlannerTest, TheServerMayBoundChatsThatNameNoLimit) {
+  model_.default_max_tokens = 10;
+  EXPECT_EQ(chat().max_tokens, 10);
+  EXPECT_EQ(chat("\"max_tokens\": 20").max_tokens, 20);
+  most_tokens_ = 8;  // of 2 + 7 the last one is not in the cache
+  EXPECT_EQ(chat().max_tokens, 7) << "there is no room for ten";
+}
+
 TEST_F(RequestPlannerTest, WhatIsLongerThanTheContextIsRefusedWithNumbers) {
   EXPECT_EQ(chat("\"max_tokens\": 62").max_tokens, 62);
   EXPECT_EQ(chat_refusal("\"max_tokens\": 63"),
@@ -194,6 +202,16 @@ TEST_F(RequestPlannerTest, WhatThisModelOrServerCannotDoIsRefused) {
   EXPECT_EQ(completion_refusal(R"("prompt": ["a", "z"])"),
             "invalid_value | prompt[1]: the tokenizer makes token 122 of it, which the model's "
             "weights do not have: they have 0 to 99.");
+}
+
+TEST_F(RequestPlannerTest, WithoutATokenizerPromptsAreIds) {
+  model_.reads_texts = false;
+  EXPECT_EQ(completion("\"prompt\": [5, 6]").prompts[0].tokens, (std::vector<int32_t>{5, 6}));
+  const std::string expected =
+      "invalid_value | prompt: this server has a model with random weights and no tokenizer: "
+      "expected a list of token ids, found a text.";
+  EXPECT_EQ(completion_refusal("\"prompt\": \"hi\""), expected);
+  EXPECT_EQ(refusal([&] { planner_.tokenize("{\"prompt\": \"hi\"}"); }), expected);
 }
 
 TEST_F(RequestPlannerTest, TokensOfTextsAndBack) {
