@@ -61,10 +61,10 @@ int64_t CharSet::size() const {
 }
 
 std::string CharSet::ebnf() const {
-  // xgrammar knows classes that leave some out better than those that name nearly all.
-  if (contains(kLast)) {
-    const CharSet others = complement();
-    if (others.is_empty()) return fmt::format("[\\x0-\\x{:x}]", kLast);
+  // xgrammar knows classes that leave some out better than those that name nearly all, but leaves
+  // out ASCII only.
+  const CharSet others = complement();
+  if (contains(kLast) && !others.is_empty() && others.ranges_.back().last < 0x80) {
     std::string text = others.ebnf();
     return text.insert(1, "^");
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "longgen/base/check.h"
+#include "longgen/tokenizer/utf8.h"
 
 namespace longgen {
 namespace {
@@ -15,6 +16,11 @@ constexpr int64_t kBitsOfWord = 32;
 int64_t num_words(int64_t num_tokens) { return (num_tokens + kBitsOfWord - 1) / kBitsOfWord; }
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+/// Could more bytes make a text of it?
+bool begins_utf8(std::string_view bytes) {
+  return is_valid_utf8(bytes.substr(0, bytes.size() - unfinished_utf8_bytes(bytes)));
+}
 
 /// Does what xgrammar does, with its errors as ours. They name its files, in lines of their own.
 template <typename Work>
@@ -56,12 +62,19 @@ class SpaceCounter {
 struct TokenBytes::Impl {
   xgrammar::TokenizerInfo info;
   std::vector<uint32_t> begin_with_space;  // bits
+  std::vector<int32_t> fragments;          // tokens that are no text alone
+
+  const std::string& bytes(int32_t token) const {
+    return info.GetDecodedVocab()[static_cast<size_t>(token)];
+  }
 };
 
 TokenBytes::TokenBytes(const std::vector<std::string>& bytes) {
   const auto count = static_cast<int64_t>(bytes.size());
   std::vector<uint32_t> spaces(static_cast<size_t>(num_words(count)));
+  std::vector<int32_t> fragments;
   for (size_t token = 0; token < bytes.size(); ++token) {
+    if (!is_valid_utf8(bytes[token])) fragments.push_back(static_cast<int32_t>(token));
     if (bytes[token].empty() || !is_space(bytes[token].front())) continue;
     spaces[token / kBitsOfWord] |= uint32_t{1} << (token % kBitsOfWord);
   }
@@ -69,7 +82,7 @@ TokenBytes::TokenBytes(const std::vector<std::string>& bytes) {
     return std::make_unique<Impl>(
         Impl{xgrammar::TokenizerInfo(bytes, xgrammar::VocabType::RAW, static_cast<int>(count),
                                      std::vector<int32_t>{}),
-             std::move(spaces)});
+             std::move(spaces), std::move(fragments)});
   });
 }
 TokenBytes::~TokenBytes() = default;
@@ -103,8 +116,9 @@ struct GrammarMatcher::Impl {
   xgrammar::GrammarMatcher matcher;
   std::vector<uint32_t> allowed;
   SpaceCounter spaces = {};
+  std::string unfinished = {};  // bytes of a character
 
-  const TokenBytes& tokens() const { return *grammar->impl().tokens; }
+  const TokenBytes::Impl& tokens() const { return grammar->impl().tokens->impl(); }
 };
 
 GrammarMatcher::GrammarMatcher(std::shared_ptr<const Grammar> grammar,
@@ -126,8 +140,15 @@ std::span<const uint32_t> GrammarMatcher::allowed() {
   DLTensor bits = {words.data(), {kDLCPU, 0}, 1, {kDLInt, kBitsOfWord, 1}, &shape, nullptr, 0};
   call([&] { return impl_->matcher.FillNextTokenBitmask(&bits); });
   if (impl_->spaces.num_spaces() >= kMostSpaces) {
-    const std::vector<uint32_t>& spaces = impl_->tokens().impl().begin_with_space;
+    const std::vector<uint32_t>& spaces = impl_->tokens().begin_with_space;
     for (size_t i = 0; i < words.size(); ++i) words[i] &= ~spaces[i];
+  }
+  // xgrammar takes bytes for characters that are none.
+  for (const int32_t token : impl_->tokens().fragments) {
+    uint32_t& word = words[static_cast<size_t>(token / kBitsOfWord)];
+    const uint32_t bit = uint32_t{1} << (token % kBitsOfWord);
+    if ((word & bit) == 0) continue;
+    if (!begins_utf8(impl_->unfinished + impl_->tokens().bytes(token))) word &= ~bit;
   }
   return words;
 }
@@ -136,7 +157,10 @@ void GrammarMatcher::accept(int32_t token) {
   const bool is_accepted = call([&] { return impl_->matcher.AcceptToken(token); });
   LG_CHECK(is_accepted, "[grammar] token ", token, " cannot follow here.");
   if (has_stopped()) return;
-  impl_->spaces.read(impl_->tokens().impl().info.GetDecodedVocab()[static_cast<size_t>(token)]);
+  const std::string& bytes = impl_->tokens().bytes(token);
+  impl_->spaces.read(bytes);
+  impl_->unfinished += bytes;
+  impl_->unfinished.erase(0, impl_->unfinished.size() - unfinished_utf8_bytes(impl_->unfinished));
 }
 
 bool GrammarMatcher::has_stopped() const { return impl_->matcher.IsTerminated(); }

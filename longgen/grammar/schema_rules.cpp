@@ -394,7 +394,7 @@ class SchemaRules {
       first.push_back(inner_rule(prefix[i], inside(path, "prefixItems", i), depth));
     }
     std::string text = fmt::format("{}", fmt::join(first, fmt::format(" {} ", kSeparator)));
-    if (has_items && most.value_or(1) > num_prefix) {
+    if (has_items && (!most || *most > num_prefix)) {
       const std::string item = inner_rule(items, inside(path, "items"), depth);
       text += more_items(item, text.empty(), least - num_prefix,
                          most ? std::optional(*most - num_prefix) : std::nullopt);

@@ -60,6 +60,21 @@ TEST(GrammarTest, WhiteSpaceInStringsHasNoEnd) {
   EXPECT_TRUE(is_allowed(matcher, kStop));
 }
 
+TEST(GrammarTest, BytesMakeCharacters) {
+  GrammarMatcher matcher = grammar_test::matcher_of(R"({"type": "string"})");
+  matcher.accept('"');
+  for (const int32_t byte : {0x80, 0xC0, 0xC1, 0xF5, 0xFF}) EXPECT_FALSE(is_allowed(matcher, byte));
+  matcher.accept(0xED);
+  EXPECT_FALSE(is_allowed(matcher, 0xA0)) << "half of a pair";
+  EXPECT_FALSE(is_allowed(matcher, 'a'));
+  matcher.accept(0x9F);
+  matcher.accept(0xBF);
+  matcher.accept(0xF4);
+  EXPECT_FALSE(is_allowed(matcher, 0x90)) << "beyond the last character";
+  for (const int32_t byte : {0x8F, 0xBF, 0xBF, static_cast<int>('"')}) matcher.accept(byte);
+  EXPECT_TRUE(is_allowed(matcher, kStop));
+}
+
 TEST(GrammarTest, WhatIsNoGrammarIsRefused) {
   EXPECT_THROW(grammar_test::matcher_of_ebnf("root ::= other"), Error);
   EXPECT_THROW(grammar_test::matcher_of_ebnf("root ::= \"a"), Error);

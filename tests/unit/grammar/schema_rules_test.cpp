@@ -62,6 +62,9 @@ TEST(SchemaRulesTest, OtherProperties) {
           R"({"name": "x", "no": null, "n": 1, "nam": 2, "names": 3})"},
          {R"({"age": 3, "name": "x"})", R"({"name": "x", "name": 3})", R"({"name": "x", "no": 3})",
           R"({"name": "x", "age": "3"})", R"({"name": "x", "\u006eame": 3})"}});
+  check({R"({"properties": {"né": {}}, "additionalProperties": {"type": "integer"}})",
+         {R"({"né": "x", "nè": 1})", R"({"n": 1})"},
+         {R"({"né": 1, "né": 2})", R"({"nè": "x"})"}});
   check({R"({"type": "object", "additionalProperties": {"type": "boolean"}})",
          {"{}", R"({"a": true, "b\n": false})"},
          {R"({"a": 1})"}});
@@ -85,6 +88,9 @@ TEST(SchemaRulesTest, Arrays) {
   check({R"({"prefixItems": [{"const": "a"}], "items": {"type": "integer"}, "maxItems": 2})",
          {R"(["a"])", R"(["a", 1])"},
          {R"(["a", 1, 2])", R"(["a", "b"])"}});
+  check({R"({"prefixItems": [{"const": 1}], "items": {"type": "integer"}, "minItems": 2})",
+         {"[1, 2]", "[1, 2, 3]"},
+         {"[1]"}});
   check({R"({"prefixItems": [{"const": 1}], "items": false})", {"[1]"}, {"[]", "[1, 2]"}});
 }
 
@@ -124,6 +130,7 @@ TEST(SchemaRulesTest, Patterns) {
          {R"("\".")", R"("\\.")", R"("\n.")"},
          {R"("a.")", R"("\"x")"}});
   check({R"({"pattern": "^.{2}\\u00e9\\x41$"})", {R"("..éA")"}, {R"(".éA")"}});
+  check({R"({"pattern": "^[^\u00e9]+.$"})", {R"("eèa")"}, {R"("eéa")", "\"a\u2028\""}});
   check({R"({"pattern": "^\\w+\\s\\S$"})", {R"("a_9 x")"}, {R"("- x")", R"("a  ")"}});
   check({R"({"pattern": "^a+?b??$"})", {R"("aab")", R"("a")"}, {R"("b")"}});
 }
