@@ -25,8 +25,11 @@ integer ::= "0" | "-"? [1-9] [0-9]*
 EbnfRules::EbnfRules() : text_(kJson) {}
 
 std::string EbnfRules::add(const std::string& body) {
+  const auto known = names_.find(body);
+  if (known != names_.end()) return known->second;
   const std::string name = reserve();
   define(name, body);
+  names_.emplace(body, name);
   return name;
 }
 

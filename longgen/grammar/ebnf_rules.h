@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,7 @@ class EbnfRules {
  public:
   EbnfRules();
 
-  /// Adds a rule and returns its name. Throws SchemaError (with an empty path) beyond kBytes.
+  /// Adds a rule, unless there is one with the same body, and returns its name. Throws SchemaError (with an empty path) beyond kBytes.
   std::string add(const std::string& body);
   /// A name, which define() gives a body later.
   std::string reserve();
@@ -47,6 +48,7 @@ class EbnfRules {
 
  private:
   std::string text_;
+  std::map<std::string, std::string> names_;  // of rules, by body
   int64_t num_rules_ = 0;
   int64_t num_places_ = 0;
 };

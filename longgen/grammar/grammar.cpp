@@ -123,9 +123,15 @@ struct GrammarMatcher::Impl {
 
 GrammarMatcher::GrammarMatcher(std::shared_ptr<const Grammar> grammar,
                                const std::vector<int32_t>& stop_tokens) {
+  const int64_t num_tokens = grammar->impl().tokens->size();
+  std::vector<int32_t> stops;  // xgrammar does not check them
+  for (const int32_t token : stop_tokens) {
+    if (token >= 0 && token < num_tokens) stops.push_back(token);
+  }
+  LG_CHECK(!stops.empty(), "[grammar] expected a stop token from 0 to ", num_tokens - 1, ".");
   impl_ = call([&] {
-    xgrammar::GrammarMatcher matcher(grammar->impl().compiled, stop_tokens);
-    const auto words = static_cast<size_t>(num_words(grammar->impl().tokens->size()));
+    xgrammar::GrammarMatcher matcher(grammar->impl().compiled, stops);
+    const auto words = static_cast<size_t>(num_words(num_tokens));
     return std::make_unique<Impl>(
         Impl{std::move(grammar), std::move(matcher), std::vector<uint32_t>(words)});
   });

@@ -49,8 +49,8 @@ class GrammarMatcher {
  public:
   static constexpr int64_t kMostSpaces = 64;
 
-  /// Where the grammar has come to an end, one of the stop tokens may follow; there is at least
-  /// one.
+  /// Where the grammar has come to an end, one of the stop tokens may follow. Throws Error where
+  /// none of them is a token.
   GrammarMatcher(std::shared_ptr<const Grammar> grammar, const std::vector<int32_t>& stop_tokens);
   ~GrammarMatcher();
   GrammarMatcher(GrammarMatcher&&) noexcept;

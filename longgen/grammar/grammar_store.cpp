@@ -16,6 +16,7 @@ std::shared_ptr<const Grammar> GrammarStore::find(const std::string& ebnf) {
 std::shared_ptr<const Grammar> GrammarStore::compile(const std::string& ebnf) {
   if (std::shared_ptr<const Grammar> known = find(ebnf)) return known;
   std::shared_ptr<const Grammar> grammar = Grammar::compile(tokens(), ebnf);
+  if (grammar->memory_bytes() > kBytesOfOne) return nullptr;
   const std::lock_guard lock(mutex_);
   entries_.push_front({ebnf, grammar});
   bytes_ += entries_.front().bytes();

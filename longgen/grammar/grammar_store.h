@@ -16,6 +16,7 @@ namespace longgen {
 class GrammarStore {
  public:
   static constexpr int64_t kBytes = int64_t{256} << 20;
+  static constexpr int64_t kBytesOfOne = kBytes / 2;
 
   /// `tokens` is called once, by the first who compiles.
   explicit GrammarStore(std::function<std::vector<std::string>()> tokens,
@@ -24,7 +25,8 @@ class GrammarStore {
 
   /// nullptr: it has to be compiled.
   std::shared_ptr<const Grammar> find(const std::string& ebnf);
-  /// Compiles it unless it is there. Throws as Grammar::compile().
+  /// Compiles it unless it is there; nullptr where it takes more than kBytesOfOne. Throws as
+  /// Grammar::compile().
   std::shared_ptr<const Grammar> compile(const std::string& ebnf);
 
  private:

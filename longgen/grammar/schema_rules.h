@@ -21,7 +21,7 @@ std::string add_schema(const OrderedJson& schema, const std::string& path, EbnfR
 /// Of all of a schema together, but for kDepth and kObjectProperties.
 struct SchemaLimits {
   static constexpr int64_t kDepth = 64;  ///< of schemas in schemas, references followed
-  static constexpr int64_t kProperties = 1000;
+  static constexpr int64_t kProperties = 500;
   static constexpr int64_t kObjectProperties = 100;
   static constexpr int64_t kOptions = 1000;      ///< of enum, anyOf, oneOf and prefixItems
   static constexpr int64_t kValueBytes = 16384;  ///< of the values of enum and const

@@ -44,6 +44,12 @@ const CharSet& line_ends() {
   return set;
 }
 
+/// Of ASCII, because readers of patterns disagree about what is a letter beyond.
+CharSet others(const CharSet& set) {
+  CharSet ascii = {{0, 0x7F}};
+  return ascii.without(set);
+}
+
 class PatternReader {
  public:
   PatternReader(std::string_view pattern, const std::string& path)
@@ -202,15 +208,15 @@ class PatternReader {
       case 'd':
         return digits();
       case 'D':
-        return digits().complement();
+        return others(digits());
       case 'w':
         return word_characters();
       case 'W':
-        return word_characters().complement();
+        return others(word_characters());
       case 's':
         return spaces();
       case 'S':
-        return spaces().complement();
+        return others(spaces());
       case 'n':
         return {{'\n', '\n'}};
       case 'r':

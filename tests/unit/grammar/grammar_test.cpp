@@ -75,6 +75,15 @@ TEST(GrammarTest, BytesMakeCharacters) {
   EXPECT_TRUE(is_allowed(matcher, kStop));
 }
 
+TEST(GrammarTest, StopTokensAreTokens) {
+  const auto grammar = Grammar::compile(grammar_test::tokens(), "root ::= \"a\"");
+  EXPECT_THROW(GrammarMatcher(grammar, {}), Error);
+  EXPECT_THROW(GrammarMatcher(grammar, {-1, 264}), Error);
+  GrammarMatcher matcher(grammar, {1 << 30, kStop});
+  matcher.accept('a');
+  EXPECT_TRUE(is_allowed(matcher, kStop));
+}
+
 TEST(GrammarTest, WhatIsNoGrammarIsRefused) {
   EXPECT_THROW(grammar_test::matcher_of_ebnf("root ::= other"), Error);
   EXPECT_THROW(grammar_test::matcher_of_ebnf("root ::= \"a"), Error);
