@@ -24,6 +24,10 @@ struct ServedModel {
   int64_t max_text_bytes = int64_t{64} << 20;
   int64_t vocab_size = 0;  ///< ids below it are known to both tokenizer and weights
   int64_t created = 0;     ///< seconds since 1970
+
+  /// For TokenBytes: of each token below vocab_size; none of special tokens and those that end a
+  /// reply.
+  std::vector<std::string> token_bytes() const;
 };
 
 }  // namespace longgen
