@@ -20,6 +20,8 @@ install(TARGETS ${libraries} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES longgen/api/longgen.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/longgen)
 install(FILES longgen/base/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/longgen/base)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# xgrammar is part of the program.
+install(FILES ${LONGGEN_XGRAMMAR_DIR}/LICENSE ${LONGGEN_XGRAMMAR_DIR}/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR}/xgrammar)
 
 get_target_property(LONGGEN_SOVERSION longgen_shared SOVERSION)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/longgen)

@@ -26,6 +26,9 @@ struct DrawSettings {
   std::optional<int64_t> num_logprobs = {};
 };
 
+/// Of one row: bit t % 32 of word t / 32 says that token t may be drawn. Empty: all may.
+using AllowedTokens = std::span<const uint32_t>;
+
 struct Drawn {
   int32_t token = 0;
   std::optional<TokenLogprobs> logprobs = {};
@@ -60,9 +63,11 @@ class BatchDrawer {
   virtual int64_t begin(const DrawSettings& settings, std::span<const int32_t> prompt) = 0;
   virtual void end(int64_t slot) = 0;
   /// Draws the next token of the sequence in slots[n] from logits (N, V) fp32, for each row n. They
-  /// are where the decoder is.
+  /// are where the decoder is. `allowed` has as many rows, or none where all tokens may be drawn;
+  /// it is read before the call returns.
   virtual std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_NV,
-                                             std::span<const int64_t> slots) = 0;
+                                             std::span<const int64_t> slots,
+                                             std::span<const AllowedTokens> allowed = {}) = 0;
   /// (S) int64 where the decoder is: the last token of each slot.
   virtual const at::Tensor& drawn_S() const = 0;
 };

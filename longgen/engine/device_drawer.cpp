@@ -33,6 +33,32 @@ T* address(const at::Tensor& bytes) {
   return bytes.defined() ? static_cast<T*>(bytes.data_ptr()) : nullptr;
 }
 
+/// The bits of the rows that have some, one behind the other.
+class AllowedOnDevice {
+ public:
+  AllowedOnDevice(at::Device device, std::span<const AllowedTokens> rows, int64_t vocab_size)
+      : num_words_(static_cast<size_t>((vocab_size + 31) / 32)) {
+    std::vector<uint32_t> words;
+    for (const AllowedTokens& row : rows) {
+      LG_DCHECK(row.empty() || row.size() >= num_words_);
+      places_.push_back(row.empty() ? -1 : std::ssize(words));
+      if (row.empty()) continue;
+      words.insert(words.end(), row.begin(), row.begin() + static_cast<std::ptrdiff_t>(num_words_));
+    }
+    bytes_ = bytes_on(device, words);
+  }
+  /// Null where all tokens are allowed.
+  const uint32_t* row(size_t index) const {
+    if (places_.empty() || places_[index] < 0) return nullptr;
+    return address<uint32_t>(bytes_) + places_[index];
+  }
+
+ private:
+  size_t num_words_;
+  std::vector<std::ptrdiff_t> places_;  // of rows, in words; -1: all tokens are allowed
+  at::Tensor bytes_;
+};
+
 /// How a row of a step is told of.
 struct ToldRow {
   int64_t draw;
@@ -109,7 +135,9 @@ int64_t DeviceDrawer::begin(const DrawSettings& settings, std::span<const int32_
 }
 
 std::unique_ptr<PendingDraws> DeviceDrawer::draw(const at::Tensor& logits_NV,
-                                                 std::span<const int64_t> slots) {
+                                                 std::span<const int64_t> slots,
+                                                 std::span<const AllowedTokens> allowed) {
+  const AllowedOnDevice allowed_on_device(device_, allowed, vocab_size_);
   std::vector<DrawRow> rows;
   std::vector<ToldRow> told;
   int32_t num_changed = 0, num_logprobs = 0;
@@ -118,7 +146,9 @@ std::unique_ptr<PendingDraws> DeviceDrawer::draw(const at::Tensor& logits_NV,
     DrawRow row = sequence.row;
     const auto draw = static_cast<int64_t>(sequence.row.draw++);
     if (draw >= sequence.num_barred) row.num_barred = 0;
-    const bool changes = row.num_bias + row.num_barred > 0 || row.counts_V != nullptr;
+    row.allowed = allowed_on_device.row(rows.size());
+    const bool changes =
+        row.num_bias + row.num_barred > 0 || row.counts_V != nullptr || row.allowed != nullptr;
     row.changed = changes ? num_changed++ : -1;
     std::optional<int64_t> num_best = sequence.num_logprobs;
     if (num_best) {

@@ -28,9 +28,10 @@ struct DrawRow {
   int64_t top_k;
   double top_p, min_p;
   double repetition_penalty, frequency_penalty, presence_penalty;
-  uint32_t* counts_V;     ///< which the drawn token is added to; null where no penalty asks
-  const TokenBias* bias;  ///< in order of token; of one token, in the order in which they act
-  const int32_t* barred;  ///< any numbers
+  uint32_t* counts_V;       ///< which the drawn token is added to; null where no penalty asks
+  const TokenBias* bias;    ///< in order of token; of one token, in the order in which they act
+  const int32_t* barred;    ///< any numbers
+  const uint32_t* allowed;  ///< bit t % 32 of word t / 32: token t may be drawn; null: all may
   int32_t num_bias, num_barred;
   int32_t slot;      ///< where the token is put for the next step; see DrawJob::drawn_S
   int32_t changed;   ///< its row of DrawJob::changed_CV; -1: nothing changes its logits

@@ -19,6 +19,7 @@ DrawRow draw_row(const SamplingOptions& options) {
           .counts_V = nullptr,
           .bias = nullptr,
           .barred = nullptr,
+          .allowed = nullptr,
           .num_bias = 0,
           .num_barred = 0,
           .slot = 0,

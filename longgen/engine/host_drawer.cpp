@@ -34,16 +34,19 @@ int64_t HostDrawer::begin(const DrawSettings& settings, std::span<const int32_t>
 }
 
 std::unique_ptr<PendingDraws> HostDrawer::draw(const at::Tensor& logits_NV,
-                                               std::span<const int64_t> slots) {
+                                               std::span<const int64_t> slots,
+                                               std::span<const AllowedTokens> allowed) {
   std::vector<Drawn> all;
   for (const int64_t slot : slots) {
-    all.push_back(draw(logits_NV[std::ssize(all)], slots_[slot]));
+    const AllowedTokens of_row = allowed.empty() ? AllowedTokens() : allowed[all.size()];
+    all.push_back(draw(logits_NV[std::ssize(all)], slots_[slot], of_row));
     drawn_S_.data_ptr<int64_t>()[slot] = all.back().token;
   }
   return std::make_unique<KnownDraws>(std::move(all));
 }
 
-Drawn HostDrawer::draw(const at::Tensor& logits_V, Sequence& sequence) const {
+Drawn HostDrawer::draw(const at::Tensor& logits_V, Sequence& sequence,
+                       AllowedTokens allowed) const {
   const auto known = [this](const at::Tensor& values_V) {
     return std::span(values_V.const_data_ptr<float>(), static_cast<size_t>(vocab_size_));
   };
@@ -53,7 +56,7 @@ Drawn HostDrawer::draw(const at::Tensor& logits_V, Sequence& sequence) const {
   try {
     drawn.token = sequence.sampler.next(
         known(logits_V), {.prompt = sequence.prompt, .generated = sequence.generated},
-        bars ? std::span<const int32_t>(settings.barred) : std::span<const int32_t>());
+        bars ? std::span<const int32_t>(settings.barred) : std::span<const int32_t>(), allowed);
   } catch (const Error& error) {
     drawn.error = error.what();
     return drawn;

@@ -11,8 +11,8 @@ class HostDrawer : public BatchDrawer {
   HostDrawer(int64_t vocab_size, int64_t most_slots);
   int64_t begin(const DrawSettings& settings, std::span<const int32_t> prompt) override;
   void end(int64_t slot) override { slots_.remove(slot); }
-  std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_NV,
-                                     std::span<const int64_t> slots) override;
+  std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_NV, std::span<const int64_t> slots,
+                                     std::span<const AllowedTokens> allowed) override;
   const at::Tensor& drawn_S() const override { return drawn_S_; }
 
  private:
@@ -23,7 +23,7 @@ class HostDrawer : public BatchDrawer {
     // What penalties count; none where they are off.
     std::vector<int32_t> prompt = {}, generated = {};
   };
-  Drawn draw(const at::Tensor& logits_V, Sequence& sequence) const;
+  Drawn draw(const at::Tensor& logits_V, Sequence& sequence, AllowedTokens allowed) const;
 
   int64_t vocab_size_;
   DrawSlots<Sequence> slots_;

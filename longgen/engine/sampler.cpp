@@ -61,9 +61,9 @@ bool Sampler::more_probable(const Candidate& a, const Candidate& b) {
 }
 
 int32_t Sampler::next(std::span<const float> logits_V, const TokensBefore& before,
-                      std::span<const int32_t> barred) {
+                      std::span<const int32_t> barred, std::span<const uint32_t> allowed) {
   const auto draw = static_cast<uint64_t>(num_steps_);
-  select(logits_V, before, barred, ++num_steps_);
+  select(logits_V, before, barred, allowed, ++num_steps_);
   if (candidates_.size() == 1) return candidates_.front().id;
   uint64_t left = RandomStream(mix_pair(options_.seed, draw)).below(total_weight());
   for (const Candidate& candidate : candidates_) {
@@ -75,8 +75,9 @@ int32_t Sampler::next(std::span<const float> logits_V, const TokensBefore& befor
 
 std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits_V,
                                                     const TokensBefore& before,
-                                                    std::span<const int32_t> barred) {
-  select(logits_V, before, barred, num_steps_ + 1);
+                                                    std::span<const int32_t> barred,
+                                                    std::span<const uint32_t> allowed) {
+  select(logits_V, before, barred, allowed, num_steps_ + 1);
   const auto total = static_cast<double>(total_weight());
   std::vector<TokenProbability> result;
   result.reserve(candidates_.size());
@@ -88,14 +89,16 @@ std::vector<TokenProbability> Sampler::distribution(std::span<const float> logit
 
 /// Leaves in candidates_ the tokens that may be drawn, with their weights.
 void Sampler::select(std::span<const float> logits_V, const TokensBefore& before,
-                     std::span<const int32_t> barred, int64_t step) {
+                     std::span<const int32_t> barred, std::span<const uint32_t> allowed,
+                     int64_t step) {
   check_logits(logits_V, step);
   // The sum of all weights must stay below 2^63.
   weight_bits_ = std::min(44, 62 - static_cast<int>(std::bit_width(logits_V.size())));
   if (options_.repetition_penalty != 1 || counts_generated() || !options_.logit_bias.empty() ||
-      !barred.empty()) {
+      !barred.empty() || !allowed.empty()) {
     changed_V_.assign(logits_V.begin(), logits_V.end());
-    change_logits(before, barred, step);
+    change_logits(before, step);
+    bar(barred, allowed, step);
     logits_V = changed_V_;
   }
   if (options_.temperature == 0) {
@@ -143,9 +146,8 @@ void Sampler::check_tokens(std::span<const int32_t> ids, int64_t step) const {
   }
 }
 
-/// Changes changed_V_ by all that does not depend on other logits.
-void Sampler::change_logits(const TokensBefore& before, std::span<const int32_t> barred,
-                            int64_t step) {
+/// Changes changed_V_ by bias and penalties.
+void Sampler::change_logits(const TokensBefore& before, int64_t step) {
   add_bias(step);
   const bool counts_all = options_.repetition_penalty != 1;
   if (counts_all) check_tokens(before.prompt, step);
@@ -155,7 +157,6 @@ void Sampler::change_logits(const TokensBefore& before, std::span<const int32_t>
   }
   if (counts_all) penalize_repetition(before);
   if (counts_generated()) penalize_generated(before.generated);
-  bar(barred, step);
 }
 
 void Sampler::add_bias(int64_t step) {
@@ -192,12 +193,16 @@ void Sampler::penalize_generated(std::span<const int32_t> generated) {
   }
 }
 
-void Sampler::bar(std::span<const int32_t> barred, int64_t step) {
-  if (barred.empty()) return;
+void Sampler::bar(std::span<const int32_t> barred, std::span<const uint32_t> allowed,
+                  int64_t step) {
+  if (barred.empty() && allowed.empty()) return;
   for (const int32_t id : barred) {
     if (id >= 0 && static_cast<size_t>(id) < changed_V_.size()) {
       changed_V_[static_cast<size_t>(id)] = -INFINITY;
     }
+  }
+  for (size_t id = 0; !allowed.empty() && id < changed_V_.size(); ++id) {
+    if ((allowed[id / 32] >> (id % 32) & 1) == 0) changed_V_[id] = -INFINITY;
   }
   LG_CHECK(*std::max_element(changed_V_.begin(), changed_V_.end()) > -INFINITY,
            draw_error({0, DrawStatus::all_barred}, step, std::ssize(changed_V_)));

@@ -58,17 +58,19 @@ class Sampler {
 
   /// The next token for logits_V (V of 1 to 2^31 - 1, -inf: never drawn). `before` is what the
   /// penalties count, in any order; it is not read while they are off. `barred` tokens are not
-  /// drawn; any may stand there. Throws Error naming the step (1 for the first call) when a logit
+  /// drawn; any may stand there. Neither are those of which `allowed`, where it is given, has no
+  /// bit (t % 32 of word t / 32). Throws Error naming the step (1 for the first call) when a logit
   /// is NaN or +inf, when no token can be drawn, and when a token of `before` or of the bias lies
   /// outside [0, V).
   int32_t next(std::span<const float> logits_V, const TokensBefore& before,
-               std::span<const int32_t> barred = {});
+               std::span<const int32_t> barred = {}, std::span<const uint32_t> allowed = {});
 
   /// What next() would draw from with these arguments: all tokens with a probability above 0, in
   /// order of id. Does not count as a step.
   std::vector<TokenProbability> distribution(std::span<const float> logits_V,
                                              const TokensBefore& before,
-                                             std::span<const int32_t> barred = {});
+                                             std::span<const int32_t> barred = {},
+                                             std::span<const uint32_t> allowed = {});
 
  private:
   struct Candidate {
@@ -79,15 +81,15 @@ class Sampler {
   static bool more_probable(const Candidate& a, const Candidate& b);
 
   void select(std::span<const float> logits_V, const TokensBefore& before,
-              std::span<const int32_t> barred, int64_t step);
+              std::span<const int32_t> barred, std::span<const uint32_t> allowed, int64_t step);
   void check_logits(std::span<const float> logits_V, int64_t step) const;
   bool counts_generated() const;
   void check_tokens(std::span<const int32_t> ids, int64_t step) const;
-  void change_logits(const TokensBefore& before, std::span<const int32_t> barred, int64_t step);
+  void change_logits(const TokensBefore& before, int64_t step);
   void add_bias(int64_t step);
   void penalize_repetition(const TokensBefore& before);
   void penalize_generated(std::span<const int32_t> generated);
-  void bar(std::span<const int32_t> barred, int64_t step);
+  void bar(std::span<const int32_t> barred, std::span<const uint32_t> allowed, int64_t step);
   void collect_candidates(std::span<const float> logits_V);
   Candidate find_top_k(std::span<const float> logits_V, size_t count, Candidate last);
   void set_weights();

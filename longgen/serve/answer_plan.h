@@ -46,6 +46,8 @@ struct AnswerPlan {
   std::optional<int64_t> logprobs = {};         ///< of the reply, with so many best ones
   std::optional<int64_t> prompt_logprobs = {};  ///< as a field of their own
   std::optional<PlannedTools> tools = {};
+  /// What the reply must be, as EBNF, until Prepare puts it into `draw`; empty: anything.
+  std::string grammar = {};
 
   bool is_stream = false;
   std::optional<openai::StreamOptions> stream_options = {};

@@ -21,6 +21,9 @@ constexpr double kLongStepSeconds = 20e-3, kPlanningSeconds = 5e-3;
 // A step may end before its predicted time, so it is asked for its end so often.
 constexpr double kAskAgainSeconds = 10e-3;
 
+// A grammar with which one token takes longer holds up everybody.
+constexpr double kMostMaskSeconds = 1;
+
 CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
           .max_chunk = options.max_chunk,
@@ -61,6 +64,10 @@ ServedRequest EngineCore::make_served(const Submit& submit, double arrived) cons
   check_draw_settings(served.settings(), submit.request.prompt, vocab_size_);
   LG_CHECK(!submit.draw.num_prompt_logprobs || !submit.request.reads_prefixes,
            "[serve] a request for logprobs of its prompt must not read prefixes.");
+  if (submit.draw.grammar) {
+    LG_CHECK(submit.draw.min_tokens == 0, "[serve] a request with a grammar may end at any token.");
+    served.matcher.emplace(submit.draw.grammar, submit.draw.stop_tokens);
+  }
   served.times = {.arrived = arrived, .prompt_tokens = submit.request.prompt_tokens()};
   return served;
 }
@@ -266,19 +273,62 @@ LaunchedPart EngineCore::launched(const StepPart& part) {
   return {part, sequence, scheduler_.seconds_to_first_token(part.request).value_or(0)};
 }
 
+/// What a grammar allows depends on the token before, which may be in flight. A GPU works on the
+/// layers of this step while that one is waited for.
 std::unique_ptr<PendingDraws> EngineCore::draw(const at::Tensor& logits_BV) {
   std::vector<int64_t> slots;
+  std::vector<ServedRequest*> rows;
   for (const StepPart& part : plan_.parts) {
-    if (part.draws_token) slots.push_back(requests_.at(part.request).slot);
+    if (!part.draws_token) continue;
+    rows.push_back(&requests_.at(part.request));
+    slots.push_back(rows.back()->slot);
   }
-  return drawer_->draw(logits_BV, slots);
+  const bool has_grammar = std::any_of(rows.begin(), rows.end(), [](const ServedRequest* served) {
+    return served->matcher.has_value();
+  });
+  if (!has_grammar) return drawer_->draw(logits_BV, slots);
+  if (flight_) follow(*flight_);
+  std::vector<AllowedTokens> allowed;
+  for (ServedRequest* const served : rows) allowed.push_back(allowed_tokens(*served));
+  return drawer_->draw(logits_BV, slots, allowed);
+}
+
+/// All where the reply has ended, or fails: its token is thrown away.
+AllowedTokens EngineCore::allowed_tokens(ServedRequest& served) const {
+  if (!served.matcher || served.matcher->has_stopped() || !served.grammar_error.empty()) return {};
+  const double begin = now();
+  try {
+    const AllowedTokens allowed = served.matcher->allowed();
+    if (now() - begin <= kMostMaskSeconds) return allowed;
+    served.grammar_error = "the form that the answer must have takes too long to follow.";
+  } catch (const Error& error) {
+    served.grammar_error = error.what();
+  }
+  return {};
+}
+
+/// Waits for the tokens of a step, and tells the grammars of them, once.
+void EngineCore::follow(StepFlight& flight) {
+  if (!flight.wait()) return;
+  size_t num_drawn = 0;
+  for (const LaunchedPart& launched : flight.parts) {
+    if (!launched.part.draws_token) continue;
+    const Drawn& drawn = flight.drawn[num_drawn++];
+    if (!drawn.error.empty() || !is_there(launched)) continue;
+    ServedRequest& served = requests_.at(launched.part.request);
+    if (!served.matcher || served.matcher->has_stopped() || !served.grammar_error.empty()) continue;
+    try {
+      served.matcher->accept(drawn.token);
+    } catch (const Error& error) {
+      served.grammar_error = error.what();
+    }
+  }
 }
 
 void EngineCore::look_at(StepFlight& flight) {
   if (flight.gpu_end) flight.gpu_end->wait();
   count(flight);
-  std::vector<Drawn> drawn;
-  if (flight.draws) drawn = flight.draws->wait();
+  follow(flight);
   int64_t first_row = 0;
   size_t num_drawn = 0;
   for (const LaunchedPart& launched : flight.parts) {
@@ -290,7 +340,7 @@ void EngineCore::look_at(StepFlight& flight) {
     }
     first_row += part.num_tokens;
     if (!part.draws_token) continue;
-    Drawn& token = drawn[num_drawn++];
+    Drawn& token = flight.drawn[num_drawn++];
     if (is_there(launched)) take(part.request, std::move(token));
   }
 }
@@ -356,8 +406,9 @@ void EngineCore::fail(RequestId request, const std::string& message) {
 
 /// Tells of the next token of a request. Where its draw failed, the request does.
 void EngineCore::take(RequestId id, Drawn drawn) {
-  if (!drawn.error.empty()) return fail(id, drawn.error);
   ServedRequest& served = requests_.at(id);
+  if (drawn.error.empty()) drawn.error = served.grammar_error;
+  if (!drawn.error.empty()) return fail(id, drawn.error);
   served.generated.push_back(drawn.token);
   ++counts_.generated_tokens;
   metrics_.drew_token(served.times, now());

@@ -92,6 +92,8 @@ class EngineCore {
   std::optional<StepFlight> launch(const OnLayer& on_layer);
   LaunchedPart launched(const StepPart& part);
   std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_BV);
+  AllowedTokens allowed_tokens(ServedRequest& served) const;
+  void follow(StepFlight& flight);
   void look_at(StepFlight& flight);
   void count(const StepFlight& flight);
   bool is_there(const LaunchedPart& launched) const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -10,6 +11,7 @@
 
 #include "longgen/engine/sampler.h"
 #include "longgen/engine/token_logprobs.h"
+#include "longgen/grammar/grammar.h"
 #include "longgen/serve/schedule/cache_keeper.h"
 
 namespace longgen {
@@ -20,11 +22,14 @@ struct DrawOptions {
   std::vector<int32_t> stop_tokens = {};  ///< each ends the reply, from min_tokens on
   int64_t min_tokens = 0;                 ///< before as many, no stop token is drawn
   /// Log probabilities of a drawn token and of as many best ones; they are those of the model,
-  /// before penalties, bias, temperature and filters.
+  /// before penalties, bias, grammar, temperature and filters.
   std::optional<int64_t> num_logprobs = {};
   /// The same of the prompt's tokens; such a request must not read prefixes.
   std::optional<int64_t> num_prompt_logprobs = {};
   bool tells_progress = false;  ///< of the prefill
+  /// What the reply must be; it ends where that is complete, by one of the stop tokens, of which
+  /// there is one at least. min_tokens is 0.
+  std::shared_ptr<const Grammar> grammar = {};
 };
 
 /// Begins a request, which the engine answers with events up to an ended, rejected or failed one.

@@ -8,6 +8,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/random.h"
+#include "longgen/serve/answer_grammar.h"
 #include "longgen/serve/openai/api_error.h"
 #include "longgen/serve/openai/input.h"
 #include "longgen/serve/random_key.h"
@@ -57,14 +58,6 @@ void set_stops(const openai::GenerationRequest& request, const std::vector<int32
   plan.stop.tokens = stops;
 }
 
-void check_supported(const openai::GenerationRequest& request) {
-  if (request.response_format.kind != openai::FormatKind::text) {
-    openai::refuse_at("response_format",
-                      "only {\"type\": \"text\"} is supported. Describe the form in a message.",
-                      "unsupported_parameter");
-  }
-}
-
 }  // namespace
 
 RequestPlanner::RequestPlanner(const ServedModel& model, Fits fits)
@@ -80,7 +73,6 @@ void RequestPlanner::check_model(const std::optional<std::string>& name) const {
 AnswerPlan RequestPlanner::begin(const openai::GenerationRequest& request, const char* id_prefix,
                                  const std::string& key_name) const {
   check_model(request.model);
-  check_supported(request);
   const uint64_t number = num_plans_++;
   AnswerPlan plan;
   plan.received = std::chrono::steady_clock::now();
@@ -97,7 +89,29 @@ AnswerPlan RequestPlanner::begin(const openai::GenerationRequest& request, const
   plan.prompt_logprobs = request.prompt_logprobs;
   plan.is_stream = request.stream;
   plan.stream_options = request.stream_options;
+  plan.grammar = format_grammar(request.response_format);
   return plan;
+}
+
+/// A reply of a certain form ends where the form is complete, and there alone.
+void RequestPlanner::check_ends(const openai::GenerationRequest& request,
+                                const AnswerPlan& plan) const {
+  if (plan.grammar.empty()) return;
+  if (request.min_tokens > 0) {
+    openai::refuse_at("min_tokens", "expected 0, because the answer ends where its form does.");
+  }
+  if (request.ignore_eos) {
+    openai::refuse_at("ignore_eos", "expected false, because the answer ends where its form does.");
+  }
+  for (size_t i = 0; i < request.stop_token_ids.size(); ++i) {
+    if (model_.tokenizer.is_special(request.stop_token_ids[i])) continue;
+    openai::refuse_at(detail::concat("stop_token_ids[", i, "]"),
+                      "expected a special token, because the form of the answer is given.");
+  }
+  if (plan.draw.stop_tokens.empty()) {
+    openai::refuse_at("response_format",
+                      "this model has no token that ends an answer. Name one in stop_token_ids.");
+  }
 }
 
 std::vector<int32_t> RequestPlanner::render(const ChatRequest& request) const {
@@ -243,15 +257,18 @@ PlannedTools RequestPlanner::plan_tools(const openai::ChatCompletionRequest& req
 AnswerPlan RequestPlanner::chat(std::string_view body, const std::string& key_name) const {
   const openai::ChatCompletionRequest request = reader_.chat(body);
   AnswerPlan plan = begin(request, "chatcmpl-", key_name);
-  const auto kind = request.tool_choice.value_or(openai::ToolChoice{}).kind;
-  if (kind == openai::ToolChoiceKind::required || kind == openai::ToolChoiceKind::function) {
-    openai::refuse_at("tool_choice", "only \"auto\" and \"none\" are supported.",
-                      "unsupported_parameter");
-  }
   const ChatRequest chat = request.template_request();
-  if (!chat.tools.is_null()) plan.tools = plan_tools(request);
+  if (!chat.tools.is_null()) {
+    plan.tools = plan_tools(request);
+    if (!plan.grammar.empty()) {
+      openai::refuse_at("response_format",
+                        "expected {\"type\": \"text\"} with functions that may be called.");
+    }
+    plan.grammar = call_grammar(request, plan.tools->format);
+  }
   plan.prompts.push_back({render(chat), ""});
   set_stops(request, model_.chat_stops, plan);
+  check_ends(request, plan);
   if (request.logprobs) plan.logprobs = request.top_logprobs.value_or(0);
   plan.draw.num_logprobs = plan.logprobs;
   if (const auto limit = request.token_limit()) {
@@ -275,6 +292,7 @@ AnswerPlan RequestPlanner::completion(std::string_view body, const std::string& 
     plan.prompts.push_back(read_prompt(request.prompts[i], request, place));
   }
   set_stops(request, model_.text_stops, plan);
+  check_ends(request, plan);
   plan.echo = request.echo;
   plan.logprobs = request.logprobs;
   plan.draw.num_logprobs = plan.logprobs;

@@ -45,6 +45,7 @@ class RequestPlanner {
   PlannedPrompt read_prompt(const openai::Prompt& prompt, const openai::CompletionRequest& request,
                             const std::string& place) const;
   void check_tokens(const std::vector<int32_t>& tokens, const std::string& field) const;
+  void check_ends(const openai::GenerationRequest& request, const AnswerPlan& plan) const;
   void check_length(const AnswerPlan& plan, const std::string& field) const;
   static void check_prompt_logprobs(const AnswerPlan& plan);
   /// The most tokens that may follow a prompt.

@@ -31,6 +31,10 @@ struct ServedModel {
   /// Of a chat that says no max_tokens, where there is room; by default as many as there is room
   /// for.
   std::optional<int64_t> default_max_tokens = {};
+
+  /// For TokenBytes: of each token below vocab_size; none of special tokens and those that end a
+  /// reply.
+  std::vector<std::string> token_bytes() const;
 };
 
 }  // namespace longgen

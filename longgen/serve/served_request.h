@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "longgen/engine/batch_drawer.h"
@@ -28,6 +29,8 @@ struct ServedRequest {
   int32_t input = 0;                        ///< the token of the slot, for the next step
   int64_t hit_tokens = 0;                   ///< found in the prefix cache
   std::vector<int32_t> generated = {};
+  std::optional<GrammarMatcher> matcher = {};  ///< has read the tokens of steps that are known
+  std::string grammar_error = {};              ///< the request fails with it
 };
 
 }  // namespace longgen

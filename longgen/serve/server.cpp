@@ -121,7 +121,8 @@ Server::Server(const ServeOptions& options) {
       [this](std::vector<EngineEvent> events) { output_->take(std::move(events)); });
   planner_ = std::make_unique<RequestPlanner>(
       *model_, [this](const Request& request) { return engine_->can_ever_fit(request); });
-  prepare_ = std::make_unique<Prepare>(*planner_, *output_, prepare_options());
+  grammars_.emplace([this] { return model_->token_bytes(); });
+  prepare_ = std::make_unique<Prepare>(*planner_, *grammars_, *output_, prepare_options());
 
   while (engine_->state().phase == EnginePhase::calibrating) std::this_thread::sleep_for(kLook);
   const EngineState state = engine_->state();

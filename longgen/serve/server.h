@@ -8,6 +8,7 @@
 
 #include "longgen/api/load.h"
 #include "longgen/api/model_options.h"
+#include "longgen/grammar/grammar_store.h"
 #include "longgen/serve/engine_loop.h"
 #include "longgen/serve/http/server.h"
 #include "longgen/serve/output_thread.h"
@@ -67,6 +68,7 @@ class Server {
   std::unique_ptr<OutputThread> output_;
   std::unique_ptr<EngineLoop> engine_;
   std::unique_ptr<RequestPlanner> planner_;
+  std::optional<GrammarStore> grammars_;
   std::unique_ptr<Prepare> prepare_;
 };
 

@@ -29,9 +29,18 @@ struct StepFlight {
   double begin = 0;           ///< of the launch, as all times by the clock of the options
   double launch_seconds = 0;  ///< on the CPU those of the step
   double expected_end = 0;
-  at::Tensor hidden_TE = {};  ///< where the logprobs of a prompt are wanted
-  std::unique_ptr<PendingDraws> draws = {};
+  at::Tensor hidden_TE = {};                 ///< where the logprobs of a prompt are wanted
+  std::unique_ptr<PendingDraws> draws = {};  ///< until wait()
+  std::vector<Drawn> drawn = {};             ///< of the parts that draw a token, from then on
   std::optional<DeviceMark> gpu_begin = {}, gpu_end = {};  ///< on a GPU
+
+  /// Waits for the tokens. False where that was done before, or there are none.
+  bool wait() {
+    if (!draws) return false;
+    drawn = draws->wait();
+    draws.reset();
+    return true;
+  }
 };
 
 }  // namespace longgen

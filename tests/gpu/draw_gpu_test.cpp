@@ -35,6 +35,7 @@ class BothDrawers {
     slots_.push_back(cpu_->begin(settings, of.prompt));
     ASSERT_EQ(gpu_->begin(settings, of.prompt), slots_.back());
     whats_.push_back(of.what);
+    allowed_.push_back(of.allowed);
   }
   void end_all() {
     for (const int64_t slot : slots_) {
@@ -43,12 +44,14 @@ class BothDrawers {
     }
     slots_.clear();
     whats_.clear();
+    allowed_.clear();
   }
 
   /// Returns how many draws failed, on both.
   int expect_same(const at::Tensor& logits_NV) {
-    const std::vector<Drawn> expected = cpu_->draw(logits_NV, slots_)->wait();
-    const std::vector<Drawn> found = gpu_->draw(on_gpu(logits_NV), slots_)->wait();
+    const std::vector<AllowedTokens> allowed(allowed_.begin(), allowed_.end());
+    const std::vector<Drawn> expected = cpu_->draw(logits_NV, slots_, allowed)->wait();
+    const std::vector<Drawn> found = gpu_->draw(on_gpu(logits_NV), slots_, allowed)->wait();
     const at::Tensor in_slots = gpu_->drawn_S().cpu();
     int num_failed = 0;
     for (size_t n = 0; n < slots_.size(); ++n) {
@@ -90,6 +93,7 @@ class BothDrawers {
   std::unique_ptr<BatchDrawer> cpu_, gpu_;
   std::vector<int64_t> slots_;
   std::vector<std::string> whats_;
+  std::vector<std::vector<uint32_t>> allowed_;  // tokens, of each sequence
 };
 
 at::Tensor row_of(const std::vector<float>& logits) {

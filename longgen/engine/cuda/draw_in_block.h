@@ -187,6 +187,11 @@ class RowDraw {
       const int token = row_.barred[i];
       if (token >= 0 && token < num_classes_) to[token] = -INFINITY;
     });
+    if (row_.allowed != nullptr) {
+      for_each(num_classes_, [&](int id) {
+        if ((row_.allowed[id / 32] >> (id % 32) & 1) == 0) to[id] = -INFINITY;
+      });
+    }
     block_.sync();
     return to;
   }

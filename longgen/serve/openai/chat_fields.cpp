@@ -22,7 +22,9 @@ Rule<ToolInput> tool_rule() {
           .ignored("description", text(), "What it does; the model reads it.")
           .ignored("parameters", any_object(),
                    "A JSON Schema of its arguments; the model reads it.")
-          .ignored("strict", boolean(), "Whether the arguments must follow the schema.")
+          .ignored(
+              "strict", boolean(),
+              "The arguments of a call that tool_choice demands follow the schema in any case.")
           .rule();
   return FieldTable<ToolInput>()
       .required("type", &ToolInput::type, the_text("function"), "The kind of tool.")

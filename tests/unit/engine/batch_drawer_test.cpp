@@ -70,6 +70,26 @@ TEST(BatchDrawerTest, TokensAreBarredFromTheFirstDrawsOnly) {
   EXPECT_EQ(tokens, (std::vector<int32_t>{1, 1, 2, 2}));
 }
 
+TEST(BatchDrawerTest, OnlyAllowedTokensAreDrawn) {
+  const auto drawer = batch_drawer(at::kCPU, 40, 2);
+  DrawSettings settings;
+  settings.sampling.temperature = 0;
+  settings.num_logprobs = 0;
+  const std::vector<int64_t> slots = {drawer->begin(settings, {}), drawer->begin(settings, {})};
+  const at::Tensor logits_NV = at::arange(80).to(at::kFloat).view({2, 40});
+  const std::vector<uint32_t> bits = {uint32_t{1} << 5 | uint32_t{1} << 31, 0};
+  std::vector<AllowedTokens> allowed = {bits, {}};
+  const std::vector<Drawn> drawn = drawer->draw(logits_NV, slots, allowed)->wait();
+  EXPECT_EQ(drawn[0].token, 31);
+  EXPECT_EQ(drawn[1].token, 39);
+  EXPECT_NEAR(drawn[0].logprobs->logprob, drawn[1].logprobs->logprob - 8, 1e-5)
+      << "the model's own";
+  const std::vector<uint32_t> none = {0, 0};
+  allowed[1] = none;
+  EXPECT_EQ(drawer->draw(logits_NV, slots, allowed)->wait()[1].error,
+            "[sample] step 2: every token that could follow is barred.");
+}
+
 TEST(BatchDrawerTest, SlotsAreGivenOutAgainAndForgetWhatWasThere) {
   const auto drawer = batch_drawer(at::kCPU, 4, 2);
   const int64_t a = drawer->begin({.sampling = {.presence_penalty = 2, .temperature = 0}}, {});

@@ -19,6 +19,7 @@ struct DrawCase {
   std::vector<float> logits;  // of which the last ones may stand for no token
   int64_t num_classes = 0;
   std::vector<int32_t> prompt, generated, barred;
+  std::vector<uint32_t> allowed;
   int64_t num_best = -1;  // -1: no logprobs
   std::string what;
 };
@@ -70,6 +71,11 @@ inline DrawCase random_draw_case(std::mt19937_64& random, int round, size_t voca
   }
   if (round % 3 == 1) draw.barred = some_tokens(5);
   if (round % 13 == 6) draw.barred.insert(draw.barred.end(), {-5, 1 << 30});
+  if (round % 5 == 2) {
+    for (int64_t word = 0; word <= draw.num_classes / 32; ++word) {
+      draw.allowed.push_back(static_cast<uint32_t>(random() & random() & random()));
+    }
+  }
   if (round % 2 == 1) draw.num_best = static_cast<int64_t>(random() % 21);
   draw.what = detail::concat("round ", round, ", V ", draw.num_classes, " of ", vocab_size,
                              ", temperature ", options.temperature, ", top_k ", options.top_k,

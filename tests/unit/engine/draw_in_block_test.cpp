@@ -68,7 +68,9 @@ BlockDraw drawn_by_block(const DrawCase& of, int64_t number, int num_threads) {
     for (const int32_t id : of.generated) ++result.counts[static_cast<size_t>(id)];
     row.counts_V = result.counts.data();
   }
-  if (row.counts_V != nullptr || row.num_bias + row.num_barred > 0) row.changed = 0;
+  if (!of.allowed.empty()) row.allowed = of.allowed.data();
+  const bool changes = row.counts_V != nullptr || row.allowed != nullptr;
+  if (changes || row.num_bias + row.num_barred > 0) row.changed = 0;
   if (of.num_best >= 0) {
     row.logprobs = 0;
     row.num_best = static_cast<int32_t>(of.num_best);
@@ -118,7 +120,7 @@ void expect_same(const DrawCase& of, int num_threads) {
     const BlockDraw found = drawn_by_block(next, number, num_threads);
     int32_t expected = -1;
     const std::string error = error_of([&] {
-      expected = sampler.next(known, {next.prompt, next.generated}, next.barred);
+      expected = sampler.next(known, {next.prompt, next.generated}, next.barred, next.allowed);
     });
     if (!error.empty()) {
       EXPECT_EQ(draw_error(found.drawn, number + 1, of.num_classes), error) << of.what;

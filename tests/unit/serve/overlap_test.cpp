@@ -66,6 +66,60 @@ TEST(OverlapTest, RequestsGetTheTokensThatTheyGetAlone) {
 }
 
 // A stop token is in the cache when its reply ends, because the next step was under way.
+// A grammar allows what it does by the token before, which is in flight when the step is launched.
+TEST(OverlapTest, GrammarsReadEveryToken) {
+  std::vector<std::string> bytes(kVocab);
+  for (size_t id = 0; id < 256; ++id) bytes[id] = std::string(1, static_cast<char>(id));
+  const auto grammar = Grammar::compile(std::make_shared<const TokenBytes>(bytes),
+                                        R"(root ::= "[" [0-9]{1,8} ("," [0-9]{1,8}){0,5} "]")");
+  for (const bool overlaps : {true, false}) {
+    ServingOptions options = tiny_serving_options();
+    options.overlaps = overlaps;
+    TinyServer server(options);
+    std::mt19937_64 random(5);
+    std::vector<Submit> all;
+    for (RequestId id = 0; id < 20; ++id) {
+      all.push_back(random_submit(random, id));
+      Submit& submit = all.back();
+      if (id % 3 != 0) {
+        submit.draw.grammar = grammar;
+        submit.draw.min_tokens = 0;
+        submit.draw.stop_tokens = {300, 301};
+      }
+      if (id % 5 == 0) submit.request.max_new_tokens = 100;
+      server.loop().post(submit);
+    }
+    int num_whole = 0;
+    for (const Submit& submit : all) {
+      const ServedReply reply = server.wait(submit.request.id);
+      EXPECT_EQ(reply.failure, "");
+      EXPECT_EQ(reply.tokens, server.alone(submit)) << submit.request.id;
+      num_whole += submit.draw.grammar && reply.end == RequestEnd::stop_token ? 1 : 0;
+    }
+    EXPECT_GT(num_whole, 2);
+    server.expect_no_leaks();
+  }
+}
+
+// With logits for none of what it allows, the request fails, and the others go on.
+TEST(OverlapTest, AGrammarThatNoTokenMeetsFailsItsRequestAlone) {
+  const auto grammar = Grammar::compile(
+      std::make_shared<const TokenBytes>(std::vector<std::string>(kVocab, "a")), R"(root ::= "b")");
+  TinyServer server(overlapping());
+  Submit submit = TinyServer::request(1, some_ids(10), 20);
+  submit.draw.grammar = grammar;
+  submit.draw.stop_tokens = {7};
+  const Submit other = TinyServer::request(2, some_ids(20), 30);
+  server.loop().post(other);
+  EXPECT_EQ(server.reply(submit).failure,
+            "[sample] step 1: every token that could follow is barred.");
+  EXPECT_EQ(server.wait(2).tokens, server.alone(other));
+  submit.request.id = 3;
+  submit.draw.stop_tokens = {};
+  EXPECT_NE(server.reply(submit).failure.find("expected a stop token"), std::string::npos);
+  server.expect_no_leaks();
+}
+
 TEST(OverlapTest, ThePrefixOfAStoppedReplyIsFound) {
   TinyServer server(overlapping());
   Submit submit = TinyServer::request(1, some_ids(300), 200);

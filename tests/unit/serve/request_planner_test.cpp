@@ -185,13 +185,9 @@ TEST_F(RequestPlannerTest, WhatThisModelOrServerCannotDoIsRefused) {
   EXPECT_EQ(chat_refusal("", "raise"),
             "invalid_value | messages: the model's chat template does not take them. "
             "chat_template.jinja:3: no such chat");
-  EXPECT_TRUE(chat_refusal(R"("response_format": {"type": "json_object"})")
-                  .starts_with("unsupported_parameter | response_format: "));
   const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f"}}])";
   EXPECT_EQ(chat(tools).tools->functions, std::vector<std::string>{"f"});
   EXPECT_FALSE(chat(tools + R"(, "tool_choice": "none")").tools);
-  EXPECT_TRUE(chat_refusal(tools + R"(, "tool_choice": "required")")
-                  .starts_with("unsupported_parameter | tool_choice: "));
   model_.tool_format.reset();
   EXPECT_TRUE(chat_refusal(tools).starts_with("unsupported_parameter | tools: "));
   model_.chat_template.reset();
@@ -212,6 +208,58 @@ TEST_F(RequestPlannerTest, WithoutATokenizerPromptsAreIds) {
       "expected a list of token ids, found a text.";
   EXPECT_EQ(completion_refusal("\"prompt\": \"hi\""), expected);
   EXPECT_EQ(refusal([&] { planner_.tokenize("{\"prompt\": \"hi\"}"); }), expected);
+}
+
+TEST_F(RequestPlannerTest, TheFormOfAnAnswerIsAGrammar) {
+  EXPECT_EQ(chat().grammar, "");
+  EXPECT_TRUE(
+      chat(R"("response_format": {"type": "json_object"})").grammar.ends_with("root ::= object\n"));
+  const std::string schema =
+      R"("response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": )";
+  EXPECT_TRUE(contains(completion(R"("prompt": "a", )" + schema + R"({"const": 5}}})").grammar,
+                       "::= \"5\"\n"));
+  EXPECT_EQ(
+      chat_refusal(schema + R"({"properties": {"a": {"not": {}}}}}})"),
+      "invalid_value | response_format.json_schema.schema.properties.a.not: this keyword is not "
+      "supported here: a reply would not be held to it.");
+  EXPECT_TRUE(contains(chat_refusal(schema + "{\"title\": \"" + std::string(70000, 'a') + "\"}}}"),
+                       "schema: expected a schema of at most 65536 bytes, found 700"));
+  const std::string object = R"("response_format": {"type": "json_object"}, )";
+  EXPECT_TRUE(contains(chat_refusal(object + R"("min_tokens": 1)"), "min_tokens: expected 0"));
+  EXPECT_TRUE(
+      contains(chat_refusal(object + R"("ignore_eos": true)"), "ignore_eos: expected false"));
+  EXPECT_TRUE(contains(chat_refusal(object + R"("stop_token_ids": [300, 65])"),
+                       "stop_token_ids[1]: expected a special token"));
+  model_.chat_stops.clear();
+  EXPECT_TRUE(
+      contains(chat_refusal(object + R"("n": 1)"), "this model has no token that ends an answer"));
+  EXPECT_EQ(chat(object + R"("stop_token_ids": [300])").draw.stop_tokens,
+            std::vector<int32_t>{300});
+}
+
+TEST_F(RequestPlannerTest, CallsThatAreDemandedAreAGrammar) {
+  const std::string tools =
+      R"("tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function",
+      "function": {"name": "g", "parameters": {"properties": {"a": {"type": "integer"}}}}}], "tool_choice": )";
+  EXPECT_EQ(chat(tools + R"("auto")").grammar, "");
+  const std::string any = chat(tools + R"("required")").grammar;
+  EXPECT_TRUE(contains(
+      any, R"("<tool_call>\u000a{\"name\": \"f\", \"arguments\": " "{}" "}\u000a</tool_call>")"))
+      << any;
+  EXPECT_TRUE(contains(any, R"(\"g\")")) << any;
+  const std::string one =
+      chat(tools + R"({"type": "function", "function": {"name": "g"}})").grammar;
+  EXPECT_FALSE(contains(one, R"(\"f\")")) << one;
+  model_.tool_format = openai::ToolFormat::llama3;
+  EXPECT_TRUE(contains(chat(tools + R"("required")").grammar,
+                       R"("{\"name\": \"f\", \"parameters\": " "{}" "}")"));
+  EXPECT_TRUE(
+      contains(chat_refusal(tools + R"("auto", "response_format": {"type": "json_object"})"),
+               "response_format: expected {\"type\": \"text\"} with functions"));
+  EXPECT_TRUE(contains(
+      chat_refusal(R"("tools": [{"type": "function", "function": {"name": "f", "parameters":
+                  {"type": "object", "minProperties": 1}}}], "tool_choice": "required")"),
+      "tools[0].function.parameters.minProperties: this keyword"));
 }
 
 TEST_F(RequestPlannerTest, TokensOfTextsAndBack) {

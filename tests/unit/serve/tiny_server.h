@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "longgen/grammar/grammar.h"
 #include "longgen/serve/engine_loop.h"
 #include "tests/unit/engine/tiny_decoder.h"
 
@@ -124,13 +125,17 @@ class TinyServer {
     Session session(model_.decoder, 64);
     Sampler sampler(submit.draw.sampling);
     std::vector<int32_t> generated;
+    std::optional<GrammarMatcher> matcher;
+    if (submit.draw.grammar) matcher.emplace(submit.draw.grammar, submit.draw.stop_tokens);
     at::Tensor logits_V = session.append(submit.request.prompt);
     for (;;) {
       const bool may_stop = std::ssize(generated) >= submit.draw.min_tokens;
       const auto& stops = submit.draw.stop_tokens;
       generated.push_back(sampler.next({logits_V.const_data_ptr<float>(), kVocab},
                                        {submit.request.prompt, generated},
-                                       may_stop ? std::vector<int32_t>() : stops));
+                                       may_stop ? std::vector<int32_t>() : stops,
+                                       matcher ? matcher->allowed() : AllowedTokens()));
+      if (matcher) matcher->accept(generated.back());
       if (std::count(stops.begin(), stops.end(), generated.back()) > 0 ||
           std::ssize(generated) == submit.request.max_new_tokens) {
         return generated;
