@@ -97,6 +97,11 @@ AnswerPlan RequestPlanner::begin(const openai::GenerationRequest& request, const
 void RequestPlanner::check_ends(const openai::GenerationRequest& request,
                                 const AnswerPlan& plan) const {
   if (plan.grammar.empty()) return;
+  if (!model_.reads_texts) {
+    openai::refuse_at("response_format",
+                      "this server has a model with random weights and no tokenizer: expected "
+                      "{\"type\": \"text\"}.");
+  }
   if (request.min_tokens > 0) {
     openai::refuse_at("min_tokens", "expected 0, because the answer ends where its form does.");
   }

@@ -208,6 +208,9 @@ TEST_F(RequestPlannerTest, WithoutATokenizerPromptsAreIds) {
       "expected a list of token ids, found a text.";
   EXPECT_EQ(completion_refusal("\"prompt\": \"hi\""), expected);
   EXPECT_EQ(refusal([&] { planner_.tokenize("{\"prompt\": \"hi\"}"); }), expected);
+  EXPECT_TRUE(
+      contains(completion_refusal(R"("prompt": [5], "response_format": {"type": "json_object"})"),
+               "response_format: this server has a model with random weights and no tokenizer"));
 }
 
 TEST_F(RequestPlannerTest, TheFormOfAnAnswerIsAGrammar) {
