@@ -41,14 +41,20 @@ bool machine_runs(InstructionSet set) {
 #endif
 }
 
-bool bfloat16_is_faster() {
+bool multiplies_bfloat16() {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  return machine_runs(InstructionSet::avx512) &&
-         (has_amx_bf16() || (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")));
+  // Asked once: in a virtual machine each question to the processor costs microseconds.
+  static const bool found = [] {
+    __builtin_cpu_init();
+    return machine_runs(InstructionSet::avx512) &&
+           (has_amx_bf16() || (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16")));
+  }();
+  return found;
 #else
   return false;
 #endif
 }
+
+bool bfloat16_is_faster() { return multiplies_bfloat16() || machine_runs(InstructionSet::avx2); }
 
 }  // namespace longgen

@@ -11,11 +11,15 @@ enum class InstructionSet { baseline, avx2, avx512 };
 /// Whether this machine runs what is compiled for `set`. It always runs the baseline.
 bool machine_runs(InstructionSet set);
 
-/// Whether this machine multiplies bfloat16 matrices faster than float32. It does with AMX, and on
-/// AMD's processors with AVX512_BF16. It does not with AVX512_BF16 alone on Intel's, whose
-/// VDPBF16PS has half the FLOP rate of float32 (85 against 160 GFLOP/s of oneDNN's product on one
-/// core of an Emerald Rapids whose AMX the hypervisor hides), nor where oneDNN, which multiplies
-/// matrices for ATen, has to widen bfloat16 first.
+/// Whether oneDNN, which multiplies matrices for ATen, is faster with bfloat16 than with float32.
+/// It is with AMX, and on AMD's processors with AVX512_BF16. It is not with AVX512_BF16 alone on
+/// Intel's, whose VDPBF16PS has half the FLOP rate of float32 (190 against 320 GFLOP/s on two cores
+/// of an Emerald Rapids whose AMX the hypervisor hides), nor where it has to widen bfloat16 first.
+bool multiplies_bfloat16();
+
+/// Whether a model runs faster in bfloat16 than in float32: where the above is true, and where our
+/// kernels for few rows of x read weights at the speed of memory, of which bfloat16 takes half
+/// (AVX2). Products of many rows are made in float32 there, at the speed of float32 (ops/linear.h).
 bool bfloat16_is_faster();
 
 }  // namespace longgen

@@ -105,9 +105,9 @@ bool is_graph_step(std::span<const BatchPart> parts, const BatchOptions& step,
 ///
 /// Two runs of the same steps are equal to the bit, whatever the number of threads. Steps of the
 /// same tokens that divide otherwise, into chunks or among sequences, agree to rounding:
-///   on the CPU  attention and norms of a row do not depend on other rows, and products with
-///               weights do not in steps of up to 4 tokens; the library's products for more
-///               choose their order of sums by the number of rows
+///   on the CPU  no bit of a row depends on others in steps of up to 64 tokens (bfloat16: 16 where
+///               multiplies_bfloat16()); the library's products for more choose their order of
+///               sums by the number of rows
 ///   on a GPU    attention of single tokens divides its work by the keys of all sequences, and
 ///               products choose their order of sums by the number of rows, which in a graph step
 ///               (is_graph_step) is rounded up to a power of two

@@ -7,7 +7,9 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <memory>
 
+#include "longgen/base/cpu_features.h"
 #include "longgen/ops/few_rows.h"
 #include "longgen/ops/gradients.h"
 #include "longgen/ops/tensors.h"
@@ -15,15 +17,65 @@
 namespace longgen {
 namespace {
 
-// More rows than these use the weights often enough for ATen's blocked product.
-constexpr int64_t kFewRows = 4;
+// Beyond these rows the library's tiles of bfloat16 (AMX) are faster than reading the weights
+// takes.
+constexpr int64_t kFewRowsBesideTiles = 16;
 
-bool takes_few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const bool one_type = weight.scalar_type() == x.scalar_type() &&
-                        (!bias.defined() || bias.scalar_type() == x.scalar_type());
-  return x.dim() == 2 && x.size(0) <= kFewRows && x.size(0) > 0 && x.size(1) > 0 && one_type &&
-         x.size(1) == weight.size(1) && has_row_kernels(x) && weight.is_cpu() &&
-         weight.is_contiguous() && !needs_gradient(x, weight);
+/// Whether ATen's library would multiply bf16 more slowly than fp32.
+bool is_slow_bf16(const at::Tensor& x) { return is_bf16(x) && !multiplies_bfloat16(); }
+
+/// Whether these are rows, weights and a bias of one type in the memory of the CPU, which fit. What
+/// does not is at::linear's to refuse.
+bool fits(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return x.dim() == 2 && weight.dim() == 2 && x.is_cpu() && weight.is_cpu() && x.numel() > 0 &&
+         x.size(1) == weight.size(1) && weight.scalar_type() == x.scalar_type() &&
+         (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0) &&
+                              bias.scalar_type() == x.scalar_type()));
+}
+
+/// Whether few_rows_linear() takes what fits().
+bool are_few_rows(const at::Tensor& x, const at::Tensor& weight) {
+  const int64_t most = is_bf16(x) && !is_slow_bf16(x) ? kFewRowsBesideTiles : cpu::kMostLinearRows;
+  return x.size(0) <= most && has_row_kernels(x) && weight.is_contiguous();
+}
+
+at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor rows = with_contiguous_rows(x);
+  const at::Tensor bias_O = bias.defined() ? bias.contiguous() : at::Tensor();
+  const int64_t num_rows = x.size(0), num_outputs = weight.size(0), width = weight.size(1);
+  const at::Tensor out = at::empty({num_rows, num_outputs}, x.options());
+  const auto prepared =
+      std::make_unique_for_overwrite<float[]>(num_rows * cpu::padded_linear_width(width));
+  const cpu::RowKernels& kernels = cpu::row_kernels();
+  kernels.linear_rows({is_bf16(x), width, rows.const_data_ptr(), rows.stride(0), prepared.get()}, 0,
+                      num_rows);
+  const cpu::Linear job = {is_bf16(x),
+                           num_rows,
+                           width,
+                           num_outputs,
+                           prepared.get(),
+                           weight.const_data_ptr(),
+                           bias_O.defined() ? bias_O.const_data_ptr() : nullptr,
+                           out.data_ptr()};
+  parallel_rows(num_outputs, width,
+                [&](int64_t begin, int64_t end) { kernels.linear(job, begin, end); });
+  return out;
+}
+
+/// The product of many rows of bf16 in fp32, whose weights are widened a part at a time.
+void widened_linear_into(const at::Tensor& out_TO, const at::Tensor& x_TI, const Linear& w) {
+  constexpr int64_t kWidenedNumbers = int64_t{1} << 20;  // 4 MiB, which stay in the caches
+  const at::Tensor wide_TI = x_TI.to(at::kFloat);
+  const int64_t num_outputs = w.weight.size(0);
+  const int64_t most = std::max<int64_t>(1, kWidenedNumbers / std::max<int64_t>(1, x_TI.size(1)));
+  for (int64_t first = 0; first < num_outputs; first += most) {
+    const int64_t count = std::min(most, num_outputs - first);
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count).to(at::kFloat); };
+    const at::Tensor weight_IO = part(w.weight).t();
+    out_TO.narrow(1, first, count)
+        .copy_(w.bias.defined() ? at::addmm(part(w.bias), wide_TI, weight_IO)
+                                : at::mm(wide_TI, weight_IO));
+  }
 }
 
 }  // namespace
@@ -49,29 +101,21 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (gpu::are_few_rows(x, weight, bias) && !needs_gradient(x, weight)) {
     return gpu::ops().few_rows_linear(x, {}, weight, bias, /*swiglu=*/false).out;
   }
-  if (!takes_few_rows(x, weight, bias)) {
-    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  if (fits(x, weight, bias) && !needs_gradient(x, weight)) {
+    if (are_few_rows(x, weight)) return few_rows_linear(x, weight, bias);
+    if (is_slow_bf16(x)) {
+      const at::Tensor out_TO = at::empty({x.size(0), weight.size(0)}, x.options());
+      widened_linear_into(out_TO, x, {weight, bias});
+      return out_TO;
+    }
   }
-  const at::Tensor rows = with_contiguous_rows(x);
-  const at::Tensor bias_O = bias.defined() ? bias.contiguous() : at::Tensor();
-  const int64_t num_outputs = weight.size(0), width = weight.size(1);
-  const at::Tensor out = at::empty({x.size(0), num_outputs}, x.options());
-  const cpu::Linear job = {is_bf16(x),
-                           rows.size(0),
-                           width,
-                           num_outputs,
-                           rows.const_data_ptr(),
-                           rows.stride(0),
-                           weight.const_data_ptr(),
-                           bias_O.defined() ? bias_O.const_data_ptr() : nullptr,
-                           out.data_ptr()};
-  parallel_rows(num_outputs, width,
-                [&job](int64_t begin, int64_t end) { cpu::row_kernels().linear(job, begin, end); });
-  return out;
+  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 void Linear::forward_into(at::Tensor out_TO, const at::Tensor& x_TI) const {
-  if (bias.defined()) {
+  if (fits(x_TI, weight, bias) && is_slow_bf16(x_TI)) {
+    widened_linear_into(out_TO, x_TI, *this);
+  } else if (bias.defined()) {
     at::addmm_out(out_TO, bias, x_TI, weight.t());
   } else {
     at::mm_out(out_TO, x_TI, weight.t());

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "longgen/base/bf16_words.h"
+
 namespace longgen::cpu::LONGGEN_ISA {
 namespace {
 
@@ -35,7 +37,7 @@ inline Floats load(const float* from) {
 inline Floats load(const uint16_t* from) {  // bf16 is the upper half of an fp32
   Halves halves;
   std::memcpy(&halves, from, sizeof halves);
-  const Words words = __builtin_convertvector(halves, Words) << 16;
+  const auto words = fp32_bits<Words>(halves);
   Floats v;
   std::memcpy(&v, &words, sizeof v);
   return v;

@@ -3,6 +3,7 @@
 // for a machine that lacks it.
 #include "longgen/ops/cpu/row_kernels.h"
 
+#include "longgen/ops/cpu/products.h"
 #include "longgen/ops/cpu/vectors.h"
 
 namespace longgen::cpu::LONGGEN_ISA {
@@ -273,22 +274,6 @@ void distillation_as(const Distillation& job, int64_t begin, int64_t end) {
   }
 }
 
-template <typename T>
-void linear_as(const Linear& job, int64_t begin, int64_t end) {
-  const auto* bias = static_cast<const T*>(job.bias);
-  for (int64_t o = begin; o < end; ++o) {
-    const T* weight = static_cast<const T*>(job.weight) + o * job.width;
-    const float added = bias != nullptr ? load(bias + o, Part{1})[0] : 0.0f;
-    for (int64_t r = 0; r < job.num_rows; ++r) {
-      const T* x = static_cast<const T*>(job.x) + r * job.x_stride;
-      const float sum = sum_over(job.width, [&](int64_t i, auto part) {
-        return load(weight + i, part) * load(x + i, part);
-      });
-      store(static_cast<T*>(job.out) + r * job.num_outputs + o, all(sum + added), Part{1});
-    }
-  }
-}
-
 void exp_array(int64_t count, const float* from, float* to) {
   for_vectors(count, [&](int64_t i, auto part) { store(to + i, exp(load(from + i, part)), part); });
 }
@@ -312,6 +297,7 @@ LONGGEN_BY_DTYPE(rms_norm_backward, RmsNormBackward)
 LONGGEN_BY_DTYPE(rope, Rope)
 LONGGEN_BY_DTYPE(cross_entropy, CrossEntropy)
 LONGGEN_BY_DTYPE(distillation, Distillation)
+LONGGEN_BY_DTYPE(linear_rows, LinearRows)
 LONGGEN_BY_DTYPE(linear, Linear)
 #undef LONGGEN_BY_DTYPE
 
@@ -329,6 +315,7 @@ const RowKernels kRowKernels = {
     .geglu_backward = glu_backward<GeluTanh>,
     .cross_entropy = cross_entropy,
     .distillation = distillation,
+    .linear_rows = linear_rows,
     .linear = linear,
     .exp = exp_array,
 };

@@ -93,16 +93,32 @@ struct Distillation {
   bool make_gradient;
 };
 
-/// out (rows, outputs) = x weight^T + bias for few rows of x: each row of weight is read once.
-struct Linear {
+/// Rows of x become what Linear reads: fp32, each padded_linear_width() long, in an order of the
+/// instruction set's own.
+struct LinearRows {
   bool is_bf16;
-  int64_t num_rows, width, num_outputs;
+  int64_t width;
   const void* x;  ///< rows are x_stride elements apart
   int64_t x_stride;
+  float* out;
+};
+constexpr int64_t kLinearPadding = 32;
+constexpr int64_t padded_linear_width(int64_t width) {
+  return (width + kLinearPadding - 1) / kLinearPadding * kLinearPadding;
+}
+
+/// out (rows, outputs) = x weight^T + bias for few rows of x: each row of weight is read once. No
+/// bit of a row of `out` depends on the other rows, on how many they are, or on begin and end.
+struct Linear {
+  bool is_bf16;
+  int64_t num_rows;  ///< at most kMostLinearRows
+  int64_t width, num_outputs;
+  const float* x;      ///< what linear_rows() of the same kernels wrote
   const void* weight;  ///< (num_outputs, width) contiguous
   const void* bias;    ///< (num_outputs); may be null
   void* out;
 };
+constexpr int64_t kMostLinearRows = 64;
 
 /// Each works on rows (Rope: tokens, Linear: rows of the weight) begin to end.
 struct RowKernels {
@@ -116,6 +132,7 @@ struct RowKernels {
   void (*geglu_backward)(const GluBackward& job, int64_t begin, int64_t end);
   void (*cross_entropy)(const CrossEntropy& job, int64_t begin, int64_t end);
   void (*distillation)(const Distillation& job, int64_t begin, int64_t end);
+  void (*linear_rows)(const LinearRows& job, int64_t begin, int64_t end);
   void (*linear)(const Linear& job, int64_t begin, int64_t end);
   /// to[i] = e^from[i]: what glu and the losses use, for its test.
   void (*exp)(int64_t count, const float* from, float* to);

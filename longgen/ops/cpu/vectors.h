@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "longgen/base/bf16_words.h"
+
 namespace longgen::cpu {
 namespace {
 
@@ -44,7 +46,7 @@ inline Floats rounded(Floats v) {
 }
 
 inline Floats widened(Floats v) { return v; }
-inline Floats widened(Halves v) { return bits_of<Floats>(__builtin_convertvector(v, Words) << 16); }
+inline Floats widened(Halves v) { return bits_of<Floats>(fp32_bits<Words>(v)); }
 
 inline void narrow(Floats v, Floats& to) { to = v; }
 /// Rounds to the nearest bf16, ties to even. NaN stays NaN.

@@ -94,7 +94,7 @@ TEST(EngineTest, TogetherTheyAgreeToRounding) {
 }
 
 // Of long sequences, whose keys are attended to in parts, beside short ones.
-TEST(EngineTest, StepsOfUpToFourTokensHaveTheBitsOfBeingAlone) {
+TEST(EngineTest, StepsOfUpTo64TokensHaveTheBitsOfBeingAlone) {
   const TinyDecoder model;
   Engine engine(model.decoder);
   Sequences sequences{engine, {}};
@@ -104,8 +104,9 @@ TEST(EngineTest, StepsOfUpToFourTokensHaveTheBitsOfBeingAlone) {
     std::rotate(sequences.all.begin(), sequences.all.end() - 1, sequences.all.end());
     sequences.step({random_ids(random, length)});
   }
-  for (const Chunks& chunks : {Chunks{{5}, {6}, {7}, {8}}, Chunks{{9, 9}, {10}, {11}},
-                               Chunks{{12}, {13, 14, 15}}, Chunks{{16}}}) {
+  for (const Chunks& chunks :
+       {Chunks{{5}, {6}, {7}, {8}}, Chunks{{9, 9}, {10}, {11}}, Chunks{{12}, Ids(63, 13)},
+        Chunks{Ids(20, 14), Ids(11, 15), {16}, Ids(32, 17)}, Chunks{{18}}}) {
     const BatchResult result = sequences.step(chunks);
     for (size_t n = 0; n < chunks.size(); ++n) {
       EXPECT_TRUE(result.logits_BV[static_cast<int64_t>(n)].equal(

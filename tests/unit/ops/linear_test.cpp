@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "longgen/base/cpu_features.h"
 #include "longgen/ops/cpu/row_kernels.h"
 
 namespace longgen {
@@ -25,7 +26,8 @@ double error(const torch::Tensor& found, const torch::Tensor& truth) {
 TEST(LinearTest, FewRowsAreAsExactAsAten) {
   torch::manual_seed(1);
   for (const Case c : {Case{1, 576, 960}, Case{1, 1, 1}, Case{1, 17, 3}, Case{2, 63, 130},
-                       Case{4, 1536, 576}, Case{5, 64, 64}, Case{1, 100, 2000}}) {
+                       Case{4, 1536, 576}, Case{5, 64, 64}, Case{1, 100, 2000}, Case{8, 2048, 30},
+                       Case{64, 192, 77}, Case{70, 192, 77}}) {
     for (const auto type : {torch::kFloat, torch::kBFloat16}) {
       for (const bool with_bias : {false, true}) {
         const torch::NoGradGuard no_grad;
@@ -62,17 +64,57 @@ TEST(LinearTest, RowsOfAWiderTensorAndAnyNumberOfThreadsGiveTheSameBits) {
   EXPECT_TRUE(torch::equal(one, three));
 }
 
+// What a server's batch holds beside a sequence must not change its reply.
+TEST(LinearTest, NoBitOfARowDependsOnTheOthers) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(4);
+  for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+    const int64_t most = type == torch::kBFloat16 && multiplies_bfloat16() ? 16 : 64;
+    // Widths within a step, of whole steps, and of several blocks; outputs that fill no tile.
+    for (const Case c : {Case{most, 576, 100}, Case{most, 33, 61}, Case{most, 2080, 29},
+                         Case{most, 1700, 2}, Case{most, 1, 7}}) {
+      const auto x = torch::randn({c.rows, c.width}).to(type);
+      const auto w = torch::randn({c.outputs, c.width}).to(type);
+      const auto bias = torch::randn({c.outputs}).to(type);
+      const auto all = longgen::linear(x, w, bias);
+      for (const int64_t count : {1, 2, 3, 7, 8, 13}) {
+        for (const int64_t first : {int64_t{0}, most - count}) {
+          EXPECT_TRUE(torch::equal(longgen::linear(x.narrow(0, first, count), w, bias),
+                                   all.narrow(0, first, count)))
+              << count << " of " << c.rows << "x" << c.width << "x" << c.outputs << " " << type;
+        }
+      }
+    }
+  }
+}
+
 TEST(LinearTest, EveryInstructionSetGivesTheSameToRounding) {
   torch::manual_seed(3);
-  const auto x = torch::randn({2, 333}), w = torch::randn({50, 333}), bias = torch::randn({50});
-  const auto truth = exact(x, w, bias);
-  for (const cpu::RowKernels* kernels : cpu::supported_row_kernels()) {
-    const auto out = torch::zeros({2, 50});
-    const cpu::Linear job = {
-        false, 2, 333, 50, x.data_ptr(), 333, w.data_ptr(), bias.data_ptr(), out.data_ptr()};
-    kernels->linear(job, 0, 20);
-    kernels->linear(job, 20, 50);
-    EXPECT_LE(error(out, truth), 1e-4) << kernels->instruction_set;
+  constexpr int64_t kRows = 11, kWidth = 1333, kOutputs = 50;
+  const auto x = torch::randn({kRows, kWidth}), w = torch::randn({kOutputs, kWidth});
+  const auto bias = torch::randn({kOutputs});
+  for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+    const auto x_as = x.to(type), w_as = w.to(type), bias_as = bias.to(type);
+    const auto truth = exact(x_as, w_as, bias_as);
+    const double rounding = type == torch::kFloat ? 0 : truth.abs().max().item<double>() * 0x1p-8;
+    for (const cpu::RowKernels* kernels : cpu::supported_row_kernels()) {
+      const auto prepared = torch::full({kRows, cpu::padded_linear_width(kWidth)}, NAN);
+      const auto out = torch::zeros({kRows, kOutputs}, type);
+      const bool bf16 = type == torch::kBFloat16;
+      kernels->linear_rows({bf16, kWidth, x_as.data_ptr(), kWidth, prepared.data_ptr<float>()}, 0,
+                           kRows);
+      const cpu::Linear job = {bf16,
+                               kRows,
+                               kWidth,
+                               kOutputs,
+                               prepared.data_ptr<float>(),
+                               w_as.data_ptr(),
+                               bias_as.data_ptr(),
+                               out.data_ptr()};
+      kernels->linear(job, 0, 20);
+      kernels->linear(job, 20, kOutputs);
+      EXPECT_LE(error(out, truth), 1e-3 + rounding) << kernels->instruction_set << " " << type;
+    }
   }
 }
 
