@@ -18,7 +18,7 @@ class Browser:
     """One page of one browser. Whatever its console says that is no plain log is kept in `complaints`."""
 
     def __init__(self, *, timeout=20):
-        self.timeout, self.complaints, self.requests, self.events = timeout, [], [], []
+        self.timeout, self.complaints, self.requests, self.paused, self.loaded = timeout, [], [], [], set()
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         ours, theirs = self.start()
         self.commands, self.answers = ours
@@ -30,6 +30,7 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(domain + ".enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def start(self):
         """The browser reads commands from descriptor 3 and writes to 4."""
@@ -96,7 +97,9 @@ class Browser:
         elif method == "Network.requestWillBeSent":
             self.requests.append(what["request"]["url"])
         elif method == "Fetch.requestPaused":
-            self.events.append(what)
+            self.paused.append(what)
+        elif method == "Page.lifecycleEvent" and what["name"] == "load":
+            self.loaded.add(what["loaderId"])
 
     def evaluate(self, expression):
         result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
@@ -111,9 +114,17 @@ class Browser:
             time.sleep(0.02)
         return value
 
+    def take_until(self, condition, what):
+        end = time.monotonic() + self.timeout
+        while not condition():
+            event = self.read(end)
+            assert event is not None, what
+            self.take(event)
+
     def open(self, url):
-        self.call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete'")
+        """Returns when the page is there, and nothing of the one before."""
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        self.take_until(lambda: loader in self.loaded, f"{url} does not load")
 
     def text(self, selector):
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText")
@@ -151,12 +162,8 @@ class Browser:
         return lambda: self.fulfil(body, content_type)
 
     def fulfil(self, body, content_type):
-        end = time.monotonic() + self.timeout
-        while not self.events:
-            event = self.read(end)
-            assert event is not None, "no such request"
-            self.take(event)
-        self.call("Fetch.fulfillRequest", requestId=self.events.pop(0)["requestId"], responseCode=200,
+        self.take_until(lambda: self.paused, "no such request")
+        self.call("Fetch.fulfillRequest", requestId=self.paused.pop(0)["requestId"], responseCode=200,
                   responseHeaders=[{"name": "Content-Type", "value": content_type}],
                   body=base64.b64encode(body.encode()).decode())
         self.call("Fetch.disable")
