@@ -150,7 +150,7 @@ class KnownDelays(LoadCase):
     def test_a_scenario(self):
         fake = FakeOpenAi(first_seconds=0.3, gap_seconds=0.02)
         with fake.running() as url:
-            found = self.measure(url, "--scenario", "decoders:4,prompt:1K,steps:20")
+            found = self.measure(url, "--scenario", "decoders:4,prompt:1K,steps:20,reply:2000")
         self.assertAlmostEqual(found["single_tokens_per_s"], 50, delta=10)
         self.assertAlmostEqual(found["ratios"]["decode_together_over_single"], 4, delta=0.8)
         self.assertAlmostEqual(found["undisturbed_gap_s"]["p50"], 0.02, delta=0.01)
