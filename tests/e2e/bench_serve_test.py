@@ -147,6 +147,24 @@ class KnownDelays(LoadCase):
             key = self.put("key", "secret\n")
             self.assertEqual(self.measure(url, "--requests", 1, "--lengths", "4:1", "--api-key-file", key)["whole"], 1)
 
+    def test_a_scenario(self):
+        fake = FakeOpenAi(first_seconds=0.3, gap_seconds=0.02)
+        with fake.running() as url:
+            found = self.measure(url, "--scenario", "decoders:4,prompt:1K,steps:20,reply:2000")
+        self.assertAlmostEqual(found["single_tokens_per_s"], 50, delta=10)
+        self.assertAlmostEqual(found["ratios"]["decode_together_over_single"], 4, delta=0.8)
+        self.assertAlmostEqual(found["undisturbed_gap_s"]["p50"], 0.02, delta=0.01)
+        # Each of the four is watched for 20 tokens, and until the last one has them.
+        self.assertTrue(80 <= found["undisturbed_gap_s"]["count"] <= 160, found)
+        for time_of in ["cold", "warm", "beside", "short", "behind"]:
+            self.assertGreaterEqual(found[f"{time_of}_first_token_s"], 0.3)
+            self.assertLess(found[f"{time_of}_first_token_s"], 0.3 + SLACK)
+        # Every decoder has a gap a step while the prompt is read.
+        self.assertTrue(4 * 10 <= found["disturbed_gap_s"]["count"] <= 4 * 25, found)
+        self.assertIsNone(found["step_budget_s"])
+        self.assertNotIn("gap_p99_over_allowed", found["ratios"])
+        self.assertEqual(len(fake.requests[-1]["prompt"]), 1024)
+
     def test_a_trace(self):
         lines = [{"timestamp": 0, "input_length": 600, "output_length": 2, "hash_ids": [1, 2]},
                  {"timestamp": 400, "input_length": 520, "output_length": 3, "hash_ids": [1, 3]}]

@@ -7,6 +7,7 @@ scripts/test_gpu.sh runs it with cuda, CI with cpu.
 import json
 import os
 import random
+import subprocess
 import sys
 import unittest
 
@@ -58,6 +59,21 @@ class DeviceTest(CliCase):
         scored = self.score(ids + reply["ids"], "cpu", "float32", "--top", 1)
         for place in range(len(ids), len(ids) + 24):
             self.assertLess(scored["top"][place][0][1] - scored["logprobs"][place], 0.1)
+
+    def test_random_weights_are_served(self):
+        server = subprocess.Popen([self.PROGRAM, "serve", self.model, "--random-weights", "--context", "8K", "--port", "0", "--quiet",
+                                   "--device", self.DEVICE, "--dtype", "bfloat16"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(server.terminate)
+        url = server.stdout.readline().decode().removeprefix("listening on ").strip()
+        for cached in (0, 4 * 256):
+            out, _ = self.run_program("bench", "serve", url, "--ids", "0-255", "--lengths", "300:20", "--requests", 4, "--warm-up", 0,
+                                      "--json", "--quiet")
+            found = json.loads(out)
+            self.assertEqual((found["whole"], found["prompt_tokens"], found["reply_tokens"]), (4, 1200, 80))
+            self.assertGreaterEqual(found["cached_tokens"], cached)
 
     def test_perplexity(self):
         text = self.put("text.txt", self.text())

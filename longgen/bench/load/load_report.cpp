@@ -54,27 +54,36 @@ std::string rates_text(const LoadSummary& summary) {
   return text;
 }
 
-std::string cache_text(const LoadReport& report) {
-  std::string text;
+/// What stands beside times and rates, a line each.
+std::vector<std::string> lines_of(const LoadReport& report) {
   const LoadSummary& summary = report.summary;
+  const ServerCounters& counters = report.counters;
+  std::vector<std::string> lines;
+  if (summary.num_within_goal) {
+    lines.push_back(fmt::format("within {}: {} of {}, {:.3g} a second", *report.goal,
+                                format_count(*summary.num_within_goal),
+                                format_count(summary.num_sent, "request"),
+                                summary.per_second(*summary.num_within_goal)));
+  }
   if (summary.cached_tokens && summary.prompt_tokens > 0) {
-    text += fmt::format("prompts found in the cache: {} (usage)\n",
-                        percent(static_cast<double>(*summary.cached_tokens) /
-                                static_cast<double>(summary.prompt_tokens)));
+    lines.push_back(fmt::format("prompts found in the cache: {} (usage)",
+                                percent(static_cast<double>(*summary.cached_tokens) /
+                                        static_cast<double>(summary.prompt_tokens))));
   }
-  if (report.counters.hit_rate) {
-    text += fmt::format("hit rate of the prefix cache: {} (/metrics)\n",
-                        percent(*report.counters.hit_rate));
+  if (counters.hit_rate) {
+    lines.push_back(
+        fmt::format("hit rate of the prefix cache: {} (/metrics)", percent(*counters.hit_rate)));
   }
-  if (report.counters.predicted_over_measured) {
-    text += fmt::format("predicted over measured time of steps: {:.3f}{}\n",
-                        *report.counters.predicted_over_measured,
-                        report.counters.share_predicted_well
-                            ? fmt::format("; {} of them within 0.8 to 1.25",
-                                          percent(*report.counters.share_predicted_well))
-                            : "");
+  if (counters.predicted_over_measured) {
+    std::string line = fmt::format("predicted over measured time of steps: {:.3f}",
+                                   *counters.predicted_over_measured);
+    if (counters.share_predicted_well) {
+      line +=
+          fmt::format("; {} of them within 0.8 to 1.25", percent(*counters.share_predicted_well));
+    }
+    lines.push_back(std::move(line));
   }
-  return text;
+  return lines;
 }
 
 /// What the figures are to be read with.
@@ -141,13 +150,7 @@ std::string gaps_text(const Distribution& gaps) {
 std::string to_text(const LoadReport& report) {
   const LoadSummary& summary = report.summary;
   std::string text = heading(report) + times_text(summary) + rates_text(summary);
-  if (summary.num_within_goal) {
-    text += fmt::format("within {}: {} of {}, {:.3g} a second\n", *report.goal,
-                        format_count(*summary.num_within_goal),
-                        format_count(summary.num_sent, "request"),
-                        summary.per_second(*summary.num_within_goal));
-  }
-  text += cache_text(report);
+  for (const std::string& line : lines_of(report)) text += line + "\n";
   for (const std::string& note : notes_of(report)) text += "note: " + note + "\n";
   return text + fmt::format("this program: busy {} of one core's time\n", percent(summary.busy));
 }
@@ -208,7 +211,7 @@ ReportPage load_page(const LoadReport& report) {
   const LoadSummary& summary = report.summary;
   ReportPage page{"A load for " + report.server.model, rates_text(summary), {}, {}};
   PageTable table{
-      "Seconds of replies that are whole", {"", "p50", "p90", "p99", "worst", "mean"}, {}};
+      "Times of replies that are whole", {"", "p50", "p90", "p99", "worst", "mean"}, {}};
   for (const NamedTimes& each : kTimes) {
     const Distribution& times = summary.*each.times;
     if (times.count == 0) continue;
@@ -223,8 +226,8 @@ ReportPage load_page(const LoadReport& report) {
   if (auto chart = times_chart(report)) times.parts.push_back(std::move(*chart));
   page.sections.push_back(std::move(times));
   PageSection more{"Beside it", {}};
-  std::vector<std::string> lines = notes_of(report);
-  if (const std::string cache = cache_text(report); !cache.empty()) lines.push_back(cache);
+  std::vector<std::string> lines = lines_of(report);
+  for (std::string& note : notes_of(report)) lines.push_back(std::move(note));
   for (std::string& line : lines) {
     more.parts.emplace_back(std::in_place_type<PageText>, PageText{std::move(line)});
   }

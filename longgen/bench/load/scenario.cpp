@@ -112,11 +112,16 @@ class Scenario {
     }
     pause();
   }
-  /// Waits until each has `count` more texts than it had.
+  /// Waits until each has `count` more texts than it has now, or is over.
   void wait_for_steps(const std::vector<size_t>& decoders, int64_t count) {
+    std::vector<int64_t> ends;
     for (const size_t decoder : decoders) {
-      const int64_t end = runner_.record(decoder).num_events() + count;
-      wait_until([&] { return is_over(decoder) || runner_.record(decoder).num_events() >= end; });
+      ends.push_back(runner_.record(decoder).num_events() + count);
+    }
+    for (size_t i = 0; i < decoders.size(); ++i) {
+      wait_until([&] {
+        return is_over(decoders[i]) || runner_.record(decoders[i]).num_events() >= ends[i];
+      });
     }
   }
 
