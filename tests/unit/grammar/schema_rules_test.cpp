@@ -214,6 +214,7 @@ TEST(SchemaRulesTest, WhatItWouldNotHoldARepliesToIsRefusedWithItsPlace) {
       {R"({"anyOf": [{}, {"type": "x"}]})", "anyOf[1].type", "expected object"},
       {R"({"allOf": [{}, {}]})", "allOf", "one schema"},
       {R"({"oneOf": [{"type": "integer"}, {"type": "number"}]})", "oneOf", "exclude each other"},
+      {R"({"oneOf": [{"const": 1}, {"const": 1.0}]})", "oneOf", "exclude each other"},
       {R"({"$ref": "#/$defs/a"})", "$ref", "nothing stands"},
       {R"({"$ref": "other.json"})", "$ref", "within the schema"},
       {R"({"$ref": "#/a~2"})", "$ref", "nothing stands"},
