@@ -249,6 +249,7 @@ TEST(SchemaRulesTest, WhatItWouldNotHoldARepliesToIsRefusedWithItsPlace) {
       {R"({"pattern": "a$b"})", "pattern", "nothing can follow"},
       {R"({"pattern": "(a*)*"})", "pattern", "may be empty"},
       {R"({"pattern": "a**"})", "pattern", "nothing is repeated"},
+      {R"({"pattern": "{2}"})", "pattern", "nothing is repeated"},
       {R"({"pattern": "[b-a]"})", "pattern", "ends before it begins"},
       {R"({"pattern": "a{2,1}"})", "pattern", "above the second"},
       {R"({"pattern": "a{0,100000}"})", "pattern", "at most 128 times"},
