@@ -22,7 +22,8 @@ class EbnfRules {
  public:
   EbnfRules();
 
-  /// Adds a rule, unless there is one with the same body, and returns its name. Throws SchemaError (with an empty path) beyond kBytes.
+  /// Adds a rule, unless there is one with the same body, and returns its name. Throws SchemaError
+  /// (with an empty path) beyond kBytes.
   std::string add(const std::string& body);
   /// A name, which define() gives a body later.
   std::string reserve();

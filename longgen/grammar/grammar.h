@@ -43,8 +43,9 @@ class Grammar {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Follows one reply, whose tokens make UTF-8 together. Of white space between parts of JSON at most kMostSpaces characters may come
-/// one after the other (a token may go beyond): no reply consists of nothing else.
+/// Follows one reply, whose tokens make UTF-8 together. Of white space between parts of JSON at
+/// most kMostSpaces characters may come one after the other (a token may go beyond): no reply
+/// consists of nothing else.
 class GrammarMatcher {
  public:
   static constexpr int64_t kMostSpaces = 64;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "longgen/grammar/schema_error.h"
+#include "longgen/tokenizer/utf8.h"
 
 namespace longgen {
 
@@ -13,7 +14,14 @@ void refuse_schema(const std::string& path, const std::string& message) {
 }
 
 std::string inside(const std::string& path, const std::string& field) {
-  return path.empty() ? field : path + "." + field;
+  constexpr size_t kMostBytes = 60;  // of a name that a stranger chose
+  std::string name = field;
+  if (name.size() > kMostBytes) {
+    name.resize(kMostBytes);
+    name.resize(name.size() - unfinished_utf8_bytes(name));
+    name += "...";
+  }
+  return path.empty() ? name : path + "." + name;
 }
 
 std::string inside(const std::string& path, const std::string& field, size_t index) {

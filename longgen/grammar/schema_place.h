@@ -11,7 +11,7 @@ namespace longgen {
 
 /// Throws SchemaError.
 [[noreturn]] void refuse_schema(const std::string& path, const std::string& message);
-/// "properties.name", and "anyOf[2]".
+/// "properties.name", and "anyOf[2]". A long name is cut.
 std::string inside(const std::string& path, const std::string& field);
 std::string inside(const std::string& path, const std::string& field, size_t index);
 /// A keyword that is an integer from 0 to `most`; nullopt where it is not there. Throws SchemaError

@@ -1,5 +1,7 @@
 #include "longgen/grammar/schema_reference.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -150,16 +152,21 @@ std::optional<std::set<std::string>> types_of(const OrderedJson& schema) {
   return types;
 }
 
+/// Equal numbers have one text: 1 is 1.0.
+std::string text_of(const OrderedJson& value) {
+  return value.is_number() ? fmt::format("{}", value.get<double>()) : dump_json(value);
+}
+
 /// The values that const or enum allow, as JSON; nullopt: any.
 std::optional<std::set<std::string>> values_of(const OrderedJson& root, const OrderedJson& schema) {
   const OrderedJson* const target = followed(root, &schema);
   if (target == nullptr) return std::nullopt;
   const OrderedJson* const one = find(*target, "const");
   const OrderedJson* const several = find(*target, "enum");
-  if (one != nullptr) return std::set<std::string>{dump_json(*one)};
+  if (one != nullptr) return std::set<std::string>{text_of(*one)};
   if (several == nullptr || !several->is_array()) return std::nullopt;
   std::set<std::string> values;
-  for (const OrderedJson& value : *several) values.insert(dump_json(value));
+  for (const OrderedJson& value : *several) values.insert(text_of(value));
   return values;
 }
 

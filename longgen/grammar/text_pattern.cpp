@@ -175,7 +175,9 @@ class PatternReader {
   }
 
   Piece atom(int depth) {
-    if (next_is('*') || next_is('+') || next_is('?')) refuse_here("nothing is repeated here");
+    for (const char c : {'*', '+', '?', '{'}) {
+      if (next_is(c)) refuse_here("nothing is repeated here");
+    }
     if (next_is('^')) refuse_here("\"^\" is supported at the beginning of the pattern only");
     if (take('(')) return group(depth);
     if (take('[')) return of_set(bracketed());
