@@ -18,7 +18,7 @@ std::string left_key(int rank) { return "left/" + std::to_string(rank); }
 
 std::string own_host(const RankPlace& place, const std::string& interface) {
   if (!interface.empty()) return address_of_interface(interface);
-  return place.is_one_host() ? "127.0.0.1" : address_towards(place.store);
+  return place.is_one_host ? "127.0.0.1" : address_towards(place.store);
 }
 
 }  // namespace

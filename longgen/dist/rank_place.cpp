@@ -60,16 +60,18 @@ void set_counts(const Variables& variables, const char* rank, const char* size, 
   place.rank = variables.number(rank, 0, place.num_ranks - 1);
 }
 
+/// num_local is 0 where the launcher does not say.
 void set_local(const Variables& variables, const char* rank, int num_local, RankPlace& place) {
-  place.num_local_ranks = num_local;
-  place.local_rank = variables.number(rank, 0, num_local - 1, 0);
+  place.is_one_host = num_local == place.num_ranks;
+  place.num_local_ranks = num_local > 0 ? num_local : place.num_ranks;
+  place.local_rank = variables.number(rank, 0, place.num_local_ranks - 1, 0);
 }
 
 RankPlace torchrun_place(const Variables& variables) {
   RankPlace place = {.launcher = variables.has("LONGGEN_RANKS") ? "--ranks" : "torchrun"};
   set_counts(variables, "RANK", "WORLD_SIZE", place);
-  set_local(variables, "LOCAL_RANK",
-            variables.number("LOCAL_WORLD_SIZE", 1, place.num_ranks, place.num_ranks), place);
+  set_local(variables, "LOCAL_RANK", variables.number("LOCAL_WORLD_SIZE", 1, place.num_ranks, 0),
+            place);
   variables.text("MASTER_ADDR");
   place.store = store_endpoint(variables, "", kDefaultPort);
   place.launcher_serves = variables.text("TORCHELASTIC_USE_AGENT_STORE", "False") == "True";
@@ -89,8 +91,7 @@ RankPlace slurm_place(const Variables& variables) {
   RankPlace place = {.launcher = "srun"};
   set_counts(variables, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", place);
   const int most = first_number(variables.text("SLURM_STEP_TASKS_PER_NODE", "0"));
-  set_local(variables, "SLURM_LOCALID",
-            most >= 1 && most <= place.num_ranks ? most : place.num_ranks, place);
+  set_local(variables, "SLURM_LOCALID", most >= 1 && most <= place.num_ranks ? most : 0, place);
   const std::string job = variables.text("SLURM_JOB_ID", "0"),
                     step = variables.text("SLURM_STEP_ID", "0");
   // Jobs that share a machine have other numbers. Below are the ports of services, above those
@@ -107,7 +108,7 @@ RankPlace open_mpi_place(const Variables& variables) {
   set_counts(variables, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", place);
   set_local(variables, "OMPI_COMM_WORLD_LOCAL_RANK",
             variables.number("OMPI_COMM_WORLD_LOCAL_SIZE", 1, place.num_ranks), place);
-  LG_CHECK(place.is_one_host() || variables.has("MASTER_ADDR"),
+  LG_CHECK(place.is_one_host || variables.has("MASTER_ADDR"),
            "MASTER_ADDR: expected the machine of rank 0, because mpirun started ranks on several, "
            "found none. Give mpirun -x MASTER_ADDR=HOST.");
   place.store = store_endpoint(variables, "127.0.0.1", kDefaultPort);

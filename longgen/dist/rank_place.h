@@ -15,13 +15,13 @@ inline constexpr int kMaxRanks = 256;
 struct RankPlace {
   std::string launcher;                     ///< "torchrun", "srun", "mpirun", "--ranks"
   int rank = 0, num_ranks = 1;              ///< in the whole run
-  int local_rank = 0, num_local_ranks = 1;  ///< on this machine
+  int local_rank = 0, num_local_ranks = 1;  ///< on this machine; all, where nobody says how many
+  bool is_one_host = false;                 ///< all ranks are known to be on this machine
   Endpoint store = {};
   bool launcher_serves = false;  ///< the store; otherwise rank 0 does
   std::string run = {};  ///< stands before the store's keys: other runs may use the store, too
 
   bool serves_store() const { return rank == 0 && !launcher_serves; }
-  bool is_one_host() const { return num_ranks == num_local_ranks; }
 };
 
 /// Gives the value of an environment variable, nullptr where there is none.

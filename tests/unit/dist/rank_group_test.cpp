@@ -18,7 +18,7 @@ RankPlace place_of(int rank, int num_ranks) {
   RankPlace place;
   place.rank = place.local_rank = rank;
   place.num_ranks = place.num_local_ranks = num_ranks;
-  place.launcher_serves = true;
+  place.launcher_serves = place.is_one_host = true;
   return place;
 }
 

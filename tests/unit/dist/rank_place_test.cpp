@@ -54,8 +54,14 @@ TEST(RankPlace, Torchrun) {
   EXPECT_EQ(found.store.text(), "a:1234");
   EXPECT_TRUE(found.launcher_serves);
   EXPECT_EQ(found.run, "abc/2");
-  EXPECT_FALSE(found.is_one_host());
+  EXPECT_FALSE(found.is_one_host);
   EXPECT_FALSE(place(kTorchrun)->launcher_serves);
+  // Where nobody says how many are here, they may be anywhere.
+  Variables fewer = kTorchrun;
+  fewer.erase("LOCAL_WORLD_SIZE");
+  EXPECT_FALSE(place(fewer)->is_one_host);
+  EXPECT_EQ(place(fewer)->num_local_ranks, 4);
+  EXPECT_TRUE(place(with(kTorchrun, {{"LOCAL_WORLD_SIZE", "4"}}))->is_one_host);
   EXPECT_TRUE(place(with(kTorchrun, {{"RANK", "0"}}))->serves_store());
 }
 
@@ -127,7 +133,7 @@ TEST(RankPlace, ReadsWhatRunRanksSets) {
   EXPECT_EQ(found.rank, 2);
   EXPECT_EQ(found.num_ranks, 3);
   EXPECT_TRUE(found.launcher_serves);
-  EXPECT_TRUE(found.is_one_host());
+  EXPECT_TRUE(found.is_one_host);
   EXPECT_EQ(found.run, "r/0");
 }
 
