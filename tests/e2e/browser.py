@@ -125,6 +125,8 @@ class Browser:
         """Returns when the page is there, and nothing of the one before."""
         loader = self.call("Page.navigate", url=url)["loaderId"]
         self.take_until(lambda: loader in self.loaded, f"{url} does not load")
+        # Keys that come before a page is painted are dropped.
+        self.evaluate("new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(() => then())))")
 
     def text(self, selector):
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText")

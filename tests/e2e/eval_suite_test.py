@@ -231,8 +231,8 @@ class SuiteTest(CliCase):
                 ([*own, "--shots", 2],
                  "--shots: none of --tasks has solved questions: they are for mmlu and mmlu_cloze."),
                 (own[:1] + [f"{own[1]},{own[1]}"], "--tasks: own is named twice: items are kept by the name of their file."),
-                ([*own, "--max-kv", 1000], "--max-kv 1000: [page pool] the KV cache is limited to 1000 bytes, but one page has "
-                                           "12288. Allow it more memory.")):
+                ([*own, "--max-kv", 1000, "--dtype", "float32"], "--max-kv 1000: [page pool] the KV cache is limited to 1000 bytes, but one page "
+                                                                 "has 12288. Allow it more memory.")):
             message, _ = self.error(*base, *arguments)
             self.assertEqual(message, text)
         # What is wrong with the second model, too.
