@@ -29,6 +29,9 @@ class PoolOwners : public PageOwners {
  public:
   explicit PoolOwners(PagePool& pool) : pool_(pool) {}
 
+  bool allocate(int64_t count, std::vector<PageId>& pages) override {
+    return pool_.allocate(count, pages);
+  }
   void share(PageId page) override { pool_.share(page); }
   void release(PageId page) override { pool_.release(page); }
 
