@@ -94,6 +94,8 @@ void add_plan(CommandSet& commands) {
       ->option_text("PATTERN");
   add_count_option(app, "--sequences", request.num_sequences, 1,
                    "sequences served at once (default 1)");
+  add_count_option(app, "--host-cache", request.host_cache_bytes, 0,
+                   "memory of the host for prefixes, as of serve (64G, for example)");
   add_prefill_chunk_option(app, request.prefill_chunk);
   add_training_memory_options(app, command->training);
   app->add_option("--teacher", command->teacher,

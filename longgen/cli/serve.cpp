@@ -58,6 +58,15 @@ ServeOptions complete_options(const ServeCommand& command) {
   options.engine.keeps_prefixes = !command.no_prefix_cache;
   if (command.default_max_tokens > 0) options.default_max_tokens = command.default_max_tokens;
   if (command.max_kv > 0) options.engine.engine.max_kv_bytes = command.max_kv;
+  const bool keeps_nothing = command.no_prefix_cache && options.engine.overcommit == 1;
+  if (options.engine.host_cache_bytes > 0 && keeps_nothing) {
+    throw UsageError("--host-cache keeps prefixes, which --no-prefix-cache forbids.");
+  }
+  if (options.engine.overcommit > 1 && options.engine.host_cache_bytes == 0) {
+    throw UsageError(
+        "--overcommit sends requests to the host: say with --host-cache how much memory "
+        "there is for them.");
+  }
   options.http.io_threads = default_threads() >= kCoresForTwoIoThreads ? 2 : 1;
   if (!command.key_file.empty()) options.http.keys = http::ApiKeys::read(command.key_file);
   if (!command.access_log.empty()) {
@@ -67,12 +76,19 @@ ServeOptions complete_options(const ServeCommand& command) {
   return options;
 }
 
+void say_host_cache(const EngineState& engine, const ServeOptions& options) {
+  log_info("the host keeps prefixes of " + format_bytes(engine.host_capacity * engine.page_bytes));
+  if (gpu_index(options.model.device)) return;
+  log_warning("--host-cache on a CPU is the same memory as the KV cache: more --max-kv does more.");
+}
+
 void say_ready(const Server& server, const ServeOptions& options) {
   const ServedModel& model = server.model();
   const EngineState engine = server.engine_state();
   log_info(detail::concat("model ", model.name, ", context of ", format_count(model.context),
                           " tokens | KV cache ",
                           format_bytes(engine.capacity * engine.page_bytes)));
+  if (engine.host_capacity > 0) say_host_cache(engine, options);
   if (!model.chat_template) {
     log_info(model.reads_texts
                  ? "the model has no chat template: /v1/chat/completions is refused"
@@ -132,6 +148,14 @@ void add_engine_options(CLI::App* app, ServeCommand& command) {
   add_prefill_chunk_option(app, command.options.engine.max_chunk);
   add_count_option(app, "--max-kv", command.max_kv, 1,
                    "bytes that the KV cache takes (default: a part of what is free)");
+  add_count_option(app, "--host-cache", command.options.engine.host_cache_bytes, 0,
+                   "bytes of the machine's memory for prefixes that the KV cache has no room for "
+                   "any more (default 0)");
+  app->add_option("--overcommit", command.options.engine.overcommit,
+                  "reserve memory for one part in F of a reply, and send requests to --host-cache "
+                  "where that was too little (default 1: nobody is ever sent)")
+      ->option_text("F")
+      ->check(number_between(1, 1000));
   app->add_flag("--no-prefix-cache", command.no_prefix_cache,
                 "compute every prompt from its start");
 }

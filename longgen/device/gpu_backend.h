@@ -36,7 +36,7 @@ class GpuGraph {
 struct GpuBackend {
   /// Changes whenever this struct, or one that it refers to, does: a plug-in of another build is
   /// refused instead of being called wrongly.
-  static constexpr int kVersion = 3;
+  static constexpr int kVersion = 4;
 
   /// Throws Error where there is no such device.
   GpuProperties (&properties)(c10::Device device);

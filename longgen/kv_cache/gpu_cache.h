@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "longgen/device/gpu_backend.h"
 #include "longgen/kv_cache/page_pool.h"
@@ -67,6 +68,14 @@ class GpuCache {
   /// as it is until the stream is past it.
   virtual void scatter(std::byte* to, at::Device device, const at::Tensor& upload,
                        int64_t num_pieces) const = 0;
+
+  /// Memory of the host that the GPU copies from and to by itself, beside its other work.
+  virtual std::unique_ptr<PageMemory> new_pinned_memory(at::Device device) const = 0;
+
+  /// Copies blocks of `bytes` each between the GPU and pinned memory, in any order: block n of
+  /// `from` to block n of `to`. The current stream must not be the default one.
+  virtual void copy_blocks(at::Device device, std::span<void* const> to,
+                           std::span<const void* const> from, int64_t bytes) const = 0;
 
   static constexpr int64_t kFewTokens = 16;
 };

@@ -36,6 +36,7 @@ PageKind page_kind(const KvLayout& layout, int64_t table, int64_t block) {
 
 PageDemand::PageDemand(const KvLayout& layout) {
   const int64_t num_groups = layout.num_groups();
+  num_tables_ = layout.num_tables();
   for (int64_t first = 0; first < num_groups;) {
     const Pattern& pattern = layout.pattern(first);
     int64_t end = first + 1;

@@ -59,6 +59,7 @@ class PageDemand {
   /// the prompt is left, and max_chunk is one above 0.
   PageKinds peak(int64_t shared_tokens, const RemainingTokens& rest, int64_t max_chunk) const;
 
+  int64_t num_tables() const { return num_tables_; }
   /// Does any layer forget blocks? Otherwise all pages are lasting.
   bool has_windows() const { return has_windows_; }
 
@@ -76,6 +77,7 @@ class PageDemand {
   void add_class(const Pattern& pattern, int64_t num_groups, int64_t num_heads);
 
   std::vector<Table> tables_;
+  int64_t num_tables_ = 0;
   bool has_windows_ = false;
 };
 

@@ -43,6 +43,7 @@ void check_request(const PlanRequest& request) {
            ".");
   check_range("context", request.context, 1, kMaxPlanContext);
   check_range("sequences", request.num_sequences, 1, kMaxSequences);
+  check_range("bytes of the host's cache", request.host_cache_bytes, 0, kMaxItemBytes);
   check_range("prefill chunk", request.prefill_chunk, 1, kMaxChunk);
   check_range("loss chunk rows", request.training.chunk_rows, 1, kMaxChunk);
   check_range("device memory in bytes", request.device.memory_bytes, 1, kMaxItemBytes);
@@ -200,6 +201,7 @@ ArchitecturePlan plan_architecture(const PlanRequest& request, const LayerPlan& 
   plan.decode = forward_flops(config, layers, context - 1, context, 1);
   plan.decode_read = decode_bytes(config, layers, context, request.format);
   fit_memory(request, usable, plan);
+  plan.host_prefixes = request.host_cache_bytes / plan.kv.held;
   estimate_times(request, plan);
   return plan;
 }

@@ -36,8 +36,9 @@ struct PlanRequest {
   int64_t context = 0;  ///< tokens of a sequence, from 1 to kMaxPlanContext
   DeviceSpec device;
   NumberFormat format = NumberFormat::bfloat16;
-  int64_t num_sequences = 1;    ///< served at once; a training step has one sequence
-  int64_t prefill_chunk = 512;  ///< as `longgen generate --chunk`
+  int64_t num_sequences = 1;     ///< served at once; a training step has one sequence
+  int64_t prefill_chunk = 512;   ///< as `longgen generate --chunk`
+  int64_t host_cache_bytes = 0;  ///< as `longgen serve --host-cache`
   /// Its on_cpu is not read: the device says it. A teacher that is the model itself teaches the
   /// hybrid alone.
   TrainingOptions training;
@@ -76,6 +77,7 @@ struct ArchitecturePlan {
   /// serving.longest_context: for num_sequences; training_fit: of both stages.
   Fit serving, training_fit;
   int64_t max_sequences = 0;  ///< of the planned context that can be served at once
+  int64_t host_prefixes = 0;  ///< of that context that the host keeps beside them
 
   // The times are estimates under Efficiency, in seconds.
   double prefill_seconds = 0;   ///< one sequence

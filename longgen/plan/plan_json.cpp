@@ -47,6 +47,7 @@ OrderedJson alignment_to_json(const std::optional<AlignmentPlan>& plan) {
 OrderedJson architecture_to_json(const ArchitecturePlan& plan) {
   OrderedJson serving = memory_to_json(plan.serving_memory, plan.serving);
   serving["max_sequences"] = plan.max_sequences;
+  serving["host_prefixes"] = plan.host_prefixes;
   OrderedJson training = memory_to_json(plan.training_memory, plan.training_fit);
   training["host_bytes"] = plan.training_memory.host_bytes;
   return {{"layers", layers_to_json(plan.layers)},

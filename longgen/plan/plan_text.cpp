@@ -88,6 +88,10 @@ void add_serving(const Plan& plan, Report& report) {
   report.fact("  fits", [](const auto& side) { return yes_or_no(side.serving.fits); });
   report.fact("  sequences that fit",
               [](const auto& side) { return format_count(side.max_sequences); });
+  if (plan.request.host_cache_bytes > 0) {
+    report.fact("  prefixes on the host",
+                [](const auto& side) { return format_count(side.host_prefixes); });
+  }
   report.fact("  longest context that fits",
               [](const auto& side) { return format_context(side.serving.longest_context); });
 }

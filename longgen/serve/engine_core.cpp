@@ -20,15 +20,26 @@ constexpr int64_t kLeastTokens = 3 * Pattern::kBlock;
 constexpr double kLongStepSeconds = 20e-3, kPlanningSeconds = 5e-3;
 // A step may end before its predicted time, so it is asked for its end so often.
 constexpr double kAskAgainSeconds = 10e-3;
+// Copies may end before or after theirs, too.
+constexpr double kLeastWaitSeconds = 0.2e-3;
+// What is copied to measure how long a page takes, at most.
+constexpr int64_t kMeasuredBytes = int64_t{32} << 20;
 
 // A grammar with which one token takes longer holds up everybody.
 constexpr double kMostMaskSeconds = 1;
 
-CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout) {
+std::unique_ptr<HostPages> host_pages(const PagePool& pool, int64_t bytes) {
+  return bytes > 0 ? std::make_unique<HostPages>(pool, bytes) : nullptr;
+}
+
+CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout,
+                                  const HostPages* host) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
           .max_chunk = options.max_chunk,
           .checkpoint_tokens = options.checkpoint_tokens,
-          .keeps_prefixes = options.keeps_prefixes};
+          .keeps_prefixes = options.keeps_prefixes,
+          .host_pages = host == nullptr ? 0 : host->capacity(),
+          .overcommit = options.overcommit};
 }
 
 }  // namespace
@@ -36,9 +47,11 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
 EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
     : options_(with_defaults(options, decoder)),
       engine_(decoder, options_.engine),
+      host_(host_pages(engine_.pool(), options_.host_cache_bytes)),
       vocab_size_(decoder.config().vocab_size),
       owners_(engine_.pool()),
-      keeper_(engine_.layout(), keeper_options(options_, engine_.layout()), owners_, random_key()),
+      keeper_(engine_.layout(), keeper_options(options_, engine_.layout(), host_.get()), owners_,
+              random_key()),
       scheduler_(options_.schedule, options_.cost.value_or(CostModel({})), keeper_) {
   if (options_.vocab_size > 0) vocab_size_ = std::min(vocab_size_, options_.vocab_size);
   drawer_ = batch_drawer(decoder.device(), vocab_size_, options_.schedule.max_sequences);
@@ -50,13 +63,33 @@ EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
 
 void EngineCore::calibrate() {
   engine_.record_graphs(options_.schedule.max_sequences);
-  if (options_.cost) return;
+  if (options_.cost) return scheduler_.set_copy_cost(options_.copy_seconds);
+  if (host_ != nullptr) measure_copies();
   longgen::calibrate(engine_,
                      {.seconds = options_.calibration_seconds,
                       .max_chunk = options_.max_chunk,
                       .max_sequences = options_.schedule.max_sequences},
                      options_.now, calibration_);
   scheduler_.set_cost(*calibration_.fit());
+}
+
+void EngineCore::measure_copies() {
+  PagePool& pool = engine_.pool();
+  const int64_t count = std::clamp<int64_t>(kMeasuredBytes / pool.page_bytes(), 1,
+                                            std::min(host_->capacity(), pool.pages_left()));
+  std::vector<PageId> pages;
+  if (!pool.allocate(count, pages)) return;  // what is found later will do
+  PageCopies out, in;
+  for (HostPageId n = 0; n < count; ++n) out.to_host.push_back({pages[n], n});
+  in.to_device = out.to_host;
+  host_->begin(out);  // the first time memory is new
+  host_->end();
+  for (const PageCopies* const copies : {&out, &in}) {
+    host_->begin(*copies);
+    copy_cost_.add(count, host_->end());
+  }
+  for (const PageId page : pages) pool.release(page);
+  scheduler_.set_copy_cost(copy_cost_.seconds_per_page());
 }
 
 ServedRequest EngineCore::make_served(const Submit& submit, double arrived) const {
@@ -80,6 +113,7 @@ void EngineCore::submit(Submit submit, double arrived) {
     switch (submission.outcome) {
       case Submission::Outcome::accepted:
         requests_.emplace(id, std::move(served));
+        waits_for_copies_ = false;
         return;
       case Submission::Outcome::queue_full:
         return tell(id, RequestRejected{submission.retry_after_seconds});
@@ -118,6 +152,9 @@ void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
   metrics_.finished(served.times, now(), reason);
   if (!served.sequence) {
     scheduler_.end(id);
+  } else if (served.away_tokens) {
+    scheduler_.end(id);
+    drawer_->end(served.slot);
   } else {
     const SequenceCache& cache = engine_.sequence(*served.sequence);
     const SequencePages pages(cache);
@@ -131,12 +168,55 @@ void EngineCore::finish(RequestId id, bool keeps_prefix, FinishReason reason) {
 }
 
 bool EngineCore::plan() {
+  if (keeper_.pages().is_copying() && host_->is_done()) end_copies();
   plan_ = scheduler_.next_step(now());
+  for (const StepSwap& swap : plan_.swaps) swap_out(swap);
   for (const StepStart& start : plan_.starts) {
+    if (start.is_back) {
+      swap_in(start);
+      continue;
+    }
     if (begin(start)) continue;
     std::erase_if(plan_.parts, [&](const StepPart& part) { return part.request == start.request; });
   }
-  return !plan_.parts.empty();
+  begin_copies();
+  waits_for_copies_ = plan_.parts.empty() && keeper_.pages().is_copying();
+  return !plan_.parts.empty() || plan_.copies.size() > 0 || keeper_.pages().has_copies();
+}
+
+/// The pages belong to who copies them from now on; a step that writes to them is queued before.
+void EngineCore::swap_out(const StepSwap& swap) {
+  ServedRequest& served = requests_.at(swap.request);
+  keeper_.swap_out(swap.request, swap.num_tokens,
+                   SequencePages(engine_.sequence(*served.sequence)));
+  engine_.remove(*served.sequence);
+  served.away_tokens = swap.num_tokens;
+  ++counts_.num_preemptions;
+}
+
+void EngineCore::swap_in(const StepStart& start) {
+  ServedRequest& served = requests_.at(start.request);
+  served.sequence = engine_.adopt(start.hit_tokens, start.pages);
+  served.away_tokens.reset();
+  keeper_.swapped_in(start.request);
+}
+
+void EngineCore::begin_copies() {
+  const int64_t count = plan_.copies.size();
+  if (count == 0) return;
+  host_->begin(plan_.copies);
+  counts_.pages_to_host += std::ssize(plan_.copies.to_host);
+  counts_.pages_to_device += std::ssize(plan_.copies.to_device);
+  copies_end_ = now() + static_cast<double>(count) * copy_cost_.seconds_per_page();
+  copies_under_way_ = count;
+  if (host_->is_done()) end_copies();
+}
+
+/// Of those that are made.
+void EngineCore::end_copies() {
+  copy_cost_.add(copies_under_way_, host_->end());
+  if (!options_.cost) scheduler_.set_copy_cost(copy_cost_.seconds_per_page());
+  keeper_.end_copies();
 }
 
 /// False, and the request has failed, where memory runs out.
@@ -158,6 +238,7 @@ bool EngineCore::begin(const StepStart& start) {
   if (request.reads_prefixes && options_.keeps_prefixes) {
     counts_.queried_tokens += request.prompt_tokens();
     counts_.hit_tokens += start.hit_tokens;
+    counts_.host_hit_tokens += start.host_tokens;
   }
   counts_.prompt_tokens += request.prompt_tokens();
   metrics_.began(served.times, now());
@@ -237,6 +318,9 @@ void EngineCore::run(const OnLayer& on_layer) {
 }
 
 double EngineCore::seconds_until_plan() const {
+  if (!flight_ && waits_for_copies_ && !host_->is_done()) {
+    return std::clamp(copies_end_ - now(), kLeastWaitSeconds, kAskAgainSeconds);
+  }
   if (!flight_ || !flight_->gpu_end || flight_->predicted_seconds <= kLongStepSeconds) return 0;
   if (flight_->gpu_end->is_done()) return 0;
   return std::min(kAskAgainSeconds, flight_->expected_end - kPlanningSeconds - now());
@@ -257,7 +341,7 @@ std::optional<StepFlight> EngineCore::launch(const OnLayer& on_layer) {
     if (has_prefill) engine_.release_dead(flight.parts.back().sequence);
   }
   flight.work = plan_.work;
-  flight.predicted_seconds = plan_.predicted_seconds;
+  flight.predicted_seconds = plan_.predicted_seconds - plan_.work.copy_seconds;  // these are made
   flight.is_as_planned = plan_.parts.size() == num_planned;
   flight.hidden_TE = result->hidden_TE;
   if (result->logits_BV.defined()) flight.draws = draw(result->logits_BV);
@@ -425,7 +509,8 @@ EngineState EngineCore::state() const {
   const PageLedger& ledger = keeper_.ledger();
   for (const auto& [id, served] : requests_) {
     if (!served.sequence) continue;
-    const int64_t num_tokens = engine_.num_tokens(*served.sequence);
+    const int64_t num_tokens =
+        served.away_tokens ? *served.away_tokens : engine_.num_tokens(*served.sequence);
     state.running.push_back({.id = id,
                              .prompt_tokens = served.times.prompt_tokens,
                              .hit_tokens = served.hit_tokens,
@@ -434,7 +519,9 @@ EngineState EngineCore::state() const {
                              .remaining_seconds = scheduler_.seconds_to_first_token(id).value_or(0),
                              .max_new_tokens = scheduler_.request(id).max_new_tokens,
                              .reserved_pages = ledger.reserved_for(id),
-                             .is_paused = scheduler_.is_paused(id)});
+                             .is_paused = scheduler_.is_paused(id),
+                             .is_swapped = served.away_tokens.has_value()});
+    state.num_swapped += served.away_tokens ? 1 : 0;
   }
   state.waiting = scheduler_.waiting(kMostWaitingNamed);
   state.num_running = std::ssize(state.running);
@@ -443,7 +530,9 @@ EngineState EngineCore::state() const {
   state.capacity = ledger.capacity();
   state.reserved = ledger.reserved();
   state.cached = ledger.cached();
-  state.cached_kinds = keeper_.prefixes().pages();
+  state.cached_kinds = keeper_.pages().on_device();
+  state.host_capacity = keeper_.pages().host_capacity();
+  state.host_kinds = keeper_.pages().on_host();
   state.in_use = engine_.pool().pages_in_use();
   state.own_kinds = engine_.pool().kinds_in_use();
   state.own_kinds -= state.cached_kinds;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "longgen/engine/engine.h"
+#include "longgen/kv_cache/host_pages.h"
 #include "longgen/serve/engine_messages.h"
 #include "longgen/serve/engine_state.h"
 #include "longgen/serve/metrics/request_metrics.h"
@@ -46,13 +47,17 @@ class EngineCore {
   }
   void cancel(const Cancel& cancel);
   void pause(RequestId request) { scheduler_.pause(request); }
-  void resume(RequestId request) { scheduler_.resume(request); }
+  void resume(RequestId request) {
+    scheduler_.resume(request);
+    waits_for_copies_ = false;
+  }
   void cancel_all();
   /// Ends all requests as failed and touches nothing else: what follows a fault.
   void fail_all(const std::string& message);
   int64_t num_requests() const { return static_cast<int64_t>(requests_.size()); }
 
-  /// Plans a step and begins its new sequences. False where there is nothing to do.
+  /// Plans a step, begins its new sequences and copies of pages. False where there is nothing to
+  /// do.
   bool plan();
   /// Launches the planned step, if one is, and looks at the one whose turn it is. on_layer as in
   /// BatchOptions is called where there is prefill; it may give the step up where all of its
@@ -64,7 +69,8 @@ class EngineCore {
   /// Is there a step that was launched and not looked at?
   bool is_in_flight() const { return flight_.has_value(); }
   /// In so many seconds one should ask again, because it is too early to plan the next step: what
-  /// comes while a long one is in flight can then still be in it. 0 or less: it is time.
+  /// comes while a long one is in flight can then still be in it; or pages are on their way without
+  /// which there is nothing to do. 0 or less: it is time.
   double seconds_until_plan() const;
 
   std::vector<EngineEvent> take_events() { return std::exchange(events_, {}); }
@@ -84,7 +90,12 @@ class EngineCore {
     events_.push_back({request, std::forward<What>(what)});
   }
   ServedRequest make_served(const Submit& submit, double arrived) const;
+  void measure_copies();
   bool begin(const StepStart& start);
+  void swap_out(const StepSwap& swap);
+  void swap_in(const StepStart& start);
+  void begin_copies();
+  void end_copies();
   std::vector<BatchPart> batch() const;
   std::optional<BatchResult> forward(const OnLayer& on_layer);
   bool fail_prefills(const std::string& message);
@@ -105,11 +116,16 @@ class EngineCore {
 
   ServingOptions options_;
   Engine engine_;
-  int64_t vocab_size_;  // of tokens that are drawn
+  std::unique_ptr<HostPages> host_;  // where it keeps pages
+  int64_t vocab_size_;               // of tokens that are drawn
   PoolOwners owners_;
   CacheKeeper keeper_;
   Scheduler scheduler_;
   CostCalibration calibration_;
+  CopyCost copy_cost_;
+  int64_t copies_under_way_ = 0;
+  double copies_end_ = 0;          // of those, as predicted
+  bool waits_for_copies_ = false;  // nothing else could be planned
   std::unique_ptr<BatchDrawer> drawer_;
   std::map<RequestId, ServedRequest> requests_;  // from submit to the end
   StepPlan plan_;

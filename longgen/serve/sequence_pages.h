@@ -29,8 +29,12 @@ class PoolOwners : public PageOwners {
  public:
   explicit PoolOwners(PagePool& pool) : pool_(pool) {}
 
+  bool allocate(int64_t count, std::vector<PageId>& pages) override {
+    return pool_.allocate(count, pages);
+  }
   void share(PageId page) override { pool_.share(page); }
   void release(PageId page) override { pool_.release(page); }
+  void set_kind(PageId page, PageKind kind) override { pool_.set_kind(page, kind); }
 
  private:
   PagePool& pool_;

@@ -28,6 +28,8 @@ struct ServedRequest {
   int64_t slot = 0;                         ///< of the drawer, from then on
   int32_t input = 0;                        ///< the token of the slot, for the next step
   int64_t hit_tokens = 0;                   ///< found in the prefix cache
+  /// How many tokens its pages hold while these are on the host; `sequence` is gone then.
+  std::optional<int64_t> away_tokens = {};
   std::vector<int32_t> generated = {};
   std::optional<GrammarMatcher> matcher = {};  ///< has read the tokens of steps that are known
   std::string grammar_error = {};              ///< the request fails with it

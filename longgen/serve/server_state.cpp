@@ -35,7 +35,8 @@ OrderedJson running_json(const EngineState& engine) {
                     {"generated_tokens", request.generated_tokens},
                     {"max_new_tokens", request.max_new_tokens},
                     {"reserved_pages", request.reserved_pages},
-                    {"prefill_seconds_left", request.remaining_seconds}});
+                    {"prefill_seconds_left", request.remaining_seconds},
+                    {"on_host", request.is_swapped}});
   }
   return list;
 }
@@ -105,15 +106,24 @@ std::string state_json(const ServedModel& model, const EngineState& engine,
                                {"answers", counts.num_answers},
                                {"requests",
                                 {{"running", engine.num_running},
+                                 {"on_host", engine.num_swapped},
+                                 {"preemptions", engine.num_preemptions},
                                  {"waiting", engine.num_waiting},
                                  {"each", running_json(engine)},
                                  {"next", waiting_json(engine)}}},
                                {"pages", pages_json(engine)},
+                               {"host_pages",
+                                {{"capacity", engine.host_capacity},
+                                 {"in_use", engine.host_kinds.total()},
+                                 {"by_kind", kinds_json(engine.host_kinds)},
+                                 {"copied_to_host", engine.pages_to_host},
+                                 {"copied_back", engine.pages_to_device}}},
                                {"tokens",
                                 {{"prompt", engine.prompt_tokens},
                                  {"generated", engine.generated_tokens},
                                  {"looked_up", engine.queried_tokens},
-                                 {"found", engine.hit_tokens}}},
+                                 {"found", engine.hit_tokens},
+                                 {"found_on_host", engine.host_hit_tokens}}},
                                {"steps",
                                 {{"number", engine.num_steps},
                                  {"predicted_seconds", engine.predicted_seconds},
@@ -127,12 +137,18 @@ std::string metrics_text(const std::string& model, const EngineState& engine,
   MetricsText text(model);
   text.gauge("vllm:num_requests_running", "Requests that have begun.", number(engine.num_running));
   text.gauge("vllm:num_requests_waiting", "Requests in the queue.", number(engine.num_waiting));
+  text.gauge("vllm:num_requests_swapped", "Requests whose pages are on the host.",
+             number(engine.num_swapped));
   text.gauge("vllm:kv_cache_usage_perc", "Share of the pages that are in use, 0 to 1.", used);
   text.counter("vllm:prefix_cache_queries_total", "Tokens looked up in the prefix cache.",
                number(engine.queried_tokens));
   text.counter("vllm:prefix_cache_hits_total", "Tokens found in the prefix cache.",
                number(engine.hit_tokens));
-  text.counter("vllm:num_preemptions_total", "Requests that lost their pages: none ever.", 0);
+  text.counter("vllm:external_prefix_cache_hits_total", "Tokens found that the host kept.",
+               number(engine.host_hit_tokens));
+  text.counter("vllm:num_preemptions_total",
+               "How often the pages of a request went to the host: never without --overcommit.",
+               number(engine.num_preemptions));
   text.counter("vllm:prompt_tokens_total", "Tokens of prompts.", number(engine.prompt_tokens));
   text.counter("vllm:generation_tokens_total", "Tokens that were generated.",
                number(engine.generated_tokens));
@@ -141,6 +157,14 @@ std::string metrics_text(const std::string& model, const EngineState& engine,
   text.gauge("longgen:pages_cached", "Pages of the prefix cache.", number(engine.cached));
   text.gauge("longgen:step_budget_seconds", "What prompts may add to a step with decoders.",
              engine.step_budget_seconds);
+  text.gauge("longgen:host_pages_capacity", "Pages that the host may keep.",
+             number(engine.host_capacity));
+  text.gauge("longgen:host_pages_in_use", "Pages that the host keeps.",
+             number(engine.host_kinds.total()));
+  text.counter("longgen:pages_to_host_total", "Pages that were copied to the host.",
+               number(engine.pages_to_host));
+  text.counter("longgen:pages_from_host_total", "Pages that were copied back from the host.",
+               number(engine.pages_to_device));
   text.counter("longgen:steps_total", "Steps of the engine.", number(engine.num_steps));
   text.counter("longgen:predicted_step_seconds_total", "Time of all steps, as predicted.",
                engine.predicted_seconds);

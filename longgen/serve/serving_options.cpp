@@ -4,6 +4,7 @@
 
 #include "longgen/base/check.h"
 #include "longgen/base/host.h"
+#include "longgen/base/units.h"
 #include "longgen/device/gpu_memory.h"
 
 namespace longgen {
@@ -27,10 +28,16 @@ ServingOptions with_defaults(ServingOptions options, const Decoder& decoder) {
     LG_CHECK(free > 0,
              "[serve] the system does not say how much memory is free. Say how much the KV cache "
              "may take.");
-    options.engine.max_kv_bytes = static_cast<int64_t>(kShareOfPages * static_cast<double>(free));
+    const int64_t of_others = device.is_cuda() ? 0 : options.host_cache_bytes;
+    LG_CHECK(of_others < free, "[serve] the host shall keep ", format_bytes(of_others),
+             " of the KV cache, but the machine has only ", format_bytes(free),
+             " of memory that is free. Ask for less.");
+    options.engine.max_kv_bytes =
+        static_cast<int64_t>(kShareOfPages * static_cast<double>(free - of_others));
   }
   options.max_chunk = prefill_chunk(options.max_chunk, device);
   if (!options.overlaps) options.overlaps = device.is_cuda();
+  options.schedule.copies_beside_steps = device.is_cuda();
   return options;
 }
 

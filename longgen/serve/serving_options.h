@@ -20,6 +20,9 @@ struct ServingOptions {
   int64_t max_chunk = kDefaultPrefillChunk;  ///< of a prompt, in tokens; see CacheKeeperOptions
   int64_t checkpoint_tokens = 8192;
   bool keeps_prefixes = true;
+  /// Memory of the host for prefixes that the pool has no room for any more; 0: they are forgotten.
+  int64_t host_cache_bytes = 0;
+  double overcommit = 1;  ///< CacheKeeperOptions::overcommit
   /// Tokens from here on are never drawn: models whose vocabulary is padded beyond the tokenizer's.
   /// 0: the model's vocabulary.
   int64_t vocab_size = 0;
@@ -28,6 +31,7 @@ struct ServingOptions {
   double calibration_seconds = 1.5;
   /// Known beforehand: nothing is measured, neither at the start nor later.
   std::optional<CostModel> cost = {};
+  double copy_seconds = 0;  ///< of a page between device and host, where `cost` is known
 
   /// A step is launched before the tokens of the last one are looked at; a token that ends its
   /// reply costs a row of one step then. By default so on a GPU, where a launch does not wait.

@@ -379,7 +379,7 @@ class Limits(ServeCase):
         events = []
 
         def read():
-            body = {"messages": CHAT, "max_tokens": 1500, "ignore_eos": True, "stream": True}
+            body = {"messages": CHAT, "max_tokens": 700, "ignore_eos": True, "stream": True}
             with self.server.stream("/v1/chat/completions", body, **self.KEY) as answer:
                 events.append(b"begun")
                 events.append(answer.read())
@@ -403,8 +403,78 @@ class Limits(ServeCase):
         self.assertNotIn("What is there", (self.folder / "log").read_text())
 
 
+class HostCache(ServeCase):
+    """A KV cache for one prompt, and a host that keeps the others."""
+
+    @classmethod
+    def options(cls):
+        return ["--max-kv", "500K", "--host-cache", "16M"]
+
+    def test_what_was_evicted_comes_back(self):
+        def ask(key):
+            text = "".join(chr(97 + (i * i + key * i) % 23) for i in range(2000))
+            answer = self.server.json("POST", "/v1/completions",
+                                      {"prompt": text, "temperature": 0, "max_tokens": 20, "logprobs": 0})
+            return answer["choices"], answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+        cold = [ask(key) for key in range(1, 6)]
+        self.assertEqual([cached for _, cached in cold], [0] * 5)
+        for key in range(1, 5):
+            choices, cached = ask(key)
+            self.assertGreaterEqual(cached, 1000)
+            self.assertEqual(choices[0]["text"], cold[key - 1][0][0]["text"])
+            for warm, first in zip(choices[0]["logprobs"]["token_logprobs"], cold[key - 1][0][0]["logprobs"]["token_logprobs"]):
+                self.assertAlmostEqual(warm, first, delta=1e-4)
+        state = self.server.state()
+        self.assertGreaterEqual(state["tokens"]["found_on_host"], 4000)
+        self.assertGreater(state["host_pages"]["copied_back"], 0)
+        self.assertEqual(state["pages"]["in_use"], state["pages"]["cached"])
+        metrics = self.server.ask("GET", "/metrics")[2]
+        self.assertRegex(metrics, r'\nvllm:external_prefix_cache_hits_total\{model_name="tiny"\} [4-9]\d{3}\n')
+
+    def test_who_goes_while_pages_come_back(self):
+        for _ in range(3):
+            for key in range(6, 10):
+                text = "".join(chr(97 + (i * i + key * i) % 23) for i in range(2000))
+                with contextlib.closing(self.server.connect()) as connection:
+                    connection.request("POST", "/v1/completions", json.dumps({"prompt": text, "max_tokens": 50}))
+                    time.sleep(0.02 * (key - 5))
+        wait_for(lambda: self.server.state()["requests"]["each"] == [], "all of them have gone")
+        wait_for(lambda: self.server.state()["pages"]["reserved"] == 0, "nothing is reserved")
+        self.assertEqual(self.server.json("POST", "/v1/completions", {"prompt": "x", "max_tokens": 1})["usage"]["completion_tokens"], 1)
+
+
+class Overcommit(ServeCase):
+    """More replies at once than the KV cache holds."""
+
+    @classmethod
+    def options(cls):
+        return ["--max-kv", "500K", "--host-cache", "16M", "--overcommit", 8]
+
+    def test_all_of_them_end(self):
+        answers = {}
+
+        def ask(number):
+            answers[number] = self.server.json("POST", "/v1/completions", {"prompt": f"{number} " * 20, "max_tokens": 700,
+                                                                           "ignore_eos": True})
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        self.assertEqual([answers[number]["usage"]["completion_tokens"] for number in range(8)], [700] * 8)
+        state = self.server.state()
+        self.assertGreater(state["requests"]["preemptions"], 0)
+        self.assertEqual((state["requests"]["on_host"], state["pages"]["reserved"]), (0, 0))
+        self.assertEqual(state["pages"]["in_use"], state["pages"]["cached"])
+
+
 class Starting(CliCase):
     def test_mistakes(self):
+        self.assertIn("say with --host-cache how much memory", self.usage_error("serve", self.dir, "--overcommit", 2))
+        self.assertIn("which --no-prefix-cache forbids",
+                      self.usage_error("serve", self.dir, "--host-cache", "1M", "--no-prefix-cache"))
         self.assertIn("expected cpu, cuda or cuda:N", self.usage_error("serve", self.dir, "--device", "tpu"))
         self.assertIn("--port", self.usage_error("serve", self.dir, "--port", "70000"))
         self.assertEqual(self.usage_error("serve", self.dir, "--chunk", 100),

@@ -271,7 +271,8 @@ TEST_F(DrawGpuTest, ATokenInASlotIsTheToken) {
 
 /// The replies of an engine's thread to requests that are posted at once, or one after the other.
 std::map<RequestId, ServedReply> replies(const Decoder& decoder, const ServingOptions& options,
-                                         const std::vector<Submit>& submits, bool at_once) {
+                                         const std::vector<Submit>& submits, bool at_once,
+                                         EngineState* last_state = nullptr) {
   std::map<RequestId, ServedReply> all;
   std::mutex mutex;
   std::condition_variable changed;
@@ -299,6 +300,7 @@ std::map<RequestId, ServedReply> replies(const Decoder& decoder, const ServingOp
   EXPECT_EQ(state.in_use, state.cached);
   EXPECT_EQ(state.reserved, 0);
   EXPECT_GT(state.measured_seconds, 0);
+  if (last_state != nullptr) *last_state = state;
   return all;
 }
 
@@ -358,6 +360,57 @@ TEST_F(DrawGpuTest, OverlapChangesNoTokenOfManyAtOnce) {
     const RequestId id = submit.request.id;
     EXPECT_EQ(found.at(id).tokens, expected.at(id).tokens) << "request " << id;
   }
+}
+
+/// A pool for so many sequences of num_tokens, and a host for more.
+ServingOptions small_pool(const Decoder& decoder, int64_t num_tokens, int64_t num_sequences) {
+  const KvLayout layout(decoder.config(), PageType::kBfloat16);
+  const int64_t bytes = layout.pages_peak(0, num_tokens, Pattern::kBlock) * layout.page_bytes();
+  ServingOptions options = tiny_serving_options();
+  options.engine.max_kv_bytes = num_sequences * bytes + bytes / 4;
+  options.host_cache_bytes = 20 * bytes;
+  return options;
+}
+
+TEST_F(DrawGpuTest, PrefixesFromTheHostGiveTheTokensOfThoseFromTheGpu) {
+  const GpuModel model;
+  std::vector<Submit> submits;
+  for (RequestId id = 0; id < 10; ++id) {
+    std::mt19937_64 random(static_cast<uint64_t>(id % 5));
+    submits.push_back(TinyServer::request(id, random_ids(random, 300), 20));
+  }
+  const auto expected = replies(model.decoder, tiny_serving_options(), submits, /*at_once=*/false);
+  EngineState state;
+  const auto found = replies(model.decoder, small_pool(model.decoder, 360, 1), submits,
+                             /*at_once=*/false, &state);
+  for (RequestId id = 0; id < 10; ++id) {
+    EXPECT_EQ(found.at(id).cached_tokens, id < 5 ? 0 : 256) << "request " << id;
+    EXPECT_EQ(found.at(id).tokens, expected.at(id).tokens) << "request " << id;
+  }
+  EXPECT_GE(state.host_hit_tokens, 4 * 256);
+}
+
+TEST_F(DrawGpuTest, WhoWasOnTheHostDrawsTheSameTokens) {
+  const GpuModel model;
+  std::vector<Submit> submits = some_submits(60);
+  for (Submit& submit : submits) {
+    submit.request.max_new_tokens = 300;
+    submit.draw.stop_tokens.clear();
+    submit.draw.min_tokens = 0;
+  }
+  ServingOptions options = tiny_serving_options();
+  options.engine.isolate_sequences = true;
+  const auto expected = replies(model.decoder, options, submits, /*at_once=*/true);
+  options = small_pool(model.decoder, 360, 3);
+  options.engine.isolate_sequences = true;
+  options.overcommit = 4;
+  EngineState state;
+  const auto found = replies(model.decoder, options, submits, /*at_once=*/true, &state);
+  for (const Submit& submit : submits) {
+    const RequestId id = submit.request.id;
+    EXPECT_EQ(found.at(id).tokens, expected.at(id).tokens) << "request " << id;
+  }
+  EXPECT_GT(state.num_preemptions, 0);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "longgen/base/check.h"
+#include "longgen/kv_cache/host_pages.h"
 #include "longgen/kv_cache/paged_layer.h"
 #include "longgen/kv_cache/resident_tables.h"
 #include "longgen/model/rope_frequencies.h"
@@ -485,6 +486,59 @@ TEST_F(KvCacheGpuTest, AStepOfNobodyGivesZeros) {
   const PassTables tables = resident.update({{&layer.cache(0), 0}}, 64);
   const torch::Tensor out = gpu_cache().attend(layer.pages(), tables, q, 1, workspace);
   EXPECT_TRUE(on_cpu(out).equal(torch::zeros_like(on_cpu(out))));
+}
+
+/// The bytes of a page on the GPU.
+torch::Tensor page_of(const PagePool& pool, PageId page) {
+  return torch::from_blob(pool.address(page), {pool.page_bytes()},
+                          torch::dtype(torch::kByte).device(kGpu));
+}
+
+TEST_F(KvCacheGpuTest, PagesGoToTheHostAndComeBackElsewhere) {
+  constexpr int64_t kPageBytes = 96 << 10, kPages = 300;
+  PagePool pool(kPageBytes, std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
+  HostPages host(pool, kPages * kPageBytes + 1);
+  ASSERT_EQ(host.capacity(), kPages);
+  std::vector<PageId> pages, others;
+  ASSERT_TRUE(pool.allocate(kPages, pages) && pool.allocate(kPages, others));
+  std::vector<torch::Tensor> expected;
+  PageCopies out, in;
+  for (int64_t n = 0; n < kPages; ++n) {
+    const auto index = static_cast<size_t>(n);
+    expected.push_back(torch::randint(0, 256, {kPageBytes}, torch::kByte));
+    out.to_host.push_back({pages[index], static_cast<HostPageId>(kPages - 1 - n)});
+    in.to_device.push_back({others[index], static_cast<HostPageId>(kPages - 1 - n)});
+  }
+  // They are written behind a long wait: copies begin when that is done.
+  const torch::Tensor work = torch::randn({4096, 4096}, torch::device(kGpu));
+  torch::Tensor product = work;
+  for (int i = 0; i < 50; ++i) product = product.mm(work).clamp(-1, 1);
+  for (int64_t n = 0; n < kPages; ++n) page_of(pool, pages[n]).copy_(expected[n]);
+  host.begin(out);
+  EXPECT_GT(host.end(), 0);
+  EXPECT_TRUE(host.is_done());
+  for (int64_t n = 0; n < kPages; ++n) page_of(pool, pages[n]).zero_();
+  host.begin(in);
+  host.end();
+  for (int64_t n = 0; n < kPages; ++n) {
+    ASSERT_TRUE(on_cpu(page_of(pool, others[n])).equal(expected[n])) << n;
+  }
+}
+
+TEST_F(KvCacheGpuTest, StepsGoOnBesideCopies) {
+  constexpr int64_t kPageBytes = 512 << 10, kPages = 2000;  // 1 GB: some 20 ms
+  PagePool pool(kPageBytes, std::nullopt, gpu_cache().new_memory(kGpu, std::nullopt));
+  HostPages host(pool, kPages * kPageBytes);
+  std::vector<PageId> pages;
+  ASSERT_TRUE(pool.allocate(kPages, pages));
+  PageCopies out;
+  for (HostPageId n = 0; n < kPages; ++n) out.to_host.push_back({pages[n], n});
+  const torch::Tensor x = torch::ones({1024}, torch::device(kGpu));
+  x.add(1).sum().item();  // kernels are loaded
+  host.begin(out);
+  EXPECT_EQ(x.add(1).sum().item<float>(), 2048);
+  EXPECT_FALSE(host.is_done()) << "the engine's stream waited for the copies";
+  EXPECT_GT(host.end(), 1e-3);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "longgen/engine/engine.h"
 #include "longgen/engine/score.h"
 #include "longgen/engine/session.h"
+#include "longgen/kv_cache/host_pages.h"
 #include "tests/gpu/gpu_test.h"
 #include "tests/numerics/attend_truth.h"
 #include "tests/unit/model/test_support.h"
@@ -331,6 +332,51 @@ TEST_F(SessionGpuTest, MembersOfAStepChange) {
 }
 
 // Rows of nobody cost no precision.
+// Page tables that stay on the GPU are those of the pages where a sequence is now.
+TEST_F(SessionGpuTest, ASequenceGoesToTheHostAndComesBackElsewhere) {
+  const Decoders decoders("sink=1,window=2,stride=3");
+  for (const size_t prompt : {64u * 5, 300u}) {
+    Engine engine(decoders.gpu), undisturbed(decoders.gpu);
+    HostPages host(engine.pool(), int64_t{64} << 20);
+    const std::vector<int32_t> ids = some_ids(500);
+    const SequenceId there = undisturbed.add();
+    SequenceId here = engine.add();
+    const auto same = [&](std::span<const int32_t> tokens) {
+      const BatchResult a = undisturbed.step({{there, tokens}}), b = engine.step({{here, tokens}});
+      return a.logits_BV.equal(b.logits_BV);
+    };
+    ASSERT_TRUE(same(std::span(ids).first(prompt)));
+    for (size_t i = prompt; i < ids.size(); ++i) {
+      ASSERT_TRUE(same(std::span(ids).subspan(i, 1))) << i;
+      if (i % 50 != 0) continue;
+      const SequenceCache& cache = engine.sequence(here);
+      PageCopies out, in;
+      std::vector<HeldPage> pages;
+      std::vector<PageId> taken;
+      ASSERT_TRUE(engine.pool().allocate(cache.num_pages(), taken));
+      for (int32_t table = 0; table < engine.layout().num_tables(); ++table) {
+        const auto& held = cache.pages(table / 2, table % 2);
+        for (int32_t block = 0; block < static_cast<int32_t>(held.size()); ++block) {
+          if (held[block] == kNoPage) continue;
+          const size_t n = pages.size();
+          out.to_host.push_back({held[block], static_cast<HostPageId>(n)});
+          in.to_device.push_back({taken[n], static_cast<HostPageId>(n)});
+          pages.push_back({table, block, taken[n]});
+        }
+      }
+      host.begin(out);
+      host.end();
+      const int64_t num_tokens = engine.num_tokens(here);
+      engine.remove(here);
+      host.begin(in);
+      host.end();
+      here = engine.adopt(num_tokens, pages);
+      for (const PageId page : taken) engine.pool().release(page);
+    }
+    EXPECT_EQ(engine.pool().pages_in_use(), undisturbed.pool().pages_in_use());
+  }
+}
+
 TEST_F(SessionGpuTest, PaddedStepsAreLikeTheFullForward) {
   const auto ids = some_ids(300);
   const Decoders model("sink=1,window=2,stride=3");

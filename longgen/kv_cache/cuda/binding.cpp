@@ -14,6 +14,7 @@
 #include "longgen/kv_cache/cuda/device_memory.h"
 #include "longgen/kv_cache/cuda/kernels.h"
 #include "longgen/kv_cache/cuda/page_format.h"
+#include "longgen/kv_cache/cuda/pinned_memory.h"
 
 namespace longgen::cuda {
 namespace {
@@ -151,6 +152,26 @@ class CudaCache : public GpuCache {
     const c10::cuda::CUDAGuard guard(device);
     check_error(cuda::scatter(to, upload.const_data_ptr(), static_cast<int>(num_pieces), stream()),
                 "scatter");
+  }
+
+  std::unique_ptr<PageMemory> new_pinned_memory(at::Device device) const override {
+    return std::make_unique<PinnedMemory>(device);
+  }
+
+  void copy_blocks(at::Device device, std::span<void* const> to, std::span<const void* const> from,
+                   int64_t bytes) const override {
+    LG_CHECK(to.size() == from.size(), "[kv cache] ", from.size(), " blocks cannot be copied to ",
+             to.size(), ".");
+    if (to.empty()) return;
+    const c10::cuda::CUDAGuard guard(device);
+    const std::vector<size_t> sizes(to.size(), static_cast<size_t>(bytes));
+    cudaMemcpyAttributes attributes = {};  // of all from the first one on
+    attributes.srcAccessOrder = cudaMemcpySrcAccessOrderStream;
+    attributes.flags = cudaMemcpyFlagPreferOverlapWithCompute;
+    size_t first = 0;
+    check_error(cudaMemcpyBatchAsync(to.data(), from.data(), sizes.data(), to.size(), &attributes,
+                                     &first, 1, stream()),
+                "copy_blocks");
   }
 
  private:

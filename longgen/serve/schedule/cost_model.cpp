@@ -45,7 +45,7 @@ CostModel::Terms CostModel::terms(const StepWork& work) {
 
 double CostModel::seconds(const StepWork& work) const {
   const Terms all = terms(work);
-  double sum = 0;
+  double sum = work.copy_seconds;
   for (size_t i = 0; i < kNumTerms; ++i) sum += coefficients_[i] * all[i];
   return sum;
 }
@@ -70,6 +70,13 @@ double CostModel::prefill_seconds(int64_t begin, int64_t end, double step_second
   const double each = coefficients_[kStep] + coefficients_[kPrefill];
   const double all = seconds(work) - each;
   return all + each * std::ceil(std::max(1.0, all / step_seconds));
+}
+
+void CopyCost::add(int64_t pages, double seconds) {
+  if (pages <= 0 || !(seconds > 0)) return;
+  const double kept = std::exp2(-real(pages) / kHalfLifePages);
+  seconds_ = kept * seconds_ + seconds;
+  pages_ = kept * pages_ + real(pages);
 }
 
 void CostCalibration::add(const StepWork& work, double seconds) {

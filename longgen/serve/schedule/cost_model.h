@@ -13,13 +13,15 @@ struct StepWork {
   double prefill_pairs = 0;  ///< sum over chunks of 2 L x + x^2: x tokens after L
   double decode_keys = 0;    ///< sum over single tokens of those before them
   bool has_prefill = false;
+  double copy_seconds = 0;  ///< of copies between device and host that the step makes before
 
   void add_prefill(int64_t before, int64_t num_tokens);
   void add_decoder(int64_t before);
   bool is_empty() const { return rows == 0; }
 };
 
-/// Seconds of a step, c + p [has prefill] + b rows + a prefill_pairs + d decode_keys. The quadratic
+/// Seconds of a step, c + p [has prefill] + b rows + a prefill_pairs + d decode_keys, beside those
+/// of its copies. The quadratic
 /// part is that of full layers: in all others a token sees a bounded number of keys, which counts
 /// in b. Single tokens read keys as fast as memory gives them and have a coefficient of their own;
 /// p is there because a step without prefill is a CUDA graph where there is a GPU.
@@ -45,6 +47,23 @@ class CostModel {
   Terms coefficients_;
 };
 
+/// How long a page takes between device and host.
+class CopyCost {
+ public:
+  /// After as many further pages a page counts half.
+  static constexpr double kHalfLifePages = 4096;
+
+  CopyCost() = default;
+  /// As long as nothing is added.
+  explicit CopyCost(double seconds_per_page) : seconds_(seconds_per_page), pages_(1) {}
+  void add(int64_t pages, double seconds);
+  /// 0 where nothing is known.
+  double seconds_per_page() const { return pages_ > 0 ? seconds_ / pages_ : 0; }
+
+ private:
+  double seconds_ = 0, pages_ = 0;  // that have been copied, older ones for less
+};
+
 /// Finds the coefficients by steps that were measured: least squares of the relative error, because
 /// a step of 5 ms must be right as well as one of 500 ms, with no coefficient below 0.
 class CostCalibration {
@@ -52,7 +71,7 @@ class CostCalibration {
   /// After as many further steps a step counts half.
   static constexpr double kHalfLifeSteps = 512;
 
-  /// Counts a step. One that has no rows, or took no time, is not counted.
+  /// Counts a step, without its copies. One that has no rows, or took no time, is not counted.
   void add(const StepWork& work, double seconds);
   /// Nothing before the first step. Terms in which the steps so far do not differ share what they
   /// cost: predictions hold for steps like those.

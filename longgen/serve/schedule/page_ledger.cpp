@@ -28,6 +28,15 @@ bool PageLedger::reserve(RequestId request, int64_t pages) {
   return true;
 }
 
+bool PageLedger::extend(RequestId request, int64_t pages) {
+  int64_t& now = pages_of(request);
+  LG_DCHECK(pages >= now);
+  if (pages - now > available()) return false;
+  reserved_ += pages - now;
+  now = pages;
+  return true;
+}
+
 void PageLedger::shrink(RequestId request, int64_t pages) {
   int64_t& now = pages_of(request);
   LG_DCHECK(pages >= 0 && pages <= now);
@@ -56,6 +65,13 @@ void PageLedger::release(RequestId request, int64_t kept) {
 void PageLedger::uncache(int64_t pages) {
   LG_DCHECK(pages >= 0 && pages <= cached_);
   cached_ -= pages;
+}
+
+bool PageLedger::cache(int64_t pages) {
+  LG_DCHECK(pages >= 0);
+  if (pages > available()) return false;
+  cached_ += pages;
+  return true;
 }
 
 }  // namespace longgen

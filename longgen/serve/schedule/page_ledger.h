@@ -29,6 +29,9 @@ class PageLedger {
   /// Reserves pages for a request that has none yet. False, and nothing has changed, where fewer
   /// are available.
   [[nodiscard]] bool reserve(RequestId request, int64_t pages);
+  /// Says that the request will hold up to `pages` from now on, at least what it had. False, and
+  /// nothing has changed, where fewer are available.
+  [[nodiscard]] bool extend(RequestId request, int64_t pages);
   /// Says that the request will hold no more than `pages` from now on, at most what it had.
   void shrink(RequestId request, int64_t pages);
   /// Says that the prefix cache owns `lasting` pages of the request, which the request would hold
@@ -39,6 +42,9 @@ class PageLedger {
   void release(RequestId request, int64_t kept = 0);
   /// Says that the prefix cache has given up pages.
   void uncache(int64_t pages);
+  /// Says that the prefix cache takes pages that nobody has. False, and nothing has changed, where
+  /// fewer are available.
+  [[nodiscard]] bool cache(int64_t pages);
 
  private:
   int64_t& pages_of(RequestId request);

@@ -19,7 +19,7 @@ class RequestQueue {
   struct Item {
     const Request* request = nullptr;
     double prefill_seconds = 0;  ///< once those before it have left their prefixes
-    int64_t known_tokens = 0;    ///< need not be computed, as things were when it came
+    KnownPrefix known = {};      ///< as things were when it came
     /// The request that will leave most of the prompt in the prefix cache, and how much.
     struct Expected {
       RequestId from;

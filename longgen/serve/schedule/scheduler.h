@@ -22,6 +22,8 @@ struct SchedulerOptions {
   double max_queued_seconds = 60;  ///< of predicted prefill before a request
   /// As long may others be admitted before one that finds too few pages.
   double patience_seconds = 5;
+  /// Copies between device and host run while a step does, not before it: those of a GPU.
+  bool copies_beside_steps = false;
 };
 
 /// The next tokens of a sequence.
@@ -33,17 +35,29 @@ struct StepPart {
   bool draws_token;  ///< all but chunks that do not end the prompt
 };
 
-/// A sequence that is in a step for the first time, and the pages that it begins with.
+/// A sequence that begins, and the pages that it begins with; or one that comes back from the host,
+/// which has become an owner of its pages before CacheKeeper::swapped_in() is called.
 struct StepStart {
   RequestId request;
   int64_t hit_tokens;
   std::vector<HeldPage> pages;
+  int64_t host_tokens = 0;  ///< of the hit, those that were on the host when the request came
+  bool is_back = false;
+};
+
+/// A sequence that must leave its pages (CacheKeeper::swap_out()) and is in no step until it is
+/// back.
+struct StepSwap {
+  RequestId request;
+  int64_t num_tokens;  ///< in its pages
 };
 
 struct StepPlan {
+  std::vector<StepSwap> swaps;
   std::vector<StepStart> starts;
   std::vector<StepPart> parts;  ///< single tokens first; none: there is nothing to do
   StepWork work;
+  PageCopies copies;  ///< to be begun with the step, or alone
   double predicted_seconds = 0;
 };
 
@@ -66,9 +80,14 @@ struct Submission {
 ///     the one that has less left;
 ///   - a prompt does not begin while another one leaves it a prefix sooner than it would compute
 ///     that itself;
-///   - what begins has all its pages reserved, so nothing that has begun ever waits for pages.
-/// Steps may be launched before the last one's tokens are known: tokens count when they are
-/// planned, and none is planned beyond max_new_tokens. Not thread-safe.
+///   - what begins has all its pages reserved, so nothing that has begun ever waits for pages;
+///   - a prompt of which a part is on the host has its place among those that are unfinished while
+///     that is copied back; copies take a share of the budget, or the time of steps that they run
+///     beside.
+/// With overcommit (CacheKeeper) a sequence may find no page for its next token. The last one by
+/// priority and time of its beginning then goes to the host; nobody begins until all are back,
+/// which come in the other order. Steps may be launched before the last one's tokens are known:
+/// tokens count when they are planned, and none is planned beyond max_new_tokens. Not thread-safe.
 class Scheduler {
  public:
   /// Throws Error on options out of range. The keeper must outlive it.
@@ -88,6 +107,7 @@ class Scheduler {
   void pause(RequestId request);
   void resume(RequestId request);
   void set_cost(const CostModel& cost) { cost_ = cost; }
+  void set_copy_cost(double seconds_per_page) { copy_seconds_ = seconds_per_page; }
 
   /// One that was accepted and has not ended.
   const Request& request(RequestId request) const { return requests_.at(request); }
@@ -96,6 +116,8 @@ class Scheduler {
   /// Those whose turn is next, at most as many.
   std::vector<RequestQueue::Outlook> waiting(int64_t count) const { return queue_.first(count); }
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
+  /// Of the running ones those on the host, without those whose pages are coming back.
+  int64_t num_swapped() const;
   /// Predicted seconds of prefill until the first token; nothing for a request that has its prompt.
   std::optional<double> seconds_to_first_token(RequestId request) const;
 
@@ -106,16 +128,32 @@ class Scheduler {
     int64_t max_chunk;
     int64_t num_drawn = 0;
     bool is_paused = false;
-    double sure_seconds = 0;  // of the next step, while it lacks some of its prompt
+    double sure_seconds = 0;              // of the next step, while it lacks some of its prompt
+    std::optional<StepStart> start = {};  // while pages are on their way from the host
+    int64_t arrives_at = 0;               // CacheKeeper::num_arrived()
+    int64_t turn = 0;                     // of two requests the lower one began first
+    bool is_away = false;                 // on the host, or on the way back
+    bool lacks_pages = false;             // for its next token
 
+    bool is_ready() const { return !is_paused && !start && !is_away; }
+    bool has_drawn_all() const { return num_drawn == request->max_new_tokens; }
     int64_t prompt_left() const { return request->prompt_tokens() - num_tokens; }
   };
   struct Step;  // a plan in the making
 
+  double prefix_seconds(const Request& request, const KnownPrefix& prefix) const;
+  PrefixSeconds soonest_first() const;
+  KnownPrefix known(const Request& request) const;
+  int64_t pages_to_arrive(int64_t arrives_at) const;
   double remaining_seconds(const Running& running) const;
   std::optional<RequestQueue::Item::Expected> expected_prefix(const Request& request,
                                                               int64_t known) const;
+  std::vector<Running*> in_order();
+  void grow_decoders(Step& step);
+  void bring_back();
   void add_decoders(Step& step);
+  void add_copies(Step& step);
+  void begin_arrived(Step& step);
   void add_prefills(Step& step, double now);
   int64_t chunk(const Step& step, const Running& running, bool at_least_a_block) const;
   bool add_chunk(Step& step, Running& running, bool at_least_a_block = false);
@@ -128,10 +166,12 @@ class Scheduler {
 
   SchedulerOptions options_;
   CostModel cost_;
+  double copy_seconds_ = 0;  // of a page
   CacheKeeper& keeper_;
   std::map<RequestId, Request> requests_;
   RequestQueue queue_;
   std::map<RequestId, Running> running_;
+  int64_t next_turn_ = 0;
   std::vector<RequestId> prefills_;  // unfinished ones, the oldest first
 };
 

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <set>
 
 #include "longgen/base/check.h"
+#include "longgen/kv_cache/host_pages.h"
 #include "tests/unit/error_text.h"
 
 namespace longgen {
@@ -161,6 +163,43 @@ TEST(PagePool, Errors) {
   EXPECT_THROW(pool.release(2), Error);         // never given out
   EXPECT_THROW(pool.release(-1), Error);
   EXPECT_EQ(pool.pages_in_use(), 1);
+}
+
+TEST(HostPages, KeepWhatIsCopiedToThem) {
+  constexpr int64_t kBytes = 4096;
+  PagePool pool(kBytes);
+  HostPages host(pool, 3 * kBytes + 100);
+  ASSERT_EQ(host.capacity(), 3);
+  std::vector<PageId> pages;
+  ASSERT_TRUE(pool.allocate(4, pages));
+  const auto fill = [&](PageId page, int value) {
+    std::memset(pool.address(page), value, static_cast<size_t>(kBytes));
+  };
+  const auto holds = [&](PageId page, int value) {
+    const std::byte* const bytes = pool.address(page);
+    return std::all_of(bytes, bytes + kBytes,
+                       [&](std::byte byte) { return byte == static_cast<std::byte>(value); });
+  };
+  for (int n = 0; n < 4; ++n) fill(pages[n], n + 1);
+  host.begin({.to_device = {}, .to_host = {{pages[0], 2}, {pages[1], 0}, {pages[2], 1}}});
+  EXPECT_TRUE(host.is_done());
+  EXPECT_GE(host.end(), 0);
+  for (const PageId page : pages) fill(page, 0);
+  // Both ways at once.
+  fill(pages[3], 9);
+  host.begin({.to_device = {{pages[0], 0}, {pages[1], 2}}, .to_host = {{pages[3], 1}}});
+  host.end();
+  EXPECT_TRUE(holds(pages[0], 2));
+  EXPECT_TRUE(holds(pages[1], 1));
+  host.begin({.to_device = {{pages[2], 1}}, .to_host = {}});
+  host.end();
+  EXPECT_TRUE(holds(pages[2], 9));
+}
+
+TEST(HostPages, SayWhatMemoryIsLacking) {
+  PagePool pool(4096);
+  EXPECT_ERROR(HostPages(pool, 4095), "a page takes 4.00 KiB. Give it more memory, or none.");
+  EXPECT_ERROR(HostPages(pool, int64_t{1} << 50), "the host shall keep 1.00 PiB of the KV");
 }
 
 }  // namespace

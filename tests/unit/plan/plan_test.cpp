@@ -206,6 +206,17 @@ TEST(PlanTest, AsManySequencesFitAsTheMemoryHolds) {
   EXPECT_FALSE(make_plan(request).hybrid->serving.fits);
 }
 
+TEST(PlanTest, TheHostKeepsWholePrefixes) {
+  PlanRequest request = request_for("llama3-8b", 32768);
+  EXPECT_EQ(make_plan(request).hybrid->host_prefixes, 0);
+  EXPECT_EQ(to_text(make_plan(request)).find("on the host"), std::string::npos);
+  request.host_cache_bytes = 3 * make_plan(request).hybrid->kv.held - 1;
+  const Plan plan = make_plan(request);
+  EXPECT_EQ(plan.hybrid->host_prefixes, 2);
+  EXPECT_EQ(plan.full.host_prefixes, 1);
+  EXPECT_NE(to_text(plan).find("  prefixes on the host"), std::string::npos);
+}
+
 TEST(PlanTest, MemoryDecidesToTheByte) {
   const Plan plan = make_plan(tiny_request(1 << 20));
   const int64_t served = plan.hybrid->serving_memory.total_bytes();
@@ -325,6 +336,7 @@ TEST(PlanTest, JsonReadsBackToTheSameNumbers) {
     EXPECT_EQ(part["training"]["total_bytes"], side->training_memory.total_bytes()) << name;
     EXPECT_EQ(part["serving"]["longest_context"], side->serving.longest_context) << name;
     EXPECT_EQ(part["serving"]["max_sequences"], side->max_sequences) << name;
+    EXPECT_EQ(part["serving"]["host_prefixes"], side->host_prefixes) << name;
     EXPECT_EQ(part["seconds"]["decode_step"], side->decode_seconds) << name;
   }
   EXPECT_EQ(json["full_over_hybrid"]["prefill_seconds"],

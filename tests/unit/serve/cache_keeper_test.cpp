@@ -34,7 +34,7 @@ struct Fixture {
     keeper.passed(request.id, begin, begin + count, sequence);
     sequence.release_dead();
     EXPECT_LE(pool.num_in_use(), keeper.ledger().reserved() + keeper.ledger().cached());
-    EXPECT_EQ(keeper.ledger().cached(), keeper.prefixes().num_pages());
+    EXPECT_EQ(keeper.ledger().cached(), keeper.pages().on_device().total());
   }
 
   KvLayout layout;
@@ -65,7 +65,7 @@ TEST(CacheKeeper, ReservesThePeakAndShrinksAfterThePrompt) {
   f.keeper.end(1, one.prompt, &sequence);
   sequence.clear();
   EXPECT_EQ(f.keeper.ledger().reserved(), 0);
-  EXPECT_EQ(f.pool.num_in_use(), f.keeper.prefixes().num_pages());
+  EXPECT_EQ(f.pool.num_in_use(), f.keeper.pages().on_device().total());
 }
 
 TEST(CacheKeeper, ThePromptAndTheTurnAfterItHit) {
@@ -107,7 +107,7 @@ TEST(CacheKeeper, SaysWhatAPromptWillLeave) {
   EXPECT_EQ(f.keeper.tokens_left_by(earlier, other), 0);
   // As it turns out:
   f.run(earlier);
-  EXPECT_EQ(f.keeper.known_tokens(request(4, joined(text, {1, 2, 3}))), 960);
+  EXPECT_EQ(f.keeper.known(request(4, joined(text, {1, 2, 3}))).num_tokens, 960);
 }
 
 TEST(CacheKeeper, WhatDoesNotReadPrefixesLeavesSome) {
@@ -115,7 +115,7 @@ TEST(CacheKeeper, WhatDoesNotReadPrefixesLeavesSome) {
   Request first = request(1, tokens_of(1, 500)), second = request(2, tokens_of(1, 500));
   second.reads_prefixes = false;
   EXPECT_EQ(f.run(first), 0);
-  EXPECT_EQ(f.keeper.known_tokens(second), 0);
+  EXPECT_EQ(f.keeper.known(second).num_tokens, 0);
   EXPECT_EQ(f.run(second), 0);
   EXPECT_EQ(f.run(request(3, tokens_of(1, 500))), 448);
 }
@@ -134,7 +134,7 @@ TEST(CacheKeeper, EvictsForARequestAndNotInVain) {
   EXPECT_EQ(f.keeper.ledger().cached(), cached);
   f.keeper.end(2, {}, nullptr);
   EXPECT_EQ(f.run(large), 0);
-  EXPECT_EQ(f.keeper.known_tokens(request(4, tokens_of(1, 900))), 0);
+  EXPECT_EQ(f.keeper.known(request(4, tokens_of(1, 900))).num_tokens, 0);
 }
 
 TEST(CacheKeeper, ARequestThatFillsThePoolRunsColdRatherThanNever) {
@@ -146,7 +146,7 @@ TEST(CacheKeeper, ARequestThatFillsThePoolRunsColdRatherThanNever) {
   EXPECT_TRUE(f.keeper.can_ever_fit(one));
   EXPECT_EQ(f.run(one, 64), 0);
   const Request again = request(2, one.prompt, 64);
-  EXPECT_GT(f.keeper.known_tokens(again), 0);
+  EXPECT_GT(f.keeper.known(again).num_tokens, 0);
   EXPECT_EQ(f.run(again, 64), 0);
 }
 
@@ -175,7 +175,70 @@ TEST(CacheKeeper, KeepsNothingWhereItShallNot) {
   keeper.passed(1, 0, 700, sequence);
   keeper.end(1, one.prompt, &sequence);
   EXPECT_EQ(keeper.ledger().cached(), 0);
-  EXPECT_EQ(keeper.known_tokens(one), 0);
+  EXPECT_EQ(keeper.known(one).num_tokens, 0);
+}
+
+TEST(CacheKeeper, OfAnOvercommittedReplyAPartIsReservedAndMoreWhenThatIsThere) {
+  Fixture f(1000);
+  SimulatedPool pool;
+  SimulatedHost host(pool);
+  CacheKeeper keeper(f.layout,
+                     {.capacity_pages = 1000,
+                      .max_chunk = 512,
+                      .checkpoint_tokens = 640,
+                      .keeps_prefixes = false,
+                      .host_pages = 1000,
+                      .overcommit = 4},
+                     pool, 1);
+  const PageDemand& demand = keeper.demand();
+  const Request one = request(1, tokens_of(1, 640), 401), two = request(2, tokens_of(2, 640), 401);
+  ASSERT_TRUE(keeper.admit(one) && keeper.admit(two));
+  EXPECT_EQ(keeper.ledger().reserved_for(1), demand.peak(0, {0, 640, 740}, 512).total());
+  EXPECT_FALSE(keeper.can_swap_out(1)) << "it was alone, and stays";
+  EXPECT_TRUE(keeper.can_swap_out(2));
+  EXPECT_EQ(keeper.pages().host_promised(), demand.peak(0, {640, 640, 1040}, 64).total());
+  SimulatedSequence a(f.layout, pool), b(f.layout, pool);
+  for (SimulatedSequence* const sequence : {&a, &b}) {
+    const Request& its = sequence == &a ? one : two;
+    sequence->pass(its.prompt, 640);
+    keeper.passed(its.id, 0, 640, *sequence);
+    sequence->release_dead();
+  }
+  EXPECT_TRUE(keeper.extend(1, 740));
+  EXPECT_EQ(keeper.ledger().reserved_for(1), demand.peak(0, {640, 640, 740}, 64).total());
+  EXPECT_TRUE(keeper.extend(1, 741));
+  EXPECT_EQ(keeper.ledger().reserved_for(1), demand.peak(0, {740, 740, 816}, 64).total());
+
+  keeper.swap_out(2, 640, b);
+  b.clear();
+  const int64_t held = f.layout.pages_held(640);
+  EXPECT_EQ(keeper.ledger().reserved_for(2), 0);
+  EXPECT_EQ(keeper.ledger().cached(), held);
+  EXPECT_FALSE(keeper.swap_in(2)) << "before its pages have left";
+  const auto copy = [&] {
+    host.begin(keeper.begin_copies(1000));
+    host.end();
+    keeper.end_copies();
+  };
+  copy();
+  EXPECT_EQ(keeper.ledger().cached(), 0);
+  const auto back = keeper.swap_in(2);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(std::ssize(back->pages), held);
+  EXPECT_EQ(back->hit_tokens, 640);
+  EXPECT_GT(back->arrives_at, keeper.num_arrived());
+  copy();
+  EXPECT_EQ(back->arrives_at, keeper.num_arrived());
+  b.begin(640, back->pages);
+  keeper.swapped_in(2);
+  EXPECT_TRUE(b.holds(two.prompt));
+  EXPECT_EQ(b.num_own_pages(), held);
+  for (const RequestId id : {1, 2}) keeper.end(id, {}, nullptr);
+  a.clear();
+  b.clear();
+  EXPECT_EQ(pool.num_in_use(), 0);
+  EXPECT_EQ(keeper.pages().host_promised(), 0);
+  EXPECT_EQ(keeper.pages().on_host().total(), 0);
 }
 
 TEST(CacheKeeper, RefusesOptionsOutOfRange) {
@@ -185,6 +248,10 @@ TEST(CacheKeeper, RefusesOptionsOutOfRange) {
                "chunk: expected a positive multiple of 64 tokens, found 100");
   EXPECT_ERROR(CacheKeeper(f.layout, {9, 64, 0, true}, f.pool, 1),
                "distance of checkpoints: expected a positive multiple of 64 tokens, found 0");
+  EXPECT_ERROR(CacheKeeper(f.layout, {9, 64, 640, true, -1}, f.pool, 1),
+               "pages on the host: expected 0 or more, found -1");
+  EXPECT_ERROR(CacheKeeper(f.layout, {9, 64, 640, true, 0, 2}, f.pool, 1),
+               "overcommit: expected 1, or more with room on the host, found 2 and 0 pages");
 }
 
 }  // namespace

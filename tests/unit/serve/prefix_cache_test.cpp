@@ -16,7 +16,7 @@ bool always(const PrefixCache::Growth&) { return true; }
 /// A cache over a made-up pool, for three layers of which one is full.
 struct Fixture {
   explicit Fixture(const std::string& sparse = "sink=1,window=3,stride=0")
-      : layout(plan_of(3, {1}, sparse), {3, 2, 16, PageType::kBfloat16}), cache(layout, pool, 1) {}
+      : layout(plan_of(3, {1}, sparse), {3, 2, 16, PageType::kBfloat16}) {}
 
   /// Computes tokens from a hit on, chunk by chunk, and stores a checkpoint at each boundary.
   PrefixCache::Node* compute(const std::vector<int32_t>& tokens,
@@ -34,9 +34,12 @@ struct Fixture {
     return cache.find(salt, tokens).hit_tokens;
   }
 
+  int64_t num_pages() const { return pages.on_device().total(); }
+
   KvLayout layout;
   SimulatedPool pool;
-  PrefixCache cache;
+  CachedPages pages{layout, pool, 0};
+  PrefixCache cache{layout, pages, 1};
 };
 
 std::vector<int32_t> joined(std::vector<int32_t> first, const std::vector<int32_t>& second) {
@@ -86,7 +89,8 @@ TEST(PrefixCache, BeginsAtCheckpointsAlone) {
 TEST(PrefixCache, WithoutWindowsEveryBlockIsABoundary) {
   Fixture f;
   KvLayout full(LayerPlan::all_full(3), {3, 2, 16, PageType::kBfloat16});
-  PrefixCache cache(full, f.pool, 1);
+  CachedPages pages(full, f.pool, 0);
+  PrefixCache cache(full, pages, 1);
   SimulatedSequence sequence(full, f.pool);
   const std::vector<int32_t> tokens = tokens_of(1, 1280);
   sequence.pass(tokens, 1280);
@@ -97,7 +101,7 @@ TEST(PrefixCache, WithoutWindowsEveryBlockIsABoundary) {
   cache.use(middle);
   EXPECT_TRUE(cache.evict_one());
   EXPECT_EQ(cache.find("", tokens).hit_tokens, 640);
-  EXPECT_EQ(cache.num_pages(), full.pages_held(640));
+  EXPECT_EQ(pages.on_device().total(), full.pages_held(640));
 }
 
 TEST(PrefixCache, SaltsAndTokensMustBeEqual) {
@@ -120,7 +124,7 @@ TEST(PrefixCache, SaltsAndTokensMustBeEqual) {
 // Hashes are foreseen by nobody, but if two blocks had the same one, only their tokens count.
 TEST(PrefixCache, BlocksWithOneHashAreToldApart) {
   Fixture f;
-  PrefixCache cache(f.layout, f.pool, 1, /*hash_bits=*/4);
+  PrefixCache cache(f.layout, f.pages, 1, /*hash_bits=*/4);
   RandomStream random(1);
   std::map<uint64_t, int64_t> stored;  // of each text and salt, how much
   int64_t num_hits = 0;
@@ -149,7 +153,7 @@ TEST(PrefixCache, OneTextBelowTwoSaltsIsToldApartWithOneHash) {
   Fixture f;
   int64_t num_alike = 0;
   for (uint64_t key = 1; key <= 60; ++key) {
-    PrefixCache cache(f.layout, f.pool, key, /*hash_bits=*/1);
+    PrefixCache cache(f.layout, f.pages, key, /*hash_bits=*/1);
     const std::vector<int32_t> text = tokens_of(key, 65), other = tokens_of(1000 + key, 65);
     SimulatedSequence a(f.layout, f.pool), b(f.layout, f.pool);
     a.pass(text, 64);
@@ -172,27 +176,28 @@ TEST(PrefixCache, PagesAreOwnedOnceAndReleased) {
   const std::vector<int32_t> tokens = tokens_of(1, 2000);
   f.compute(tokens, {640});
   const int64_t alone = f.layout.pages_held(640);
-  EXPECT_EQ(f.cache.num_pages(), alone);
+  EXPECT_EQ(f.num_pages(), alone);
   EXPECT_EQ(f.pool.num_in_use(), alone);
   // One block later: a lasting page in each of 2 tables of the full group, and one more window page
   // in each of 4 sparse ones (window 3: two blocks are live, one of them is new).
   f.compute(tokens, {640, 704});
-  EXPECT_EQ(f.cache.num_pages(), alone + 2 + 4 * 2);  // computed apart: no page is the same
+  EXPECT_EQ(f.num_pages(), alone + 2 + 4 * 2);  // computed apart: no page is the same
   while (f.cache.evict_one()) {
   }
-  EXPECT_EQ(f.cache.num_pages(), 0);
+  EXPECT_EQ(f.num_pages(), 0);
   EXPECT_EQ(f.cache.num_blocks(), 0);
   EXPECT_EQ(f.pool.num_in_use(), 0);
   // Computed in one go, neighbours share window pages.
   f.compute(tokens, {1280, 1344});
-  EXPECT_EQ(f.cache.num_pages(), f.layout.pages_held(1280) + 2 + 4 * 1);
+  EXPECT_EQ(f.num_pages(), f.layout.pages_held(1280) + 2 + 4 * 1);
 }
 
 TEST(PrefixCache, GoesWithAllItsPages) {
   SimulatedPool pool;
   {
     Fixture f;
-    PrefixCache cache(f.layout, pool, 1);
+    CachedPages pages(f.layout, pool, 0);
+    PrefixCache cache(f.layout, pages, 1);
     SimulatedSequence sequence(f.layout, pool);
     const std::vector<int32_t> tokens = tokens_of(1, 1344);
     for (const int64_t boundary : {1280, 1344}) {
@@ -219,7 +224,7 @@ TEST(PrefixCache, EvictsWholeBranchesTheLeastRecentlyUsedFirst) {
   EXPECT_EQ(f.hit(b), 0);
   EXPECT_EQ(f.cache.find("", b).matched_tokens, 640);  // a's blocks
   EXPECT_EQ(f.hit(a), 1280);
-  EXPECT_EQ(f.cache.num_pages(), f.layout.pages_held(1280));
+  EXPECT_EQ(f.num_pages(), f.layout.pages_held(1280));
   EXPECT_TRUE(f.cache.evict_one());
   EXPECT_FALSE(f.cache.evict_one());
   EXPECT_EQ(f.cache.num_blocks(), 0);
@@ -234,10 +239,10 @@ TEST(PrefixCache, NeverEvictsWhatIsPinned) {
   while (f.cache.evict_one()) {
   }
   EXPECT_EQ(f.hit(tokens), 1280);
-  EXPECT_EQ(f.cache.num_pages(), f.layout.pages_held(1280));
+  EXPECT_EQ(f.num_pages(), f.layout.pages_held(1280));
   f.cache.unpin(middle);
   EXPECT_TRUE(f.cache.evict_one());
-  EXPECT_EQ(f.cache.num_pages(), 0);
+  EXPECT_EQ(f.num_pages(), 0);
 }
 
 TEST(PrefixCache, AHitDoesNotRefreshCheckpointsAboveIt) {
@@ -259,7 +264,7 @@ TEST(PrefixCache, AsksBeforeItGrows) {
   SimulatedSequence sequence(f.layout, f.pool);
   sequence.begin(640, f.cache.use(f.cache.find("", tokens)));
   sequence.pass(tokens, 640);
-  const int64_t before = f.cache.num_pages();
+  const int64_t before = f.num_pages();
   PrefixCache::Growth asked;
   const auto refuse = [&](const PrefixCache::Growth& growth) {
     asked = growth;
@@ -270,10 +275,10 @@ TEST(PrefixCache, AsksBeforeItGrows) {
   EXPECT_EQ(f.cache.store("", tokens, sequence, refuse), nullptr);
   EXPECT_EQ(asked.lasting, 2 * 10);  // a page a block in two tables
   EXPECT_EQ(asked.window, 4 * 2);    // two blocks are live in each of four
-  EXPECT_LE(f.cache.num_pages(), before);
+  EXPECT_LE(f.num_pages(), before);
   EXPECT_NE(f.cache.store("", tokens, sequence, always), nullptr);
   sequence.clear();
-  EXPECT_EQ(f.pool.num_in_use(), f.cache.num_pages());
+  EXPECT_EQ(f.pool.num_in_use(), f.num_pages());
 }
 
 TEST(PrefixCache, LeavesNoBlockThatNobodyCanBeginAt) {
@@ -292,7 +297,7 @@ TEST(PrefixCache, LeavesNoBlockThatNobodyCanBeginAt) {
   };
   EXPECT_EQ(f.cache.store("", other, sequence, refuse), nullptr);
   EXPECT_EQ(f.cache.num_blocks(), 0);
-  EXPECT_EQ(f.cache.num_pages(), 0);
+  EXPECT_EQ(f.num_pages(), 0);
 }
 
 TEST(PrefixCache, StoresNothingWhereAPageIsMissing) {
@@ -304,6 +309,125 @@ TEST(PrefixCache, StoresNothingWhereAPageIsMissing) {
   EXPECT_EQ(f.cache.store("", std::span(tokens).first(640), sequence, always), nullptr);
   EXPECT_EQ(f.cache.num_blocks(), 0);
   EXPECT_NE(f.cache.store("", tokens, sequence, always), nullptr);
+}
+
+/// A cache with a host beside it, whose copies are made when asked for.
+struct HostFixture {
+  explicit HostFixture(int64_t host_pages, const std::string& sparse = "sink=1,window=3,stride=0")
+      : layout(plan_of(3, {1}, sparse), {3, 2, 16, PageType::kBfloat16}),
+        pages(layout, pool, host_pages) {}
+
+  void store(const std::vector<int32_t>& tokens, const std::vector<int64_t>& boundaries) {
+    SimulatedSequence sequence(layout, pool);
+    for (const int64_t boundary : boundaries) {
+      sequence.pass(tokens, boundary - sequence.length());
+      ASSERT_NE(cache.store("", std::span(tokens).first(boundary), sequence, always), nullptr);
+      sequence.release_dead();
+    }
+  }
+  void evict_all() {
+    while (cache.evict_one()) copy_all();
+  }
+  void copy_all() {
+    while (pages.has_copies()) {
+      host.begin(pages.begin_copies(7));
+      host.end();
+      pages.end_copies();
+    }
+  }
+  /// Begins at the longest prefix; the pages that came from the host for it.
+  int64_t use(const std::vector<int32_t>& tokens, int64_t expected_hit) {
+    const PrefixCache::Match match = cache.find("", tokens);
+    EXPECT_EQ(match.hit_tokens, expected_hit);
+    if (match.node == nullptr) return 0;
+    cache.pin(match.node);
+    EXPECT_TRUE(cache.load(match));
+    copy_all();
+    SimulatedSequence sequence(layout, pool);
+    sequence.begin(match.hit_tokens, cache.use(match));
+    EXPECT_EQ(sequence.num_pages(), layout.pages_held(match.hit_tokens));
+    EXPECT_TRUE(sequence.holds(tokens));
+    cache.unpin(match.node);
+    return match.pages_to_load;
+  }
+
+  KvLayout layout;
+  SimulatedPool pool;
+  SimulatedHost host{pool};
+  CachedPages pages;
+  PrefixCache cache{layout, pages, 1};
+};
+
+TEST(PrefixCacheOnTheHost, AHitNeedsTheLivePagesWhereverTheyAre) {
+  for (const std::string& sparse : sparse_patterns()) {
+    HostFixture f(10'000, sparse);
+    const std::vector<int32_t> tokens = tokens_of(1, 1500);
+    f.store(tokens, {640, 1344});
+    f.evict_all();
+    EXPECT_EQ(f.pages.on_device().total(), 0) << sparse;
+    EXPECT_EQ(f.pool.num_in_use(), 0);
+    EXPECT_EQ(f.cache.find("", tokens, /*on_host=*/false).hit_tokens, 0);
+    const std::vector<int32_t> first(tokens.begin(), tokens.begin() + 641);
+    EXPECT_EQ(f.use(first, 640), f.layout.pages_held(640)) << sparse;
+    // What is there already does not come again; windows of 640 and 1344 tokens share no block,
+    // but for those of all tokens.
+    const int64_t there = PageDemand(f.layout).held(0, 640).lasting();
+    EXPECT_LE(f.use(tokens, 1344), f.layout.pages_held(1344) - there) << sparse;
+    EXPECT_EQ(f.use(tokens, 1344), 0);
+  }
+}
+
+TEST(PrefixCacheOnTheHost, TheLeastRecentlyUsedThereMakesRoom) {
+  const int64_t branch = HostFixture(0).layout.pages_held(640);
+  HostFixture g(2 * branch + 1);
+  for (uint64_t key = 1; key <= 3; ++key) {
+    g.store(tokens_of(key, 700), {640});
+    g.evict_all();
+  }
+  EXPECT_EQ(g.cache.find("", tokens_of(1, 700)).hit_tokens, 0);
+  EXPECT_EQ(g.use(tokens_of(2, 700), 640), branch);
+  EXPECT_EQ(g.use(tokens_of(3, 700), 640), branch);
+  EXPECT_EQ(g.pages.on_host().total(), 0) << "what has come back is on one side alone";
+}
+
+TEST(PrefixCacheOnTheHost, ABranchThatIsTooLargeForItIsForgotten) {
+  HostFixture f(20);
+  f.store(tokens_of(1, 200), {128});
+  f.evict_all();
+  const int64_t kept = f.pages.on_host().total();
+  ASSERT_GT(kept, 0);
+  f.store(tokens_of(2, 1400), {1344});
+  f.evict_all();
+  EXPECT_EQ(f.pages.on_host().total(), kept) << "nothing goes in vain";
+  EXPECT_EQ(f.cache.find("", tokens_of(2, 1400)).matched_tokens, 0);
+  EXPECT_EQ(f.pages.on_device().total(), 0);
+}
+
+TEST(PrefixCacheOnTheHost, ComputingItAgainBringsItBack) {
+  HostFixture f(10'000);
+  const std::vector<int32_t> tokens = tokens_of(1, 1500);
+  f.store(tokens, {640});
+  f.evict_all();
+  f.store(tokens, {640, 1280});
+  EXPECT_EQ(f.cache.find("", tokens, /*on_host=*/false).hit_tokens, 1280);
+  EXPECT_EQ(f.use(tokens, 1280), 0);
+  EXPECT_EQ(f.pages.on_host().total(), 0);
+}
+
+TEST(PrefixCacheOnTheHost, WhatOnlyTheHostNeedsFollowsWhenItsPinGoes) {
+  HostFixture f(10'000);
+  const std::vector<int32_t> tokens = tokens_of(1, 1500);
+  f.store(tokens, {640});
+  const PrefixCache::Match middle = f.cache.find("", std::span(tokens).first(641));
+  f.cache.pin(middle.node);
+  f.store(tokens, {640, 1280});
+  f.evict_all();
+  EXPECT_EQ(f.cache.find("", tokens, /*on_host=*/false).hit_tokens, 640);
+  EXPECT_EQ(f.cache.find("", tokens).hit_tokens, 1280);
+  f.cache.unpin(middle.node);
+  f.evict_all();
+  EXPECT_EQ(f.pages.on_device().total(), 0);
+  EXPECT_GT(f.use(tokens, 1280), 0);
 }
 
 }  // namespace

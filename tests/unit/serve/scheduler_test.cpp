@@ -221,7 +221,7 @@ TEST(Scheduler, EndsRequestsInEveryPhase) {
   for (const RequestId id : {waiting, prefilling, decoding}) f.server.cancel(id);
   EXPECT_EQ(f.server.num_live(), 0);
   EXPECT_EQ(f.server.keeper().ledger().reserved(), 0);
-  EXPECT_EQ(f.server.pool().num_in_use(), f.server.keeper().prefixes().num_pages());
+  EXPECT_EQ(f.server.pool().num_in_use(), f.server.keeper().pages().on_device().total());
   EXPECT_FALSE(f.server.scheduler().end(waiting));
   f.submit(10);
   f.finish_all();
@@ -336,6 +336,32 @@ TEST(Scheduler, RefusesWhatMakesNoSense) {
   EXPECT_ERROR(Scheduler({.step_budget_seconds = 0}, kCost, f.server.keeper()),
                "seconds of a step: expected a number above 0, found 0");
   EXPECT_ERROR(Scheduler({.patience_seconds = -1}, kCost, f.server.keeper()), "patience");
+}
+
+// 1,900 tokens of a full layer and windows take 76 pages or so: 15 ms of copies, 2 s of computing.
+TEST(Scheduler, APromptThatTheHostHasBeginsWhenItsPagesAreThere) {
+  for (const bool beside : {false, true}) {
+    SchedulerOptions options;
+    options.copies_beside_steps = beside;
+    const KvLayout layout = small_layout();
+    SimulatedServer server(layout, {.capacity_pages = 110, .max_chunk = 512, .host_pages = 1000},
+                           options, CostModel({0.01, 0, 0.001, 0, 0}));
+    const auto ask = [&](RequestId id, uint64_t text, int64_t max_new_tokens) {
+      SimulatedRequest request;
+      request.request = {
+          .id = id, .prompt = tokens_of(text, 1900), .max_new_tokens = max_new_tokens};
+      EXPECT_EQ(server.submit(request).outcome, Submission::Outcome::accepted);
+      const double begin = server.now();
+      for (int i = 0; i < 1000 && server.is_live(id); ++i) server.step();
+      EXPECT_FALSE(server.is_live(id));
+      return server.outcomes().at(id).first_token - begin;
+    };
+    for (RequestId id = 1; id <= 3; ++id) EXPECT_GT(ask(id, static_cast<uint64_t>(id), 2), 1.9);
+    const double warm = ask(4, 1, 2);
+    EXPECT_EQ(server.outcomes().at(4).hit_tokens, 1856);
+    EXPECT_LT(warm, 0.5);
+    EXPECT_GT(server.num_to_device(), 50);
+  }
 }
 
 }  // namespace

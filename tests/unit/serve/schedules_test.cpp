@@ -53,20 +53,29 @@ class Schedule {
     server_.step();  // the last one is looked at
     check_end();
   }
+  int64_t num_to_device() const { return server_.num_to_device(); }
+  int64_t num_swaps() const { return server_.num_swaps(); }
 
  private:
   CacheKeeperOptions keeper_options() {
     const int64_t largest = demand_.peak(0, {0, 1600, 1800}, 64).total();
+    const auto host_pages =
+        static_cast<int64_t>(random_.below(3) * random_.below(4 * static_cast<uint64_t>(largest)));
     return {.capacity_pages = largest + static_cast<int64_t>(random_.below(4 * largest)),
             .max_chunk = int64_t{64} << random_.below(5),
             .checkpoint_tokens = 256,
-            .keeps_prefixes = random_.below(8) > 0};
+            .keeps_prefixes = random_.below(8) > 0,
+            .host_pages = host_pages,
+            .overcommit = host_pages > 0 && random_.below(2) == 0
+                              ? 1 + 0.5 * static_cast<double>(1 + random_.below(12))
+                              : 1};
   }
   SchedulerOptions scheduler_options() {
     return {.step_budget_seconds = random_.below(4) == 0 ? 0.003 : 0.1,
             .max_sequences = static_cast<int64_t>(1 + random_.below(12)),
             .max_queued = static_cast<int64_t>(5 + random_.below(30)),
-            .patience_seconds = 0.5};
+            .patience_seconds = 0.5,
+            .copies_beside_steps = random_.below(2) == 0};
   }
 
   std::vector<int32_t> prompt() {
@@ -95,6 +104,11 @@ class Schedule {
                        .salt = random_.below(5) == 0 ? "other" : "",
                        .reads_prefixes = random_.below(10) > 0};
     if (random_.below(2) == 0) request.stops_after = static_cast<int64_t>(1 + random_.below(60));
+    if (server_.keeper().overcommits() && random_.below(2) == 0) {  // longer than was expected
+      request.request.prompt.resize(std::min<size_t>(request.request.prompt.size(), 200));
+      request.request.max_new_tokens = static_cast<int64_t>(200 + random_.below(800));
+      request.stops_after = request.request.max_new_tokens;
+    }
     const Submission submission = server_.submit(request);
     EXPECT_NE(submission.outcome, Submission::Outcome::too_large);
     if (submission.outcome == Submission::Outcome::queue_full) {
@@ -124,7 +138,7 @@ class Schedule {
     CacheKeeper& keeper = server_.keeper();
     ASSERT_EQ(keeper.ledger().reserved(), 0);
     ASSERT_EQ(server_.scheduler().num_running() + server_.scheduler().num_waiting(), 0);
-    ASSERT_EQ(server_.pool().num_in_use(), keeper.prefixes().num_pages());
+    ASSERT_EQ(server_.pool().num_in_use(), keeper.pages().on_device().total());
   }
 
   RandomStream random_;
@@ -136,11 +150,16 @@ class Schedule {
 TEST(Schedules, HoldWhatWasPromised) {
   const std::vector<KvLayout> all = layouts();
   constexpr uint64_t kSchedules = 1400 / kShare;
+  int64_t num_to_device = 0, num_swaps = 0;
   for (uint64_t key = 0; key < kSchedules; ++key) {
     Schedule schedule(all[key % all.size()], key);
     schedule.run(20);
     ASSERT_FALSE(HasFailure()) << "schedule " << key;
+    num_to_device += schedule.num_to_device();
+    num_swaps += schedule.num_swaps();
   }
+  EXPECT_GT(num_to_device, 3 * static_cast<int64_t>(kSchedules)) << "too little comes back";
+  EXPECT_GT(num_swaps, static_cast<int64_t>(kSchedules) / 100) << "too few go to the host";
 }
 
 TEST(Schedules, ALongOneDriftsNowhere) {

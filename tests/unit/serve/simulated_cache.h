@@ -2,7 +2,10 @@
 // which tokens they would hold.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "longgen/base/check.h"
@@ -25,6 +28,13 @@ class SimulatedPool : public PageOwners {
     pages_[page] = {1, 0};
     return page;
   }
+  bool allocate(int64_t count, std::vector<PageId>& pages) override {
+    if (fails_) return false;
+    for (int64_t i = 0; i < count; ++i) pages.push_back(allocate());
+    return true;
+  }
+  /// Has the pool no memory for several pages at once from now on?
+  void set_fails(bool fails) { fails_ = fails; }
   void share(PageId page) override {
     LG_DCHECK(pages_.at(page).owners > 0);
     ++pages_[page].owners;
@@ -35,6 +45,7 @@ class SimulatedPool : public PageOwners {
     free_.push_back(page);
     --num_in_use_;
   }
+  void set_kind(PageId, PageKind) override {}
   int64_t num_owners(PageId page) const { return pages_.at(page).owners; }
   int64_t num_in_use() const { return num_in_use_; }
   /// What stands in a page that is full; 0 before.
@@ -48,6 +59,48 @@ class SimulatedPool : public PageOwners {
   std::vector<Page> pages_;
   std::vector<PageId> free_;
   int64_t num_in_use_ = 0;
+  bool fails_ = false;
+};
+
+/// Memory of the host, which knows what stands in its pages. Copies take until they are ended, and
+/// until then nobody may change what they read.
+class SimulatedHost {
+ public:
+  explicit SimulatedHost(SimulatedPool& pool) : pool_(pool) {}
+
+  void begin(const PageCopies& copies) {
+    ASSERT_TRUE(under_way_.empty());
+    for (const PageCopy& copy : copies.to_device) {
+      under_way_.push_back({copy, content_.at(copy.host), true});
+      pool_.content(copy.device) = 0;
+    }
+    for (const PageCopy& copy : copies.to_host) {
+      under_way_.push_back({copy, pool_.content(copy.device), false});
+      content_[copy.host] = 0;
+    }
+  }
+  bool is_copying() const { return !under_way_.empty(); }
+  void end() {
+    for (const UnderWay& one : under_way_) {
+      uint64_t& device = pool_.content(one.copy.device);
+      uint64_t& host = content_[one.copy.host];
+      ASSERT_GT(pool_.num_owners(one.copy.device), 0);
+      ASSERT_EQ(one.to_device ? host : device, one.content) << "changed under a copy";
+      ASSERT_EQ(one.to_device ? device : host, 0u);
+      (one.to_device ? device : host) = one.content;
+    }
+    under_way_.clear();
+  }
+
+ private:
+  struct UnderWay {
+    PageCopy copy;
+    uint64_t content;
+    bool to_device;
+  };
+  SimulatedPool& pool_;
+  std::map<HostPageId, uint64_t> content_;
+  std::vector<UnderWay> under_way_;
 };
 
 /// Takes and releases pages as SequenceCache does.

@@ -36,7 +36,9 @@ class SimulatedServer {
         options_(options),
         cost_(cost),
         keeper_(layout, keeper_options, pool_, 7),
-        scheduler_(options, cost, keeper_) {}
+        scheduler_(options, cost, keeper_) {
+    scheduler_.set_copy_cost(kCopySeconds);
+  }
 
   CacheKeeper& keeper() { return keeper_; }
   Scheduler& scheduler() { return scheduler_; }
@@ -44,6 +46,9 @@ class SimulatedServer {
   double now() const { return now_; }
   double worst_gap_over_budget() const { return worst_gap_; }
   const std::map<RequestId, SimulatedOutcome>& outcomes() const { return outcomes_; }
+  int64_t num_to_host() const { return num_to_host_; }
+  int64_t num_to_device() const { return num_to_device_; }
+  int64_t num_swaps() const { return num_swaps_; }
 
   Submission submit(const SimulatedRequest& simulated) {
     const Submission submission = scheduler_.submit(simulated.request, now_);
@@ -53,13 +58,19 @@ class SimulatedServer {
     return submission;
   }
 
+  static constexpr double kCopySeconds = 0.0002;  // a page
+
   /// One turn of the loop. False where there was nothing to do.
   bool step() {
+    if (host_.is_copying() && now_ >= copies_end_) end_copies();
     StepPlan plan = scheduler_.next_step(now_);
     launch(plan);
-    const bool works = !plan.parts.empty() || !in_flight_.parts.empty();
+    copy(plan);
+    const bool works =
+        !plan.parts.empty() || !in_flight_.parts.empty() || keeper_.pages().has_copies();
     look(in_flight_);
     now_ += plan.predicted_seconds;
+    if (plan.parts.empty() && host_.is_copying()) now_ = std::max(now_, copies_end_);
     in_flight_ = std::move(plan);
     check_balance();
     return works;
@@ -78,6 +89,19 @@ class SimulatedServer {
   }
 
  private:
+  void copy(const StepPlan& plan) {
+    if (plan.copies.size() == 0) return;
+    num_to_host_ += static_cast<int64_t>(plan.copies.to_host.size());
+    num_to_device_ += static_cast<int64_t>(plan.copies.to_device.size());
+    host_.begin(plan.copies);
+    copies_end_ = now_ + kCopySeconds * static_cast<double>(plan.copies.size());
+    if (!options_.copies_beside_steps) end_copies();
+  }
+  void end_copies() {
+    host_.end();
+    keeper_.end_copies();
+  }
+
   struct Live {
     SimulatedRequest simulated;
     std::vector<int32_t> tokens;  // the prompt, and what was drawn and looked at
@@ -86,12 +110,25 @@ class SimulatedServer {
   };
 
   void launch(const StepPlan& plan) {
+    for (const StepSwap& swap : plan.swaps) {
+      Live& live = live_.at(swap.request);
+      ASSERT_EQ(live.sequence->length(), swap.num_tokens);
+      keeper_.swap_out(swap.request, swap.num_tokens, *live.sequence);
+      live.sequence->clear();
+      live.sequence.reset();
+      ++num_swaps_;
+    }
     for (const StepStart& start : plan.starts) {
       Live& live = live_.at(start.request);
+      ASSERT_EQ(live.sequence, nullptr);
       live.sequence = std::make_unique<SimulatedSequence>(layout_, pool_);
       live.sequence->begin(start.hit_tokens, start.pages);
       ASSERT_EQ(static_cast<int64_t>(start.pages.size()), layout_.pages_held(start.hit_tokens));
       ASSERT_TRUE(live.sequence->holds(live.tokens)) << "a hit on other tokens";
+      if (start.is_back) {
+        keeper_.swapped_in(start.request);
+        continue;
+      }
       ASSERT_LT(start.hit_tokens, live.simulated.request.prompt_tokens());
       outcomes_[start.request].hit_tokens = start.hit_tokens;
     }
@@ -194,20 +231,24 @@ class SimulatedServer {
   }
   void check_balance() {
     check_pool();
-    ASSERT_EQ(keeper_.ledger().cached(), keeper_.prefixes().num_pages());
-    ASSERT_EQ(keeper_.ledger().num_requests(), scheduler_.num_running());
+    const CachedPages& pages = keeper_.pages();
+    ASSERT_EQ(keeper_.ledger().cached(), pages.on_device().total());
+    ASSERT_LE(pages.on_host().total(), pages.host_capacity());
+    ASSERT_EQ(keeper_.ledger().num_requests(), scheduler_.num_running() - scheduler_.num_swapped());
   }
 
   const KvLayout& layout_;
   SchedulerOptions options_;
   CostModel cost_;
   SimulatedPool pool_;
+  SimulatedHost host_{pool_};
   CacheKeeper keeper_;
   Scheduler scheduler_;
   std::map<RequestId, Live> live_;
   std::map<RequestId, SimulatedOutcome> outcomes_;
   StepPlan in_flight_;
-  double now_ = 0, worst_gap_ = -1e9;
+  double now_ = 0, worst_gap_ = -1e9, copies_end_ = 0;
+  int64_t num_to_host_ = 0, num_to_device_ = 0, num_swaps_ = 0;
 };
 
 }  // namespace longgen
