@@ -11,5 +11,6 @@ add_library(xgrammar STATIC ${xgrammar_sources})
 target_include_directories(xgrammar SYSTEM PUBLIC ${LONGGEN_XGRAMMAR_DIR}/include
   ${LONGGEN_XGRAMMAR_DIR}/3rdparty/dlpack/include PRIVATE ${LONGGEN_XGRAMMAR_DIR}/3rdparty/picojson)
 target_compile_definitions(xgrammar PRIVATE XGRAMMAR_ENABLE_CPPTRACE=0 XGRAMMAR_ENABLE_INTERNAL_CHECK=0)
-target_compile_options(xgrammar PRIVATE -w -g0)
+# Under the sanitizers it is held to its memory (ASan); what UBSan says of code that is not ours would end the program.
+target_compile_options(xgrammar PRIVATE -w -g0 $<$<BOOL:${LONGGEN_SANITIZE}>:-fno-sanitize=undefined>)
 set_target_properties(xgrammar PROPERTIES CXX_STANDARD 17 EXPORT_COMPILE_COMMANDS OFF)
