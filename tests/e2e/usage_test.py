@@ -16,6 +16,7 @@ import termios
 import unittest
 
 from cli_case import CliCase
+from fake_openai import FakeOpenAi
 from tiny_model import recipe_text, write_tiny_llama
 
 # Commands whose output is not a report: JSON lines, a conversation, a server, a text for other programs.
@@ -98,7 +99,7 @@ class UsageErrorTest(UsageCase):
             ("eval", "perplexty", "m"): 'there is no command "eval perplexty". Did you mean "perplexity"?',
             ("eval", "nosuch", "--help"): 'there is no command "eval nosuch".',
             ("eval",): "a command is required: perplexity, needle or suite.",
-            ("bench",): "a command is required: model, attention, decode or ops.",
+            ("bench",): "a command is required: model, attention, decode, ops or serve.",
             ("convert", "a", "b", "--contxt", "4K"): 'there is no option "--contxt". Did you mean "--context"?',
             ("convert", "a", "b", "--contxt=4K"): 'there is no option "--contxt". Did you mean "--context"?',
             ("--vershun",): 'there is no option "--vershun". Did you mean "--version"?',
@@ -235,6 +236,8 @@ class FlagsTest(UsageCase):
         yield ["eval", "suite", model, "--tasks", f"jsonl:{items}", "--out", self.dir / "suite"], ""
         yield ["bench", "model", model, *small, "--decode-tokens", "1", "--rounds", "1"], ""
         yield ["bench", "attention", *small, "--heads", "2/1", "--head-sizes", "16", "--repeats", "1"], ""
+        with FakeOpenAi(first_seconds=0, gap_seconds=0).running() as url:
+            yield ["bench", "serve", url, "--requests", "2", "--lengths", "4:2"], ""
         yield ["help"], ""
         yield ["man"], ""
         yield ["completion", "bash"], ""
