@@ -14,8 +14,9 @@ struct Fact {
   std::string name, value;
 };
 
-/// Gives everybody's facts to all, and throws Error on every rank, in the same words, where they
-/// differ: it names the first rank that differs from rank 0, and what differs. All ranks give the
+/// Gives everybody's facts to all, and throws Error where they differ: it names the first rank that
+/// differs from rank 0, and what differs. A rank that throws may be gone before others have all
+/// facts: these throw RankLost. All ranks give the
 /// same names in the same order.
 void expect_agreement(Communicator& ranks, std::string_view call, const std::vector<Fact>& facts);
 

@@ -96,7 +96,7 @@ class StoppedStore : public MemoryStore {
 
 TEST(RankGroup, ASilentRankEndsTheRunInTime) {
   MemoryStore store;
-  constexpr milliseconds kSilence{500};
+  constexpr milliseconds kSilence{1000};
   steady_clock::time_point begin;
   const auto errors = run_threads(2, [&](int rank) {
     auto own = rank == 1 ? std::make_unique<StoppedStore>(store) : store.connect_again();
@@ -107,12 +107,12 @@ TEST(RankGroup, ASilentRankEndsTheRunInTime) {
                      .interface = ""});
     if (rank == 0) begin = steady_clock::now();
     group.run([&] {
-      if (rank == 1) std::this_thread::sleep_for(seconds(1));
+      if (rank == 1) std::this_thread::sleep_for(seconds(2));
       group.communicator().barrier("step 1").wait();
     });
   });
   EXPECT_EQ(errors[0],
-            "rank 1 has given no sign of life for 0.5s: it is stopped, or its host cannot be "
+            "rank 1 has given no sign of life for 1.0s: it is stopped, or its host cannot be "
             "reached.");
 }
 

@@ -1,6 +1,7 @@
 // Ranks that are threads of one process, connected by sockets.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <functional>
@@ -46,7 +47,18 @@ inline std::vector<std::string> run_threads(int num_ranks, const std::function<v
   return errors;
 }
 
-/// The same with a communicator for each. Whoever throws closes its connections at once, all others
+/// Expects that at least one rank threw this. Whoever was still waiting when it closed its
+/// connections saw that alone.
+inline void expect_told(const std::vector<std::string>& errors, const std::string& expected) {
+  int num_told = 0;
+  for (const std::string& error : errors) {
+    num_told += error == expected;
+    EXPECT_TRUE(error == expected || error.ends_with(" closed its connection.")) << error;
+  }
+  EXPECT_GE(num_told, 1) << expected;
+}
+
+/// run_threads() with a communicator for each. Whoever throws closes its connections at once, all others
 /// when all have ended.
 inline std::vector<std::string> run_ranks_in_threads(
     int num_ranks, const std::function<void(SocketCommunicator&)>& action,

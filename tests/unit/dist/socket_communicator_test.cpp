@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 
 #include "longgen/base/check.h"
@@ -155,14 +156,30 @@ TEST(SocketCommunicator, SizesThatDifferAreDivergedCalls) {
   EXPECT_NE(errors[0], "");
 }
 
+/// Lets a thread wait for another one, ten seconds at most.
+class Flag {
+ public:
+  void set() { is_set_ = true; }
+  void wait() const {
+    const auto deadline = steady_clock::now() + milliseconds(10'000);
+    while (!is_set_ && steady_clock::now() < deadline) std::this_thread::sleep_for(milliseconds(1));
+  }
+
+ private:
+  std::atomic<bool> is_set_ = false;
+};
+
 TEST(SocketCommunicator, ARankThatIsLateIsNamed) {
+  Flag done;
   const auto errors = run_ranks_in_threads(
       3,
-      [](SocketCommunicator& ranks) {
-        if (ranks.rank() != 0) {
-          std::this_thread::sleep_for(milliseconds(300));
-        } else {
+      [&](SocketCommunicator& ranks) {
+        if (ranks.rank() != 0) return done.wait();
+        try {
           ranks.barrier("step 1").wait();
+        } catch (const Error&) {
+          done.set();
+          throw;
         }
       },
       milliseconds(100));
@@ -170,12 +187,10 @@ TEST(SocketCommunicator, ARankThatIsLateIsNamed) {
 }
 
 TEST(SocketCommunicator, AbortWakesWhoWaits) {
+  Flag done;
   const auto begin = steady_clock::now();
-  const auto errors = run_ranks_in_threads(2, [](SocketCommunicator& ranks) {
-    if (ranks.rank() == 1) {
-      std::this_thread::sleep_for(milliseconds(200));
-      return;
-    }
+  const auto errors = run_ranks_in_threads(2, [&](SocketCommunicator& ranks) {
+    if (ranks.rank() == 1) return done.wait();
     std::thread watcher([&] {
       std::this_thread::sleep_for(milliseconds(30));
       ranks.abort("rank 1 is silent.", 1);
@@ -188,6 +203,7 @@ TEST(SocketCommunicator, AbortWakesWhoWaits) {
       EXPECT_STREQ(lost.what(), "rank 1 is silent.");
     }
     watcher.join();
+    done.set();
     ranks.barrier("step 2").wait();  // throws the same
   });
   EXPECT_EQ(errors[0], "rank 1 is silent.");
