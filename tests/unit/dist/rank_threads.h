@@ -58,8 +58,8 @@ inline void expect_told(const std::vector<std::string>& errors, const std::strin
   EXPECT_GE(num_told, 1) << expected;
 }
 
-/// run_threads() with a communicator for each. Whoever throws closes its connections at once, all others
-/// when all have ended.
+/// run_threads() with a communicator for each. Whoever throws closes its connections at once, all
+/// others when all have ended.
 inline std::vector<std::string> run_ranks_in_threads(
     int num_ranks, const std::function<void(SocketCommunicator&)>& action,
     std::chrono::milliseconds call_time = std::chrono::seconds(20)) {
