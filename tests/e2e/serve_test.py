@@ -425,6 +425,7 @@ class HostCache(ServeCase):
             self.assertEqual(choices[0]["text"], cold[key - 1][0][0]["text"])
             for warm, first in zip(choices[0]["logprobs"]["token_logprobs"], cold[key - 1][0][0]["logprobs"]["token_logprobs"]):
                 self.assertAlmostEqual(warm, first, delta=1e-4)
+        wait_for(lambda: self.server.state()["pages"]["reserved"] == 0, "the last one has ended")
         state = self.server.state()
         self.assertGreaterEqual(state["tokens"]["found_on_host"], 4000)
         self.assertGreater(state["host_pages"]["copied_back"], 0)
@@ -464,9 +465,10 @@ class Overcommit(ServeCase):
         for each in threads:
             each.join()
         self.assertEqual([answers[number]["usage"]["completion_tokens"] for number in range(8)], [700] * 8)
+        wait_for(lambda: self.server.state()["pages"]["reserved"] == 0, "the last one has ended")
         state = self.server.state()
         self.assertGreater(state["requests"]["preemptions"], 0)
-        self.assertEqual((state["requests"]["on_host"], state["pages"]["reserved"]), (0, 0))
+        self.assertEqual(state["requests"]["on_host"], 0)
         self.assertEqual(state["pages"]["in_use"], state["pages"]["cached"])
 
 

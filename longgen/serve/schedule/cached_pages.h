@@ -80,7 +80,7 @@ class CachedPages {
   /// The holder wants it on the device again. False, and nothing has changed, where the pool has no
   /// memory for them.
   bool swap_in(std::span<const Ref> refs);
-  /// Removes the holder of a sequence, that it has become an owner of its page, or does not want it.
+  /// Removes the holder of a sequence, which has become an owner of its page, or does not want it.
   void release_swapped(Ref ref, bool is_back);
 
   /// Pages of the pool that it owns, each once, leaving ones among them, but not those that only a

@@ -41,7 +41,8 @@ std::vector<RequestQueue::Outlook> RequestQueue::first(int64_t count) const {
   for (const auto& [place, item] : items_) {
     if (std::ssize(outlooks) == count) break;
     seconds += item.prefill_seconds;
-    outlooks.push_back({place.request, item.request->prompt_tokens(), item.known_tokens, seconds});
+    outlooks.push_back(
+        {place.request, item.request->prompt_tokens(), item.known.num_tokens, seconds});
   }
   return outlooks;
 }

@@ -61,14 +61,16 @@ class Schedule {
     const int64_t largest = demand_.peak(0, {0, 1600, 1800}, 64).total();
     const auto host_pages =
         static_cast<int64_t>(random_.below(3) * random_.below(4 * static_cast<uint64_t>(largest)));
-    return {.capacity_pages = largest + static_cast<int64_t>(random_.below(4 * largest)),
+    const double overcommit = host_pages > 0 && random_.below(2) == 0
+                                  ? 1 + 0.5 * static_cast<double>(1 + random_.below(12))
+                                  : 1;
+    const auto spare = static_cast<uint64_t>(overcommit > 1 ? largest / 4 : 4 * largest);
+    return {.capacity_pages = largest + static_cast<int64_t>(random_.below(spare)),
             .max_chunk = int64_t{64} << random_.below(5),
             .checkpoint_tokens = 256,
             .keeps_prefixes = random_.below(8) > 0,
             .host_pages = host_pages,
-            .overcommit = host_pages > 0 && random_.below(2) == 0
-                              ? 1 + 0.5 * static_cast<double>(1 + random_.below(12))
-                              : 1};
+            .overcommit = overcommit};
   }
   SchedulerOptions scheduler_options() {
     return {.step_budget_seconds = random_.below(4) == 0 ? 0.003 : 0.1,
