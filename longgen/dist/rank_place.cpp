@@ -1,6 +1,7 @@
 #include "longgen/dist/rank_place.h"
 
 #include <charconv>
+#include <cstdint>
 #include <string_view>
 
 #include "longgen/base/check.h"
@@ -96,7 +97,8 @@ RankPlace slurm_place(const Variables& variables) {
                     step = variables.text("SLURM_STEP_ID", "0");
   // Jobs that share a machine have other numbers. Below are the ports of services, above those
   // that the system gives to connections.
-  const int port = 20000 + (first_number(job) * 7 + first_number(step)) % 10000;
+  const int64_t number = int64_t{first_number(job)} * 7 + first_number(step);
+  const int port = 20000 + static_cast<int>(number % 10000);
   place.store = store_endpoint(
       variables, first_host(variables.text("SLURM_STEP_NODELIST", "127.0.0.1")), port);
   place.run = job + "." + step + "/" + variables.text("SLURM_RESTART_COUNT", "0");

@@ -22,18 +22,12 @@ constexpr double kLongStepSeconds = 20e-3, kPlanningSeconds = 5e-3;
 constexpr double kAskAgainSeconds = 10e-3;
 // Copies may end before or after theirs, too.
 constexpr double kLeastWaitSeconds = 0.2e-3;
-// What is copied to measure how long a page takes, at most.
-constexpr int64_t kMeasuredBytes = int64_t{32} << 20;
-
-// A grammar with which one token takes longer holds up everybody.
-constexpr double kMostMaskSeconds = 1;
-
-std::unique_ptr<HostPages> host_pages(const PagePool& pool, int64_t bytes) {
-  return bytes > 0 ? std::make_unique<HostPages>(pool, bytes) : nullptr;
+std::unique_ptr<HostCopies> host_copies(PagePool& pool, int64_t bytes) {
+  return bytes > 0 ? std::make_unique<HostCopies>(pool, bytes) : nullptr;
 }
 
 CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout& layout,
-                                  const HostPages* host) {
+                                  const HostCopies* host) {
   return {.capacity_pages = *options.engine.max_kv_bytes / layout.page_bytes(),
           .max_chunk = options.max_chunk,
           .checkpoint_tokens = options.checkpoint_tokens,
@@ -47,7 +41,7 @@ CacheKeeperOptions keeper_options(const ServingOptions& options, const KvLayout&
 EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
     : options_(with_defaults(options, decoder)),
       engine_(decoder, options_.engine),
-      host_(host_pages(engine_.pool(), options_.host_cache_bytes)),
+      host_(host_copies(engine_.pool(), options_.host_cache_bytes)),
       vocab_size_(decoder.config().vocab_size),
       owners_(engine_.pool()),
       keeper_(engine_.layout(), keeper_options(options_, engine_.layout(), host_.get()), owners_,
@@ -64,32 +58,16 @@ EngineCore::EngineCore(const Decoder& decoder, const ServingOptions& options)
 void EngineCore::calibrate() {
   engine_.record_graphs(options_.schedule.max_sequences);
   if (options_.cost) return scheduler_.set_copy_cost(options_.copy_seconds);
-  if (host_ != nullptr) measure_copies();
+  if (host_ != nullptr) {
+    host_->measure();
+    scheduler_.set_copy_cost(host_->seconds_per_page());
+  }
   longgen::calibrate(engine_,
                      {.seconds = options_.calibration_seconds,
                       .max_chunk = options_.max_chunk,
                       .max_sequences = options_.schedule.max_sequences},
                      options_.now, calibration_);
   scheduler_.set_cost(*calibration_.fit());
-}
-
-void EngineCore::measure_copies() {
-  PagePool& pool = engine_.pool();
-  const int64_t count = std::clamp<int64_t>(kMeasuredBytes / pool.page_bytes(), 1,
-                                            std::min(host_->capacity(), pool.pages_left()));
-  std::vector<PageId> pages;
-  if (!pool.allocate(count, pages)) return;  // what is found later will do
-  PageCopies out, in;
-  for (HostPageId n = 0; n < count; ++n) out.to_host.push_back({pages[n], n});
-  in.to_device = out.to_host;
-  host_->begin(out);  // the first time memory is new
-  host_->end();
-  for (const PageCopies* const copies : {&out, &in}) {
-    host_->begin(*copies);
-    copy_cost_.add(count, host_->end());
-  }
-  for (const PageId page : pages) pool.release(page);
-  scheduler_.set_copy_cost(copy_cost_.seconds_per_page());
 }
 
 ServedRequest EngineCore::make_served(const Submit& submit, double arrived) const {
@@ -202,20 +180,17 @@ void EngineCore::swap_in(const StepStart& start) {
 }
 
 void EngineCore::begin_copies() {
-  const int64_t count = plan_.copies.size();
-  if (count == 0) return;
-  host_->begin(plan_.copies);
+  if (plan_.copies.size() == 0) return;
+  host_->begin(plan_.copies, now());
   counts_.pages_to_host += std::ssize(plan_.copies.to_host);
   counts_.pages_to_device += std::ssize(plan_.copies.to_device);
-  copies_end_ = now() + static_cast<double>(count) * copy_cost_.seconds_per_page();
-  copies_under_way_ = count;
   if (host_->is_done()) end_copies();
 }
 
 /// Of those that are made.
 void EngineCore::end_copies() {
-  copy_cost_.add(copies_under_way_, host_->end());
-  if (!options_.cost) scheduler_.set_copy_cost(copy_cost_.seconds_per_page());
+  host_->end();
+  if (!options_.cost) scheduler_.set_copy_cost(host_->seconds_per_page());
   keeper_.end_copies();
 }
 
@@ -319,7 +294,7 @@ void EngineCore::run(const OnLayer& on_layer) {
 
 double EngineCore::seconds_until_plan() const {
   if (!flight_ && waits_for_copies_ && !host_->is_done()) {
-    return std::clamp(copies_end_ - now(), kLeastWaitSeconds, kAskAgainSeconds);
+    return std::clamp(host_->expected_end() - now(), kLeastWaitSeconds, kAskAgainSeconds);
   }
   if (!flight_ || !flight_->gpu_end || flight_->predicted_seconds <= kLongStepSeconds) return 0;
   if (flight_->gpu_end->is_done()) return 0;
@@ -373,22 +348,8 @@ std::unique_ptr<PendingDraws> EngineCore::draw(const at::Tensor& logits_BV) {
   if (!has_grammar) return drawer_->draw(logits_BV, slots);
   if (flight_) follow(*flight_);
   std::vector<AllowedTokens> allowed;
-  for (ServedRequest* const served : rows) allowed.push_back(allowed_tokens(*served));
+  for (ServedRequest* const served : rows) allowed.push_back(served->allowed_tokens(options_.now));
   return drawer_->draw(logits_BV, slots, allowed);
-}
-
-/// All where the reply has ended, or fails: its token is thrown away.
-AllowedTokens EngineCore::allowed_tokens(ServedRequest& served) const {
-  if (!served.matcher || served.matcher->has_stopped() || !served.grammar_error.empty()) return {};
-  const double begin = now();
-  try {
-    const AllowedTokens allowed = served.matcher->allowed();
-    if (now() - begin <= kMostMaskSeconds) return allowed;
-    served.grammar_error = "the form that the answer must have takes too long to follow.";
-  } catch (const Error& error) {
-    served.grammar_error = error.what();
-  }
-  return {};
 }
 
 /// Waits for the tokens of a step, and tells the grammars of them, once.
@@ -400,12 +361,7 @@ void EngineCore::follow(StepFlight& flight) {
     const Drawn& drawn = flight.drawn[num_drawn++];
     if (!drawn.error.empty() || !is_there(launched)) continue;
     ServedRequest& served = requests_.at(launched.part.request);
-    if (!served.matcher || served.matcher->has_stopped() || !served.grammar_error.empty()) continue;
-    try {
-      served.matcher->accept(drawn.token);
-    } catch (const Error& error) {
-      served.grammar_error = error.what();
-    }
+    if (served.follows_grammar()) served.follow(drawn.token);
   }
 }
 

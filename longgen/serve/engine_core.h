@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "longgen/engine/engine.h"
-#include "longgen/kv_cache/host_pages.h"
 #include "longgen/serve/engine_messages.h"
 #include "longgen/serve/engine_state.h"
+#include "longgen/serve/host_copies.h"
 #include "longgen/serve/metrics/request_metrics.h"
 #include "longgen/serve/schedule/cache_keeper.h"
 #include "longgen/serve/schedule/scheduler.h"
@@ -90,7 +90,6 @@ class EngineCore {
     events_.push_back({request, std::forward<What>(what)});
   }
   ServedRequest make_served(const Submit& submit, double arrived) const;
-  void measure_copies();
   bool begin(const StepStart& start);
   void swap_out(const StepSwap& swap);
   void swap_in(const StepStart& start);
@@ -103,7 +102,6 @@ class EngineCore {
   std::optional<StepFlight> launch(const OnLayer& on_layer);
   LaunchedPart launched(const StepPart& part);
   std::unique_ptr<PendingDraws> draw(const at::Tensor& logits_BV);
-  AllowedTokens allowed_tokens(ServedRequest& served) const;
   void follow(StepFlight& flight);
   void look_at(StepFlight& flight);
   void count(const StepFlight& flight);
@@ -116,15 +114,12 @@ class EngineCore {
 
   ServingOptions options_;
   Engine engine_;
-  std::unique_ptr<HostPages> host_;  // where it keeps pages
-  int64_t vocab_size_;               // of tokens that are drawn
+  std::unique_ptr<HostCopies> host_;  // where it keeps pages
+  int64_t vocab_size_;                // of tokens that are drawn
   PoolOwners owners_;
   CacheKeeper keeper_;
   Scheduler scheduler_;
   CostCalibration calibration_;
-  CopyCost copy_cost_;
-  int64_t copies_under_way_ = 0;
-  double copies_end_ = 0;          // of those, as predicted
   bool waits_for_copies_ = false;  // nothing else could be planned
   std::unique_ptr<BatchDrawer> drawer_;
   std::map<RequestId, ServedRequest> requests_;  // from submit to the end

@@ -2,7 +2,15 @@
 
 #include <algorithm>
 
+#include "longgen/base/error.h"
+
 namespace longgen {
+namespace {
+
+// A grammar with which one token takes longer holds up everybody.
+constexpr double kMostMaskSeconds = 1;
+
+}  // namespace
 
 DrawSettings ServedRequest::settings() const {
   return {.sampling = draw.sampling,
@@ -22,6 +30,31 @@ std::vector<int32_t> ServedRequest::first_tokens(std::span<const int32_t> prompt
   tokens.insert(tokens.end(), generated.begin(), generated.end());
   tokens.resize(static_cast<size_t>(count));
   return tokens;
+}
+
+bool ServedRequest::follows_grammar() const {
+  return matcher && !matcher->has_stopped() && grammar_error.empty();
+}
+
+AllowedTokens ServedRequest::allowed_tokens(const std::function<double()>& now) {
+  if (!follows_grammar()) return {};
+  const double begin = now();
+  try {
+    const AllowedTokens allowed = matcher->allowed();
+    if (now() - begin <= kMostMaskSeconds) return allowed;
+    grammar_error = "the form that the answer must have takes too long to follow.";
+  } catch (const Error& error) {
+    grammar_error = error.what();
+  }
+  return {};
+}
+
+void ServedRequest::follow(int32_t token) {
+  try {
+    matcher->accept(token);
+  } catch (const Error& error) {
+    grammar_error = error.what();
+  }
 }
 
 }  // namespace longgen

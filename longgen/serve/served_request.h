@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +22,14 @@ struct ServedRequest {
   bool has_stopped() const;
   /// The first `count` tokens of prompt and reply.
   std::vector<int32_t> first_tokens(std::span<const int32_t> prompt, int64_t count) const;
+
+  /// Does the form of the reply say what may be next? Not behind its end, and not once it cannot be
+  /// followed, when the next token is thrown away.
+  bool follows_grammar() const;
+  /// The tokens that may be next; all of them without follows_grammar(). `now` gives seconds.
+  AllowedTokens allowed_tokens(const std::function<double()>& now);
+  /// Goes on by a token, with follows_grammar().
+  void follow(int32_t token);
 
   DrawOptions draw;
   RequestTimes times = {};
