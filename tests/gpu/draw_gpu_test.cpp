@@ -65,8 +65,8 @@ class BothDrawers {
   }
 
  private:
-  /// The CPU rounds logprobs to fp32, so that of nearly equal logits another one may be first there;
-  /// the GPU's order is that of the logits, and of ids where these are equal.
+  /// The CPU rounds logprobs to fp32, so that of nearly equal logits another one may be first
+  /// there; the GPU's order is that of the logits, and of ids where these are equal.
   static void expect_same_logprobs(const std::optional<TokenLogprobs>& found,
                                    const std::optional<TokenLogprobs>& expected,
                                    const at::Tensor& logits_V, const std::string& what) {
