@@ -12,5 +12,8 @@ target_include_directories(xgrammar SYSTEM PUBLIC ${LONGGEN_XGRAMMAR_DIR}/includ
   ${LONGGEN_XGRAMMAR_DIR}/3rdparty/dlpack/include PRIVATE ${LONGGEN_XGRAMMAR_DIR}/3rdparty/picojson)
 target_compile_definitions(xgrammar PRIVATE XGRAMMAR_ENABLE_CPPTRACE=0 XGRAMMAR_ENABLE_INTERNAL_CHECK=0)
 # Under the sanitizers it is held to its memory (ASan); what UBSan says of code that is not ours would end the program.
-target_compile_options(xgrammar PRIVATE -w -g0 $<$<BOOL:${LONGGEN_SANITIZE}>:-fno-sanitize=undefined>)
+target_compile_options(xgrammar PRIVATE -w -g0)
+if(LONGGEN_SANITIZE)
+  target_compile_options(xgrammar PRIVATE -fno-sanitize=undefined)
+endif()
 set_target_properties(xgrammar PROPERTIES CXX_STANDARD 17 EXPORT_COMPILE_COMMANDS OFF)

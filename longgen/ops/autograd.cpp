@@ -74,6 +74,27 @@ class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> 
   }
 };
 
+class LinearFunction : public torch::autograd::Function<LinearFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    context->save_for_backward({x, weight});
+    context->saved_data["has_bias"] = bias.defined();
+    return linear_forward(x, weight, bias);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    check_first_derivative("linear");
+    const variable_list saved = context->get_saved_variables();
+    const bool needs_bias =
+        context->saved_data["has_bias"].toBool() && context->needs_input_grad(2);
+    return {context->needs_input_grad(0) ? at::mm(grads[0], saved[1]) : at::Tensor(),
+            context->needs_input_grad(1) ? at::mm(grads[0].t(), saved[0]) : at::Tensor(),
+            needs_bias ? grads[0].sum(0) : at::Tensor()};
+  }
+};
+
 class RopeFunction : public torch::autograd::Function<RopeFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_THD,
@@ -172,6 +193,11 @@ AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& del
   const variable_list results =
       AddRmsNormFunction::apply(x, delta, norm.weight_I, norm.eps, norm.adds_one);
   return {results[0], results[1]};
+}
+
+at::Tensor differentiable_linear(const at::Tensor& x, const at::Tensor& weight,
+                                 const at::Tensor& bias) {
+  return LinearFunction::apply(x, weight, bias);
 }
 
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table) {

@@ -40,6 +40,9 @@ RmsNormGradients add_rms_norm_backward(const AddedNorm& grads, const at::Tensor&
                                        const NormWeight& norm, const at::Tensor& inverse_rms,
                                        bool need_x, bool need_weight);
 
+/// What linear() gives on the CPU where kernels of ours make it.
+at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 enum class Rotation { forward, backward };
 at::Tensor rotate(const at::Tensor& x_THD, const RopeTable& table, Rotation rotation);
 /// These two exist on a GPU only.
@@ -80,6 +83,8 @@ LinearLossResult linear_loss_forward(const at::Tensor& hidden_TE, const at::Tens
 at::Tensor differentiable_rms_norm(const at::Tensor& x, const NormWeight& norm);
 AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
                                       const NormWeight& norm);
+at::Tensor differentiable_linear(const at::Tensor& x, const at::Tensor& weight,
+                                 const at::Tensor& bias);
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table);
 RotatedHeads differentiable_split_rotated(const at::Tensor& qkv_TAD, int64_t num_heads,
                                           const RopeTable& table);

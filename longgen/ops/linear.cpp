@@ -33,10 +33,14 @@ bool fits(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias)
                               bias.scalar_type() == x.scalar_type()));
 }
 
-/// Whether few_rows_linear() takes what fits().
-bool are_few_rows(const at::Tensor& x, const at::Tensor& weight) {
+/// Who makes a product on the CPU: kernels of ours, the library in fp32, or the library.
+enum class Maker { few_rows, widened, library };
+
+Maker maker_of(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (!fits(x, weight, bias)) return Maker::library;
   const int64_t most = is_bf16(x) && !is_slow_bf16(x) ? kFewRowsBesideTiles : cpu::kMostLinearRows;
-  return x.size(0) <= most && has_row_kernels(x) && weight.is_contiguous();
+  if (x.size(0) <= most && has_row_kernels(x) && weight.is_contiguous()) return Maker::few_rows;
+  return is_slow_bf16(x) ? Maker::widened : Maker::library;
 }
 
 at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -101,19 +105,25 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (gpu::are_few_rows(x, weight, bias) && !needs_gradient(x, weight)) {
     return gpu::ops().few_rows_linear(x, {}, weight, bias, /*swiglu=*/false).out;
   }
-  if (fits(x, weight, bias) && !needs_gradient(x, weight)) {
-    if (are_few_rows(x, weight)) return few_rows_linear(x, weight, bias);
-    if (is_slow_bf16(x)) {
-      const at::Tensor out_TO = at::empty({x.size(0), weight.size(0)}, x.options());
-      widened_linear_into(out_TO, x, {weight, bias});
-      return out_TO;
-    }
+  if (maker_of(x, weight, bias) == Maker::library) {
+    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
   }
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  const bool is_recorded = needs_gradient(x, weight) || (bias.defined() && needs_gradient(bias));
+  return is_recorded ? differentiable_linear(x, weight, bias) : linear_forward(x, weight, bias);
+}
+
+at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (maker_of(x, weight, bias) == Maker::few_rows) return few_rows_linear(x, weight, bias);
+  const at::Tensor out_TO = at::empty({x.size(0), weight.size(0)}, x.options());
+  Linear{weight, bias}.forward_into(out_TO, x);
+  return out_TO;
 }
 
 void Linear::forward_into(at::Tensor out_TO, const at::Tensor& x_TI) const {
-  if (fits(x_TI, weight, bias) && is_slow_bf16(x_TI)) {
+  const Maker maker = maker_of(x_TI, weight, bias);
+  if (maker == Maker::few_rows) {
+    out_TO.copy_(few_rows_linear(x_TI, weight, bias));
+  } else if (maker == Maker::widened) {
     widened_linear_into(out_TO, x_TI, *this);
   } else if (bias.defined()) {
     at::addmm_out(out_TO, bias, x_TI, weight.t());

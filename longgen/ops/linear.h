@@ -6,10 +6,11 @@
 namespace longgen {
 
 /// x weight^T + bias, as at::linear gives it: x (T, I), weight (O, I), bias (O) or undefined. Few
-/// rows without gradients have kernels of ours, which read weights once at the speed of memory: on
-/// a GPU 4 of bfloat16 (gpu::are_few_rows()), on the CPU 64 (of bfloat16 16 where
+/// rows have kernels of ours, which read weights once at the speed of memory: on a GPU 4 of
+/// bfloat16 without gradients (gpu::are_few_rows()), on the CPU 64 (of bfloat16 16 where
 /// multiplies_bfloat16()), where no bit of a row depends on others. More rows of bfloat16 are
-/// multiplied as fp32 where it does not. Sums are fp32; two runs are equal whatever the threads.
+/// multiplied as fp32 where it does not. On the CPU the bits are the same with gradients and
+/// without. Sums are fp32; two runs are equal whatever the threads.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
 /// A projection of a layer: its weight (O, I), and its bias (O), undefined where there is none; or

@@ -90,13 +90,18 @@ class FakeOpenAi:
             number = len(self.requests) - 1
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
+        is_there = [True]
+
+        def leave():
+            with self.lock:
+                self.at_once -= is_there.pop() if is_there else 0
+
         try:
-            self.stream(handler, body, self.fails(number))
+            self.stream(handler, body, self.fails(number), leave)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client has gone
         finally:
-            with self.lock:
-                self.at_once -= 1
+            leave()
 
     @staticmethod
     def count(text):
@@ -108,7 +113,7 @@ class FakeOpenAi:
         around = 7 if "messages" in body else 0  # a template's
         return around + (self.count(prompt) if isinstance(prompt, str) else len(prompt))
 
-    def stream(self, handler, body, fault):
+    def stream(self, handler, body, fault, leave):
         if isinstance(fault, int):
             return self.answer(handler, fault, {"error": {"message": f"status {fault} it is"}})
         if fault == "whole":
@@ -155,5 +160,6 @@ class FakeOpenAi:
         send({"choices": [{"index": 0, "text": "", "finish_reason": "length"}]})
         if asked.get("include_usage") and self.says_usage:
             send({"choices": [], "usage": usage(done)})
+        leave()  # before the client can know that this is the end, and sends the next one
         send("[DONE]")
         handler.wfile.write(b"0\r\n\r\n")

@@ -399,7 +399,7 @@ class Limits(ServeCase):
         lines = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
         self.assertEqual({line.get("key") for line in lines}, {None, "anna", "bert"})
         last = [line for line in lines if line["path"] == "/v1/chat/completions" and line["status"] == 200][-1]
-        self.assertEqual((last["completion_tokens"], last["key"]), (1500, "anna"))
+        self.assertEqual((last["completion_tokens"], last["key"]), (700, "anna"))
         self.assertNotIn("What is there", (self.folder / "log").read_text())
 
 
