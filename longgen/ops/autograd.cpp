@@ -2,6 +2,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/graph_task.h>
 
+#include <optional>
+
 #include "longgen/base/check.h"
 #include "longgen/ops/gradients.h"
 #include "longgen/ops/linear_loss.h"
@@ -77,11 +79,11 @@ class AddRmsNormFunction : public torch::autograd::Function<AddRmsNormFunction> 
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+                            const std::optional<at::Tensor>& bias) {
     const at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({x, weight});
-    context->saved_data["has_bias"] = bias.defined();
-    return linear_forward(x, weight, bias);
+    context->saved_data["has_bias"] = bias.has_value();
+    return linear_forward(x, weight, bias.value_or(at::Tensor()));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -197,7 +199,7 @@ AddedNorm differentiable_add_rms_norm(const at::Tensor& x, const at::Tensor& del
 
 at::Tensor differentiable_linear(const at::Tensor& x, const at::Tensor& weight,
                                  const at::Tensor& bias) {
-  return LinearFunction::apply(x, weight, bias);
+  return LinearFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 at::Tensor differentiable_rope(const at::Tensor& x_THD, const RopeTable& table) {
