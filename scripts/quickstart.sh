@@ -81,8 +81,8 @@ once quickstart/reply-hybrid.txt $longgen generate quickstart/converted --chat -
 judge quickstart/reply-hybrid.txt
 
 say "5 of 8: extend: two training steps of 16,384 tokens each (3 to 5 minutes on 2 cores; Ctrl-C saves, a second run goes on)"
-# bfloat16 where this processor is faster with it (exit code 1: of a GPU that cannot be used, which is not used here).
-precision=$($longgen doctor --json 2>/dev/null | sed -n 's/.*"dtype_auto":"\([a-z0-9]*\)".*/\1/p' || true)
+# bfloat16 where this processor trains faster with it (exit code 1: of a GPU that cannot be used, which is not used here).
+precision=$($longgen doctor --json 2>/dev/null | sed -n 's/.*"training_precision":"\([a-z0-9]*\)".*/\1/p' || true)
 run $longgen extend recipes/smollm2-135m_16k_cpu.toml --resume --set train.precision=$precision
 echo "  ... the question again, to the trained hybrid:"
 once quickstart/reply-trained.txt $longgen generate quickstart/extended/model --chat \

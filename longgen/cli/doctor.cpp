@@ -142,6 +142,7 @@ OrderedJson to_json(const Diagnosis& found) {
           {"processor", found.processor},
           {"kernels", found.kernels},
           {"dtype_auto", found.auto_dtype},
+          {"training_precision", multiplies_bfloat16() ? "bfloat16" : "float32"},
           {"cores", found.num_cores},
           {"memory_bytes", found.memory.total_bytes},
           {"memory_available_bytes", found.memory.available_bytes},

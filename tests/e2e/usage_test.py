@@ -352,6 +352,8 @@ class DoctorTest(UsageCase):
             cpu = file.read()
         faster = " avx2" in cpu and " fma" in cpu
         self.assertEqual(report["dtype_auto"], "bfloat16" if faster else "float32")
+        amx = " amx_bf16" in cpu or ("AuthenticAMD" in cpu and " avx512_bf16" in cpu)
+        self.assertEqual(report["training_precision"], "bfloat16" if amx else "float32")
         version, _ = self.run_program("--version")
         self.assertIn(f"longgen {report['version']}\nattention kernels: {report['kernels']}\n", version)
         self.assertEqual(report["cores"], os.cpu_count())
