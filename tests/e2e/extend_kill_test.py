@@ -15,7 +15,7 @@ import time
 import unittest
 
 from cli_case import CliCase
-from tiny_model import recipe_text, write_tiny_llama
+from tiny_model import documents_text, recipe_text, write_tiny_llama
 
 STEPS = 24
 NUM_KILLS = 12
@@ -30,11 +30,7 @@ class ExtendCase(CliCase):
     def setUp(self):
         super().setUp()
         write_tiny_llama(self.dir / "model")
-        words = random.Random(2)
-        text = "\n<|endoftext|>\n".join(
-            " ".join(words.choice(["the", "sea", "under", "a", "grey", "sky", "was", "calm"]) for _ in range(80))
-            for _ in range(60))
-        self.run_program("prepare", self.put("text.txt", text), self.dir / "data", "--model", self.dir / "model",
+        self.run_program("prepare", self.put("text.txt", documents_text(60)), self.dir / "data", "--model", self.dir / "model",
                          "--held-out", "0.2", "--quiet")
         self.recipe = self.put("recipe.toml", recipe_text(
             self.dir, data={"sequence_length": 192}, eval={"every": 5, "sequences": 2}, save={"every": 1},

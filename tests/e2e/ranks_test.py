@@ -6,7 +6,6 @@ Usage: ranks_test.py PROGRAM
 import json
 import os
 import pathlib
-import random
 import re
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import time
 import unittest
 
 from cli_case import CliCase
-from tiny_model import recipe_text, write_tiny_llama
+from tiny_model import documents_text, recipe_text, write_tiny_llama
 
 TORCHRUN = pathlib.Path(sys.executable).parent / "torchrun"
 
@@ -49,11 +48,7 @@ class Ranks(CliCase):
     def setUp(self):
         super().setUp()
         write_tiny_llama(self.dir / "model")
-        words = random.Random(2)
-        text = "\n<|endoftext|>\n".join(
-            " ".join(words.choice(["the", "sea", "under", "a", "grey", "sky", "was", "calm"]) for _ in range(80))
-            for _ in range(40))
-        self.run_program("prepare", self.put("text.txt", text), self.dir / "data", "--model", self.dir / "model",
+        self.run_program("prepare", self.put("text.txt", documents_text(40)), self.dir / "data", "--model", self.dir / "model",
                          "--quiet")
         self.recipe = self.put("recipe.toml", recipe_text(
             self.dir, data={"sequence_length": 128}, save={"every": 2},

@@ -62,6 +62,14 @@ def write_safetensors(path, shapes, seed, zero_rows=()):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
+def documents_text(count):
+    """So many documents of 80 words, in one text as `longgen prepare` divides it."""
+    words = random.Random(2)
+    return "\n<|endoftext|>\n".join(
+        " ".join(words.choice(["the", "sea", "under", "a", "grey", "sky", "was", "calm"]) for _ in range(80))
+        for _ in range(count))
+
+
 def recipe_text(directory, **sections):
     """The text of a recipe for DIRECTORY/model, data and run: one full layer, two that see their own block. Keywords
     are sections with keys of their own, or others' values: train={"steps": 3}."""

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <limits>
 #include <new>
 #include <random>
 #include <stdexcept>
@@ -10,6 +9,7 @@
 
 #include "longgen/serve/engine_loop.h"
 #include "tests/unit/error_text.h"
+#include "tests/unit/serve/bad_logits.h"
 #include "tests/unit/serve/tiny_server.h"
 
 namespace longgen {
@@ -95,15 +95,7 @@ TEST(EngineFaultsTest, WhereTheSystemLacksMemoryForPagesWhoeverNeedsThemFails) {
 }
 
 TEST(EngineFaultsTest, LogitsThatAreNoNumbersFailTheirRequestAlone) {
-  ServingOptions options = tiny_serving_options();
-  options.step = [](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
-    BatchResult result = engine.step(parts, step);
-    if (parts.back().tokens.size() == 20) {
-      result.logits_BV[-1].fill_(std::numeric_limits<float>::quiet_NaN());
-    }
-    return result;
-  };
-  TinyServer server(options);
+  TinyServer server(with_bad_logits(tiny_serving_options()));
   const Submit first = TinyServer::request(1, some_ids(10), 200);
   server.loop().post(first);
   server.wait(1, has_tokens);

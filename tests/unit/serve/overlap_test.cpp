@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "tests/unit/serve/bad_logits.h"
 #include "tests/unit/serve/tiny_server.h"
 
 namespace longgen {
@@ -168,15 +169,7 @@ TEST(OverlapTest, ARowOfAnEndedRequestIsNotTakenForANewOne) {
 }
 
 TEST(OverlapTest, BadLogitsFailTheirRequestAlone) {
-  ServingOptions options = overlapping();
-  options.step = [](Engine& engine, std::span<const BatchPart> parts, const BatchOptions& step) {
-    BatchResult result = engine.step(parts, step);
-    if (parts.back().tokens.size() == 20) {
-      result.logits_BV[-1].fill_(std::numeric_limits<float>::quiet_NaN());
-    }
-    return result;
-  };
-  TinyServer server(options);
+  TinyServer server(with_bad_logits(overlapping()));
   const Submit first = TinyServer::request(1, some_ids(10), 200);
   server.loop().post(first);
   const ServedReply bad = server.reply(TinyServer::request(2, some_ids(20), 5));
